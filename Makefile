@@ -1,0 +1,59 @@
+# `make` lists what there is. Needed on the machine: Python 3.11 or newer, make and git.
+
+VENV    ?= .venv
+BIN     := $(VENV)/bin
+PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+             command -v $$p >/dev/null 2>&1 \
+             && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+             && { echo $$p; break; }; done)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TESTS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help ask test lint types contracts tests bench serve clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+ask: $(VENV)/.installed ## Answer a mistyped question about a spoilt CT slice with the embedded model
+	@$(BIN)/imc ask --example
+
+test: lint types contracts tests ## Lint, types, import contracts and all tests
+
+lint: $(VENV)/.installed-dev ## Ruff
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev ## Strict types (mypy)
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev ## Imports run downwards only (import-linter)
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.installed-dev ## The tests alone; TESTS="-k noise -m 'not slow'" narrows them
+	$(BIN)/python -m pytest -q $(TESTS)
+
+bench: $(VENV)/.installed ## Time `imc ask`, cold and warm
+	$(BIN)/python benchmarks/ask_latency.py
+
+serve: $(VENV)/.installed-dev ## Serve the graph on this machine with the LangGraph server
+	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser
+
+clean: ## Remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	       .benchmarks .langgraph_api
+
+# The environment. A stamp file says which installation is done, so that repeats are quick.
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found: install one, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) (a few minutes the first time) ..."
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV), with the development tools (a few minutes the first time) ..."
+	$(INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,1 @@
+"""Robustness, measured: data sets, methods, metrics, result store, report."""

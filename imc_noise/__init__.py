@@ -1,0 +1,1 @@
+"""The noises, image and text, with their severities."""

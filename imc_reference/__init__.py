@@ -1,0 +1,1 @@
+"""The embedded default model: phantoms, training recipe, weights, prototype bank."""

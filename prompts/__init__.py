@@ -1,0 +1,1 @@
+"""Role prompts as data, one folder per profile, and their loader."""

@@ -1,0 +1,1 @@
+"""The image side: reading files, encoder features, prototypes, PDC."""
