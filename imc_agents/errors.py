@@ -1,0 +1,13 @@
+"""What this room refuses, each as one line that says what, why and the mend."""
+
+from __future__ import annotations
+
+__all__ = ["ModelRefused", "QuestionRefused"]
+
+
+class ModelRefused(ValueError):
+    """A model that cannot be loaded or used: missing, incomplete, pickled, text-only, unsupported."""
+
+
+class QuestionRefused(ValueError):
+    """A question, message or text to score that cannot be put to the model."""
