@@ -1,1 +1,36 @@
-"""The noises, image and text, with their severities."""
+"""The noises, image and text, with severities: what spoils a question before IMC sees it.
+
+>>> from imc_noise import apply_text, noise_rng
+>>> apply_text("typo", "is there a mass?", 1, noise_rng("q1", "typo", 1)) != "is there a mass?"
+True
+"""
+
+from __future__ import annotations
+
+from imc_noise.errors import UnknownNoise, UnknownSeverity
+from imc_noise.registry import (
+    CORE_IMAGE,
+    CORE_TEXT,
+    NOISES,
+    Modality,
+    Noise,
+    apply_image,
+    apply_text,
+    get_noise,
+)
+from imc_noise.seeds import Severity, noise_rng
+
+__all__ = [
+    "CORE_IMAGE",
+    "CORE_TEXT",
+    "NOISES",
+    "Modality",
+    "Noise",
+    "Severity",
+    "UnknownNoise",
+    "UnknownSeverity",
+    "apply_image",
+    "apply_text",
+    "get_noise",
+    "noise_rng",
+]

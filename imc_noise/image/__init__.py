@@ -1,0 +1,1 @@
+"""Image noises, one file per physics: detector quanta, k-space, smooth fields."""

@@ -1,0 +1,70 @@
+"""Smooth losses of signal: an uneven receive coil (bias_field), a poor exposure (low_contrast)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imc_noise.image.planes import Planes
+
+ORDER = 3
+"""Highest order of the cosines in a bias field: smoother than any anatomy."""
+
+COIL_REACH = (0.35, 0.8)
+"""Reach of the receive coil, as a fraction of the field of view."""
+
+BRIGHTEST = 0.15
+"""Share of the field's logarithmic range above 1, where the coil lies."""
+
+FOG = 0.03
+"""Scattered light on the darkest pixel, as a share of the picture's mean. Small, because SSIM
+judges black backgrounds by their level: a heavier fog would fill a band by itself and leave the
+anatomy's contrast almost whole."""
+
+
+def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
+    """An uneven receive coil: a smooth field multiplies the picture, darker away from the coil.
+
+    `strength` is the range of the field's natural logarithm: the field runs from
+    e^(−0.85·strength) to e^(0.15·strength). Its logarithm is a coil's fall-off from a place near
+    the border plus random low-order cosines. Nothing lifts the mean back; where the coil lies,
+    bright pixels may saturate, as they do in a scanner.
+    """
+    height, width = planes.shape[1:]
+    y = (np.arange(height, dtype=np.float32) + np.float32(0.5)) / np.float32(height)
+    x = (np.arange(width, dtype=np.float32) + np.float32(0.5)) / np.float32(width)
+    place = rng.uniform(0.0, 1.0, size=2)
+    # Pushed to the nearer border on one axis: coils lie on the body, not in it.
+    side = int(rng.integers(2))
+    place[side] = round(float(place[side]))
+    reach = rng.uniform(*COIL_REACH)
+    log_field = -(((y - place[0]) ** 2)[:, None] + ((x - place[1]) ** 2)[None, :]) / (
+        2.0 * reach**2
+    )
+    orders = np.arange(ORDER + 1)
+    weights = rng.normal(size=(ORDER + 1, ORDER + 1)) * (orders[:, None] + orders[None, :] <= ORDER)
+    weights /= 1.0 + orders[:, None] + orders[None, :]
+    log_field += 0.5 * (_cosines(y).T @ weights @ _cosines(x))
+    low, high = float(log_field.min()), float(log_field.max())
+    shape = (log_field - low) / (high - low) if high > low else np.ones_like(log_field)
+    field = np.exp(strength * (shape - (1.0 - BRIGHTEST))).astype(np.float32)
+    return planes * field
+
+
+def low_contrast(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
+    """A poor exposure: less light reaches the detector, and scatter veils what does.
+
+    `strength` is the natural logarithm of the loss. A random third to two thirds of it is contrast
+    c = e^(−share·strength) lost to scatter, x → c·x + (1 − c)·fog with the fog a small part of
+    the picture's mean; the rest is under-exposure, a plain factor. Grey levels that fall together
+    in 8 bits are lost for good.
+    """
+    share = rng.uniform(1.0 / 3.0, 2.0 / 3.0)
+    contrast = np.float32(np.exp(-share * strength))
+    exposure = np.float32(np.exp(-(1.0 - share) * strength))
+    fog = np.float32(FOG) * planes.mean(dtype=np.float64).astype(np.float32)
+    return exposure * (contrast * planes + (np.float32(1.0) - contrast) * fog)
+
+
+def _cosines(at: Planes) -> Planes:
+    """(ORDER + 1, len(at)): the cosine basis on [0, 1]."""
+    return np.cos(np.pi * np.arange(ORDER + 1, dtype=np.float32)[:, None] * at[None, :])

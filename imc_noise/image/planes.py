@@ -1,0 +1,64 @@
+"""From stored pixels to the planes a noise acts on, and back, with nothing renormalised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Planes = NDArray[np.float32]
+"""(channels, H, W), black 0 to white 1; one channel for a grey image, three for a colour one."""
+
+ImageSpoiler = Callable[[Planes, float, np.random.Generator], Planes]
+"""A noise: planes, strength in the noise's own unit, generator -> planes of the same shape."""
+
+GREY_SPREAD = 2.0
+"""Grey levels between a pixel's channels, on average, up to which an RGB image counts as grey:
+more than JPEG's rounding of a grey picture, less than the faintest stain."""
+
+
+def spoil_pixels(
+    image: Pixels, strength: float, spoil: ImageSpoiler, rng: np.random.Generator
+) -> Pixels:
+    """`image` (H, W) or (H, W, 3), uint8, spoilt by one noise: the same shape, uint8, a new array.
+
+    A grey picture stored as RGB has one detector behind it, so one plane (its mean) is spoilt and
+    what little colour it has (a marker, JPEG rounding) is put back: equal channels stay equal.
+    A colour picture is spoilt plane by plane, with one geometry and field for all three and quanta
+    of its own in each.
+
+    Raises:
+        ValueError: `image` is not uint8, or not (H, W) or (H, W, 3), or has no pixels.
+    """
+    if image.dtype != np.uint8 or image.size == 0 or not _is_picture(image.shape):
+        raise ValueError(
+            f"image noise takes uint8 pixels of shape (H, W) or (H, W, 3), got {image.dtype} "
+            f"{image.shape}; convert the image first (vision.reading.read_image does)"
+        )
+    if image.ndim == 2:
+        return _to_pixels(spoil(_to_planes(image[None]), strength, rng)[0])
+    stored = np.moveaxis(image, -1, 0)
+    if (stored[0] == stored[1]).all() and (stored[0] == stored[2]).all():
+        spoilt = _to_pixels(spoil(_to_planes(stored[:1]), strength, rng)[0])
+        return np.repeat(spoilt[:, :, None], 3, axis=2)
+    planes = _to_planes(stored)
+    if float(np.mean(planes.max(axis=0) - planes.min(axis=0))) * 255.0 <= GREY_SPREAD:
+        grey = planes.mean(axis=0, keepdims=True)
+        planes = spoil(grey, strength, rng) + (planes - grey)
+    else:
+        planes = spoil(planes, strength, rng)
+    return np.ascontiguousarray(np.moveaxis(_to_pixels(planes), 0, -1))
+
+
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+
+
+def _to_planes(stored: Pixels) -> Planes:
+    return np.divide(stored, np.float32(255.0), dtype=np.float32, order="C")
+
+
+def _to_pixels(planes: Planes) -> Pixels:
+    return np.clip(np.rint(planes * np.float32(255.0)), 0.0, 255.0).astype(np.uint8)

@@ -1,0 +1,122 @@
+"""The noises by name, and the two doors to them: `apply_image` and `apply_text`.
+
+A new noise is one `_image(...)` or `_text(...)` entry below, plus, for an image noise, its rows in
+`data/image_strengths.tsv` (`benchmarks/noise_ssim.py --calibrate` makes them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imc_noise.errors import UnknownNoise
+from imc_noise.image import fields, kspace, quanta
+from imc_noise.image.planes import ImageSpoiler, spoil_pixels
+from imc_noise.seeds import Severity, check_severity
+from imc_noise.strengths import strength
+from imc_noise.text import dictation, distraction, spelling
+
+Modality = Literal["image", "text"]
+TextSpoiler = Callable[[str, float, np.random.Generator], str]
+"""A text noise: text (not blank), severity 1..5, generator -> spoilt text (not blank)."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One noise of the registry."""
+
+    name: str
+    modality: Modality
+    meaning: str
+    """What happened, physically or at the keyboard, in one sentence."""
+    recoverable: bool
+    """Whether what was there can, in principle, still be told from what is left."""
+
+
+_NOISES: dict[str, Noise] = {}
+_IMAGE: dict[str, ImageSpoiler] = {}
+_TEXT: dict[str, TextSpoiler] = {}
+
+
+def _image(name: str, spoil: ImageSpoiler, meaning: str, *, recoverable: bool = True) -> None:
+    _NOISES[name] = Noise(name, "image", meaning, recoverable)
+    _IMAGE[name] = spoil
+
+
+def _text(name: str, spoil: TextSpoiler, meaning: str, *, recoverable: bool = True) -> None:
+    _NOISES[name] = Noise(name, "text", meaning, recoverable)
+    _TEXT[name] = spoil
+
+
+_image("gaussian", quanta.gaussian, "Electronic noise of the read-out, the same everywhere.")
+_image("low_dose", quanta.low_dose, "Too few X-ray quanta: grain and streaks in dense regions.")
+_image("motion", kspace.motion, "The patient moved while k-space was read line by line.")
+_image("ghosting", kspace.ghosting, "Pulsation put displaced copies along the phase direction.")
+_image("bias_field", fields.bias_field, "An uneven receive coil shades the picture smoothly.")
+_image("low_contrast", fields.low_contrast, "Under-exposed and veiled by scatter: little contrast.")
+_text("typo", spelling.typo, "Keyboard slips: a neighbouring, swapped, missing or doubled letter.")
+_text("ocr", spelling.ocr, "Scanned text misread: shapes that look alike (rn for m, l for 1).")
+_text("homophone", dictation.homophone, "Dictation heard another word that sounds the same.")
+_text("word_drop", dictation.word_drop, "Words lost, small ones first.", recoverable=False)
+_text("distractor", distraction.distractor, "Clinical sentences that are beside the question.")
+
+NOISES: Mapping[str, Noise] = MappingProxyType(_NOISES)
+CORE_IMAGE = ("gaussian", "low_dose", "motion", "ghosting", "bias_field", "low_contrast")
+CORE_TEXT = ("typo", "ocr", "homophone", "word_drop", "distractor")
+
+
+def get_noise(name: str) -> Noise:
+    """The noise called `name`.
+
+    Raises:
+        UnknownNoise: no noise has that name; the message lists those there are.
+    """
+    if name not in NOISES:
+        raise UnknownNoise.named(name, NOISES)
+    return NOISES[name]
+
+
+def apply_image(
+    name: str, image: NDArray[np.uint8], severity: Severity, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """`image` spoilt by the image noise `name`; the input is left as it was.
+
+    Args:
+        name: one of the image noises of `NOISES`.
+        image: (H, W) grey or (H, W, 3) colour, uint8, any size from one pixel.
+        severity: 1..5; the strength is calibrated by SSIM for the image's own size.
+        rng: where every draw comes from; `noise_rng` makes a stable one.
+
+    Returns:
+        A new uint8 array of the same shape. Values are rounded and clipped, never rescaled.
+
+    Raises:
+        UnknownNoise: no image noise has that name, or the severity is outside 1..5.
+        ValueError: `image` is not such an array.
+    """
+    level = check_severity(severity)
+    if name not in _IMAGE:
+        raise UnknownNoise.named(name, _IMAGE, "image")
+    return spoil_pixels(image, strength(name, level, image.shape), _IMAGE[name], rng)
+
+
+def apply_text(name: str, text: str, severity: Severity, rng: np.random.Generator) -> str:
+    """`text` spoilt by the text noise `name`.
+
+    With the same generator state a higher severity spoils what a lower one spoils, and more. At
+    least one thing changes wherever the noise finds anything it can change; otherwise (and for
+    blank text) the text comes back as it was. A text with words never comes back empty. These are
+    noises: what they change may carry meaning (numbers, sides, negation).
+
+    Raises:
+        UnknownNoise: no text noise has that name, or the severity is outside 1..5.
+    """
+    level = check_severity(severity)
+    if name not in _TEXT:
+        raise UnknownNoise.named(name, _TEXT, "text")
+    return _TEXT[name](text, level, rng) if text.strip() else text

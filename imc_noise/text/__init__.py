@@ -1,0 +1,1 @@
+"""Text noises: spelling (typo, ocr), dictation (homophone, word_drop), distraction."""
