@@ -1,1 +1,6 @@
-"""The image side: reading files, encoder features, prototypes, PDC."""
+"""Image side: reading files, encoder features, prototypes, perceiving and calibrating (PDC)."""
+
+from vision.errors import BankRefused, ImageRefused
+from vision.reading import MedicalImage, read_image
+
+__all__ = ["BankRefused", "ImageRefused", "MedicalImage", "read_image"]

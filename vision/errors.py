@@ -1,0 +1,14 @@
+"""What the image side refuses: one line that says what, why and the mend.
+
+Neither message ever holds patient text or pixel values: only sizes, formats and field names.
+"""
+
+from __future__ import annotations
+
+
+class ImageRefused(ValueError):
+    """An image that cannot be read as a medical image; the message is one line."""
+
+
+class BankRefused(ValueError):
+    """A prototype bank that does not fit the model or is damaged; the message is one line."""
