@@ -15,6 +15,7 @@ from PIL import Image
 
 from vision import MedicalImage, read_image
 from vision.grey import by_depth
+from vision.reading import Source
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 COLOUR = np.stack([RAMP, RAMP[::-1], 255 - RAMP], axis=2)
@@ -55,7 +56,7 @@ def test_path_string_file_url_bytes_blocks_and_pillow_agree(tmp_path: Path) -> N
     path.write_bytes(content)
     text = base64.b64encode(content).decode()
     uri = f"data:image/png;base64,{text}"
-    sources = [
+    sources: list[Source] = [
         path,
         str(path),
         path.as_uri(),
