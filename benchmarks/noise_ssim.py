@@ -1,0 +1,145 @@
+"""SSIM of every image noise at every severity on real images, and the calibration made from it.
+
+    python benchmarks/noise_ssim.py --data DATA            # the table, at 112 px and native size
+    python benchmarks/noise_ssim.py --data DATA --calibrate > imc_noise/data/image_strengths.tsv
+
+DATA holds `slake/` and `vqa-rad/` in their published layouts. SSIM is scikit-image's
+`structural_similarity` with its defaults (7x7 uniform window, data_range 255) on the grey image,
+averaged over images; nothing is renormalised before it is taken. Sizes are square, as the model's
+own input is (bicubic), or `native`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from imc_noise import CORE_IMAGE, apply_image, noise_rng
+from imc_noise.image.planes import spoil_pixels
+from imc_noise.registry import _IMAGE
+from imc_noise.strengths import SSIM_BANDS
+
+Grey = NDArray[np.uint8]
+CALIBRATED_SIZES = (56, 112, 224, 448, 896)
+PIXELS_PER_SIZE = 16_000_000
+"""Fewer images at large sizes, so that a calibration takes minutes."""
+TARGETS = [(low + high) / 2.0 for low, high in SSIM_BANDS]
+SEARCH = {
+    "gaussian": (0.003, 0.6),
+    "low_dose": (0.003, 0.6),
+    "motion": (0.0005, 0.2),
+    "ghosting": (0.01, 4.0),
+    "bias_field": (0.1, 12.0),
+    "low_contrast": (0.05, 5.0),
+}
+"""Strengths between which each noise's calibration searches."""
+
+
+def image_paths(data: Path, per_set: int, seed: int) -> dict[str, list[Path]]:
+    """`per_set` images of SLAKE train and of VQA-RAD, drawn with `seed` from the sorted names."""
+    slake = json.loads((data / "slake" / "train.json").read_text(encoding="utf-8"))
+    rad_folder = data / "vqa-rad" / "VQA_RAD Image Folder"
+    found = {
+        "slake": sorted({data / "slake" / "imgs" / pair["img_name"] for pair in slake}),
+        "vqa-rad": sorted(rad_folder.glob("*.jpg")),
+    }
+    drawn: dict[str, list[Path]] = {}
+    for name, paths in found.items():
+        order = np.random.default_rng(seed).permutation(len(paths))[:per_set]
+        drawn[name] = [paths[i] for i in order]
+    return drawn
+
+
+def read_grey(path: Path, size: int | None) -> Grey:
+    """The image as (H, W) uint8, squeezed to `size` x `size` pixels unless None."""
+    with Image.open(path) as opened:
+        picture = opened.convert("L")
+    if size is not None:
+        picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(picture)
+
+
+def ssim(clean: Grey, spoilt: Grey) -> float:
+    """scikit-image's SSIM with its defaults."""
+    return float(structural_similarity(clean, spoilt, data_range=255))
+
+
+def calibrate(paths: Sequence[Path], size: int, seed: int) -> Iterator[str]:
+    """Rows of `image_strengths.tsv`: the strength at which the mean SSIM meets each target."""
+    most = max(1, PIXELS_PER_SIZE // size**2)
+    images = [read_grey(path, size) for path in paths[:most]]
+    for name in CORE_IMAGE:
+        tried = np.geomspace(*SEARCH[name], 16)
+        curve = []
+        for strength in tried:
+            values = []
+            for number, clean in enumerate(images):
+                rng = noise_rng(f"image {number}", name, 3, seed)
+                values.append(ssim(clean, spoil_pixels(clean, float(strength), _IMAGE[name], rng)))
+            curve.append(float(np.mean(values)))
+        # SSIM falls with strength: made monotone, then read backwards.
+        falling = np.minimum.accumulate(np.asarray(curve))
+        found = np.exp(np.interp([-t for t in TARGETS], -falling, np.log(tried)))
+        yield "\t".join([name, str(size), *(f"{value:.5g}" for value in found)])
+
+
+def table(sets: dict[str, list[Path]], size: int | None, seed: int) -> Iterator[str]:
+    """One line per noise and data set: mean SSIM at severity 1..5, milliseconds per image."""
+    for set_name, paths in sets.items():
+        images = [read_grey(path, size) for path in paths]
+        for name in CORE_IMAGE:
+            means, spent = [], 0.0
+            for severity in range(1, 6):
+                values = []
+                for path, clean in zip(paths, images, strict=True):
+                    rng = noise_rng(path.name, name, severity, seed)
+                    start = time.perf_counter()
+                    spoilt = apply_image(name, clean, severity, rng)
+                    spent += time.perf_counter() - start
+                    values.append(ssim(clean, spoilt))
+                means.append(float(np.mean(values)))
+            marks = [
+                f"{mean:.3f}{' ' if low <= mean <= high else '!'}"
+                for mean, (low, high) in zip(means, SSIM_BANDS, strict=True)
+            ]
+            milliseconds = 1000.0 * spent / (5 * len(images))
+            yield f"{name:13s} {set_name:8s} {'  '.join(marks)}  {milliseconds:7.2f} ms"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of slake/ and vqa-rad/")
+    parser.add_argument("--images", type=int, default=40, help="images drawn from each set")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--calibrate", action="store_true", help="print image_strengths.tsv")
+    parser.add_argument("--sizes", nargs="*", default=["112", "native"], help="pixels or 'native'")
+    chosen = parser.parse_args()
+    sets = image_paths(chosen.data, chosen.images, chosen.seed)
+    if chosen.calibrate:
+        print("# Strength of each image noise at severity 1..5, by image size (square root of")
+        print("# pixels): benchmarks/noise_ssim.py --calibrate on SLAKE train and VQA-RAD images,")
+        print(f"# {chosen.images} of each, seed {chosen.seed}. Units: the noises' docstrings.")
+        print("# noise\tsize\ts1\ts2\ts3\ts4\ts5")
+        # Alternating, so that a shortened list is still half of each set.
+        paths = [path for pair in zip(*sets.values(), strict=True) for path in pair]
+        for size in CALIBRATED_SIZES:
+            print("\n".join(calibrate(paths, size, chosen.seed)), flush=True)
+        return
+    print(f"data: SLAKE train and VQA-RAD, {chosen.images} images each, seed {chosen.seed};")
+    print("mean SSIM (7x7 window, data_range 255) at severity 1..5; ! is outside the band")
+    for size in chosen.sizes:
+        print(f"--- {size} px" if size != "native" else "--- native size")
+        for line in table(sets, None if size == "native" else int(size), chosen.seed):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

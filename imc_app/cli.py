@@ -1,0 +1,135 @@
+"""The `imc` command: its commands, its exit codes and the one line a failure gets.
+
+Exit codes: 0 answered; 2 the input was refused (one line on stderr: what, why, the mend);
+1 a fault of ours. Nothing heavy is imported here: `imc --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from imc_app.commands import ask, graph, perceive, prototypes, reference, refine
+from imc_app.refusals import is_refusal, one_line
+
+ANSWERED, FAULT, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+app = typer.Typer(
+    name="imc",
+    help="Ask a medical multimodal model about an image, robust to noisy images and questions.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("ask")(ask.ask)
+app.command("perceive")(perceive.perceive)
+app.command("refine")(refine.refine)
+app.add_typer(prototypes.app, name="prototypes")
+app.command("graph")(graph.graph)
+app.add_typer(reference.app, name="reference")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and library warnings.")
+    ] = False,
+) -> None:
+    """Prepare the process; without a command, print the version or the help."""
+    if show_version:
+        typer.echo(f"imc {version('imc-agents')}")
+        raise typer.Exit(ANSWERED)
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(ANSWERED)
+    if debug:
+        os.environ["IMC_DEBUG"] = "1"
+    else:
+        _keep_stderr_for_ourselves()
+    _keep_everything_on_this_machine()
+
+
+def _keep_stderr_for_ourselves() -> None:
+    """Silence the libraries: a refusal is one line, and their warnings are not for the asker."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def _keep_everything_on_this_machine() -> None:
+    """Turn off what would send questions elsewhere; must precede the first library import.
+
+    A tracing variable left over from another project would otherwise post every question.
+    """
+    for variable in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
+        os.environ[variable] = "false"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; never raises for a failed command."""
+    try:
+        code = app(args=list(arguments), prog_name="imc", standalone_mode=False)
+        return code if isinstance(code, int) else ANSWERED
+    except TyperException as usage:
+        mend = "" if "--help" in usage.format_message() else "; see imc --help"
+        return _refuse(usage.format_message().rstrip(".") + mend)
+    except BrokenPipeError:
+        # The reader went away (`imc ... | head`); keep the interpreter from flushing into it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:  # the outermost frame: what is not a refusal is our fault
+        if is_refusal(error):
+            return _refuse(str(error))
+        return _own_up(error)
+
+
+def _refuse(message: str) -> int:
+    if os.environ.get("IMC_DEBUG") and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    print(f"imc: {one_line(message)}", file=sys.stderr)
+    return REFUSED
+
+
+def _own_up(error: Exception) -> int:
+    """Name the fault by type and place only: its message may quote the question."""
+    if os.environ.get("IMC_DEBUG"):
+        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    print(
+        f"imc: a fault of ours: {type(error).__name__} at {place}; "
+        "run again as `imc --debug ...` for the traceback, and please report it",
+        file=sys.stderr,
+    )
+    return FAULT
+
+
+def main() -> None:
+    """Entry point of the `imc` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

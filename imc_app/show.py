@@ -1,0 +1,106 @@
+"""How results are shown to a person: plain words, colour only on a terminal."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Document = Mapping[str, Any]
+
+
+def console() -> Console:
+    """Return a console on stdout: coloured on a terminal, plain in a pipe or a file."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def show_answer(document: Document, out: Console, *, with_steps: bool = True) -> None:
+    """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps)."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim")
+    rows.add_column(overflow="fold")
+    answer = Text(document["answer"] or "(no answer)", style="bold")
+    answer.append(f"   confidence {document['confidence']:.2f}", style="not bold dim")
+    rows.add_row("answer", answer)
+    rows.add_row("image", describe_image(document["image"]))
+    _add_question_rows(rows, document["question"])
+    if with_steps:
+        rows.add_row("steps", describe_steps(document["trace"]))
+    rows.add_row("model", f"{document['model']}, method {document['method']}")
+    out.print(rows)
+
+
+def _add_question_rows(rows: Table, question: Document) -> None:
+    if not question["changed"]:
+        rows.add_row("question", Text(question["used"]))
+    else:
+        removed, added = question_diff(question["original"], question["used"])
+        rows.add_row("asked", removed)
+        rows.add_row("read as", added)
+    if question.get("reason"):
+        rows.add_row("", Text(question["reason"], style="dim"))
+
+
+def question_diff(original: str, used: str) -> tuple[Text, Text]:
+    """Return `original` with what was taken out marked red, and `used` with the new in green.
+
+    Words are compared; inside a replaced word only the letters that differ are marked.
+    """
+    before, after = re.findall(r"\s+|\S+", original), re.findall(r"\s+|\S+", used)
+    removed, added = Text(), Text()
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for operation, start, end, start_used, end_used in matcher.get_opcodes():
+        old, new = "".join(before[start:end]), "".join(after[start_used:end_used])
+        if operation == "equal":
+            removed.append(old)
+            added.append(new)
+        else:
+            _mark_letters(old, new, removed, added)
+    return removed, added
+
+
+def _mark_letters(old: str, new: str, removed: Text, added: Text) -> None:
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for operation, start, end, start_new, end_new in matcher.get_opcodes():
+        same = operation == "equal"
+        removed.append(old[start:end], None if same else "red strike")
+        added.append(new[start_new:end_new], None if same else "bold green")
+
+
+def describe_image(image: Document) -> Text:
+    """Say in one line what was seen: size, noise, and whether it was calibrated."""
+    return Text(f"{image['width']}×{image['height']}, ").append_text(
+        describe_noise(image.get("noise"), image.get("calibrated"))
+    )
+
+
+def describe_noise(noise: Document | None, calibrated: bool | None = None) -> Text:
+    """Say a noise perception in words; `None` means that nobody looked."""
+    if noise is None:
+        return Text("noise not looked for")
+    if noise["kind"] == "clean":
+        text = Text("clean", style="green")
+    else:
+        name = "noise of no known kind" if noise["kind"] == "unknown" else noise["kind"]
+        strength = f", severity {noise['severity']}" if noise["severity"] else ""
+        text = Text(f"{name}{strength}", style="yellow")
+    text.append(f" (probability {noise['probability']:.2f}, ", "dim")
+    text.append(f"p of being clean {noise['clean_p_value']:.3f})", "dim")
+    if calibrated is not None:
+        text.append(", calibrated" if calibrated else ", left as it is")
+    return text
+
+
+def describe_steps(trace: list[Document]) -> Text:
+    """List the steps with their times, in the order they ended."""
+    text = Text()
+    for index, step in enumerate(trace):
+        if index:
+            text.append(" · ", "dim")
+        text.append(step["node"]).append(f" {step['ms']:.0f} ms", "dim")
+    return text

@@ -1,0 +1,68 @@
+"""`--noise KIND:SEVERITY`: spoil an image or a question on purpose before asking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imc_app.refusals import InputRefused
+
+
+@dataclass(frozen=True)
+class NoiseRequest:
+    """One `--noise` option: a kind of `imc_noise` and a severity in [1, 5]."""
+
+    kind: str
+    severity: int | float
+    modality: Literal["image", "text"]
+
+
+def read_noise(option: str) -> NoiseRequest:
+    """Read `low_dose:3`.
+
+    Raises:
+        InputRefused: no severity, or one outside 1 to 5.
+        imc_noise.UnknownNoise: no such kind.
+    """
+    from imc_noise import get_noise
+
+    kind, colon, written = option.partition(":")
+    noise = get_noise(kind.strip())
+    try:
+        severity = float(written)
+    except ValueError:
+        severity = float("nan")
+    if not colon or not 1 <= severity <= 5:
+        raise InputRefused(
+            f"--noise {option!r}: needs a severity from 1 to 5; write {kind.strip()}:3"
+        )
+    exact = int(severity) if severity.is_integer() else severity
+    return NoiseRequest(noise.name, exact, noise.modality)
+
+
+def spoil_image(
+    rgb: NDArray[np.uint8], name: str, requests: Sequence[NoiseRequest], seed: int
+) -> NDArray[np.uint8]:
+    """Apply the image noises among `requests`, in order, to `rgb` (H, W, 3) named `name`."""
+    from imc_noise import apply_image, noise_rng
+
+    for request in requests:
+        if request.modality == "image":
+            rng = noise_rng(name, request.kind, request.severity, seed)
+            rgb = apply_image(request.kind, rgb, request.severity, rng)
+    return rgb
+
+
+def spoil_question(question: str, requests: Sequence[NoiseRequest], seed: int) -> str:
+    """Apply the text noises among `requests`, in order, to `question`."""
+    from imc_noise import apply_text, noise_rng
+
+    for request in requests:
+        if request.modality == "text":
+            rng = noise_rng(question, request.kind, request.severity, seed)
+            question = apply_text(request.kind, question, request.severity, rng)
+    return question

@@ -1,0 +1,1 @@
+"""The command: what it refuses, what it accepts, what it prints."""

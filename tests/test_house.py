@@ -1,0 +1,139 @@
+"""The house rules that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+ROOMS = (
+    "graphs",
+    "imc_agents",
+    "imc_app",
+    "imc_bench",
+    "imc_noise",
+    "imc_reference",
+    "prompts",
+    "vision",
+)
+BELOW_THE_COMMAND = tuple(room for room in ROOMS if room != "imc_app")
+LARGEST_FILE = 15_000_000  # bytes: the embedded weights must stay under it
+
+
+def sources(*rooms: str) -> Iterator[tuple[Path, ast.Module]]:
+    for room in rooms:
+        for path in sorted((REPOSITORY / room).rglob("*.py")):
+            yield path, ast.parse(path.read_text("utf-8"))
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    if listed.returncode != 0:
+        pytest.skip("needs a git checkout")
+    return [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_its_purpose_in_one_line(room: str) -> None:
+    docstring = ast.get_docstring(ast.parse((REPOSITORY / room / "__init__.py").read_text("utf-8")))
+    assert docstring and "\n" not in docstring
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_importing_a_room_loads_no_model_library(room: str) -> None:
+    script = f"import sys, {room}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY).returncode == 0
+
+
+def test_the_environment_is_read_by_the_command_alone() -> None:
+    readers = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for path, tree in sources(*BELOW_THE_COMMAND)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"environ", "getenv"}
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    ]
+    assert not readers
+
+
+def test_no_input_is_checked_by_assert() -> None:
+    asserts = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for path, tree in sources(*ROOMS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert)
+    ]
+    assert not asserts
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    names = {re.split(r"[\[<>=~ ]", line, maxsplit=1)[0].lower() for line in wanted}
+    pinned = {
+        line.split("==")[0].lower()
+        for line in (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
+        if "==" in line
+    }
+    assert names - {"imc-agents"} <= pinned
+
+
+def test_no_tracked_file_names_a_machine() -> None:
+    home = re.compile(r"/(?:home|Users)/[a-z]\w*/|/root/|/" + "work/", re.IGNORECASE)
+    texts = {".py", ".md", ".toml", ".txt", ".yaml", ".json", ".ipynb", ".tsv", ""}
+    named = [
+        str(path.relative_to(REPOSITORY))
+        for path in tracked_files()
+        if path.suffix in texts and path.is_file() and path.name != "LICENSE"
+        if home.search(path.read_text("utf-8", errors="ignore"))
+    ]
+    assert not named
+
+
+def test_no_tracked_file_is_large_or_pickled() -> None:
+    unwanted = [
+        str(path.relative_to(REPOSITORY))
+        for path in tracked_files()
+        if path.is_file()
+        and (
+            path.stat().st_size >= LARGEST_FILE
+            or path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
+        )
+    ]
+    assert not unwanted
+
+
+def test_the_server_is_given_a_graph_that_exists() -> None:
+    served = json.loads((REPOSITORY / "langgraph.json").read_text("utf-8"))["graphs"]
+    assert served
+    for entry in served.values():
+        where = entry if isinstance(entry, str) else entry["path"]
+        file, name = where.split(":")
+        module = ".".join(Path(file).with_suffix("").parts)
+        assert hasattr(importlib.import_module(module), name)
+
+
+def test_a_package_that_shadows_a_room_is_named(tmp_path: Path) -> None:
+    intruder = tmp_path / "graphs" / "__init__.py"
+    intruder.parent.mkdir()
+    intruder.touch()
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import imc_agents"
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert ran.returncode != 0
+    assert str(intruder) in ran.stderr.splitlines()[-1]
