@@ -12,8 +12,9 @@ ORDER = 3
 COIL_REACH = (0.35, 0.8)
 """Reach of the receive coil, as a fraction of the field of view."""
 
-BRIGHTEST = 0.15
-"""Share of the field's logarithmic range above 1, where the coil lies."""
+BRIGHTEST = 0.05
+"""Share of the field's logarithmic range above 1, where the coil lies: a strong field is one that
+falls off far, not one that saturates what is near."""
 
 FOG = 0.03
 """Scattered light on the darkest pixel, as a share of the picture's mean. Small, because SSIM
@@ -25,8 +26,9 @@ def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Pla
     """An uneven receive coil: a smooth field multiplies the picture, darker away from the coil.
 
     `strength` is the range of the field's natural logarithm: the field runs from
-    e^(−0.85·strength) to e^(0.15·strength). Its logarithm is a coil's fall-off from a place near
-    the border plus random low-order cosines. Nothing lifts the mean back; where the coil lies,
+    e^(−0.95·strength) to e^(0.05·strength). Its logarithm is a coil's fall-off from a place near
+    the border plus random low-order cosines. SSIM hardly sees a smooth factor, so its upper bands
+    need fields that leave the far side almost black. Nothing lifts the mean back; where the coil lies,
     bright pixels may saturate, as they do in a scanner.
     """
     height, width = planes.shape[1:]
