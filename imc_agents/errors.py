@@ -6,7 +6,7 @@ __all__ = ["ModelRefused", "QuestionRefused"]
 
 
 class ModelRefused(ValueError):
-    """A model that cannot be loaded or used: missing, incomplete, pickled, text-only, unsupported."""
+    """A model that cannot be used: missing, incomplete, pickled, text-only or unsupported."""
 
 
 class QuestionRefused(ValueError):

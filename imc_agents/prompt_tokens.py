@@ -1,0 +1,289 @@
+"""Prompts as tokens, and batches of them, with image features in place of pixels.
+
+A prompt's images are always encoded to features first and reach the language model through
+`mm_encoder_outputs`, the same route that `generate(pixel_values=...)` takes inside transformers:
+so one path serves pixels, calibrated features and batches of both.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from langchain_core.messages import BaseMessage
+from PIL import Image
+from torch import Tensor
+
+from imc_agents.errors import ModelRefused, QuestionRefused
+from imc_agents.messages import read_conversation
+from imc_agents.rendering import Renderer
+
+__all__ = ["EncodedPrompt", "ImageFeatures", "PromptEncoder", "stack_prompts"]
+
+_CACHED_PROMPTS = 64
+
+
+class ImageFeatures(Protocol):
+    """Precomputed features of one image (`vision.encoder.EncodedImage` is one).
+
+    Attributes:
+        name: the image's SHA-256; names the features in traces and caches.
+        size: (height, width) of the image in pixels; decides how the prompt's slot expands.
+        output: the `BaseModelOutputWithPooling` that the model's `get_image_features` returns.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def output(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class EncodedPrompt:
+    """One prompt, ready for the language model.
+
+    Attributes:
+        ids: token ids, shape (tokens,).
+        per_token: further inputs with one value a token (`token_type_ids`, ...), shape (tokens,).
+        per_image: further inputs with one row an image (`image_grid_thw`, `image_sizes`, ...).
+        features: the encoder's output for the prompt's images; None without images.
+        key: equal for equal prompts; says which items share a prefix.
+    """
+
+    ids: Tensor
+    per_token: dict[str, Tensor]
+    per_image: dict[str, Tensor]
+    features: Any
+    key: tuple[str, str]
+
+
+@dataclass
+class PromptEncoder:
+    """Messages to `EncodedPrompt`, for one model and processor.
+
+    Attributes:
+        model: an image-text-to-text model that takes `mm_encoder_outputs`.
+        processor: its processor.
+        allow_remote_images: whether http(s) image URLs may be fetched.
+    """
+
+    model: Any
+    processor: Any
+    allow_remote_images: bool = False
+    renderer: Renderer = field(init=False)
+    _cache: OrderedDict[tuple[str, tuple[int, int] | None], EncodedPrompt] = field(
+        init=False, repr=False, default_factory=OrderedDict
+    )
+
+    def __post_init__(self) -> None:
+        self.renderer = Renderer(self.processor)
+        self._forward_names = set(inspect.signature(self.model.forward).parameters)
+        encode_images = getattr(self.model.base_model, "get_image_features", None)
+        if encode_images is None or "mm_encoder_outputs" not in self._forward_names:
+            raise ModelRefused(
+                f"{type(self.model).__name__} takes no precomputed image features "
+                "(mm_encoder_outputs): use a family that does, such as llava, qwen2_5_vl or gemma3"
+            )
+        self._encode_images = encode_images
+        self._pixel_names = set(inspect.signature(encode_images).parameters)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens the language model can read; None when its config does not say."""
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return int(limit) if limit else None
+
+    def encode(
+        self, messages: Sequence[BaseMessage], features: ImageFeatures | None = None
+    ) -> EncodedPrompt:
+        """Render and tokenise messages; encode their images unless `features` stand for them.
+
+        Args:
+            messages: LangChain messages.
+            features: precomputed features of the one image.
+
+        Raises:
+            QuestionRefused: see `read_conversation`; or the prompt is longer than the context.
+            ModelRefused: the features do not fill the image's place in the prompt.
+        """
+        conversation = read_conversation(
+            messages,
+            placeholder=features is not None,
+            allow_remote_images=self.allow_remote_images,
+        )
+        text = self.renderer.render(conversation)
+        if conversation.images:
+            prompt = self._with_pixels(text, conversation.images)
+        else:
+            prompt = self._cached(text, None if features is None else features.size)
+            if features is not None:
+                prompt = EncodedPrompt(
+                    prompt.ids,
+                    prompt.per_token,
+                    prompt.per_image,
+                    features.output,
+                    # A name alone could be reused for recalibrated features: the object decides.
+                    (text, f"{features.name}:{id(features.output)}"),
+                )
+        self._check(prompt)
+        return prompt
+
+    def _cached(self, text: str, size: tuple[int, int] | None) -> EncodedPrompt:
+        """A prompt's tokens, its image slot expanded as for a blank image of that size."""
+        found = self._cache.get((text, size))
+        if found is None:
+            images = () if size is None else (Image.new("RGB", (size[1], size[0])),)
+            found, _ = self._tokenise(text, images)
+            self._cache[(text, size)] = found
+            if len(self._cache) > _CACHED_PROMPTS:
+                self._cache.popitem(last=False)
+        else:
+            self._cache.move_to_end((text, size))
+        return found
+
+    def _with_pixels(self, text: str, images: tuple[Image.Image, ...]) -> EncodedPrompt:
+        prompt, pixels = self._tokenise(text, images)
+        with torch.no_grad():
+            output = self._encode_images(**pixels, return_dict=True)
+        key = (text, f"pixels:{id(output)}")
+        return EncodedPrompt(prompt.ids, prompt.per_token, prompt.per_image, output, key)
+
+    def _tokenise(
+        self, text: str, images: tuple[Image.Image, ...]
+    ) -> tuple[EncodedPrompt, dict[str, Any]]:
+        """Run the processor; returns the prompt without features, and the encoder's inputs."""
+        tokenizer = self.processor.tokenizer
+        settings: dict[str, Any] = {"return_tensors": "pt"}
+        if tokenizer.bos_token and text.startswith(tokenizer.bos_token):
+            settings["add_special_tokens"] = False  # the template wrote it, as in transformers
+        try:
+            outputs = (
+                self.processor(images=list(images), text=text, **settings)
+                if images
+                else self.processor(text=text, **settings)
+            )
+        except ValueError:
+            if images:
+                raise
+            # PaliGemma's processor insists on an image; its language model does not.
+            outputs = tokenizer(text, **settings)
+        device, dtype = self.model.device, self.model.dtype
+        ids = outputs["input_ids"]
+        per_token: dict[str, Tensor] = {}
+        per_image: dict[str, Tensor] = {}
+        pixels: dict[str, Any] = {}
+        for name, value in outputs.items():
+            if name in ("input_ids", "attention_mask", "labels") or value is None:
+                continue
+            if isinstance(value, Tensor):
+                value = value.to(device, dtype if value.is_floating_point() else None)
+            if isinstance(value, Tensor) and value.shape == ids.shape:
+                if name in self._forward_names:
+                    per_token[name] = value[0]
+                continue
+            if name in self._pixel_names:
+                pixels[name] = value
+            if (
+                isinstance(value, Tensor)
+                and not name.startswith("pixel")
+                and name in self._forward_names
+            ):
+                per_image[name] = value
+        prompt = EncodedPrompt(ids[0].to(device), per_token, per_image, None, (text, ""))
+        return prompt, pixels
+
+    def _check(self, prompt: EncodedPrompt) -> None:
+        limit = self.context_tokens
+        if limit is not None and len(prompt.ids) >= limit:
+            raise QuestionRefused(
+                f"question and image take {len(prompt.ids)} tokens, the model reads {limit}: "
+                "shorten the question"
+            )
+        if prompt.features is None:
+            return
+        places = int((prompt.ids == self.model.config.image_token_id).sum())
+        tokens = sum(image.shape[0] for image in prompt.features.pooler_output)
+        if places != tokens:
+            raise ModelRefused(
+                f"image features have {tokens} tokens, the prompt has place for {places}: "
+                "make them with this model's own encoder and processor"
+            )
+
+
+def merge_features(outputs: Sequence[Any]) -> Any:
+    """Join encoder outputs of several prompts, in the container type their model uses.
+
+    Args:
+        outputs: `BaseModelOutputWithPooling`s; `pooler_output` a tensor (images, tokens, dim) or a
+            list of (tokens, dim); `deepstack_features`, where present, one such entry a layer.
+
+    Returns:
+        One output for the whole batch; the very object when there is only one.
+    """
+    if len(outputs) == 1:
+        return outputs[0]
+
+    def join(parts: Sequence[Any]) -> Any:
+        if all(isinstance(part, Tensor) for part in parts):
+            return torch.cat(list(parts), dim=0)
+        return [image for part in parts for image in part]
+
+    merged = {"pooler_output": join([output.pooler_output for output in outputs])}
+    layers = getattr(outputs[0], "deepstack_features", None)
+    if layers is not None:
+        merged["deepstack_features"] = [
+            join([output.deepstack_features[layer] for output in outputs])
+            for layer in range(len(layers))
+        ]
+    return type(outputs[0])(**merged)
+
+
+def stack_prompts(
+    prompts: Sequence[EncodedPrompt],
+    tails: Sequence[Tensor] | None = None,
+    *,
+    pad_id: int,
+    side: Literal["left", "right"],
+) -> dict[str, Any]:
+    """Pad prompts, each followed by its tail, into one batch of model inputs.
+
+    Args:
+        prompts: the prompts.
+        tails: token ids to append to each, shape (tail tokens,); None for none.
+        pad_id: id written into the padding.
+        side: where the padding goes; left to generate, right to score.
+
+    Returns:
+        `input_ids` and `attention_mask`, (batch, tokens), and the prompts' further inputs;
+        `mm_encoder_outputs` holds the images of the whole batch, in reading order.
+    """
+    rows = [p.ids if tails is None else torch.cat([p.ids, tails[i]]) for i, p in enumerate(prompts)]
+    longest = max(len(row) for row in rows)
+
+    def padded(row: Tensor, fill: int) -> Tensor:
+        padding = row.new_full((longest - len(row),), fill)
+        return torch.cat([padding, row] if side == "left" else [row, padding])
+
+    inputs: dict[str, Any] = {
+        "input_ids": torch.stack([padded(row, pad_id) for row in rows]),
+        "attention_mask": torch.stack([padded(torch.ones_like(row), 0) for row in rows]),
+    }
+    for name in {name for prompt in prompts for name in prompt.per_token}:
+        values = []
+        for prompt, row in zip(prompts, rows, strict=True):
+            value = prompt.per_token.get(name, torch.zeros_like(prompt.ids))
+            after = value.new_zeros(len(row) - len(value))
+            values.append(padded(torch.cat([value, after]), 0))
+        inputs[name] = torch.stack(values)
+    for name in {name for prompt in prompts for name in prompt.per_image}:
+        inputs[name] = torch.cat([p.per_image[name] for p in prompts if name in p.per_image])
+    outputs = [prompt.features for prompt in prompts if prompt.features is not None]
+    if outputs:
+        inputs["mm_encoder_outputs"] = {"image": merge_features(outputs)}
+    return inputs

@@ -1,0 +1,183 @@
+"""Structured answers that cannot fail silently.
+
+With xgrammar installed the answer is decoded under the schema's grammar; without it the schema is
+asked for in words, the answer parsed tolerantly and, once, repaired by the model itself. What then
+is still wrong is an explicit failure, never a guess.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.utils.function_calling import convert_to_json_schema
+from pydantic import BaseModel, ValidationError
+
+__all__ = ["Grammar", "StructuredAnswer", "find_json", "parse_structured", "schema_messages"]
+
+# A grammar without bounds lets an undecided model write for ever; these close it.
+_MAX_STRING = 200
+_MAX_ITEMS = 16
+
+
+@dataclass(frozen=True)
+class StructuredAnswer:
+    """A structured answer, or why there is none.
+
+    Attributes:
+        value: the parsed object (an instance of the schema's class, else a dictionary); None on
+            failure.
+        failure: one line that says what was wrong; None on success.
+        raw: the model's last message.
+        repaired: whether the value came from the second attempt.
+    """
+
+    value: Any
+    failure: str | None
+    raw: AIMessage
+    repaired: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is a value."""
+        return self.failure is None
+
+
+def json_schema_of(schema: Any) -> dict[str, Any]:
+    """The JSON schema of a pydantic class, TypedDict or JSON-schema dictionary."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        return schema.model_json_schema()
+    if isinstance(schema, Mapping):
+        held = dict(schema)
+        if "parameters" in held:  # an OpenAI function
+            return dict(held["parameters"])
+        return held
+    return dict(convert_to_json_schema(schema))
+
+
+def schema_messages(messages: list[BaseMessage], schema: dict[str, Any]) -> list[BaseMessage]:
+    """Ask for an answer in a JSON schema, ahead of the messages."""
+    asked = SystemMessage(
+        "Answer with one JSON object and nothing else. It must follow this JSON schema:\n"
+        + json.dumps(schema, ensure_ascii=False)
+    )
+    return [asked, *messages]
+
+
+def repair_messages(
+    messages: list[BaseMessage], wrong: AIMessage, failure: str
+) -> list[BaseMessage]:
+    """Show the model its unusable answer and ask once more."""
+    return [
+        *messages,
+        AIMessage(wrong.text),
+        HumanMessage(f"That is not usable: {failure}. Answer with the corrected JSON object only."),
+    ]
+
+
+def find_json(text: str) -> list[Any]:
+    """Every JSON object or array that stands in a text, outermost ones, in order.
+
+    Fences, tags and prose around them are skipped.
+    """
+    decoder = json.JSONDecoder()
+    found: list[Any] = []
+    place = 0
+    while place < len(text):
+        if text[place] not in "{[":
+            place += 1
+            continue
+        try:
+            held, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError:
+            place += 1
+            continue
+        found.append(held)
+    return found
+
+
+def parse_structured(text: str, schema: Any) -> tuple[Any, str | None]:
+    """Read a structured answer.
+
+    Args:
+        text: what the model wrote.
+        schema: a pydantic class (validated), or another schema (required keys checked).
+
+    Returns:
+        (value, None), or (None, one line that says what is wrong, without the text itself).
+    """
+    objects = [held for held in find_json(text) if isinstance(held, dict)]
+    if not objects:
+        return None, f"no JSON object in the {len(text)} characters of the answer"
+    held = objects[0]
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        try:
+            return schema.model_validate(held), None
+        except ValidationError as error:
+            # Locations and kinds only: the values may be a patient's.
+            wrong = [f"{'.'.join(map(str, e['loc'])) or 'object'}: {e['type']}" for e in
+                     error.errors(include_input=False, include_url=False)]
+            return None, "fields do not fit the schema: " + "; ".join(wrong[:5])
+    required = json_schema_of(schema).get("required", [])
+    absent = [name for name in required if name not in held]
+    if absent:
+        return None, "fields missing: " + ", ".join(absent)
+    return held, None
+
+
+def bounded(schema: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a schema in which every string and array has a longest length."""
+
+    def close(node: Any) -> Any:
+        if isinstance(node, list):
+            return [close(part) for part in node]
+        if not isinstance(node, dict):
+            return node
+        node = {name: close(part) for name, part in node.items()}
+        kind = node.get("type")
+        if kind == "string" and not {"enum", "const", "pattern", "format"} & node.keys():
+            node.setdefault("maxLength", _MAX_STRING)
+        if kind == "array":
+            node.setdefault("maxItems", _MAX_ITEMS)
+        if kind == "integer":
+            node.setdefault("minimum", -(10**9))
+            node.setdefault("maximum", 10**9)
+        return node
+
+    closed: dict[str, Any] = close(copy.deepcopy(schema))
+    return closed
+
+
+class Grammar:
+    """Compiles JSON schemas to token masks with xgrammar.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        vocab_size: columns of the model's logits (may exceed the tokenizer's own size).
+    """
+
+    def __init__(self, tokenizer: Any, vocab_size: int) -> None:
+        import xgrammar
+
+        self._xgrammar = xgrammar
+        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocab_size)
+        self._compiler = xgrammar.GrammarCompiler(info, max_threads=1)
+
+    @staticmethod
+    def available() -> bool:
+        """Whether xgrammar is installed (the extra `constrained`)."""
+        return find_spec("xgrammar") is not None
+
+    def processor(self, schema: dict[str, Any]) -> Any:
+        """A logits processor that admits only answers of the schema; a fresh one for each call."""
+        from xgrammar.contrib.hf import LogitsProcessor
+
+        compiled = self._compiler.compile_json_schema(
+            json.dumps(bounded(schema)), any_whitespace=False
+        )
+        return LogitsProcessor(compiled)
