@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from imc_noise.errors import UnknownNoise
 from imc_noise.image import fields, kspace, quanta
-from imc_noise.image.planes import ImageSpoiler, spoil_pixels
+from imc_noise.image.planes import ImageSpoiler, check_pixels, spoil_pixels
 from imc_noise.seeds import Severity, check_severity
 from imc_noise.strengths import strength
 from imc_noise.text import dictation, distraction, spelling
@@ -102,6 +102,7 @@ def apply_image(
     level = check_severity(severity)
     if name not in _IMAGE:
         raise UnknownNoise.named(name, _IMAGE, "image")
+    check_pixels(image)
     return spoil_pixels(image, strength(name, level, image.shape), _IMAGE[name], rng)
 
 

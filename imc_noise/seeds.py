@@ -12,6 +12,7 @@ from imc_noise.errors import UnknownSeverity
 Severity = int | float
 """1..5. Integers are the published grid; floats between them are interpolated."""
 
+_NUMBERS = (int, float, np.integer, np.floating)
 MILDEST, STRONGEST = 1.0, 5.0
 
 
@@ -21,7 +22,7 @@ def check_severity(severity: Severity) -> float:
     Raises:
         UnknownSeverity: for anything else (0, 6, NaN, a bool, a string).
     """
-    if isinstance(severity, bool) or not isinstance(severity, int | float | np.integer | np.floating):
+    if isinstance(severity, bool) or not isinstance(severity, _NUMBERS):
         raise UnknownSeverity(
             f"severity is a {type(severity).__name__}; give a number from 1 (mild) to 5 (strong)"
         )

@@ -28,16 +28,16 @@ def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Pla
     `strength` is the range of the field's natural logarithm: the field runs from
     e^(−0.95·strength) to e^(0.05·strength). Its logarithm is a coil's fall-off from a place near
     the border plus random low-order cosines. SSIM hardly sees a smooth factor, so its upper bands
-    need fields that leave the far side almost black. Nothing lifts the mean back; where the coil lies,
-    bright pixels may saturate, as they do in a scanner.
+    need fields that leave the far side almost black. Nothing lifts the mean back; where the coil
+    lies, bright pixels may saturate, as they do in a scanner.
     """
     height, width = planes.shape[1:]
     y = (np.arange(height, dtype=np.float32) + np.float32(0.5)) / np.float32(height)
     x = (np.arange(width, dtype=np.float32) + np.float32(0.5)) / np.float32(width)
-    place = rng.uniform(0.0, 1.0, size=2)
+    place = rng.uniform(0.0, 1.0, size=2).tolist()
     # Pushed to the nearer border on one axis: coils lie on the body, not in it.
     side = int(rng.integers(2))
-    place[side] = round(float(place[side]))
+    place[side] = float(round(place[side]))
     reach = rng.uniform(*COIL_REACH)
     log_field = -(((y - place[0]) ** 2)[:, None] + ((x - place[1]) ** 2)[None, :]) / (
         2.0 * reach**2
@@ -45,11 +45,12 @@ def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Pla
     orders = np.arange(ORDER + 1)
     weights = rng.normal(size=(ORDER + 1, ORDER + 1)) * (orders[:, None] + orders[None, :] <= ORDER)
     weights /= 1.0 + orders[:, None] + orders[None, :]
-    log_field += 0.5 * (_cosines(y).T @ weights @ _cosines(x))
+    log_field += (_cosines(y).T @ (0.5 * weights).astype(np.float32)) @ _cosines(x)
     low, high = float(log_field.min()), float(log_field.max())
     shape = (log_field - low) / (high - low) if high > low else np.ones_like(log_field)
     field = np.exp(strength * (shape - (1.0 - BRIGHTEST))).astype(np.float32)
-    return planes * field
+    spoilt: Planes = planes * field
+    return spoilt
 
 
 def low_contrast(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -64,9 +65,12 @@ def low_contrast(planes: Planes, strength: float, rng: np.random.Generator) -> P
     contrast = np.float32(np.exp(-share * strength))
     exposure = np.float32(np.exp(-(1.0 - share) * strength))
     fog = np.float32(FOG) * planes.mean(dtype=np.float64).astype(np.float32)
-    return exposure * (contrast * planes + (np.float32(1.0) - contrast) * fog)
+    spoilt: Planes = exposure * (contrast * planes + (np.float32(1.0) - contrast) * fog)
+    return spoilt
 
 
 def _cosines(at: Planes) -> Planes:
     """(ORDER + 1, len(at)): the cosine basis on [0, 1]."""
-    return np.cos(np.pi * np.arange(ORDER + 1, dtype=np.float32)[:, None] * at[None, :])
+    turns = np.arange(ORDER + 1, dtype=np.float32)[:, None] * at[None, :]
+    basis: Planes = np.cos(np.float32(np.pi) * turns)
+    return basis

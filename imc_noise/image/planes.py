@@ -30,13 +30,9 @@ def spoil_pixels(
     of its own in each.
 
     Raises:
-        ValueError: `image` is not uint8, or not (H, W) or (H, W, 3), or has no pixels.
+        ValueError: `image` is not such an array.
     """
-    if image.dtype != np.uint8 or image.size == 0 or not _is_picture(image.shape):
-        raise ValueError(
-            f"image noise takes uint8 pixels of shape (H, W) or (H, W, 3), got {image.dtype} "
-            f"{image.shape}; convert the image first (vision.reading.read_image does)"
-        )
+    check_pixels(image)
     if image.ndim == 2:
         return _to_pixels(spoil(_to_planes(image[None]), strength, rng)[0])
     stored = np.moveaxis(image, -1, 0)
@@ -52,13 +48,27 @@ def spoil_pixels(
     return np.ascontiguousarray(np.moveaxis(_to_pixels(planes), 0, -1))
 
 
-def _is_picture(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+def check_pixels(image: NDArray[np.uint8]) -> None:
+    """Refuse what is not a picture.
+
+    Raises:
+        ValueError: `image` is not uint8, or not (H, W) or (H, W, 3), or has no pixels.
+    """
+    shape = image.shape
+    is_picture = len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+    if image.dtype != np.uint8 or image.size == 0 or not is_picture:
+        raise ValueError(
+            f"image noise takes uint8 pixels of shape (H, W) or (H, W, 3), got {image.dtype} "
+            f"{shape}; convert the image first (vision.reading.read_image does)"
+        )
 
 
 def _to_planes(stored: Pixels) -> Planes:
-    return np.divide(stored, np.float32(255.0), dtype=np.float32, order="C")
+    planes: Planes = stored.astype(np.float32, order="C")
+    planes /= np.float32(255.0)
+    return planes
 
 
 def _to_pixels(planes: Planes) -> Pixels:
-    return np.clip(np.rint(planes * np.float32(255.0)), 0.0, 255.0).astype(np.uint8)
+    levels: Planes = np.rint(planes * np.float32(255.0))
+    return np.clip(levels, 0.0, 255.0).astype(np.uint8)

@@ -42,7 +42,8 @@ def distractor(text: str, severity: float, rng: np.random.Generator) -> str:
 
 def _content(text: str) -> set[str]:
     """The words of `text` that bear meaning, lower-case."""
-    return {word.text.lower() for word in words_of(text)} - FUNCTION_WORDS
+    words = (word.text.lower().replace("’", "'").removesuffix("'s") for word in words_of(text))
+    return set(words) - FUNCTION_WORDS
 
 
 @cache

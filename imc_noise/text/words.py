@@ -36,7 +36,7 @@ def words_of(text: str) -> list[Word]:
         if kinds[start] in "LN":
             alone = _UNSPACED.match(text[start]) is not None
             at += 1
-            while at < len(text) and (kinds[at] == "M" or not alone and _continues(text, kinds, at)):
+            while at < len(text) and (kinds[at] == "M" or not alone and _goes_on(text, kinds, at)):
                 at += 1
             words.append(Word(start, at, text[start:at]))
         else:
@@ -44,7 +44,7 @@ def words_of(text: str) -> list[Word]:
     return words
 
 
-def _continues(text: str, kinds: list[str], at: int) -> bool:
+def _goes_on(text: str, kinds: list[str], at: int) -> bool:
     """Whether the character at `at` carries on a word begun before it."""
     if text[at] in _JOINERS:
         return at + 1 < len(text) and kinds[at + 1] == "L"

@@ -1,0 +1,51 @@
+"""Severities mean what DESIGN.md says: mean SSIM on real images, by bands, falling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from imc_noise import CORE_IMAGE, apply_image, noise_rng
+from imc_noise.strengths import SSIM_BANDS
+
+metrics = pytest.importorskip("skimage.metrics", reason="SSIM needs scikit-image (extra: bench)")
+
+PER_SET = 14
+TOLERANCE = 0.05
+"""For so few images; `benchmarks/noise_ssim.py` holds the bands themselves on more."""
+
+
+@pytest.fixture(scope="module")
+def real_images(data_folder: Path) -> list[NDArray[np.uint8]]:
+    """Radiographs, CT and MR of both data sets at the embedded model's 112 pixels, grey."""
+    slake = sorted((data_folder / "slake" / "imgs").glob("*/source.jpg"))
+    rad = sorted((data_folder / "vqa-rad" / "VQA_RAD Image Folder").glob("*.jpg"))
+    paths = [*slake[:: len(slake) // PER_SET], *rad[:: len(rad) // PER_SET]]
+    return [
+        np.asarray(Image.open(path).convert("L").resize((112, 112), Image.Resampling.BICUBIC))
+        for path in paths
+    ]
+
+
+@pytest.mark.parametrize("name", CORE_IMAGE)
+def test_mean_ssim_falls_through_the_bands(name: str, real_images: list[NDArray[np.uint8]]) -> None:
+    means = [
+        np.mean(
+            [
+                metrics.structural_similarity(
+                    clean,
+                    apply_image(name, clean, severity, noise_rng(str(i), name, severity)),
+                    data_range=255,
+                )
+                for i, clean in enumerate(real_images)
+            ]
+        )
+        for severity in range(1, 6)
+    ]
+    assert (np.diff(means) < 0).all(), means
+    for mean, (low, high) in zip(means, SSIM_BANDS, strict=True):
+        assert low - TOLERANCE <= mean <= high + TOLERANCE, means
