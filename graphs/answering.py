@@ -1,0 +1,99 @@
+"""The answer node: from the held features and the accepted question, in one generation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import convert_to_messages
+from langgraph.runtime import Runtime
+
+from graphs.context import IMCContext
+from graphs.image_side import encoded
+from graphs.sms import Resolve, Update, given
+from graphs.state import IMCState
+from graphs.tracing import Stopwatch, timed
+from imc_agents.self_assessment import named
+from imc_agents.state import Answer, Decision
+from vision.errors import ImageRefused
+from vision.report import CLEAN, CalibrationReport, NoisePerception
+
+
+class AnswerNode:
+    """Runs once, when the image side and the agents are done."""
+
+    def __init__(self, resolve: Resolve = given) -> None:
+        self.resolve = resolve
+
+    def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
+        """Reads the decision and the image's name; writes the answer.
+
+        Features that are not held any more (a resumed run) are computed again. A model that fails
+        leaves an empty answer with the failure's name.
+        """
+        context = self.resolve(runtime.context)
+        decision = state.get("decision")
+        question = decision.used if decision is not None else state["question"]
+        with timed("answer") as watch:
+            try:
+                answer = self._answer(context, state, question, watch)
+            except context.faults as fault:
+                what = str(fault) if isinstance(fault, ImageRefused) else named(fault)
+                watch.notes.append(f"no answer: {what}")
+                answer = Answer(text="", confidence=0.0, evidence=[], failure=what)
+        return {"answer": answer, "trace": [watch.step]}
+
+    def _answer(
+        self, context: IMCContext, state: IMCState, question: str, watch: Stopwatch
+    ) -> Answer:
+        calibrated = context.policy.calibrates and not state.get("plain_image", False)
+        held = context.features.get(state["image_name"], calibrated=calibrated)
+        if held is None:
+            watch.notes.append("features were not held: encoded again")
+            if "image" not in state:
+                raise ImageRefused(
+                    "the image was given as pixels and is not held any more: ask again, or give "
+                    "a path"
+                )
+            image = context.images.read(state["image"])
+            if image.sha256 != state["image_name"]:
+                raise ImageRefused("the image file is not the one that was perceived: ask again")
+            held = encoded(context, image, calibrated=calibrated, watch=watch)
+        watch.calls += 1
+        message = context.chat.invoke(
+            convert_to_messages(context.prompts.answer.messages(question=question)),
+            features=held.features,
+            max_new_tokens=context.policy.max_answer_tokens,
+        )
+        confidence = float(message.response_metadata.get("confidence", 0.0))
+        return Answer(
+            text=str(message.text).strip(),
+            confidence=min(1.0, max(0.0, confidence)),
+            evidence=_evidence(
+                state.get("perception"), state.get("calibration"), state.get("decision")
+            ),
+        )
+
+
+def _evidence(
+    perception: NoisePerception | None,
+    calibration: CalibrationReport | None,
+    decision: Decision | None,
+) -> list[str]:
+    """What the answer rests on: the image as perceived and the question as used."""
+    sentences = []
+    if perception is None:
+        sentences.append("image: noise was not looked for")
+    elif perception.kind == CLEAN:
+        sentences.append(f"image: clean (p {perception.clean_p_value:.3f})")
+    else:
+        severity = f" {perception.severity}" if perception.severity else ""
+        sentences.append(
+            f"image: {perception.kind}{severity} with probability {perception.probability:.2f}"
+        )
+    if calibration is not None:
+        done = "calibrated" if calibration.applied else "not calibrated"
+        sentences.append(f"features: {done}: {calibration.reason}")
+    if decision is not None:
+        used = "repaired" if decision.accepted else "as asked"
+        sentences.append(f"question: {used}: {decision.reason}")
+    return sentences

@@ -1,0 +1,82 @@
+"""The document of one answered question: what `imc ask --json` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphs.context import IMCContext
+from graphs.state import IMCOutput
+from imc_agents.state import Decision, Finding, SMSOutput, TraceStep
+
+Document = dict[str, Any]
+
+
+def to_document(state: IMCOutput, context: IMCContext, *, timings: bool = True) -> Document:
+    """The graph's output as JSON-ready values; keys and their order are fixed.
+
+    Args:
+        state: what the imc graph returned.
+        context: what it ran with.
+        timings: keep measured milliseconds; without them the same request gives the same bytes.
+    """
+    answer, calibration = state.get("answer"), state.get("calibration")
+    perception = state.get("perception")
+    return {
+        "answer": answer.text if answer is not None else "",
+        "confidence": round(answer.confidence, 4) if answer is not None else 0.0,
+        "question": question_document(state),
+        "image": {
+            "sha256": state["image_name"],
+            "width": state["width"],
+            "height": state["height"],
+            "noise": None
+            if perception is None
+            else {
+                "kind": perception.kind,
+                "severity": perception.severity,
+                "probability": round(perception.probability, 4),
+                "clean_p_value": round(perception.clean_p_value, 4),
+                "posterior": {
+                    kind: round(share, 4) for kind, share in perception.posterior.items()
+                },
+            },
+            "calibrated": calibration.applied if calibration is not None else False,
+        },
+        "trace": [_step(step, timings=timings) for step in state.get("trace", [])],
+        "model": context.model_name,
+        "method": context.policy.method,
+        "seed": context.policy.seed,
+    }
+
+
+def question_document(state: IMCOutput | SMSOutput) -> Document:
+    """What became of the question: what `imc refine --json` prints of each."""
+    original = state["question"]
+    decision = state.get("decision") or Decision(
+        used=original, accepted=False, rounds=0, reason="it was not refined"
+    )
+    return {
+        "original": original,
+        "used": decision.used,
+        "changed": decision.used != original,
+        "findings": [_finding(finding) for finding in state.get("findings") or []],
+        "accepted": decision.accepted,
+        "rounds": decision.rounds,
+        "reason": decision.reason,
+    }
+
+
+def _finding(finding: Finding) -> Document:
+    return {
+        "start": finding.start,
+        "end": finding.end,
+        "text": finding.text,
+        "kind": finding.kind,
+        "score": round(finding.score, 4),
+    }
+
+
+def _step(step: TraceStep, *, timings: bool) -> Document:
+    """A step; its note only where something went otherwise than usual."""
+    entry: Document = {"node": step.node, "ms": step.ms if timings else 0.0, "calls": step.calls}
+    return {**entry, "note": step.note} if step.note else entry

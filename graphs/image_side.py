@@ -1,0 +1,76 @@
+"""The vision node: read, encode once, perceive, calibrate; state gets words, never pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langgraph.runtime import Runtime
+
+from graphs.context import IMCContext
+from graphs.sms import Resolve, Update, given
+from graphs.state import IMCState
+from graphs.tracing import Stopwatch, timed
+from imc_agents.self_assessment import named
+from vision.errors import BankRefused, ImageRefused
+from vision.reading import MedicalImage
+from vision.report import CalibrationReport
+
+if TYPE_CHECKING:
+    from vision.pdc import CalibratedImage
+
+
+def encoded(
+    context: IMCContext, image: MedicalImage, *, calibrated: bool, watch: Stopwatch
+) -> CalibratedImage:
+    """The image's features from the store, or from one pass of the encoder.
+
+    Raises TypeError where the context has no image side.
+    """
+    held = context.features.get(image.sha256, calibrated=calibrated)
+    if held is not None:
+        watch.notes.append("features were held")
+        return held
+    if context.calibrator is None:
+        raise TypeError("this context has no calibrator: the imc graph needs the image side")
+    result = context.calibrator(image, calibrate=calibrated)
+    context.features.put(image.sha256, result, calibrated=calibrated)
+    return result
+
+
+class VisionNode:
+    """Image in, perception and calibration report out; features go to the context's store."""
+
+    def __init__(self, resolve: Resolve = given) -> None:
+        self.resolve = resolve
+
+    def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
+        """Reads image; writes its name, size, perception and calibration.
+
+        Raises ImageRefused or BankRefused: a bad input is refused where it enters.
+        """
+        context = self.resolve(runtime.context)
+        with timed("vision", opens=True) as watch:
+            image = context.images.read(state["image"])
+            update: Update = {
+                "image_name": image.sha256,
+                "width": image.width,
+                "height": image.height,
+                "plain_image": False,
+                "answer": None,
+            }
+            try:
+                result = encoded(context, image, calibrated=context.policy.calibrates, watch=watch)
+            except (ImageRefused, BankRefused):
+                raise
+            except context.faults as fault:
+                watch.notes.append(f"could not encode: {named(fault)}")
+                reason = f"the encoder failed ({named(fault)})"
+                update |= {
+                    "perception": None,
+                    "calibration": CalibrationReport(applied=False, reason=reason),
+                }
+            else:
+                update |= {"perception": result.perception, "calibration": result.report}
+            if not context.policy.calibrates:
+                watch.notes.append(f"method {context.policy.method} leaves images alone")
+        return {**update, "trace": [watch.step]}

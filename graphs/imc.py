@@ -1,0 +1,61 @@
+"""IMC: the image side and the agents side by side, and the answer when both are done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graphs.answering import AnswerNode
+from graphs.context import IMCContext
+from graphs.image_side import VisionNode
+from graphs.review import ReviewNode
+from graphs.sms import Resolve, add_sms, given
+from graphs.state import IMCInput, IMCOutput, IMCState
+
+
+def add_imc(
+    builder: StateGraph[Any, Any, Any, Any], *, then: str = END, resolve: Resolve = given
+) -> None:
+    """Put all nodes into a builder whose state has the keys of IMCState.
+
+    Args:
+        builder: receives `vision`, the four agents, `review` and `answer`, and the edges from
+            START.
+        then: the node after `answer`.
+        resolve: from the run's context to an IMCContext.
+    """
+    builder.add_node("vision", VisionNode(resolve))
+    add_sms(builder, then="review", resolve=resolve)
+    builder.add_node("review", ReviewNode(resolve), defer=True)  # waits for both sides
+    builder.add_node("answer", AnswerNode(resolve), defer=True)
+    builder.add_edge(START, "vision")
+    builder.add_edge(START, "coordinator")
+    builder.add_edge("vision", "review")
+    builder.add_edge("review", "answer")
+    builder.add_edge("answer", then)
+
+
+def build_imc_graph(
+    *,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    context_schema: type[Any] = IMCContext,
+    resolve: Resolve = given,
+) -> CompiledStateGraph[IMCState, Any, IMCInput, IMCOutput]:
+    """The whole graph: an image and a question in, an answer out.
+
+    One flat graph for every method and review policy: the context's policy decides, so that a
+    drawing, a checkpoint and a breakpoint mean the same under all of them.
+
+    Args:
+        checkpointer: where to keep state; None where the graph is embedded or served.
+        context_schema: what a run is given as context.
+        resolve: from that to an IMCContext, where it is another type.
+    """
+    builder = StateGraph(
+        IMCState, context_schema=context_schema, input_schema=IMCInput, output_schema=IMCOutput
+    )
+    add_imc(builder, resolve=resolve)
+    return builder.compile(checkpointer=checkpointer, name="imc")

@@ -1,0 +1,100 @@
+"""What state must not hold: pixels and features, kept by name in the context, a few at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from vision.errors import ImageRefused
+from vision.reading import MedicalImage, read_image
+
+if TYPE_CHECKING:
+    from vision.pdc import CalibratedImage
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+NAME_PREFIX = "sha256:"
+"""How state names an image that only the ImageStore holds."""
+
+ImageSource = str | dict[str, str]
+"""A path, a name given by `ImageStore.put`, or a LangChain image block of strings."""
+
+
+class Recent(Generic[Key, Value]):
+    """The most recently used values of a bounded number; safe to share between threads."""
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity {capacity} holds nothing; give at least 1")
+        self.capacity = capacity
+        self._held: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, key: Key) -> Value | None:
+        """The value, which becomes the most recent; None where it is not held any more."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
+
+    def put(self, key: Key, value: Value) -> None:
+        """Hold a value; the least recently used one makes room."""
+        with self._lock:
+            self._held[key] = value
+            self._held.move_to_end(key)
+            while len(self._held) > self.capacity:
+                self._held.popitem(last=False)
+
+
+class FeatureStore:
+    """Encoded images by name, plain and calibrated apart."""
+
+    def __init__(self, capacity: int = 32) -> None:
+        """`capacity`: images held; one takes 40 kB for the embedded model, 10 MB for a 7B one."""
+        self._features: Recent[tuple[str, bool], CalibratedImage] = Recent(capacity)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def get(self, image_name: str, *, calibrated: bool) -> CalibratedImage | None:
+        """What the vision node left; None: it must be computed again."""
+        return self._features.get((image_name, calibrated))
+
+    def put(self, image_name: str, encoded: CalibratedImage, *, calibrated: bool) -> None:
+        """Hold what one pass of the encoder gave."""
+        self._features.put((image_name, calibrated), encoded)
+
+
+class ImageStore:
+    """Images that were read, by name: so that state carries a name where there is no path."""
+
+    def __init__(self, capacity: int = 8) -> None:
+        """`capacity`: images held, each three bytes a pixel."""
+        self._images: Recent[str, MedicalImage] = Recent(capacity)
+
+    def put(self, image: MedicalImage) -> str:
+        """Hold an image; returns the name under which the graph's input may give it."""
+        name = NAME_PREFIX + image.sha256
+        self._images.put(name, image)
+        return name
+
+    def read(self, source: ImageSource) -> MedicalImage:
+        """The image a source stands for.
+
+        Raises ImageRefused for what cannot be read, and for a name that is not held any more.
+        """
+        if isinstance(source, str) and source.startswith(NAME_PREFIX):
+            held = self._images.get(source)
+            if held is None:
+                raise ImageRefused(
+                    f"image {source[:15]}… is not held here (any more): it was given as pixels to "
+                    "another context; put it into this context's image store again"
+                )
+            return held
+        return read_image(source)

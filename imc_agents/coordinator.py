@@ -1,0 +1,202 @@
+"""The coordinator: is anything wrong at all, what comes next, and what is used in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel, ConfigDict
+
+from imc_agents.languages import why_not_english
+from imc_agents.policy import Policy
+from imc_agents.proposals import LexiconLike, candidate_of, word_edits
+from imc_agents.self_assessment import SelfAssessment
+from imc_agents.sentences import irrelevant_sentences, split_sentences
+from imc_agents.state import (
+    Agent,
+    Assessment,
+    Candidate,
+    Decision,
+    Finding,
+    NoiseKind,
+    SMSState,
+    Verdict,
+)
+from prompts import PromptSet
+
+Next = Agent | Literal["settled"]
+
+ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "unknown")
+"""A sentence that does not belong is cut before its words are repaired; characters before words
+that merely sound alike, whose gain needs repaired neighbours."""
+
+
+class CleanReply(BaseModel):
+    """What a model that can only be asked says of a question."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    clean: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the coordinator goes next, and what it writes."""
+
+    goto: Next
+    """The next agent, or `settled`."""
+    plan: list[NoiseKind] = field(default_factory=list)
+    refused: list[Verdict] = field(default_factory=list)
+    rounds: int = 0
+    decision: Decision | None = None
+    """Set when `goto` is `settled`."""
+    again: bool = False
+    """A new round: the last candidate and its verdict are done with."""
+
+
+class Coordinator:
+    """Opens a question with one batched scoring pass, plans, and settles it."""
+
+    def __init__(
+        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
+    ) -> None:
+        self.model = SelfAssessment(chat)
+        self.prompts = prompts
+        self.lexicon = lexicon
+        self.policy = policy
+
+    def __call__(self, question: str) -> Assessment:
+        """Assess a question: one batched pass over it and its best alternatives, or none."""
+        untouched = self._why_untouched(question)
+        if untouched is not None:
+            return Assessment(
+                question=question, scored=False, suspicious=False, reason=f"untouched: {untouched}"
+            )
+        if not self.model.can_score:
+            return self._asked(question)
+        return self._scored(question)
+
+    def _why_untouched(self, question: str) -> str | None:
+        if not self.policy.refines:
+            return f"method {self.policy.method} leaves questions alone"
+        if len(question) > self.policy.max_refined_characters:
+            return f"it has over {self.policy.max_refined_characters} characters"
+        return why_not_english(question, self.lexicon)
+
+    def _asked(self, question: str) -> Assessment:
+        prompt = self.prompts.coordinator.ask
+        if prompt is None:
+            return Assessment(
+                question=question,
+                scored=False,
+                suspicious=False,
+                reason="the model cannot score, and this prompt profile has no words to ask it",
+            )
+        reply = self.model.ask(prompt, CleanReply, question=question)
+        said = "clean" if reply.clean else "spoilt"
+        return Assessment(
+            question=question,
+            scored=False,
+            suspicious=not reply.clean,
+            reason=f"the model cannot score; asked, it called the question {said}",
+        )
+
+    def _scored(self, question: str) -> Assessment:
+        sentences = split_sentences(question)
+        alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
+        room = max(1, self.policy.max_alternatives - len(alone))
+        edits = word_edits(question, self.lexicon, self.policy, limit=room)
+        texts = [question, *alone, *(candidate_of(question, [e], gain=0.0).text for e in edits)]
+        if len(texts) == 1:
+            return Assessment(
+                question=question,
+                scored=False,
+                suspicious=False,
+                reason="clean: every word is known and nothing resembles it",
+            )
+        scores = self.model.log_likelihoods(self.prompts.coordinator, texts)
+        here = scores[0].logprob
+        found = [
+            candidate_of(
+                question,
+                [edit.model_copy(update={"gain": score.logprob - here - edit.cost})],
+                gain=score.logprob - here - edit.cost,
+            )
+            for edit, score in zip(edits, scores[1 + len(alone) :], strict=True)
+        ]
+        per_char = [score.per_char for score in scores[1 : 1 + len(alone)]]
+        if per_char:
+            cuts = irrelevant_sentences(question, sentences, per_char, self.policy)
+            found += [
+                candidate_of(question, [cut], gain=cut.gain or 0.0, source="sentences")
+                for cut in cuts
+            ]
+        return self._judged(question, here, found)
+
+    def _judged(self, question: str, here: float, found: Sequence[Candidate]) -> Assessment:
+        ordered = sorted(found, key=lambda candidate: candidate.edits[0].excess, reverse=True)
+        best = ordered[0].edits[0] if ordered else None
+        suspicious = best is not None and best.excess > -self.policy.suspicion_slack
+        if best is None or best.gain is None:
+            reason = "clean: nothing resembles it"
+        elif suspicious:
+            reason = f"the best alternative gains {best.gain:.1f} of {best.margin:.1f} nats"
+        else:
+            reason = f"clean: no alternative gains {best.margin:.1f} nats (best {best.gain:.1f})"
+        return Assessment(
+            question=question,
+            scored=True,
+            suspicious=suspicious,
+            logprob=here,
+            alternatives=ordered,
+            reason=reason,
+        )
+
+    def step(self, state: SMSState) -> Step:
+        """What comes next, from what is known. A pure function of the state."""
+        question = state["question"]
+        assessment = state.get("assessment")
+        rounds = state.get("rounds", 0)
+        refused = state.get("refused") or []
+        if assessment is None or not assessment.suspicious:
+            reason = assessment.reason if assessment is not None else "it was not assessed"
+            return _settle(question, rounds, refused, reason)
+        findings = state.get("findings")
+        if findings is None:
+            return Step("detector", refused=refused, rounds=rounds)
+        if not findings:
+            return _settle(question, rounds, refused, "no place of the question could be named")
+        plan = plan_of(findings)
+        candidate, verdict = state.get("candidate"), state.get("verdict")
+        if candidate is None:
+            return Step("corrector", plan, refused, rounds)
+        if not candidate.edits:
+            last = f" ({refused[-1].reason})" if refused else ""
+            return _settle(question, rounds, refused, f"no candidate is good enough{last}")
+        if verdict is None or verdict.candidate != candidate.text:
+            return Step("verifier", plan, refused, rounds)
+        rounds += 1
+        if verdict.accepted:
+            decision = Decision(
+                used=candidate.text, accepted=True, rounds=rounds, reason=verdict.reason
+            )
+            return Step("settled", plan, refused, rounds, decision)
+        refused = [*refused, verdict]
+        if rounds >= self.policy.max_rounds:
+            return _settle(
+                question, rounds, refused, f"{rounds} candidates were refused: {verdict.reason}"
+            )
+        return Step("corrector", plan, refused, rounds, again=True)
+
+
+def _settle(question: str, rounds: int, refused: list[Verdict], reason: str) -> Step:
+    """The original question is used."""
+    decision = Decision(used=question, accepted=False, rounds=rounds, reason=reason)
+    return Step("settled", refused=refused, rounds=rounds, decision=decision)
+
+
+def plan_of(findings: Sequence[Finding]) -> list[NoiseKind]:
+    """The kinds found, in the order in which they are repaired."""
+    kinds = {finding.kind for finding in findings}
+    return [kind for kind in ORDER if kind in kinds]

@@ -1,0 +1,153 @@
+"""The corrector: what was probably meant, weighed by the model and the noisy channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel, ConfigDict, Field
+
+from imc_agents.coordinator import Coordinator
+from imc_agents.detector import Detector
+from imc_agents.joint_search import JointSearch
+from imc_agents.policy import Policy
+from imc_agents.proposals import LexiconLike, candidate_of, word_edits
+from imc_agents.rewriting import edits_between
+from imc_agents.self_assessment import SelfAssessment
+from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
+from prompts import PromptSet
+
+
+class RestoredReply(BaseModel):
+    """A restored question as a model that can only be asked gives it."""
+
+    model_config = ConfigDict(extra="ignore")
+    question: str = Field(min_length=1)
+
+
+class Corrector:
+    """Joins the best edits of a question into one candidate, by noisy channel where it can."""
+
+    def __init__(
+        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
+    ) -> None:
+        self.model = SelfAssessment(chat)
+        self.prompts = prompts
+        self.lexicon = lexicon
+        self.policy = policy
+
+    def __call__(
+        self,
+        question: str,
+        findings: Sequence[Finding] | None = None,
+        assessment: Assessment | None = None,
+        refused: Sequence[Verdict] = (),
+    ) -> Candidate:
+        """The best candidate that was not refused; one without edits where there is none.
+
+        Args:
+            question: the original question.
+            findings: places to repair; None: they are looked for.
+            assessment: the coordinator's; None: it is made.
+            refused: earlier verdicts on this question: their blamed edits are not made again.
+        """
+        if assessment is None:
+            coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
+            assessment = coordinator(question)
+            self.model.calls += coordinator.model.calls
+        if findings is None:
+            detector = Detector(self.model.chat, self.prompts, self.lexicon, self.policy)
+            findings = detector(question, assessment)
+            self.model.calls += detector.model.calls
+        if not findings:
+            return candidate_of(question, [], gain=0.0)
+        banned = {
+            (edit.start, edit.end, edit.after) for verdict in refused for edit in verdict.blamed
+        }
+        if assessment.scored:
+            candidate = self._weighed(question, findings, assessment, refused, banned)
+        else:
+            candidate = self._asked(question, findings, refused, banned)
+        if any(candidate.text == verdict.candidate for verdict in refused):
+            return candidate_of(question, [], gain=0.0)
+        return candidate
+
+    def _weighed(
+        self,
+        question: str,
+        findings: Sequence[Finding],
+        assessment: Assessment,
+        refused: Sequence[Verdict],
+        banned: set[tuple[int, int, str]],
+    ) -> Candidate:
+        scored = [
+            alternative.edits[0]
+            for alternative in assessment.alternatives
+            if _key(alternative.edits[0]) not in banned
+        ]
+        cuts = [
+            edit
+            for edit in scored
+            if edit.kind == "distractor" and edit.excess > 0 and _within(edit, findings)
+        ]
+        others = word_edits(
+            question,
+            self.lexicon,
+            self.policy,
+            without=banned,
+            limit=4 * self.policy.max_alternatives,
+        )
+        said = [] if refused else self._generated(question)
+        pool = [edit for edit in (*scored, *said, *others) if edit.after]
+        search = JointSearch(self.model, self.prompts.coordinator, self.policy, _known(assessment))
+        return search(question, cuts, [edit for edit in pool if _key(edit) not in banned])
+
+    def _generated(self, question: str) -> list[Edit]:
+        """Word repairs in the model's own correction; they are weighed like any other."""
+        said = self.model.say(self.prompts.corrector.messages(question=question))
+        edits = edits_between(question, said, self.lexicon, self.policy)
+        return [edit for edit in edits if edit.after]
+
+    def _asked(
+        self,
+        question: str,
+        findings: Sequence[Finding],
+        refused: Sequence[Verdict],
+        banned: set[tuple[int, int, str]],
+    ) -> Candidate:
+        prompt = self.prompts.corrector.ask
+        if prompt is None:
+            return candidate_of(question, [], gain=0.0)
+        reply = self.model.ask(
+            prompt,
+            RestoredReply,
+            question=question,
+            findings="; ".join(f"{finding.text} ({finding.kind})" for finding in findings),
+            rejection="; ".join(verdict.reason for verdict in refused),
+        )
+        edits = [
+            edit
+            for edit in edits_between(question, reply.question, self.lexicon, self.policy)
+            if _key(edit) not in banned and _within(edit, findings)
+        ]
+        return candidate_of(question, edits, gain=0.0, source="asked")
+
+
+def _known(assessment: Assessment) -> dict[str, float]:
+    """log p of the texts that the coordinator's pass scored."""
+    if assessment.logprob is None:
+        return {}
+    known = {assessment.question: assessment.logprob}
+    for alternative in assessment.alternatives:
+        edit = alternative.edits[0]
+        if edit.after and edit.gain is not None:
+            known[alternative.text] = assessment.logprob + edit.gain + edit.cost
+    return known
+
+
+def _key(edit: Edit) -> tuple[int, int, str]:
+    return edit.start, edit.end, edit.after
+
+
+def _within(edit: Edit, findings: Sequence[Finding]) -> bool:
+    return any(f.start < edit.end and edit.start < f.end for f in findings)

@@ -1,0 +1,144 @@
+"""Several errors at once: the best edit of every place, each judged among its repaired neighbours.
+
+Iterated conditional modes (Besag 1986) over the places of a question: with all other places held
+at their present choice, a place takes the edit whose gain clears its margin and leads the next
+best. All texts that one sweep needs are scored in one batched pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from imc_agents.policy import Policy
+from imc_agents.proposals import apply_edits, candidate_of
+from imc_agents.self_assessment import SelfAssessment
+from imc_agents.state import Candidate, Edit
+from prompts import RolePrompt
+
+Place = tuple[int, int]
+Choices = dict[Place, Edit]
+
+HOPELESS = 10.0
+"""Nats under its margin from which an edit that was once scored is not scored again: repaired
+neighbours raise a gain by a few nats."""
+
+
+class JointSearch:
+    """Finds the joint choice of edits for one question."""
+
+    def __init__(
+        self,
+        model: SelfAssessment,
+        prompt: RolePrompt,
+        policy: Policy,
+        known: Mapping[str, float] | None = None,
+    ) -> None:
+        self.model = model
+        self.prompt = prompt
+        self.policy = policy
+        self._logprobs = dict(known or {})
+        """log p of every text scored so far, in nats."""
+
+    def __call__(self, question: str, cuts: Sequence[Edit], pool: Sequence[Edit]) -> Candidate:
+        """The candidate of all cuts and of the edits that hold among one another.
+
+        Args:
+            question: the original question.
+            cuts: sentences to leave out, already judged.
+            pool: word edits, the likeliest first; gains they carry start the search. Of several
+                with the same place and word the first counts.
+        """
+        places = _by_place(pool, cuts)
+        chosen = {
+            place: max(edits, key=lambda edit: edit.excess)
+            for place, edits in places.items()
+            if any(edit.excess > 0 for edit in edits)
+        }
+        for _ in range(self.policy.max_passes):
+            self._score(question, cuts, chosen, places)
+            better = self._sweep(question, cuts, chosen, places)
+            settled = better.keys() == chosen.keys() and all(
+                better[place].after == chosen[place].after for place in better
+            )
+            chosen = better
+            if settled:
+                break
+        edits = [*cuts, *chosen.values()]
+        return candidate_of(question, edits, gain=sum(edit.gain or 0.0 for edit in edits))
+
+    def _text(self, question: str, cuts: Sequence[Edit], choices: Choices) -> str:
+        return apply_edits(question, [*cuts, *choices.values()])
+
+    def _score(
+        self,
+        question: str,
+        cuts: Sequence[Edit],
+        chosen: Choices,
+        places: dict[Place, list[Edit]],
+    ) -> None:
+        """Score what a sweep needs and was not scored yet, in one batched pass or none."""
+        wanted = [self._text(question, cuts, chosen)]
+        wanted += [self._text(question, cuts, _set(chosen, place, None)) for place in chosen]
+        ranked = sorted(places, key=lambda place: place not in chosen)
+        for place in ranked:
+            for edit in places[place]:
+                if edit.gain is None or edit.excess > -HOPELESS:
+                    wanted.append(self._text(question, cuts, _set(chosen, place, edit)))
+        fresh = [text for text in dict.fromkeys(wanted) if text not in self._logprobs]
+        fresh = fresh[: self.policy.max_alternatives]
+        if not fresh:
+            return
+        scores = self.model.log_likelihoods(self.prompt, fresh)
+        self._logprobs.update(
+            (text, score.logprob) for text, score in zip(fresh, scores, strict=True)
+        )
+
+    def _sweep(
+        self,
+        question: str,
+        cuts: Sequence[Edit],
+        chosen: Choices,
+        places: dict[Place, list[Edit]],
+    ) -> Choices:
+        """Every place's best edit, the other places held at their present choice."""
+        better: Choices = {}
+        for place, edits in places.items():
+            plain = self._logprobs.get(self._text(question, cuts, _set(chosen, place, None)))
+            if plain is None:
+                if place in chosen:
+                    better[place] = chosen[place]
+                continue
+            weighed = []
+            for edit in edits:
+                text = self._text(question, cuts, _set(chosen, place, edit))
+                if text in self._logprobs:
+                    gain = self._logprobs[text] - plain - edit.cost
+                    weighed.append((gain, edit.model_copy(update={"gain": gain})))
+            weighed.sort(key=_gain, reverse=True)
+            if not weighed or weighed[0][1].excess <= 0:
+                continue
+            if len(weighed) > 1 and weighed[0][0] - weighed[1][0] < self.policy.ambiguity:
+                continue
+            better[place] = weighed[0][1]
+        return better
+
+
+def _gain(weighed: tuple[float, Edit]) -> float:
+    return weighed[0]
+
+
+def _by_place(pool: Sequence[Edit], cuts: Sequence[Edit]) -> dict[Place, list[Edit]]:
+    """The pool by place, without repeats and without words of sentences that are cut."""
+    places: dict[Place, list[Edit]] = {}
+    for edit in pool:
+        if any(cut.start <= edit.start and edit.end <= cut.end for cut in cuts):
+            continue
+        here = places.setdefault((edit.start, edit.end), [])
+        if all(edit.after != other.after for other in here):
+            here.append(edit)
+    return places
+
+
+def _set(choices: Choices, place: Place, edit: Edit | None) -> Choices:
+    others = {where: choice for where, choice in choices.items() if where != place}
+    return others if edit is None else {**others, place: edit}

@@ -1,0 +1,200 @@
+"""What could have been meant: words of the lexicon in place of suspicious ones."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from imc_agents.noisy_channel import slip, sounds_alike_cost
+from imc_agents.policy import Policy
+from imc_agents.state import Candidate, Edit, NoiseKind
+
+WordClass = Literal["out_of_lexicon", "rare", "common"]
+
+
+class SuggestionLike(Protocol):
+    """A word of the lexicon near a written one."""
+
+    @property
+    def word(self) -> str: ...
+    @property
+    def distance(self) -> int: ...
+    @property
+    def frequency(self) -> int: ...
+
+
+class LexiconLike(Protocol):
+    """The words that may be meant; `imc_agents.lexicon.Lexicon` is one."""
+
+    def __contains__(self, word: object) -> bool: ...
+    def frequency(self, word: str) -> int: ...
+    def suggest(
+        self, word: str, max_distance: int = 2, limit: int = 8
+    ) -> Sequence[SuggestionLike]: ...
+    def homophones(self, word: str) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a question and its place."""
+
+    start: int
+    end: int
+    text: str
+
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_UNTOUCHABLE = re.compile(
+    r"\S*(?:https?:|www\.|@|//)\S*|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)", re.I
+)
+"""Addresses, mail, code and mark-up: a slip in them cannot be told from their own spelling."""
+
+COMMON_PER_CORPUS = 20
+"""A word counted at least so often among the lexicon's own questions is common."""
+RARE_BELOW = 1_000_000
+"""Frequency below which a word of general English is rare (symspell's counts: about the
+30,000th word)."""
+
+SUGGESTIONS_PER_WORD = 5
+SUSPICIOUS_LENGTH = 3
+"""Shorter unknown words are abbreviations more often than slips."""
+
+
+def words_of(question: str) -> list[Word]:
+    """Words that may be judged, in order: runs of letters and digits outside addresses and code."""
+    closed = [match.span() for match in _UNTOUCHABLE.finditer(question)]
+    return [
+        Word(match.start(), match.end(), match.group())
+        for match in _WORD.finditer(question)
+        if not any(start < match.end() and match.start() < end for start, end in closed)
+    ]
+
+
+def word_class(word: str, lexicon: LexiconLike) -> WordClass:
+    """How a word must be treated: the better known it is, the more an edit must gain."""
+    if word not in lexicon:
+        return "out_of_lexicon"
+    return "common" if lexicon.frequency(word) >= RARE_BELOW else "rare"
+
+
+def may_be_judged(word: str) -> bool:
+    """Words that could be a spoilt English word: not numbers, abbreviations, or other scripts."""
+    if not word.isascii() or not any(character.isalpha() for character in word):
+        return False
+    if len(word) < 2:
+        return False
+    letters = [character for character in word if character.isalpha()]
+    if len(letters) <= 5 and all(character.isupper() for character in letters):
+        return False  # CT, MRI, FLAIR, T2: capitals say that it is meant as it stands
+    digits = len(word) - len(letters)
+    return digits < len(letters)
+
+
+def like_case(word: str, model: str) -> str:
+    """`word` in the case of `model`: capitals, a capital first letter, or as it stands."""
+    if len(model) > 1 and model.isupper():
+        return word.upper()
+    if model[:1].isupper():
+        return word[:1].upper() + word[1:]
+    return word
+
+
+def word_edits(
+    question: str,
+    lexicon: LexiconLike,
+    policy: Policy,
+    *,
+    limit: int,
+    without: Collection[tuple[int, int, str]] = (),
+) -> list[Edit]:
+    """Single-word edits worth scoring, the likeliest first, at most `limit`.
+
+    Unknown words come first, each with its nearest suggestions in turn; then known words that a
+    far commoner word resembles or sounds like. `without` holds (start, end, after) of edits that
+    were refused.
+    """
+    unknown: list[list[Edit]] = []
+    known: list[tuple[float, Edit]] = []
+    for word in words_of(question):
+        if not may_be_judged(word.text):
+            continue
+        kind = word_class(word.text, lexicon)
+        if kind == "out_of_lexicon":
+            if len(word.text) >= SUSPICIOUS_LENGTH:
+                unknown.append([edit for _, edit in _edits(word, kind, lexicon, policy)])
+        else:
+            known += _edits(word, kind, lexicon, policy)
+    ordered = [*_in_turn(unknown), *(edit for _, edit in sorted(known, key=_prior, reverse=True))]
+    refused = set(without)
+    return [edit for edit in ordered if (edit.start, edit.end, edit.after) not in refused][:limit]
+
+
+def _prior(scored: tuple[float, Edit]) -> float:
+    return scored[0]
+
+
+def _in_turn(groups: Sequence[Sequence[Edit]]) -> Iterable[Edit]:
+    """The first of every group, then the second of every group, and so on."""
+    for rank in range(max((len(group) for group in groups), default=0)):
+        yield from (group[rank] for group in groups if rank < len(group))
+
+
+def _edits(
+    word: Word, kind: WordClass, lexicon: LexiconLike, policy: Policy
+) -> list[tuple[float, Edit]]:
+    """Edits of one word with their prior (log frequency less cost, in nats), best first."""
+    margin = getattr(policy.margins, kind)
+    here = math.log(1 + lexicon.frequency(word.text)) if kind != "out_of_lexicon" else 0.0
+    near = 2 if kind == "out_of_lexicon" or len(word.text) > 4 else 1
+    costs: dict[str, tuple[float, NoiseKind]] = {}
+    for suggestion in lexicon.suggest(word.text, near, limit=2 * SUGGESTIONS_PER_WORD):
+        explained = slip(suggestion.word, word.text)
+        costs[suggestion.word.lower()] = (explained.cost, explained.kind)
+    if kind != "out_of_lexicon":  # dictation writes words, never misspellings
+        for alike in lexicon.homophones(word.text):
+            costs[alike.lower()] = (sounds_alike_cost(alike, word.text), "homophone")
+    edits = []
+    for meant, (cost, explains) in costs.items():
+        if meant == word.text.lower():
+            continue
+        edit = Edit(
+            start=word.start,
+            end=word.end,
+            before=word.text,
+            after=like_case(meant, word.text),
+            kind=explains,
+            cost=cost,
+            margin=margin,
+        )
+        edits.append((math.log(1 + lexicon.frequency(meant)) - here - cost, edit))
+    return sorted(edits, key=_prior, reverse=True)[:SUGGESTIONS_PER_WORD]
+
+
+def apply_edits(question: str, edits: Iterable[Edit]) -> str:
+    """The question with non-overlapping edits made; their places are those of the original."""
+    text = question
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        text = text[: edit.start] + edit.after + text[edit.end :]
+    return text
+
+
+def candidate_of(
+    question: str,
+    edits: Sequence[Edit],
+    *,
+    gain: float,
+    source: Literal["lexicon", "generation", "sentences", "asked", "original"] = "lexicon",
+) -> Candidate:
+    """The candidate those edits lead to; no edits: the original itself."""
+    ordered = sorted(edits, key=lambda edit: edit.start)
+    heaviest = max(ordered, key=lambda edit: edit.end - edit.start, default=None)
+    return Candidate(
+        text=apply_edits(question, ordered),
+        edits=ordered,
+        kind=heaviest.kind if heaviest is not None else "unknown",
+        gain=gain,
+        source=source if ordered else "original",
+    )

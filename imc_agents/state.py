@@ -1,0 +1,190 @@
+"""What the agents know and hand to one another: plain values that survive JSON and msgpack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NoiseKind = Literal["typo", "ocr", "homophone", "word_drop", "distractor", "unknown"]
+"""The text noises of `imc_noise`, and `unknown` for an edit that none of them explains."""
+
+Agent = Literal["detector", "corrector", "verifier"]
+
+
+class Plain(BaseModel):
+    """A frozen value of plain Python types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finding(Plain):
+    """A place of the question that looks spoilt."""
+
+    start: int = Field(ge=0)
+    """Offset of its first character in the original question."""
+    end: int = Field(ge=0)
+    """Offset after its last character."""
+    text: str
+    """`question[start:end]`."""
+    kind: NoiseKind
+    """The noise that best explains it."""
+    score: float = Field(ge=0, le=1)
+    """How sure the detector is, 0 to 1."""
+
+
+class Edit(Plain):
+    """One change: `question[start:end]` becomes `after`."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    before: str
+    after: str
+    kind: NoiseKind
+    cost: float = Field(ge=0)
+    """-log p(before | after) under the noise channel, in nats."""
+    gain: float | None = None
+    """log p(edited) - log p(unedited) - cost, in nats; None: it was not scored."""
+    margin: float = 0.0
+    """The gain this edit must reach, in nats: its span's class decides."""
+
+    @property
+    def excess(self) -> float:
+        """How far the gain clears its margin, in nats; negative: it does not, or nobody knows."""
+        return -math.inf if self.gain is None else self.gain - self.margin
+
+
+class Candidate(Plain):
+    """A question that might be what was meant, with the edits that lead to it."""
+
+    text: str
+    edits: list[Edit]
+    """In order of position in the original; empty: the original itself."""
+    kind: NoiseKind
+    """The kind of its heaviest edit."""
+    gain: float
+    """Total gain over the original, in nats, edit costs paid."""
+    source: Literal["lexicon", "generation", "sentences", "asked", "original"] = "lexicon"
+    """Who proposed it."""
+
+
+class Assessment(Plain):
+    """What one scoring pass told about a question."""
+
+    question: str
+    """The question it is about."""
+    scored: bool
+    """False: the model can only be asked, so no gain is known."""
+    suspicious: bool
+    """Some alternative gains enough, or the model said that the question is spoilt."""
+    logprob: float | None = None
+    """log p(question), in nats."""
+    alternatives: list[Candidate] = Field(default_factory=list)
+    """Single-edit alternatives, best first."""
+    reason: str
+    """One sentence: why it is, or is not, suspicious."""
+
+
+class Verdict(Plain):
+    """The verifier's word on one candidate."""
+
+    accepted: bool
+    reason: str
+    candidate: str
+    """The text that was judged."""
+    blamed: list[Edit] = Field(default_factory=list)
+    """The edits that must not be proposed again; empty with a refusal: the whole candidate."""
+    agreement: float | None = None
+    """The model's probability that both versions ask the same; None: it was not to be had."""
+
+
+class Decision(Plain):
+    """How the question was settled."""
+
+    used: str
+    """The question that will be answered."""
+    accepted: bool
+    """A candidate was accepted. False: the original is used."""
+    rounds: int
+    """Candidates that the verifier judged."""
+    reason: str
+
+
+class TraceStep(Plain):
+    """One node's run."""
+
+    node: str
+    ms: float
+    calls: int = 0
+    """Passes through the model (a batched pass counts once)."""
+    note: str = ""
+    """What went otherwise than usual: a fallback, a failure, a step left out."""
+    opens: bool = False
+    """The node's first step on a new question."""
+
+
+class Answer(Plain):
+    """The answer to the accepted question."""
+
+    text: str
+    confidence: float = Field(ge=0, le=1)
+    """Geometric mean of the answer's token probabilities; 0 where nothing was generated."""
+    evidence: list[str]
+    """What stands behind it, one sentence each."""
+    failure: str | None = None
+    """Why there is no answer; None where there is one."""
+
+
+def follow(trace: Sequence[TraceStep], new: Sequence[TraceStep]) -> list[TraceStep]:
+    """Append to the trace; a node that opens for the second time begins a new one.
+
+    A thread may be asked again: its second question must not carry the first one's steps. Nodes
+    that open side by side keep each other's steps, whichever comes first.
+    """
+    steps = list(trace)
+    for step in new:
+        if step.opens and any(old.opens and old.node == step.node for old in steps):
+            steps = []
+        steps.append(step)
+    return steps
+
+
+class SMSInput(TypedDict):
+    """What the agents are given."""
+
+    question: str
+    """The question as it came in."""
+
+
+class SMSOutput(TypedDict, total=False):
+    """What the agents hand on."""
+
+    question: str
+    findings: list[Finding] | None
+    decision: Decision | None
+    trace: Annotated[list[TraceStep], follow]
+
+
+class SMSState(SMSInput, total=False):
+    """Everything the agents know about one question. None: that step has not been taken."""
+
+    assessment: Assessment | None
+    """Written by the coordinator when it opens a question."""
+    plan: list[NoiseKind]
+    """The order in which kinds are repaired; written by the coordinator."""
+    findings: list[Finding] | None
+    """Written by the detector."""
+    candidate: Candidate | None
+    """The candidate of this round; written by the corrector."""
+    verdict: Verdict | None
+    """The verdict of this round; written by the verifier."""
+    refused: list[Verdict]
+    """Refusals of earlier rounds, oldest first; written by the coordinator."""
+    rounds: int
+    """Verdicts so far; written by the coordinator."""
+    decision: Decision | None
+    """Written by the coordinator when the question is settled."""
+    trace: Annotated[list[TraceStep], follow]
+    """Every node's steps, in order."""

@@ -1,0 +1,167 @@
+"""The verifier: may this candidate stand for the original? If not: why, and what is to blame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import BaseModel, ConfigDict
+
+from imc_agents.policy import Policy
+from imc_agents.proposals import LexiconLike, apply_edits, words_of
+from imc_agents.protected import protected_violations
+from imc_agents.self_assessment import SelfAssessment
+from imc_agents.sentences import split_sentences
+from imc_agents.state import Candidate, Edit, Verdict
+from prompts import PromptSet
+
+Violations = Callable[[str, str], Sequence[str]]
+"""(original, candidate) -> what was added, dropped or changed among protected tokens."""
+
+FEWEST_EDITED_WORDS = 2
+"""Words that may be changed however short the question is."""
+
+
+class SameReply(BaseModel):
+    """What a model that can only be asked says of two versions."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    same: bool
+    reason: str = ""
+
+
+class Verifier:
+    """Checks a candidate: safeguards first, then its margins with the model's vote."""
+
+    def __init__(
+        self,
+        chat: BaseChatModel,
+        prompts: PromptSet,
+        lexicon: LexiconLike,
+        policy: Policy,
+        *,
+        violations: Violations = protected_violations,
+    ) -> None:
+        self.model = SelfAssessment(chat)
+        self.prompts = prompts
+        self.lexicon = lexicon
+        self.policy = policy
+        self.violations = violations
+
+    def __call__(self, original: str, candidate: Candidate) -> Verdict:
+        """Accept or refuse, with the reason; the model is asked only when every safeguard holds."""
+        refusal = (
+            self._text_refusal(original, candidate)
+            or self._protected_refusal(original, candidate)
+            or self._budget_refusal(original, candidate)
+        )
+        if refusal is not None:
+            return refusal
+        if all(edit.gain is not None for edit in candidate.edits):
+            return self._weighed(original, candidate)
+        return self._asked(original, candidate)
+
+    def _text_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
+        """The candidate is its own edits and nothing else, and it still asks."""
+        if not candidate.edits or candidate.text == original:
+            return _refuse(candidate, "it changes nothing")
+        if apply_edits(original, candidate.edits) != candidate.text:
+            return _refuse(candidate, "its text is not what its edits make of the original")
+        asked = any(sentence.asks for sentence in split_sentences(original))
+        if asked and not any(sentence.asks for sentence in split_sentences(candidate.text)):
+            cuts = [edit for edit in candidate.edits if not edit.after]
+            return _refuse(candidate, "it asks nothing any more", cuts)
+        return None
+
+    def _protected_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
+        found = self.violations(original, candidate.text)
+        if not found:
+            return None
+        blamed = [
+            edit
+            for edit in candidate.edits
+            if self.violations(original, apply_edits(original, [edit]))
+        ]
+        return _refuse(candidate, f"protected: {found[0]}", blamed)
+
+    def _budget_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
+        repairs = [edit for edit in candidate.edits if edit.after]
+        words = len(words_of(candidate.text))
+        allowed = max(FEWEST_EDITED_WORDS, int(self.policy.max_edited_share * words))
+        if len(repairs) <= allowed:
+            return None
+        weakest = sorted(repairs, key=lambda edit: edit.excess)[: len(repairs) - allowed]
+        return _refuse(candidate, f"it changes {len(repairs)} of {words} words", weakest)
+
+    def _weighed(self, original: str, candidate: Candidate) -> Verdict:
+        """Every edit must clear its margin with the model's vote added."""
+        agreement = self._agreement(original, candidate)
+        vote = self._vote(agreement)
+        weak = [edit for edit in candidate.edits if edit.excess + vote <= 0]
+        said = (
+            f"the model's own vote {agreement:.2f} at weight {self.policy.vote_weight:g}"
+            if agreement is not None
+            else "the model has no vote"
+        )
+        if weak:
+            return _refuse(
+                candidate,
+                f"{len(weak)} of {len(candidate.edits)} edits gain too little; {said}",
+                weak,
+                agreement,
+            )
+        return Verdict(
+            accepted=True,
+            candidate=candidate.text,
+            agreement=agreement,
+            reason=f"gains {candidate.gain:.1f} nats, every edit over its margin; {said}",
+        )
+
+    def _agreement(self, original: str, candidate: Candidate) -> float | None:
+        if not self.model.can_choose:
+            return None
+        return self.model.agreement(
+            self.prompts.verifier, original=original, candidate=candidate.text
+        )
+
+    def _vote(self, agreement: float | None) -> float:
+        """Nats that the model's own word adds or takes."""
+        if agreement is None:
+            return 0.0
+        p = min(max(agreement, 1e-6), 1 - 1e-6)
+        cap = self.policy.vote_cap
+        return self.policy.vote_weight * max(-cap, min(cap, math.log(p / (1 - p))))
+
+    def _asked(self, original: str, candidate: Candidate) -> Verdict:
+        """No gain is known: only unknown words and whole sentences may go, and the model must say
+        in so many words that the question is the same."""
+        known = [edit for edit in candidate.edits if edit.after and edit.before in self.lexicon]
+        if known:
+            return _refuse(candidate, "it changes a known word, and no gain speaks for it", known)
+        prompt = self.prompts.verifier.ask
+        if prompt is None:
+            return _refuse(candidate, "the model can neither score nor be asked")
+        reply = self.model.ask(prompt, SameReply, original=original, candidate=candidate.text)
+        if not reply.same:
+            return _refuse(candidate, "the model says that it is not the same question")
+        return Verdict(
+            accepted=True,
+            candidate=candidate.text,
+            reason="asked, the model says that it is the same question",
+        )
+
+
+def _refuse(
+    candidate: Candidate,
+    reason: str,
+    blamed: Sequence[Edit] = (),
+    agreement: float | None = None,
+) -> Verdict:
+    return Verdict(
+        accepted=False,
+        reason=reason,
+        candidate=candidate.text,
+        blamed=list(blamed) or list(candidate.edits),
+        agreement=agreement,
+    )
