@@ -19,7 +19,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.messages.tool import InvalidToolCall, ToolCall, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.tools import BaseTool
@@ -307,7 +307,9 @@ class ChatLocalMLLM(BaseChatModel):
         }
 
     def _message(self, answer: Generated, tools: Sequence[dict[str, Any]]) -> AIMessage:
-        text, calls, wrong = answer.text, [], []
+        text = answer.text
+        calls: list[ToolCall] = []
+        wrong: list[InvalidToolCall] = []
         if tools:
             text, calls, wrong = read_tool_calls(answer.text, tools)
         return AIMessage(
@@ -333,7 +335,11 @@ class ChatLocalMLLM(BaseChatModel):
         if tools:
             # A call is known only when it is complete: it comes as one piece.
             whole = self.generate_batch(
-                [messages], features=[features], stop=stop, tools=tools, tool_choice=tool_choice,
+                [messages],
+                features=[features],
+                stop=stop,
+                tools=tools,
+                tool_choice=tool_choice,
                 **settings,
             )[0]
             yield self._sent(_as_chunk(whole), run_manager)
@@ -559,11 +565,7 @@ class ChatLocalMLLM(BaseChatModel):
         scores = iter(
             self._scores(
                 [(messages, option) for messages, options in items for option in options],
-                [
-                    image
-                    for image, (_, options) in zip(given, items, strict=True)
-                    for _ in options
-                ],
+                [image for image, (_, options) in zip(given, items, strict=True) for _ in options],
                 ending=True,
             )
         )

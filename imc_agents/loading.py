@@ -1,4 +1,4 @@
-"""Loading a local multimodal model: safetensors only, nothing fetched unasked, one-line refusals."""
+"""Loading a local multimodal model: safetensors only, nothing fetched unasked."""
 
 from __future__ import annotations
 
@@ -254,9 +254,7 @@ def _dtype(dtype: str, weight_bytes: int, config: Any, device: Any) -> Any:
 
     if dtype != "auto":
         if dtype not in ("float32", "bfloat16", "float16"):
-            raise ModelRefused(
-                f"unknown dtype {dtype!r}: use auto, float32, bfloat16 or float16"
-            )
+            raise ModelRefused(f"unknown dtype {dtype!r}: use auto, float32, bfloat16 or float16")
         return getattr(torch, dtype)
     if weight_bytes < _SMALL_BYTES:
         return torch.float32

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -51,6 +51,7 @@ class EncodedPrompt:
     Attributes:
         ids: token ids, shape (tokens,).
         per_token: further inputs with one value a token (`token_type_ids`, ...), shape (tokens,).
+        written: for each of `per_token`, the value that tokens written after the prompt take.
         per_image: further inputs with one row an image (`image_grid_thw`, `image_sizes`, ...).
         features: the encoder's output for the prompt's images; None without images.
         key: equal for equal prompts; says which items share a prefix.
@@ -58,6 +59,7 @@ class EncodedPrompt:
 
     ids: Tensor
     per_token: dict[str, Tensor]
+    written: dict[str, int]
     per_image: dict[str, Tensor]
     features: Any
     key: tuple[str, str]
@@ -123,14 +125,9 @@ class PromptEncoder:
         else:
             prompt = self._cached(text, None if features is None else features.size)
             if features is not None:
-                prompt = EncodedPrompt(
-                    prompt.ids,
-                    prompt.per_token,
-                    prompt.per_image,
-                    features.output,
-                    # A name alone could be reused for recalibrated features: the object decides.
-                    (text, f"{features.name}:{id(features.output)}"),
-                )
+                # A name alone could be reused for recalibrated features: the object decides.
+                key = (text, f"{features.name}:{id(features.output)}")
+                prompt = replace(prompt, features=features.output, key=key)
         self._check(prompt)
         return prompt
 
@@ -151,8 +148,7 @@ class PromptEncoder:
         prompt, pixels = self._tokenise(text, images)
         with torch.no_grad():
             output = self._encode_images(**pixels, return_dict=True)
-        key = (text, f"pixels:{id(output)}")
-        return EncodedPrompt(prompt.ids, prompt.per_token, prompt.per_image, output, key)
+        return replace(prompt, features=output, key=(text, f"pixels:{id(output)}"))
 
     def _tokenise(
         self, text: str, images: tuple[Image.Image, ...]
@@ -171,8 +167,10 @@ class PromptEncoder:
         except ValueError:
             if images:
                 raise
-            # PaliGemma's processor insists on an image; its language model does not.
-            outputs = tokenizer(text, **settings)
+            # PaliGemma's processor insists on an image; its language model does not. The prompt is
+            # then a prefix (type 0), as it is beside an image.
+            outputs = dict(tokenizer(text, **settings))
+            outputs["token_type_ids"] = torch.zeros_like(outputs["input_ids"])
         device, dtype = self.model.device, self.model.dtype
         ids = outputs["input_ids"]
         per_token: dict[str, Tensor] = {}
@@ -195,8 +193,22 @@ class PromptEncoder:
                 and name in self._forward_names
             ):
                 per_image[name] = value
-        prompt = EncodedPrompt(ids[0].to(device), per_token, per_image, None, (text, ""))
+        written = {name: self._written_type(name, value) for name, value in per_token.items()}
+        prompt = EncodedPrompt(ids[0].to(device), per_token, written, per_image, None, (text, ""))
         return prompt, pixels
+
+    def _written_type(self, name: str, prompt_types: Tensor) -> int:
+        """The token type of a written token, from the model's own generation loop.
+
+        Families disagree (0 is text for gemma3 and the bidirectional prefix for paligemma), and a
+        wrong type would let scored tokens see what comes after them.
+        """
+        from transformers.utils import ModelOutput
+
+        updated = self.model._update_model_kwargs_for_generation(
+            ModelOutput(), {name: prompt_types[None]}, num_new_tokens=1
+        )
+        return int(updated[name][0, -1]) if updated[name].shape[1] > len(prompt_types) else 0
 
     def _check(self, prompt: EncodedPrompt) -> None:
         limit = self.context_tokens
@@ -278,7 +290,7 @@ def stack_prompts(
         values = []
         for prompt, row in zip(prompts, rows, strict=True):
             value = prompt.per_token.get(name, torch.zeros_like(prompt.ids))
-            after = value.new_zeros(len(row) - len(value))
+            after = value.new_full((len(row) - len(value),), prompt.written.get(name, 0))
             values.append(padded(torch.cat([value, after]), 0))
         inputs[name] = torch.stack(values)
     for name in {name for prompt in prompts for name in prompt.per_image}:

@@ -85,9 +85,7 @@ class Renderer:
             if normalizer is not None:
                 text = self._broken(normalizer.normalize_str(text))
             if self._holds_control(text):
-                raise QuestionRefused(
-                    "the text spells out a control token of the model: reword it"
-                )
+                raise QuestionRefused("the text spells out a control token of the model: reword it")
         return text
 
     def _broken(self, text: str) -> str:
@@ -140,8 +138,7 @@ class Renderer:
             ]
         else:
             content = "".join(
-                f"{self.image_token}\n" if part is None else self.plain(part)
-                for part in turn.parts
+                f"{self.image_token}\n" if part is None else self.plain(part) for part in turn.parts
             )
         return {"role": turn.role, "content": content}
 
@@ -169,12 +166,12 @@ class Renderer:
             QuestionRefused: the template cannot render this conversation.
         """
         if self.template is None:
-            images = [self.image_token for turn in conversation.turns for p in turn.parts if p is None]
+            slots = sum(part is None for turn in conversation.turns for part in turn.parts)
             lines = [
                 "".join(self.plain(part) for part in turn.parts if part)
                 for turn in conversation.turns
             ]
-            return "".join(images) + "\n".join(line for line in lines if line)
+            return self.image_token * slots + "\n".join(line for line in lines if line)
         turns = list(conversation.turns)
         try:
             return self._apply([self._message(turn) for turn in turns])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -267,7 +266,10 @@ class TextScorer:
         """Whether continuing from the cache gives what whole passes give, for this model."""
         if getattr(self._model.base_model, "rope_deltas", self) is not self:
             return False  # positions depend on state of the last prompt inside the model
-        cached = self._from_cache(rows, tails, chunk)
+        try:
+            cached = self._from_cache(rows, tails, chunk)
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+            return False  # a cache of another kind, or a forward that cannot continue from one
         plain = self._plain(rows, tails, chunk)
         return all(
             abs(a - b) <= _SHARING_TOLERANCE
@@ -292,7 +294,8 @@ class TextScorer:
                 ids[place, : len(tails[index])] = tails[index]
                 mask[place, : len(prompt.ids) + len(tails[index])] = 1
             more = {
-                name: value.new_zeros(ids.shape) for name, value in prompt.per_token.items()
+                name: value.new_full(ids.shape, prompt.written[name])
+                for name, value in prompt.per_token.items()
             }
             logits = self._model(
                 input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **more

@@ -120,8 +120,10 @@ def parse_structured(text: str, schema: Any) -> tuple[Any, str | None]:
             return schema.model_validate(held), None
         except ValidationError as error:
             # Locations and kinds only: the values may be a patient's.
-            wrong = [f"{'.'.join(map(str, e['loc'])) or 'object'}: {e['type']}" for e in
-                     error.errors(include_input=False, include_url=False)]
+            wrong = [
+                f"{'.'.join(map(str, e['loc'])) or 'object'}: {e['type']}"
+                for e in error.errors(include_input=False, include_url=False)
+            ]
             return None, "fields do not fit the schema: " + "; ".join(wrong[:5])
     required = json_schema_of(schema).get("required", [])
     absent = [name for name in required if name not in held]

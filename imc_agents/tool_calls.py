@@ -112,8 +112,6 @@ def read_tool_calls(
         else:
             fault = "arguments are no object" if name in known else "no such tool"
             wrong.append(
-                invalid_tool_call(
-                    name=name, args=json.dumps(arguments), id=identity, error=fault
-                )
+                invalid_tool_call(name=name, args=json.dumps(arguments), id=identity, error=fault)
             )
     return ("" if calls else text), calls, wrong
