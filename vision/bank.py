@@ -1,0 +1,176 @@
+"""The prototype bank: what one model's features of clean and of each noise look like, as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vision.cascade import TapMaps
+from vision.errors import BankRefused
+from vision.perception import WITNESSES, Perceiver
+from vision.witness import Gaussians, Reduction
+
+FORMAT = "imc-prototypes-1"
+MIN_IMAGES = 64
+
+_HALF_FROM = 4096
+"""Tensors with at least this many values are stored in half precision."""
+
+
+@dataclass(frozen=True)
+class PrototypeBank:
+    """Perception and calibration of one model, fitted on clean references of one domain."""
+
+    fingerprint: str
+    """The model's (`vision.encoder.model_fingerprint`)."""
+    kinds: tuple[str, ...]
+    severities: tuple[int, ...]
+    images: int
+    """How many distinct clean references it was built from."""
+    seed: int
+    side: int
+    """Side in pixels at which acquisition statistics are taken."""
+    perception_tap: str
+    """The tap whose statistics are the encoder's witness; `""` where there is none."""
+    perceiver: Perceiver = field(repr=False)
+    maps: dict[str, TapMaps] = field(repr=False)
+    """By tap, in order of depth."""
+    restored: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
+    """By tap and kind: share of the residual that held-out references get back there."""
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The taps that are calibrated."""
+        return tuple(self.maps)
+
+    def save(self, path: str | Path) -> None:
+        """Write the bank as one safetensors file."""
+        tensors: dict[str, Tensor] = {}
+        for name in self.perceiver.reductions:
+            for key, value in self.perceiver.reductions[name].to_tensors().items():
+                tensors[f"perceiver.reduction.{name}.{key}"] = torch.from_numpy(value).float()
+        for name in self.perceiver.densities:
+            for key, value in self.perceiver.densities[name].to_tensors().items():
+                tensors[f"perceiver.density.{name}.{key}"] = torch.from_numpy(value)
+            scores = self.perceiver.clean_scores[name]
+            tensors[f"perceiver.clean.{name}"] = torch.from_numpy(scores)
+        for tap, maps in self.maps.items():
+            for key, tensor in maps.to_tensors().items():
+                half = tensor.numel() >= _HALF_FROM
+                tensors[f"maps.{tap}.{key}"] = tensor.half() if half else tensor
+        about = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "kinds": list(self.kinds),
+            "severities": list(self.severities),
+            "images": self.images,
+            "seed": self.seed,
+            "side": self.side,
+            "perception_tap": self.perception_tap,
+            "taps": list(self.maps),
+            "classes": [list(pair) for pair in self.perceiver.classes],
+            "restored": self.restored,
+        }
+        # A temporary file beside it: a killed build leaves no half-written bank.
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        contiguous = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, partial, metadata={"imc": json.dumps(about, sort_keys=True)})
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, path: str | Path, *, fingerprint: str | None) -> PrototypeBank:
+        """Read a bank for the model of `fingerprint` (None: of any model, to show it).
+
+        Raises BankRefused: no such file, truncated or not a bank, of an unknown format version, of
+        another model, or with values that are not finite.
+        """
+        source = Path(path)
+        mend = "build it again with `imc prototypes build`"
+        if not source.is_file():
+            raise BankRefused(f"prototype bank {source.name!r} is not a file: {mend}")
+        try:
+            with safe_open(source, framework="pt") as stored:
+                about = json.loads((stored.metadata() or {}).get("imc", "null"))
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as problem:
+            raise BankRefused(
+                f"prototype bank {source.name!r} is truncated or no safetensors file: {mend}"
+            ) from problem
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise BankRefused(
+                f"{source.name!r} is not a prototype bank of format {FORMAT!r}: {mend}"
+            )
+        if fingerprint is not None and about.get("fingerprint") != fingerprint:
+            raise BankRefused(
+                f"prototype bank {source.name!r} was built for another model "
+                f"(its fingerprint differs): build one for this model with `imc prototypes build`"
+            )
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise BankRefused(
+                    f"prototype bank {source.name!r} holds values that are not finite "
+                    f"in {name!r}: {mend}"
+                )
+        try:
+            return cls._from(about, tensors)
+        except (KeyError, TypeError, ValueError) as problem:
+            raise BankRefused(
+                f"prototype bank {source.name!r} lacks a part ({problem}): {mend}"
+            ) from problem
+
+    @classmethod
+    def _from(cls, about: dict[str, object], tensors: dict[str, Tensor]) -> PrototypeBank:
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {
+                name[len(prefix) :]: tensor.to(
+                    torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
+                )
+                for name, tensor in tensors.items()
+                if name.startswith(prefix)
+            }
+
+        def arrays(prefix: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+            return {key: value.double().numpy() for key, value in under(prefix).items()}
+
+        names = [name for name in WITNESSES if under(f"perceiver.reduction.{name}.")]
+        density_names = [*names, "joint"] if len(names) > 1 else names
+        perceiver = Perceiver(
+            tuple((str(kind), int(severity)) for kind, severity in _rows(about["classes"])),
+            {n: Reduction.from_tensors(arrays(f"perceiver.reduction.{n}.")) for n in names},
+            {n: Gaussians.from_tensors(arrays(f"perceiver.density.{n}.")) for n in density_names},
+            {n: tensors[f"perceiver.clean.{n}"].double().numpy() for n in density_names},
+        )
+        restored = about.get("restored")
+        return cls(
+            fingerprint=str(about["fingerprint"]),
+            kinds=tuple(str(kind) for kind in _row(about["kinds"])),
+            severities=tuple(int(str(severity)) for severity in _row(about["severities"])),
+            images=int(str(about["images"])),
+            seed=int(str(about["seed"])),
+            side=int(str(about["side"])),
+            perception_tap=str(about["perception_tap"]),
+            perceiver=perceiver,
+            maps={
+                str(tap): TapMaps.from_tensors(under(f"maps.{tap}.")) for tap in _row(about["taps"])
+            },
+            restored=restored if isinstance(restored, dict) else {},
+        )
+
+
+def _row(value: object) -> Sequence[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list is missing in its description")
+    return value
+
+
+def _rows(value: object) -> list[tuple[str, int]]:
+    return [(str(row[0]), int(row[1])) for row in _row(value) if isinstance(row, list)]

@@ -1,0 +1,97 @@
+"""What a bank is built from: clean references and noisy draws of them, each reproducible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imc_noise import apply_image, noise_rng
+from vision.errors import BankRefused
+from vision.reading import MedicalImage
+
+MIN_IMAGES = 64
+
+NATIVE_SIDE = 512
+"""Noise at native resolution is drawn on at most this many pixels a side, to bound its cost."""
+
+_THUMBNAIL = 8
+_SAME = 6.0
+"""Mean absolute grey difference of two thumbnails under which images are near-duplicates."""
+
+
+def check_references(images: Sequence[MedicalImage]) -> None:
+    """Refuse references that cannot carry a bank.
+
+    Raises BankRefused: fewer than 64 different images, or near-duplicates of very few.
+    """
+    different = len({image.sha256 for image in images})
+    if different < MIN_IMAGES:
+        raise BankRefused(
+            f"a prototype bank needs at least {MIN_IMAGES} different clean images, got "
+            f"{different}: add more images of the domain it will serve"
+        )
+    thumbnails = np.stack([_thumbnail(image) for image in images])
+    distinct: list[NDArray[np.float64]] = []
+    for thumbnail in thumbnails:
+        if all(float(np.abs(thumbnail - other).mean()) > _SAME for other in distinct):
+            distinct.append(thumbnail)
+    if len(distinct) < max(4, len(images) // 64):
+        raise BankRefused(
+            f"the {len(images)} images are near-duplicates of {len(distinct)}: a prototype bank "
+            "needs images of many patients; add others"
+        )
+
+
+def _thumbnail(image: MedicalImage) -> NDArray[np.float64]:
+    grey = Image.fromarray(image.rgb).convert("L")
+    small = grey.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64)
+
+
+def resized(image: MedicalImage, shorter: int) -> MedicalImage:
+    """`image` with its shorter side brought down to `shorter` pixels (never up)."""
+    scale = shorter / min(image.width, image.height)
+    if scale >= 1.0:
+        return image
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    small = Image.fromarray(image.rgb).resize(size, Image.Resampling.BICUBIC)
+    return MedicalImage.from_rgb(np.asarray(small), image.source_format)
+
+
+def noisy_draw(
+    image: MedicalImage, kind: str, severity: int, draw: int, *, side: int, seed: int
+) -> MedicalImage:
+    """One draw of a noise on `image`, with its strength around the grid point.
+
+    Even draws spoil the image at the model's input `side`, odd ones at native resolution (both
+    happen: a scanner spoils what it takes, a viewer what it shows).
+    """
+    rng = noise_rng(f"prototype {image.sha256} {draw}", kind, severity, seed)
+    strength = float(np.clip(severity + rng.uniform(-0.5, 0.5), 1.0, 5.0))
+    working = resized(image, side if draw % 2 == 0 else max(side, NATIVE_SIDE))
+    return MedicalImage.from_rgb(apply_image(kind, working.rgb, strength, rng), "ARRAY")
+
+
+def clean_view(image: MedicalImage, view: int, *, side: int, seed: int) -> MedicalImage:
+    """A clean variation of a reference: as it is, resized, then turned and cropped ones.
+
+    They widen what counts as clean to other framings; nothing that a noise does is done.
+    """
+    if view == 0:
+        return image
+    if view == 1:
+        return resized(image, side)
+    rng = noise_rng(f"view {image.sha256} {view}", "clean", 1, seed)
+    turned = np.rot90(image.rgb, int(rng.integers(4)))
+    if rng.integers(2):
+        turned = turned[:, ::-1]
+    height, width = turned.shape[:2]
+    keep = float(rng.uniform(0.75, 1.0))
+    rows, columns = max(round(height * keep), 8), max(round(width * keep), 8)
+    top = int(rng.integers(max(height - rows, 0) + 1))
+    left = int(rng.integers(max(width - columns, 0) + 1))
+    view_rgb = np.ascontiguousarray(turned[top : top + rows, left : left + columns])
+    return MedicalImage.from_rgb(view_rgb, image.source_format)

@@ -1,0 +1,178 @@
+"""A witness: statistics of an image -> how much it looks like each class of the bank.
+
+Random-Fourier-feature ridge regression onto the classes (Rahimi and Recht 2007) reduces the
+statistics to one score per class; Gaussians with one shared, shrunk covariance over those scores
+(fitted on images the regression has not seen) turn them into densities, distances and posteriors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+_FOURIER = 768
+"""Random features: more changed accuracy by less than half a point on 384 references."""
+_COMPONENTS = 64
+"""Principal components kept of statistics that are longer than this."""
+_RIDGE = 1e-3
+_CLIP = 12.0
+"""Standard deviations at which a statistic is cut: beyond, only "far away" matters."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Statistics (n, p) -> one score per class (n, classes)."""
+
+    centre: Floats
+    """(p,) mean of the references' statistics."""
+    scale: Floats
+    """(p,) their standard deviation, floored."""
+    project: Floats
+    """(p, r) principal directions, whitened by their spread; identity when p is small."""
+    frequencies: Floats
+    """(r, fourier) random directions."""
+    phases: Floats
+    """(fourier,)."""
+    weights: Floats
+    """(1 + r + fourier, classes)."""
+
+    def __call__(self, statistics: Floats) -> Floats:
+        """Scores (n, classes) of statistics (n, p)."""
+        return self._features(statistics) @ self.weights
+
+    def _features(self, statistics: Floats) -> Floats:
+        standard = np.clip((statistics - self.centre) / self.scale, -_CLIP, _CLIP)
+        reduced = standard @ self.project
+        waves = np.cos(reduced @ self.frequencies + self.phases)
+        return np.concatenate([np.ones((len(reduced), 1)), reduced, waves], axis=1)
+
+    def to_tensors(self) -> dict[str, Floats]:
+        """Every array by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Floats]) -> Reduction:
+        """Rebuild from `to_tensors`; KeyError where an array is missing."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def fit_reduction(
+    statistics: Floats, labels: Labels, classes: int, rng: np.random.Generator
+) -> Reduction:
+    """Fit a reduction on statistics (n, p) with class numbers (n,); every class weighs the same.
+
+    Clean (class 0) weighs as much as all severities of one kind together.
+    """
+    centre = statistics.mean(axis=0)
+    scale: Floats = np.maximum(statistics.std(axis=0), 1e-6)
+    standard = np.clip((statistics - centre) / scale, -_CLIP, _CLIP)
+    project = _directions(standard)
+    reduced = standard @ project
+    spread = np.sqrt(2.0 * reduced.var(axis=0).sum()) + 1e-9
+    frequencies = rng.normal(size=(reduced.shape[1], _FOURIER)) * (2.0 / spread)
+    phases = rng.uniform(0.0, 2.0 * np.pi, size=_FOURIER)
+    empty = np.zeros((1 + reduced.shape[1] + _FOURIER, classes))
+    reduction = Reduction(centre, scale, project, frequencies, phases, empty)
+    features = reduction._features(statistics)
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    weight = 1.0 / counts[labels]
+    weight[labels == 0] *= 5.0
+    weight /= weight.mean()
+    targets = np.zeros((len(labels), classes))
+    targets[np.arange(len(labels)), labels] = 1.0
+    gram = features.T @ (features * weight[:, None])
+    gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
+    weights = np.linalg.solve(gram, features.T @ (targets * weight[:, None]))
+    return Reduction(centre, scale, project, frequencies, phases, weights.astype(np.float64))
+
+
+def _directions(standard: Floats) -> Floats:
+    """Principal directions scaled to keep small ones audible; identity for short statistics."""
+    if standard.shape[1] <= _COMPONENTS:
+        return np.eye(standard.shape[1])
+    covariance = standard.T @ standard / len(standard)
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = values[::-1][:_COMPONENTS], vectors[:, ::-1][:, :_COMPONENTS]
+    # Half-whitening: noise lives in the small components, which plain PCA would drown.
+    return np.asarray(vectors / np.maximum(values, 1e-6) ** 0.5, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """One Gaussian per class over scores, with one covariance."""
+
+    means: Floats
+    """(classes, dims)."""
+    precision: Floats
+    """(dims, dims) inverse of the shared shrunk covariance."""
+    log_prior: Floats
+    """(classes,)."""
+    temperature: Floats
+    """(1,) by which log densities are divided, so that posteriors are calibrated."""
+
+    def squared_distances(self, scores: Floats) -> Floats:
+        """Squared Mahalanobis distances (n, classes) of scores (n, dims)."""
+        difference = scores[:, None, :] - self.means[None]
+        return np.asarray(
+            np.einsum("nkd,de,nke->nk", difference, self.precision, difference, optimize=True)
+        )
+
+    def log_joint(self, scores: Floats) -> Floats:
+        """Log prior + tempered log density (n, classes), up to one constant."""
+        squared = self.squared_distances(scores)
+        return self.log_prior - 0.5 * squared / float(self.temperature[0])
+
+    def posterior(self, scores: Floats) -> Floats:
+        """Posterior over the classes (n, classes)."""
+        joint = self.log_joint(scores)
+        return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+
+    def to_tensors(self) -> dict[str, Floats]:
+        """Every array by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Floats]) -> Gaussians:
+        """Rebuild from `to_tensors`; KeyError where an array is missing."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def fit_gaussians(scores: Floats, labels: Labels, log_prior: Floats) -> Gaussians:
+    """Fit class means, a shared covariance shrunk towards its diagonal, and the temperature."""
+    classes = len(log_prior)
+    means = np.stack(
+        [
+            scores[labels == k].mean(axis=0) if (labels == k).any() else scores.mean(axis=0)
+            for k in range(classes)
+        ]
+    )
+    residual = scores - means[labels]
+    covariance = residual.T @ residual / max(len(scores) - classes, 1)
+    shrink = min(0.5, 0.02 + covariance.shape[0] / max(len(scores), 1))
+    diagonal = np.diag(np.diag(covariance))
+    covariance = (1.0 - shrink) * covariance + shrink * diagonal
+    covariance += np.eye(len(covariance)) * 1e-4 * np.trace(covariance) / len(covariance)
+    raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1))
+    best = min(
+        (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0),
+        key=lambda t: _negative_log_likelihood(raw, scores, labels, t),
+    )
+    return Gaussians(means, raw.precision, log_prior, np.array([best]))
+
+
+def _negative_log_likelihood(
+    raw: Gaussians, scores: Floats, labels: Labels, temperature: float
+) -> float:
+    tempered = Gaussians(raw.means, raw.precision, raw.log_prior, np.array([temperature]))
+    joint = tempered.log_joint(scores)
+    chosen = joint[np.arange(len(labels)), labels] - logsumexp(joint, axis=1)
+    counts = np.maximum(np.bincount(labels, minlength=len(raw.log_prior)), 1)
+    weight = np.exp(raw.log_prior[labels]) / counts[labels]
+    return float(-(weight * chosen).sum())
