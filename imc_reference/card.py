@@ -1,0 +1,58 @@
+"""The model card, written from what was measured; no figure in it is typed by hand."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+from imc_reference.evaluation import EvaluationReport, report_lines
+
+
+def _text(name: str) -> str:
+    return (files("imc_reference") / "data" / name).read_text(encoding="utf-8")
+
+
+def write_card(
+    folder: Path, report: EvaluationReport, *, parameters: int, rad_pairs: int, slake_pairs: int
+) -> Path:
+    """Write `README.md` in the model folder from the report and the training curve beside it."""
+    lines = [
+        _text("card_head.md").format(
+            millions=parameters / 1e6, rad_pairs=rad_pairs, slake_pairs=slake_pairs
+        ),
+        "## Results",
+        "Greedy answers, strict exact match, 95 % intervals by bootstrap over images "
+        f"(seed {report.config['bootstrap_seed']}); phantoms drawn with seed "
+        f"{report.config['phantom_seed']}. Printed by `imc reference evaluate`.",
+        "",
+        *report_lines(report),
+        "",
+        *_curve(folder),
+        _text("card_limits.md"),
+    ]
+    card = folder / "README.md"
+    card.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return card
+
+
+def _curve(folder: Path) -> list[str]:
+    file = folder / "curve.jsonl"
+    if not file.is_file():
+        return []
+    points = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    columns = ["minutes", "step", "slake_val", "closed", "open", "other", "ph_count", "train"]
+    names = [c for c in columns if c in points[0]]
+    titles = {
+        "slake_val": "SLAKE validation",
+        "other": "other patient",
+        "ph_count": "phantom count",
+        "train": "training subset",
+    }
+    rows = [
+        "## Learning curve",
+        "Joint stage; teacher-forced exact match of the averaged weights, written while training.",
+        "",
+        "| " + " | ".join(titles.get(n, n) for n in names) + " |",
+        "| " + " | ".join("---" for _ in names) + " |",
+    ]
+    rows += ["| " + " | ".join(str(point[n]) for n in names) + " |" for point in points]
+    return rows

@@ -1,0 +1,252 @@
+"""Measuring the reference model: real data, its controls, and phantoms by topic.
+
+Every answer is generated greedily by `generate` on the model as it is loaded from its folder, and
+scored by the strict rule. Controls: another patient's image, a blank image, and the most common
+training answer of the same question (question-only lookup).
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoModelForImageTextToText
+
+from imc_reference.architecture import IMAGE_SIZE, load_processor
+from imc_reference.corpus import as_rgb
+from imc_reference.phantoms import make_phantom
+from imc_reference.questions import Pair, phantom_pairs
+from imc_reference.real_data import RealImage, load_slake, load_vqa_rad, question_prior
+from imc_reference.scoring import is_right
+
+PHANTOM_SEED = 20_251
+"""Far from the training seeds; evaluation phantoms are never trained on."""
+
+SWAP_SHIFT = 7
+"""Another patient's image is the one this many places on in the data set's order."""
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to measure; without `data` only phantoms are."""
+
+    model: Path
+    data: Path | None = None
+    slake_split: str = "validate"
+    phantoms: int = 400
+    batch: int = 48
+    max_new_tokens: int = 48
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of right answers with its 95 % interval, bootstrapped by image."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass
+class EvaluationReport:
+    """All measured shares: `tables[data set][condition][all|open|closed or topic]`."""
+
+    tables: dict[str, dict[str, dict[str, Share]]] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The report as JSON, with stable key order."""
+        return json.dumps({"config": self.config, "tables": _plain(self.tables)}, indent=1)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Share):
+        return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(value).items()}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+class Answerer:
+    """Answers many questions about images, each image encoded once."""
+
+    def __init__(self, config: EvaluateConfig) -> None:
+        self.config = config
+        self.model = AutoModelForImageTextToText.from_pretrained(
+            config.model, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        ).eval()
+        self.processor = load_processor(str(config.model))
+        self.tokenizer = self.processor.tokenizer
+        self.tokenizer.padding_side = "left"
+
+    def prompt(self, question: str) -> str:
+        """The chat prompt of one question about one image."""
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        return str(
+            self.processor.apply_chat_template(
+                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+            )
+        )
+
+    def answers(
+        self, images: Sequence[NDArray[np.uint8]], questions: Sequence[tuple[int, str]]
+    ) -> list[str]:
+        """Greedy answers; each question names its image by index."""
+        told: list[str] = []
+        features = self._features(images)
+        for start in range(0, len(questions), self.config.batch):
+            chunk = questions[start : start + self.config.batch]
+            # the processor expands each image slot into the tokens its picture takes
+            inputs = self.processor(
+                images=[_BLANK] * len(chunk),
+                text=[self.prompt(question) for _, question in chunk],
+                return_tensors="pt",
+                padding=True,
+            )
+            inputs.pop("pixel_values")
+            output = self._encoder_output(torch.stack([features[index] for index, _ in chunk]))
+            with torch.inference_mode():
+                ids = self.model.generate(
+                    **inputs,
+                    mm_encoder_outputs={"image": output},
+                    max_new_tokens=self.config.max_new_tokens,
+                    do_sample=False,
+                )
+            new = ids[:, inputs["input_ids"].shape[1] :]
+            told += [
+                str(t).strip() for t in self.tokenizer.batch_decode(new, skip_special_tokens=True)
+            ]
+        return told
+
+    def _features(self, images: Sequence[NDArray[np.uint8]]) -> list[torch.Tensor]:
+        features: list[torch.Tensor] = []
+        for start in range(0, len(images), self.config.batch):
+            chunk = [Image.fromarray(image) for image in images[start : start + self.config.batch]]
+            pixels = self.processor.image_processor(chunk, return_tensors="pt")["pixel_values"]
+            with torch.inference_mode():
+                output = self.model.get_image_features(pixel_values=pixels, return_dict=True)
+            features += list(output.pooler_output)
+        return features
+
+    @staticmethod
+    def _encoder_output(stacked: torch.Tensor) -> Any:
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        return BaseModelOutputWithPooling(pooler_output=list(stacked))
+
+
+_BLANK = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))
+
+
+def evaluate(
+    config: EvaluateConfig, progress: Callable[[str], None] = lambda line: None
+) -> EvaluationReport:
+    """Measure the model; raises `DataMissing` when a data set is named but not there."""
+    report = EvaluationReport(
+        config={
+            "slake_split": config.slake_split,
+            "phantoms": config.phantoms,
+            "phantom_seed": PHANTOM_SEED,
+            "bootstrap_seed": config.seed,
+            "scoring": "strict",
+        }
+    )
+    answerer = Answerer(config)
+    if config.data is not None:
+        train = load_slake(config.data / "slake", "train") + load_vqa_rad(
+            config.data / "vqa-rad", "train"
+        )
+        for name, images in (
+            (f"slake {config.slake_split}", load_slake(config.data / "slake", config.slake_split)),
+            ("vqa-rad test", load_vqa_rad(config.data / "vqa-rad", "test")),
+        ):
+            progress(f"{name}: {sum(len(i.pairs) for i in images)} questions")
+            report.tables[name] = _real_table(answerer, images, train, config.seed)
+    progress(f"phantom: {config.phantoms} images")
+    report.tables["phantom"] = {"image": _phantom_table(answerer, config)}
+    return report
+
+
+def _real_table(
+    answerer: Answerer, images: list[RealImage], train: list[RealImage], seed: int
+) -> dict[str, dict[str, Share]]:
+    pixels = [np.asarray(Image.open(image.path).convert("RGB")) for image in images]
+    asked = [(row, pair) for row, image in enumerate(images) for pair in image.pairs]
+    questions = [(row, pair.question) for row, pair in asked]
+    by_question, overall = question_prior(train)
+    swapped = [((row + SWAP_SHIFT) % len(images), question) for row, question in questions]
+    blank = [(0, question) for _, question in questions]
+    conditions: dict[str, list[str]] = {
+        "image": answerer.answers(pixels, questions),
+        "other patient": answerer.answers(pixels, swapped),
+        "blank image": answerer.answers([np.zeros_like(pixels[0])], blank),
+        "question-only lookup": [
+            by_question.get(pair.question.lower(), overall[pair.closed]) for _, pair in asked
+        ],
+    }
+    return {
+        name: _shares(asked, told, seed, lambda pair: "closed" if pair.closed else "open")
+        for name, told in conditions.items()
+    }
+
+
+def _phantom_table(answerer: Answerer, config: EvaluateConfig) -> dict[str, Share]:
+    rng = np.random.default_rng(PHANTOM_SEED)
+    phantoms = [make_phantom(rng, size=IMAGE_SIZE) for _ in range(config.phantoms)]
+    asked = [(row, p) for row, ph in enumerate(phantoms) for p in phantom_pairs(ph, rng)]
+    told = answerer.answers(
+        [as_rgb(p.image) for p in phantoms], [(row, p.question) for row, p in asked]
+    )
+    return _shares(asked, told, config.seed, lambda pair: pair.topic)
+
+
+def _shares(
+    asked: list[tuple[int, Pair]],
+    told: list[str],
+    seed: int,
+    group: Callable[[Pair], str],
+) -> dict[str, Share]:
+    right = [is_right(t, p.answer, closed=p.closed) for (_, p), t in zip(asked, told, strict=True)]
+    names = ["all", *sorted({group(pair) for _, pair in asked})]
+    return {name: _share(asked, right, seed, name, group) for name in names}
+
+
+def _share(
+    asked: list[tuple[int, Pair]],
+    right: list[bool],
+    seed: int,
+    name: str,
+    group: Callable[[Pair], str],
+) -> Share:
+    chosen = [i for i, (_, pair) in enumerate(asked) if name in ("all", group(pair))]
+    rows = np.array([asked[i][0] for i in chosen])
+    hits = np.array([right[i] for i in chosen], dtype=float)
+    _, cluster = np.unique(rows, return_inverse=True)
+    hit_sum, size = np.bincount(cluster, weights=hits), np.bincount(cluster)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(size), size=(DRAWS, len(size)))
+    values = hit_sum[draws].sum(1) / size[draws].sum(1)
+    low, high = np.percentile(values, (2.5, 97.5))
+    return Share(float(hits.mean()), float(low), float(high), len(chosen))
+
+
+def report_lines(report: EvaluationReport) -> Iterator[str]:
+    """The report as a Markdown table, a line at a time."""
+    yield "| data | condition | questions | right (95 % interval) | count |"
+    yield "| --- | --- | --- | --- | --- |"
+    for data, conditions in report.tables.items():
+        for condition, shares in conditions.items():
+            for name, share in shares.items():
+                yield (
+                    f"| {data} | {condition} | {name} | {share.value:.3f} "
+                    f"({share.low:.3f}-{share.high:.3f}) | {share.count} |"
+                )

@@ -1,0 +1,76 @@
+"""From nothing to the shipped folder: train, build the prototype bank, measure, write the card."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoModelForImageTextToText
+
+from imc_reference.architecture import load_processor
+from imc_reference.card import write_card
+from imc_reference.curve import validation_curve
+from imc_reference.evaluation import EvaluateConfig, EvaluationReport, evaluate
+from imc_reference.real_data import load_slake, load_vqa_rad
+from imc_reference.training import TrainConfig, Trainer
+
+BANK_IMAGES = 384
+"""Clean training images in the bank: FINDINGS' figure, a few minutes to build."""
+
+Say = Callable[[str], None]
+
+
+def train(config: TrainConfig, say: Say = print) -> Path:
+    """Run the whole recipe into `config.out`; resumes where it was stopped.
+
+    Raises `DataMissing` when VQA-RAD or SLAKE is not in `config.data` in its published layout.
+    """
+    trainer = Trainer(config)
+    for line in trainer.run(validation_curve(config.data)):
+        say(line)
+    build_reference_bank(config.out, config.data, seed=config.seed, say=say)
+    report = evaluate(EvaluateConfig(model=config.out, data=config.data), say)
+    publish(config.out, config.data, report)
+    say(f"written: {config.out}")
+    return config.out
+
+
+def build_reference_bank(model_dir: Path, data: Path, *, seed: int, say: Say = print) -> Path:
+    """Build `prototypes.safetensors` beside the weights from real training images, unlabelled."""
+    from vision.encoder import VisionEncoder, model_fingerprint
+    from vision.prototypes import build_bank
+    from vision.reading import read_image
+
+    images = load_slake(data / "slake", "train") + load_vqa_rad(data / "vqa-rad", "train")
+    order = np.random.default_rng(seed).permutation(len(images))[:BANK_IMAGES]
+    model = AutoModelForImageTextToText.from_pretrained(
+        model_dir, local_files_only=True, use_safetensors=True
+    ).eval()
+    encoder = VisionEncoder(
+        model, load_processor(str(model_dir)), fingerprint=model_fingerprint(model)
+    )
+    say(f"prototype bank from {len(order)} training images")
+    bank = build_bank(encoder, [read_image(images[int(i)].path) for i in order], seed=seed)
+    path = model_dir / "prototypes.safetensors"
+    bank.save(path)
+    return path
+
+
+def publish(model_dir: Path, data: Path | None, report: EvaluationReport) -> None:
+    """Write `evaluation.json` and the model card into the model folder."""
+    (model_dir / "evaluation.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    if data is None:
+        return
+    model = AutoModelForImageTextToText.from_pretrained(model_dir, local_files_only=True)
+    write_card(
+        model_dir,
+        report,
+        parameters=sum(p.numel() for p in model.parameters()),
+        rad_pairs=sum(len(i.pairs) for i in load_vqa_rad(data / "vqa-rad", "train")),
+        slake_pairs=sum(len(i.pairs) for i in load_slake(data / "slake", "train")),
+    )
+
+
+def quick_config(config: TrainConfig) -> TrainConfig:
+    """The same recipe cut to a few steps: what the tests run."""
+    return replace(config, tower_steps=2, joint_steps=2, phantoms=64)
