@@ -23,6 +23,15 @@ PrototypesOption = Annotated[
         help="The model's prototype bank (imc prototypes build). Default: the model's own.",
     ),
 ]
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="NAME_OR_FOLDER",
+        help="Prompts: instruct, reference or a folder of your own; auto: reference for the "
+        "embedded model, instruct for others.",
+    ),
+]
 Frame = Annotated[
     int | None,
     typer.Option("--frame", min=0, help="Which frame of a multi-frame file, counted from 0."),

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while the block runs; call what it yields with (done, total)."""
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar while the block runs; call what it yields with (what, done, total)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -19,9 +19,9 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=1)
+        task = progress.add_task("", total=1)
 
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+        def advance(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
 
         yield advance

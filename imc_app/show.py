@@ -19,7 +19,7 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
-def show_answer(document: Document, out: Console, *, with_steps: bool = True) -> None:
+def show_answer(document: Document, out: Console, *, with_times: bool = True) -> None:
     """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps)."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim")
@@ -29,8 +29,7 @@ def show_answer(document: Document, out: Console, *, with_steps: bool = True) ->
     rows.add_row("answer", answer)
     rows.add_row("image", describe_image(document["image"]))
     _add_question_rows(rows, document["question"])
-    if with_steps:
-        rows.add_row("steps", describe_steps(document["trace"]))
+    rows.add_row("steps", describe_steps(document["trace"], with_times=with_times))
     rows.add_row("model", f"{document['model']}, method {document['method']}")
     out.print(rows)
 
@@ -96,11 +95,15 @@ def describe_noise(noise: Document | None, calibrated: bool | None = None) -> Te
     return text
 
 
-def describe_steps(trace: list[Document]) -> Text:
-    """List the steps with their times, in the order they ended."""
+def describe_steps(trace: list[Document], *, with_times: bool = True) -> Text:
+    """List the steps, in the order they ended, with their times."""
     text = Text()
     for index, step in enumerate(trace):
         if index:
             text.append(" · ", "dim")
-        text.append(step["node"]).append(f" {step['ms']:.0f} ms", "dim")
+        text.append(step["node"])
+        if with_times:
+            text.append(f" {step['ms']:.0f} ms", "dim")
+        if step.get("note"):
+            text.append(f" ({step['note']})", "yellow")
     return text

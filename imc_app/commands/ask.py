@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from imc_app.options import AsJson, Frame, ModelOption, PrototypesOption, Seed
-from imc_app.refusals import InputRefused
+from imc_app.options import AsJson, Frame, ModelOption, ProfileOption, PrototypesOption, Seed
+from imc_app.refusals import InputRefused, one_line
 
 
 class Method(StrEnum):
@@ -35,13 +35,7 @@ def ask(
     ] = Method.IMC,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
-    profile: Annotated[
-        str,
-        typer.Option(
-            help="Prompts: instruct, reference or a folder of your own; auto: reference for the "
-            "embedded model, instruct for others."
-        ),
-    ] = "auto",
+    profile: ProfileOption = "auto",
     frame: Frame = None,
     noise: Annotated[
         list[str] | None,
@@ -52,6 +46,13 @@ def ask(
     ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
+    times: Annotated[
+        bool,
+        typer.Option(
+            "--times/--no-times",
+            help="Measured times; without them the same request prints the same bytes.",
+        ),
+    ] = True,
     example: Annotated[
         bool, typer.Option("--example", help="Ask about a CT slice that comes with this program.")
     ] = False,
@@ -64,17 +65,19 @@ def ask(
             "ask needs an image and a question; write imc ask IMAGE QUESTION, or imc ask --example"
         )
 
-    from imc_app.session import answer_question, open_context, read_request
+    from imc_app.session import answer_request, open_context, read_request
+    from imc_app.show import console, show_answer
 
     request = read_request(image, question, noise or [], frame=frame, seed=seed)
-    context = open_context(model, prototypes, profile, seed, with_calibrator=True)
-    document = answer_question(context, request, method.value)
+    context = open_context(model, prototypes, profile=profile, method=method.value, seed=seed)
+    document, failure = answer_request(context, request, timings=times)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
-        from imc_app.show import console, show_answer
-
-        show_answer(document, console())
+        show_answer(document, console(), with_times=times)
+    if failure is not None:
+        typer.echo(f"imc: the model gave no answer: {one_line(failure)}", err=True)
+        raise typer.Exit(1)
 
 
 def _take_example(
@@ -83,7 +86,9 @@ def _take_example(
     from imc_app.example import ct_example
 
     if image is not None or question is not None:
-        raise InputRefused("--example brings its own image and question; give none, or leave it out")
+        raise InputRefused(
+            "--example brings its own image and question; give none or leave --example out"
+        )
     example = ct_example()
     if announce:
         typer.echo(f"$ {example.command}\n")

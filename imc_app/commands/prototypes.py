@@ -36,16 +36,15 @@ def build(
     seed: Seed = 0,
 ) -> None:
     """Build a bank from at least 64 clean, unlabelled images of the domain to be served."""
-    from vision.prototypes import build_bank
-
     from imc_app.progress import progress_bar
     from imc_app.session import open_encoder
+    from vision.prototypes import build_bank
 
     paths = _find_images(images)
     _check_writable(out)
     encoder = open_encoder(model)
     clean = _read_images(_draw(paths, limit, seed))
-    with progress_bar("building the bank") as advance:
+    with progress_bar() as advance:
         bank = build_bank(encoder, clean, seed=seed, progress=advance)
     bank.save(out)
     typer.echo(f"{out}: a bank from {len(clean)} images")

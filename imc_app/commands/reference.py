@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from imc_app.options import AsJson, Seed
+from imc_app.refusals import InputRefused
+
+TOWER_SHARE = 1 / 6  # of the training time: the vision tower alone, before both learn together
+
 app = typer.Typer(help="Rebuild or measure the embedded model.", no_args_is_help=True)
 
 DataFolder = Annotated[
@@ -14,6 +19,79 @@ DataFolder = Annotated[
     typer.Option(
         "--data",
         envvar="IMC_DATA",
-        help="Folder holding vqa-rad/ and slake/ as published; phantoms alone without it.",
+        help="Folder that holds vqa-rad/ and slake/ as published.",
     ),
 ]
+
+
+@app.command("train")
+def train(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the model; resumes from it.")],
+    data: DataFolder = None,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, help="Training time, resumed runs included.")
+    ] = 72.0,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or anew.")
+    ] = True,
+    seed: Seed = 0,
+) -> None:
+    """Train the embedded model from scratch on phantoms, VQA-RAD train and SLAKE train."""
+    from imc_reference.training import TrainConfig, Trainer
+
+    if data is None:
+        raise InputRefused(
+            "reference train needs the public VQA-RAD and SLAKE files; give --data or set IMC_DATA"
+        )
+    _check_data(data)
+    config = TrainConfig(
+        out=out,
+        data=data,
+        tower_minutes=minutes * TOWER_SHARE,
+        joint_minutes=minutes * (1 - TOWER_SHARE),
+        seed=seed,
+        resume=resume,
+    )
+    for line in Trainer(config).run():
+        typer.echo(line, err=True)
+    typer.echo(f"{out}: trained; measure it with imc reference evaluate --model {out}")
+
+
+@app.command("evaluate")
+def evaluate(
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Model folder. Default: the embedded one.")
+    ] = None,
+    data: DataFolder = None,
+    phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Phantom images.")] = 400,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Print strict scores: with the image, with another patient's, and by question alone."""
+    from imc_reference import MODEL_DIR
+    from imc_reference.evaluation import EvaluateConfig, report_lines
+    from imc_reference.evaluation import evaluate as measure
+
+    folder = MODEL_DIR if model is None else model
+    if not (folder / "config.json").is_file():
+        raise InputRefused(f"--model {folder}: holds no model; train one with imc reference train")
+    if data is not None:
+        _check_data(data)
+    else:
+        typer.echo("imc: no --data and no IMC_DATA: phantoms alone are measured", err=True)
+    config = EvaluateConfig(model=folder, data=data, phantoms=phantoms, seed=seed)
+    report = measure(config, progress=lambda line: typer.echo(line, err=True))
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        for line in report_lines(report):
+            typer.echo(line)
+
+
+def _check_data(data: Path) -> None:
+    missing = [name for name in ("vqa-rad", "slake") if not (data / name).is_dir()]
+    if missing:
+        raise InputRefused(
+            f"--data {data}: has no {' and no '.join(missing)} folder; "
+            "put the published files there (imc_reference/model/README.md says from where)"
+        )

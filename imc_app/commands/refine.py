@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from imc_app.options import AsJson, ModelOption, Seed
+from imc_app.options import AsJson, ModelOption, ProfileOption, Seed
 from imc_app.refusals import InputRefused, is_refusal, one_line
 
 
@@ -19,6 +19,7 @@ def refine(
         typer.Argument(metavar="QUESTION...", help="Questions; - reads one per line from stdin."),
     ],
     model: ModelOption = None,
+    profile: ProfileOption = "auto",
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +33,7 @@ def refine(
     from imc_app.session import open_refiner
     from imc_app.show import console, question_diff
 
-    refine_one = open_refiner(model, seed)
+    refine_one = open_refiner(model, profile=profile, seed=seed)
     out = console()
     refused = False
     for place, question in _read(questions):
