@@ -1,0 +1,134 @@
+"""How far apart two words are: keyboard slips, confusions of optical character recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFUSED = (
+    ("0", "o"), ("1", "l"), ("1", "i"), ("l", "i"), ("5", "s"), ("8", "b"), ("6", "b"), ("9", "g"),
+    ("6", "g"), ("2", "z"), ("4", "a"), ("3", "e"), ("7", "t"), ("|", "l"), ("|", "i"), ("!", "l"),
+    ("!", "i"), ("$", "s"), ("@", "a"), ("rn", "m"), ("cl", "d"), ("vv", "w"), ("nn", "m"),
+    ("ii", "u"), ("li", "h"), ("fi", "h"), ("ri", "n"), ("lo", "b"), ("ol", "d"), ("in", "m"),
+    ("c", "e"), ("c", "o"), ("e", "o"), ("u", "v"), ("h", "b"), ("n", "h"), ("f", "t"), ("q", "g"),
+    ("y", "v"), ("1n", "m"), ("c1", "d"), ("(", "c"), ("{", "c"), ("€", "e"), ("£", "e"),
+)  # fmt: skip
+"""Pairs of shapes that scanners mistake for each other, either way round. Collected from the
+general literature on OCR errors, not from the noises that `imc_bench` measures with."""
+
+LIKELY = 0.5
+"""Cost of one confusion: half a slip, because a confusion is one event and a common one."""
+
+_SHAPES = {
+    shape: frozenset(
+        other for pair in CONFUSED if shape in pair for other in pair if other != shape
+    )
+    for pair in CONFUSED
+    for shape in pair
+}
+
+
+def edit_distance(first: str, second: str, most: int = 3) -> int:
+    """Optimal string alignment: insert, delete, replace, or swap two neighbours, each 1.
+
+    Args:
+        first: a word.
+        second: another.
+        most: above this the exact value does not matter, and ``most + 1`` is given.
+    """
+    if abs(len(first) - len(second)) > most:
+        return most + 1
+    before: list[int] = []
+    above = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        row = [i]
+        for j, b in enumerate(second, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and b == first[i - 2]:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+        before, above = above, row
+    return min(above[-1], most + 1)
+
+
+def edit_distances(
+    word: str, letters: NDArray[np.uint32], lengths: NDArray[np.int16], most: int
+) -> NDArray[np.int8]:
+    """`edit_distance` from one word to many at once, ``(words,)``; ``most + 1`` where farther.
+
+    Args:
+        word: the word asked about.
+        letters: code points, ``(words, longest)``, filled up with zeros.
+        lengths: letters of each word, ``(words,)``.
+        most: only a band of this width around the diagonal is computed.
+    """
+    asked = np.array([word], dtype=f"U{max(len(word), 1)}").view(np.uint32)
+    count, longest = letters.shape
+    far = np.full(count, most + 1, np.int8)
+    columns = [np.ascontiguousarray(letters[:, j]) for j in range(min(longest, len(word) + most))]
+    before: dict[int, NDArray[np.int8]] = {}
+    above = {j: np.full(count, j, np.int8) for j in range(min(len(columns), most) + 1)}
+    for i in range(1, len(word) + 1):
+        row: dict[int, NDArray[np.int8]] = {}
+        for j in range(max(0, i - most), min(len(columns), i + most) + 1):
+            cost = np.minimum(above.get(j, far), row.get(j - 1, far)) + np.int8(1)
+            if j > 0:
+                differs = columns[j - 1] != asked[i - 1]
+                np.minimum(cost, above.get(j - 1, far) + differs, out=cost)
+                if i > 1 and j > 1:
+                    swapped = (columns[j - 2] == asked[i - 1]) & (columns[j - 1] == asked[i - 2])
+                    swap = np.where(swapped, before.get(j - 2, far) + np.int8(1), far)
+                    np.minimum(cost, swap, out=cost)
+            row[j] = np.minimum(cost, far)
+        before, above = above, row
+    result = far.copy()
+    for j, column in above.items():
+        np.copyto(result, column, where=lengths == j)
+    return result
+
+
+def shape_distance(first: str, second: str, most: float = 3.0) -> float:
+    """Edit distance in which a confusion of shapes (rn/m, 0/o, cl/d) costs `LIKELY`.
+
+    Args:
+        first: a word, lower case.
+        second: another.
+        most: above this the exact value does not matter, and infinity is given.
+    """
+    if first == second:
+        return 0.0
+    if abs(len(first) - len(second)) > 2 * most / LIKELY:
+        return float("inf")
+    rows: list[list[float]] = [[float(j) for j in range(len(second) + 1)]]
+    for i in range(1, len(first) + 1):
+        row = [float(i)]
+        for j in range(1, len(second) + 1):
+            a, b = first[i - 1], second[j - 1]
+            cost = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and b == first[i - 2]:
+                cost = min(cost, rows[-2][j - 2] + 1)
+            for width, height in ((1, 1), (1, 2), (2, 1), (2, 2)):
+                if height <= i and width <= j:
+                    shape = _SHAPES.get(first[i - height : i])
+                    if shape and second[j - width : j] in shape:
+                        cost = min(cost, rows[i - height][j - width] + LIKELY)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1] if rows[-1][-1] <= most else float("inf")
+
+
+def respelled(word: str) -> Iterator[str]:
+    """Every word that undoes one confusion of shapes in ``word``, or all its digits at once."""
+    for start in range(len(word)):
+        for width in (2, 1):
+            shape = word[start : start + width]
+            if len(shape) == width:
+                for other in sorted(_SHAPES.get(shape, ())):
+                    yield word[:start] + other + word[start + width :]
+    if any(letter.isdigit() for letter in word):
+        for letters in ("olsbg", "oisbg"):
+            yield word.translate(str.maketrans("01589", letters))
