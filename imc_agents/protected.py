@@ -133,14 +133,17 @@ def _mended(
     place = _places(original, candidate)
     # A prefix is compared by itself: "posteriro" keeps its "post" while its end is mended.
     taken = [(token.start, token.end) for token in before if not token.is_prefix]
+    kept = {(token.whole, token.normal) for token in before if token.is_prefix}
     known = known_words() if words is None else words
     mended = set()
     for token in after:
         category = table.categories[token.category]
         source = place.get(token.whole)
-        if source is None or not category.repairable or any(
-            start < source[1] and source[0] < end for start, end in taken
-        ):
+        if source is None or not category.repairable:
+            continue
+        if any(start < source[1] and source[0] < end for start, end in taken):
+            continue
+        if token.is_prefix and (source, token.normal) in kept:
             continue
         broken = original[source[0] : source[1]].lower()
         target = candidate[token.whole[0] : token.whole[1]].lower()

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 SHIPPED = "protected.yaml"
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C where PyYAML has it: ten times as fast."""
+
 
 class Category(BaseModel):
     """One kind of protected word, as written in the YAML file; that file explains the fields."""
@@ -132,7 +135,7 @@ def read_table(own: Iterable[Path] = ()) -> Table:
 
 def _parse(text: str, name: str) -> dict[str, Category]:
     try:
-        content: Any = yaml.safe_load(text)
+        content: Any = yaml.load(text, _LOADER)
         categories = _File.model_validate(content).categories
         for category in categories.values():
             for pattern in category.patterns:
