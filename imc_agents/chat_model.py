@@ -6,40 +6,31 @@ fixed options), and answers in batches. Greedy by default: the same request give
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import InvalidToolCall, ToolCall, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import get_config_list, run_in_executor
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, Field, PrivateAttr
 
-from imc_agents.decoding import DecodingSettings, Generated, TextPump, generate_texts
-from imc_agents.errors import QuestionRefused
+from imc_agents.answers import answer_message, as_chunk, usage_of
+from imc_agents.decoding import DecodingSettings
+from imc_agents.engine import Engine
+from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.loading import LocalMLLM, load_local_mllm
-from imc_agents.prompt_tokens import ImageFeatures, PromptEncoder
-from imc_agents.scoring import Choice, TextScore, TextScorer, TokenScore, make_choice
-from imc_agents.structured import (
-    Grammar,
-    StructuredAnswer,
-    json_schema_of,
-    parse_structured,
-    repair_messages,
-    schema_messages,
-)
-from imc_agents.tool_calls import call_schema, forced_tools, read_tool_calls, tool_messages
+from imc_agents.prompt_tokens import ImageFeatures
+from imc_agents.scoring import Choice, TextScore, TokenScore
+from imc_agents.self_scoring import SelfAssessing
+from imc_agents.structured import StructuredAnswer, ask_structured, structured_runnable
+from imc_agents.tool_calls import call_schema, forced_tools, tool_messages
 
 __all__ = [
     "ChatLocalMLLM",
@@ -51,7 +42,7 @@ __all__ = [
 ]
 
 
-class ChatLocalMLLM(BaseChatModel):
+class ChatLocalMLLM(SelfAssessing, BaseChatModel):
     """Any HF image-text-to-text model as a LangChain chat model.
 
     Built with `from_pretrained` or `from_parts`. Every call holds one lock, so one instance may
@@ -79,19 +70,17 @@ class ChatLocalMLLM(BaseChatModel):
     allow_remote_images: bool = False
     batch_size: int = Field(default=16, ge=1)
 
-    _lock: threading.RLock = PrivateAttr(default_factory=threading.RLock)
-    _encoder: PromptEncoder = PrivateAttr()
-    _scorer: TextScorer = PrivateAttr()
-    _generations: int = PrivateAttr(default=0)
-    _grammar: Grammar | None = PrivateAttr(default=None)
+    _engine: Engine = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Prepare the prompt encoder; refuses a model without precomputed image features."""
+        """Prepare the engine; refuses a model without precomputed image features."""
         super().model_post_init(context)
-        self._encoder = PromptEncoder(
-            self.mllm.model, self.mllm.processor, self.allow_remote_images
+        self._engine = Engine(
+            self.mllm.model,
+            self.mllm.processor,
+            allow_remote_images=self.allow_remote_images,
+            batch_size=self.batch_size,
         )
-        self._scorer = TextScorer(self._encoder)
 
     @classmethod
     def from_pretrained(
@@ -155,7 +144,7 @@ class ChatLocalMLLM(BaseChatModel):
     @property
     def calls(self) -> int:
         """How often the model ran: each batched `generate` and each batched scoring pass is one."""
-        return self._generations + self._scorer.passes
+        return self._engine.calls
 
     # --- LangChain's contract -----------------------------------------------------------------
 
@@ -189,6 +178,7 @@ class ChatLocalMLLM(BaseChatModel):
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         features = kwargs.pop("features", None)
+        kwargs.pop("written", None)
         params = super()._get_invocation_params(stop, **kwargs)
         if features is not None:
             params["features"] = features.name  # traces get the name, never tensors
@@ -201,9 +191,12 @@ class ChatLocalMLLM(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         *,
         features: ImageFeatures | None = None,
+        written: AIMessage | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        answer = self.generate_batch([messages], features=[features], stop=stop, **kwargs)[0]
+        answer = written
+        if answer is None:
+            answer = self.generate_batch([messages], features=[features], stop=stop, **kwargs)[0]
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
     def generate_batch(
@@ -238,86 +231,80 @@ class ChatLocalMLLM(BaseChatModel):
             QuestionRefused: a conversation that cannot be put to the model.
             ModelRefused: features of another model.
         """
-        given: Sequence[ImageFeatures | None] = features or [None] * len(messages)
-        if len(given) != len(messages):
-            raise QuestionRefused(
-                f"{len(messages)} conversations and {len(given)} features: give one for each"
-            )
         forced = forced_tools(tools, tool_choice) if tools else []
-        asked = [
-            tool_messages(list(one), tools, forced) if tools else list(one) for one in messages
-        ]
-        schema = call_schema(forced) if forced else response_schema
-        answers: list[AIMessage] = []
-        with self._lock:
-            for first in range(0, len(asked), self.batch_size):
-                part = slice(first, first + self.batch_size)
-                prompts = [
-                    self._encoder.encode(one, image)
-                    for one, image in zip(asked[part], given[part], strict=True)
-                ]
-                self._generations += 1
-                answers += [
-                    self._message(one, tools)
-                    for one in generate_texts(
-                        self.model,
-                        self.processor.tokenizer,
-                        prompts,
-                        self._decoding(stop, schema, settings),
-                        context_tokens=self._encoder.context_tokens,
-                    )
-                ]
-        return answers
+        asked = [tool_messages(list(m), tools, forced) for m in messages] if tools else messages
+        answers = self._engine.generate(
+            self._engine.encode(asked, features),
+            self._decoding(stop, settings),
+            call_schema(forced) if forced else response_schema,
+        )
+        return [answer_message(answer, self.model_name, tools) for answer in answers]
 
-    def _decoding(
-        self, stop: Sequence[str] | None, schema: dict[str, Any] | None, settings: dict[str, Any]
-    ) -> DecodingSettings:
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer many inputs in batched passes of the model; callbacks run for each.
+
+        Args:
+            inputs: what `invoke` takes.
+            config: one configuration, or one each.
+            return_exceptions: put errors in the place of answers instead of raising.
+            **kwargs: as for `generate_batch`; `features` may be a list with one for each input.
+        """
+        features = kwargs.pop("features", None)
+        each = list(features) if isinstance(features, list | tuple) else [features] * len(inputs)
+        configs = get_config_list(config, len(inputs))
+        try:
+            whole = self.generate_batch(
+                [self._convert_input(one).to_messages() for one in inputs], features=each, **kwargs
+            )
+        except (QuestionRefused, ModelRefused):
+            if not return_exceptions:
+                raise
+            return [
+                self._invoked(one, how, image, kwargs)
+                for one, how, image in zip(inputs, configs, each, strict=True)
+            ]
+        return [
+            self.invoke(one, how, features=image, written=answer, **kwargs)
+            for one, how, image, answer in zip(inputs, configs, each, whole, strict=True)
+        ]
+
+    def _invoked(
+        self, one: LanguageModelInput, how: RunnableConfig, image: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        try:
+            return self.invoke(one, how, features=image, **kwargs)
+        except (QuestionRefused, ModelRefused) as error:
+            return error
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """`batch`, in a thread."""
+        return await run_in_executor(
+            None, self.batch, inputs, config, return_exceptions=return_exceptions, **kwargs
+        )
+
+    def _decoding(self, stop: Sequence[str] | None, settings: dict[str, Any]) -> DecodingSettings:
         limit = settings.get("max_tokens") or settings.get("max_new_tokens") or self.max_tokens
         temperature = settings.get("temperature")
-        processors: tuple[Any, ...] = ()
-        if schema is not None and Grammar.available():
-            if self._grammar is None:
-                vocabulary = self.model.config.get_text_config().vocab_size
-                self._grammar = Grammar(self.processor.tokenizer, vocabulary)
-            processors = (self._grammar.processor(schema),)
         return DecodingSettings(
             max_new_tokens=int(limit),
             temperature=self.temperature if temperature is None else float(temperature),
             seed=settings.get("seed", self.seed),
             stop=tuple(stop if stop is not None else self.stop or ()),
             max_seconds=settings.get("timeout", self.timeout),
-            processors=processors,
-        )
-
-    def _usage(self, answer: Generated) -> UsageMetadata:
-        written = len(answer.token_ids)
-        return UsageMetadata(
-            input_tokens=answer.prompt_tokens,
-            output_tokens=written,
-            total_tokens=answer.prompt_tokens + written,
-        )
-
-    def _metadata(self, answer: Generated) -> dict[str, Any]:
-        return {
-            "model_name": self.model_name,
-            "model_provider": "local",
-            "finish_reason": answer.finish_reason,
-            "confidence": answer.confidence,
-            "token_logprobs": list(answer.token_logprobs),
-        }
-
-    def _message(self, answer: Generated, tools: Sequence[dict[str, Any]]) -> AIMessage:
-        text = answer.text
-        calls: list[ToolCall] = []
-        wrong: list[InvalidToolCall] = []
-        if tools:
-            text, calls, wrong = read_tool_calls(answer.text, tools)
-        return AIMessage(
-            content=text,
-            tool_calls=calls,
-            invalid_tool_calls=wrong,
-            usage_metadata=self._usage(answer),
-            response_metadata=self._metadata(answer),
         )
 
     def _stream(
@@ -328,70 +315,38 @@ class ChatLocalMLLM(BaseChatModel):
         *,
         features: ImageFeatures | None = None,
         tools: Sequence[dict[str, Any]] = (),
-        tool_choice: Any = None,
         response_schema: dict[str, Any] | None = None,
+        written: AIMessage | None = None,
         **settings: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        if tools:
+        def sent(message: AIMessageChunk) -> ChatGenerationChunk:
+            chunk = ChatGenerationChunk(message=message)
+            if run_manager is not None:
+                run_manager.on_llm_new_token(message.text, chunk=chunk)
+            return chunk
+
+        if tools and written is None:
             # A call is known only when it is complete: it comes as one piece.
-            whole = self.generate_batch(
-                [messages],
-                features=[features],
-                stop=stop,
-                tools=tools,
-                tool_choice=tool_choice,
-                **settings,
+            written = self.generate_batch(
+                [messages], features=[features], stop=stop, tools=tools, **settings
             )[0]
-            yield self._sent(_as_chunk(whole), run_manager)
+        if written is not None:
+            yield sent(as_chunk(written))
             return
-        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        cancelled = threading.Event()
-
-        def write() -> Generated:
-            try:
-                with self._lock:
-                    decoding = self._decoding(stop, response_schema, settings)
-                    prompt = self._encoder.encode(messages, features)
-                    self._generations += 1
-                    pump = TextPump(self.processor.tokenizer, decoding.stop, pieces.put)
-                    return generate_texts(
-                        self.model,
-                        self.processor.tokenizer,
-                        [prompt],
-                        decoding,
-                        context_tokens=self._encoder.context_tokens,
-                        pump=pump,
-                        cancelled=cancelled,
-                    )[0]
-            finally:
-                pieces.put(None)
-
-        with ThreadPoolExecutor(max_workers=1) as worker:
-            writing = worker.submit(write)
-            try:
-                while (piece := pieces.get()) is not None:
-                    yield self._sent(AIMessageChunk(content=piece), run_manager)
-                answer = writing.result()
-            finally:
-                cancelled.set()  # the reader may have left early
-        yield self._sent(
-            AIMessageChunk(
-                content="",
-                usage_metadata=self._usage(answer),
-                response_metadata=self._metadata(answer),
-                chunk_position="last",
-            ),
-            run_manager,
-        )
-
-    @staticmethod
-    def _sent(
-        message: AIMessageChunk, run_manager: CallbackManagerForLLMRun | None
-    ) -> ChatGenerationChunk:
-        chunk = ChatGenerationChunk(message=message)
-        if run_manager is not None:
-            run_manager.on_llm_new_token(message.text, chunk=chunk)
-        return chunk
+        decoding = self._decoding(stop, settings)
+        for piece in self._engine.stream(messages, features, decoding, response_schema):
+            if isinstance(piece, str):
+                yield sent(AIMessageChunk(content=piece))
+            else:
+                last = answer_message(piece, self.model_name, ())
+                yield sent(
+                    AIMessageChunk(
+                        content="",
+                        usage_metadata=usage_of(piece),
+                        response_metadata=last.response_metadata,
+                        chunk_position="last",
+                    )
+                )
 
     # --- tools and structured answers ---------------------------------------------------------
 
@@ -434,17 +389,9 @@ class ChatLocalMLLM(BaseChatModel):
         Returns:
             The value, or the reason why there is none after one repair.
         """
-        described = json_schema_of(schema)
-        asked = schema_messages(list(messages), described)
-        settings.setdefault("max_tokens", max(self.max_tokens, 256))
-        settings |= {"features": features, "response_schema": described}
-        raw = self.invoke(asked, config, **settings)
-        value, failure = parse_structured(raw.text, schema)
-        if failure is None:
-            return StructuredAnswer(value, None, raw)
-        raw = self.invoke(repair_messages(asked, raw, failure), config, **settings)
-        value, failure = parse_structured(raw.text, schema)
-        return StructuredAnswer(value, failure, raw, repaired=failure is None)
+        return ask_structured(
+            self, list(messages), schema, features=features, config=config, **settings
+        )
 
     def with_structured_output(
         self, schema: Any, *, include_raw: bool = False, **kwargs: Any
@@ -460,158 +407,4 @@ class ChatLocalMLLM(BaseChatModel):
         Raises:
             OutputParserException: (when run) two answers did not fit, and `include_raw` is False.
         """
-        kwargs = {k: v for k, v in kwargs.items() if k not in ("method", "strict")}
-
-        def ask(given: LanguageModelInput, config: RunnableConfig) -> Any:
-            messages = self._convert_input(given).to_messages()
-            answer = self.ask_structured(messages, schema, config=config, **kwargs)
-            error = None
-            if answer.failure is not None:
-                error = OutputParserException(f"no structured answer: {answer.failure}")
-            if include_raw:
-                return {"raw": answer.raw, "parsed": answer.value, "parsing_error": error}
-            if error is not None:
-                raise error
-            return answer.value
-
-        return RunnableLambda(ask, name="structured_answer")
-
-    # --- the model's own judgement ------------------------------------------------------------
-
-    def score(
-        self,
-        messages: Sequence[BaseMessage],
-        text: str,
-        *,
-        features: ImageFeatures | None = None,
-    ) -> TextScore:
-        """Log-probability of each token of `text`, were it the assistant's turn.
-
-        Args:
-            messages: the conversation before that turn.
-            text: what to score; at least one character.
-            features: precomputed features of the one image.
-
-        Raises:
-            QuestionRefused: empty text, or more than the model can read.
-        """
-        return self.score_batch([(messages, text)], features=[features])[0]
-
-    def score_batch(
-        self,
-        items: Sequence[tuple[Sequence[BaseMessage], str]],
-        *,
-        features: Sequence[ImageFeatures | None] | None = None,
-    ) -> list[TextScore]:
-        """Score many texts at once; texts under one conversation share its computation.
-
-        Args:
-            items: (conversation, text) pairs.
-            features: precomputed features for each; None for those without an image.
-
-        Returns:
-            One `TextScore` each, in order. Padding and sharing change a log-probability by
-            rounding only.
-
-        Raises:
-            QuestionRefused: as for `score`.
-        """
-        return self._scores(items, features, ending=False)
-
-    def choose(
-        self,
-        messages: Sequence[BaseMessage],
-        options: Sequence[str],
-        *,
-        features: ImageFeatures | None = None,
-    ) -> Choice:
-        """Probabilities over fixed answers; no generation.
-
-        Args:
-            messages: the conversation.
-            options: at least two different texts.
-            features: precomputed features of the one image.
-
-        Raises:
-            QuestionRefused: fewer than two options, an empty or a repeated one.
-        """
-        return self.choose_batch([(messages, options)], features=[features])[0]
-
-    def choose_batch(
-        self,
-        items: Sequence[tuple[Sequence[BaseMessage], Sequence[str]]],
-        *,
-        features: Sequence[ImageFeatures | None] | None = None,
-    ) -> list[Choice]:
-        """Choose for many conversations at once.
-
-        Args:
-            items: (conversation, options) pairs.
-            features: precomputed features for each; None for those without an image.
-
-        Returns:
-            One `Choice` each, in order; see `imc_agents.scoring.make_choice` for the normalisation.
-
-        Raises:
-            QuestionRefused: as for `choose`.
-        """
-        for _, options in items:
-            if len(options) < 2 or len(set(options)) < len(options):
-                raise QuestionRefused(
-                    f"{len(options)} options, {len(set(options))} of them different: "
-                    "give at least two different ones"
-                )
-        given = features or [None] * len(items)
-        scores = iter(
-            self._scores(
-                [(messages, option) for messages, options in items for option in options],
-                [image for image, (_, options) in zip(given, items, strict=True) for _ in options],
-                ending=True,
-            )
-        )
-        return [make_choice(options, [next(scores) for _ in options]) for _, options in items]
-
-    def _scores(
-        self,
-        items: Sequence[tuple[Sequence[BaseMessage], str]],
-        features: Sequence[ImageFeatures | None] | None,
-        *,
-        ending: bool,
-    ) -> list[TextScore]:
-        if not items:
-            return []
-        given: Sequence[ImageFeatures | None] = features or [None] * len(items)
-        if len(given) != len(items):
-            raise QuestionRefused(f"{len(items)} texts and {len(given)} features: give one each")
-        with self._lock:
-            # One conversation object repeated over many texts is encoded once.
-            prompts: dict[tuple[int, int], Any] = {}
-            pairs = []
-            for (messages, text), image in zip(items, given, strict=True):
-                key = (id(messages), id(image))
-                if key not in prompts:
-                    prompts[key] = self._encoder.encode(messages, image)
-                pairs.append((prompts[key], text))
-            return self._scorer.score(pairs, ending=ending)
-
-
-def _as_chunk(message: AIMessage) -> AIMessageChunk:
-    """A complete message as the only chunk of a stream."""
-    import json
-
-    calls = [
-        tool_call_chunk(
-            name=call["name"],
-            args=json.dumps(call["args"], ensure_ascii=False),
-            id=call["id"],
-            index=index,
-        )
-        for index, call in enumerate(message.tool_calls)
-    ]
-    return AIMessageChunk(
-        content=message.content,
-        tool_call_chunks=calls,
-        usage_metadata=message.usage_metadata,
-        response_metadata=message.response_metadata,
-        chunk_position="last",
-    )
+        return structured_runnable(self, schema, include_raw=include_raw, **kwargs)

@@ -14,11 +14,30 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.exceptions import OutputParserException
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_messages,
+)
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["Grammar", "StructuredAnswer", "find_json", "parse_structured", "schema_messages"]
+__all__ = [
+    "Grammar",
+    "StructuredAnswer",
+    "ask_structured",
+    "find_json",
+    "parse_structured",
+    "structured_runnable",
+]
+
+_LEAST_TOKENS = 256  # room for a small object, whatever the chat model's own limit
 
 # A grammar without bounds lets an undecided model write for ever; these close it.
 _MAX_STRING = 200
@@ -153,6 +172,66 @@ def bounded(schema: dict[str, Any]) -> dict[str, Any]:
 
     closed: dict[str, Any] = close(copy.deepcopy(schema))
     return closed
+
+
+def ask_structured(
+    chat: Any,
+    messages: list[BaseMessage],
+    schema: Any,
+    *,
+    features: Any = None,
+    config: RunnableConfig | None = None,
+    **settings: Any,
+) -> StructuredAnswer:
+    """Ask for an answer in a schema, with one repair; never raises for what the model wrote.
+
+    Args:
+        chat: a `ChatLocalMLLM`.
+        messages: the conversation.
+        schema: a pydantic class, TypedDict, or JSON schema.
+        features: precomputed features of the one image.
+        config: LangChain run configuration.
+        **settings: as for `ChatLocalMLLM.generate_batch`.
+
+    Returns:
+        The value, or the reason why there is none.
+    """
+    described = json_schema_of(schema)
+    asked = schema_messages(messages, described)
+    settings = {"max_tokens": max(chat.max_tokens, _LEAST_TOKENS), **settings}
+    settings |= {"features": features, "response_schema": described}
+    raw = chat.invoke(asked, config, **settings)
+    value, failure = parse_structured(raw.text, schema)
+    if failure is None:
+        return StructuredAnswer(value, None, raw)
+    raw = chat.invoke(repair_messages(asked, raw, failure), config, **settings)
+    value, failure = parse_structured(raw.text, schema)
+    return StructuredAnswer(value, failure, raw, repaired=failure is None)
+
+
+def structured_runnable(
+    chat: Any, schema: Any, *, include_raw: bool, **settings: Any
+) -> Runnable[LanguageModelInput, Any]:
+    """What `with_structured_output` returns; see there."""
+    json_schema_of(schema)  # an impossible schema is refused now, not at the call
+    settings = {k: v for k, v in settings.items() if k not in ("method", "strict")}
+
+    def ask(given: LanguageModelInput, config: RunnableConfig) -> Any:
+        if isinstance(given, PromptValue):
+            messages = given.to_messages()
+        else:
+            messages = convert_to_messages([given] if isinstance(given, str) else given)
+        answer = ask_structured(chat, messages, schema, config=config, **settings)
+        error = None
+        if answer.failure is not None:
+            error = OutputParserException(f"no structured answer: {answer.failure}")
+        if include_raw:
+            return {"raw": answer.raw, "parsed": answer.value, "parsing_error": error}
+        if error is not None:
+            raise error
+        return answer.value
+
+    return RunnableLambda(ask, name="structured_answer")
 
 
 class Grammar:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import BaseMessage, SystemMessage
-from langchain_core.messages.tool import InvalidToolCall, ToolCall, invalid_tool_call, tool_call
+from langchain_core.messages import BaseMessage, InvalidToolCall, SystemMessage, ToolCall
+from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from imc_agents.errors import QuestionRefused
 from imc_agents.structured import find_json
@@ -98,7 +98,8 @@ def read_tool_calls(
     for held in (one for group in found for one in (group if isinstance(group, list) else [group])):
         if not isinstance(held, dict):
             continue
-        inner = held.get("function") if isinstance(held.get("function"), dict) else held
+        function = held.get("function")
+        inner: dict[str, Any] = function if isinstance(function, dict) else held
         name = inner.get("name")
         if not isinstance(name, str) or not {"arguments", "parameters", "args"} & inner.keys():
             continue
