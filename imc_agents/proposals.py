@@ -21,20 +21,25 @@ class SuggestionLike(Protocol):
     @property
     def word(self) -> str: ...
     @property
-    def distance(self) -> int: ...
-    @property
     def frequency(self) -> int: ...
 
 
 class LexiconLike(Protocol):
     """The words that may be meant; `imc_agents.lexicon.Lexicon` is one."""
 
+    @property
+    def clinical(self) -> frozenset[str]:
+        """Words of the clinical lists and of the model's own questions, lower case."""
+        ...
+
     def __contains__(self, word: object) -> bool: ...
     def frequency(self, word: str) -> int: ...
     def suggest(
-        self, word: str, max_distance: int = 2, limit: int = 8
+        self, word: str, max_distance: int = 2, limit: int | None = 12
     ) -> Sequence[SuggestionLike]: ...
-    def homophones(self, word: str) -> Sequence[str]: ...
+    def split(self, word: str, limit: int = 4) -> Sequence[SuggestionLike]: ...
+    def joined(self, first: str, second: str) -> str | None: ...
+    def homophones(self, word: str, limit: int = 8) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -48,19 +53,23 @@ class Word:
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _UNTOUCHABLE = re.compile(
-    r"\S*(?:https?:|www\.|@|//)\S*|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)", re.I
+    r"\S*(?:https?:|www\.|@|//)\S*|[\w-]+(?:\.[\w-]+)+/\S*|\w+(?:\.\w+){2,}|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)",
+    re.I,
 )
 """Addresses, mail, code and mark-up: a slip in them cannot be told from their own spelling."""
 
-COMMON_PER_CORPUS = 20
-"""A word counted at least so often among the lexicon's own questions is common."""
-RARE_BELOW = 1_000_000
-"""Frequency below which a word of general English is rare (symspell's counts: about the
-30,000th word)."""
+EVERYDAY = 30_000_000
+"""Count in symspell's dictionary from which a word is everyday English (about 2,500 words)."""
+NEARBY = 24
+"""Suggestions that are weighed for one unknown word before the likeliest are scored."""
+LOST_SPACE = 3.0
+"""Nats of a blank left out or put in, the channel's price of any letter."""
 
 SUGGESTIONS_PER_WORD = 5
+LONG = 4
+"""Letters above which a rare word may be two slips away from the one that was meant."""
 SUSPICIOUS_LENGTH = 3
-"""Shorter unknown words are abbreviations more often than slips."""
+"""Shorter words are abbreviations or glue ("is", "in"): too many others are as near."""
 
 
 def words_of(question: str) -> list[Word]:
@@ -77,14 +86,13 @@ def word_class(word: str, lexicon: LexiconLike) -> WordClass:
     """How a word must be treated: the better known it is, the more an edit must gain."""
     if word not in lexicon:
         return "out_of_lexicon"
-    return "common" if lexicon.frequency(word) >= RARE_BELOW else "rare"
+    usual = word.lower() in lexicon.clinical or lexicon.frequency(word) >= EVERYDAY
+    return "common" if usual else "rare"
 
 
 def may_be_judged(word: str) -> bool:
     """Words that could be a spoilt English word: not numbers, abbreviations, or other scripts."""
     if not word.isascii() or not any(character.isalpha() for character in word):
-        return False
-    if len(word) < 2:
         return False
     letters = [character for character in word if character.isalpha()]
     if len(letters) <= 5 and all(character.isupper() for character in letters):
@@ -122,9 +130,10 @@ def word_edits(
         if not may_be_judged(word.text):
             continue
         kind = word_class(word.text, lexicon)
+        if len(word.text) < SUSPICIOUS_LENGTH:
+            continue
         if kind == "out_of_lexicon":
-            if len(word.text) >= SUSPICIOUS_LENGTH:
-                unknown.append([edit for _, edit in _edits(word, kind, lexicon, policy)])
+            unknown.append([edit for _, edit in _edits(word, kind, lexicon, policy)])
         else:
             known += _edits(word, kind, lexicon, policy)
     ordered = [*_in_turn(unknown), *(edit for _, edit in sorted(known, key=_prior, reverse=True))]
@@ -146,20 +155,9 @@ def _edits(
     word: Word, kind: WordClass, lexicon: LexiconLike, policy: Policy
 ) -> list[tuple[float, Edit]]:
     """Edits of one word with their prior (log frequency less cost, in nats), best first."""
-    margin = getattr(policy.margins, kind)
     here = math.log(1 + lexicon.frequency(word.text)) if kind != "out_of_lexicon" else 0.0
-    near = 2 if kind == "out_of_lexicon" or len(word.text) > 4 else 1
-    costs: dict[str, tuple[float, NoiseKind]] = {}
-    for suggestion in lexicon.suggest(word.text, near, limit=2 * SUGGESTIONS_PER_WORD):
-        explained = slip(suggestion.word, word.text)
-        costs[suggestion.word.lower()] = (explained.cost, explained.kind)
-    if kind != "out_of_lexicon":  # dictation writes words, never misspellings
-        for alike in lexicon.homophones(word.text):
-            costs[alike.lower()] = (sounds_alike_cost(alike, word.text), "homophone")
     edits = []
-    for meant, (cost, explains) in costs.items():
-        if meant == word.text.lower():
-            continue
+    for meant, cost, explains in _meant(word.text, kind, lexicon):
         edit = Edit(
             start=word.start,
             end=word.end,
@@ -167,10 +165,49 @@ def _edits(
             after=like_case(meant, word.text),
             kind=explains,
             cost=cost,
-            margin=margin,
+            margin=getattr(policy.margins, kind),
         )
-        edits.append((math.log(1 + lexicon.frequency(meant)) - here - cost, edit))
+        rarest = min(math.log(1 + lexicon.frequency(part)) for part in meant.split())
+        edits.append((rarest - here - cost, edit))
     return sorted(edits, key=_prior, reverse=True)[:SUGGESTIONS_PER_WORD]
+
+
+def _meant(word: str, kind: WordClass, lexicon: LexiconLike) -> list[tuple[str, float, NoiseKind]]:
+    """Words that may have been meant, lower case, with the channel's cost and kind.
+
+    An unknown word may be any near one. A known word may only be one of the clinic's, and never
+    another form of itself: "lung" for "lungs" is a choice, not a slip.
+    """
+    if kind == "out_of_lexicon":
+        found: list[tuple[str, float, NoiseKind]] = []
+        for one in lexicon.suggest(word, 2, limit=NEARBY):
+            how = slip(one.word, word)
+            found.append((one.word.lower(), how.cost, how.kind))
+        found += [(two.word.lower(), LOST_SPACE, "typo") for two in lexicon.split(word, limit=2)]
+        return found
+    reach = 2 if kind == "rare" and len(word) > LONG else 1
+    meant_words: dict[str, tuple[float, NoiseKind]] = {}
+    for near_one in lexicon.suggest(word, reach, limit=None):
+        meant = near_one.word.lower()
+        if meant in lexicon.clinical and not same_stem(meant, word.lower()):
+            how = slip(meant, word)
+            meant_words[meant] = (how.cost, how.kind)
+    for alike in lexicon.homophones(word):  # dictation writes words, never misspellings
+        meant = alike.lower()
+        if " " not in meant and meant in lexicon.clinical and not same_stem(meant, word.lower()):
+            meant_words[meant] = (sounds_alike_cost(meant, word), "homophone")
+    return [(meant, cost, explains) for meant, (cost, explains) in meant_words.items()]
+
+
+_ENDINGS = ("", "s", "es", "d", "ed", "r", "er", "ing", "ly", "al", "n", "y", "ic")
+
+
+def same_stem(a: str, b: str) -> bool:
+    """Two forms of one word, by their common beginning and usual endings."""
+    stem = 0
+    while stem < min(len(a), len(b)) and a[stem] == b[stem]:
+        stem += 1
+    return stem >= 2 and a[stem:] in _ENDINGS and b[stem:] in _ENDINGS
 
 
 def apply_edits(question: str, edits: Iterable[Edit]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from pydantic import PrivateAttr
 
 from vision.encoder import EncodedImage
 from vision.pdc import CalibratedImage
-from vision.reading import MedicalImage
+from vision.reading import MedicalImage, read_image
 from vision.report import CalibrationReport, NoisePerception
 
 Reply = str | Exception
@@ -124,6 +123,16 @@ class FakeLexicon:
     def __contains__(self, word: object) -> bool:
         return isinstance(word, str) and word.lower() in self.frequencies
 
+    @property
+    def clinical(self) -> frozenset[str]:
+        return frozenset(word for word, count in self.frequencies.items() if count == CLINICAL)
+
+    def split(self, word: str, limit: int = 4) -> Sequence[FakeSuggestion]:
+        return []
+
+    def joined(self, first: str, second: str) -> str | None:
+        return None
+
     def frequency(self, word: str) -> int:
         return self.frequencies.get(word.lower(), 0)
 
@@ -135,7 +144,7 @@ class FakeLexicon:
         ]
         return sorted(near, key=lambda one: (one.distance, -one.frequency))[:limit]
 
-    def homophones(self, word: str) -> Sequence[str]:
+    def homophones(self, word: str, limit: int = 8) -> Sequence[str]:
         return self.alike.get(word.lower(), [])
 
 
@@ -149,17 +158,19 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-COMMON = 10_000_000
+COMMON = 100_000_000
+CLINICAL = 5_000_000
 RARE = 1_000
 
 
 def small_lexicon(extra: Iterable[str] = ()) -> FakeLexicon:
     """Enough English for the tests' questions."""
-    common = "is are the a in of there this what which any image shown patient left right lung"
-    common += " lungs liver heart no evidence normal modality used to take was and fell his bike"
-    rare = "lesion pleural plural effusion pneumothorax modality organ"
+    common = "is are the a in of there this what which any shown left right no used to take"
+    common += " was and fell his bike"
+    clinical = "lung lungs liver heart lesion pleural effusion pneumothorax modality organ image"
+    clinical += " patient evidence normal"
     words = {word: COMMON for word in [*common.split(), *extra]}
-    words |= {word: RARE for word in rare.split()}
+    words |= {word: CLINICAL for word in clinical.split()} | {"plural": RARE}
     return FakeLexicon(words, {"plural": ["pleural"], "pleural": ["plural"]})
 
 
@@ -196,6 +207,4 @@ class FakeCalibrator:
 
 def grey_square(value: int = 128, side: int = 16) -> MedicalImage:
     """A plain image."""
-    pixels = np.full((side, side, 3), value, dtype=np.uint8)
-    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    return MedicalImage(rgb=pixels, sha256=digest, width=side, height=side, source_format="PNG")
+    return read_image(np.full((side, side, 3), value, dtype=np.uint8))

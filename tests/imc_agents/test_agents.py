@@ -290,8 +290,8 @@ def test_a_text_that_its_edits_do_not_make_is_refused() -> None:
 
 
 def test_too_many_changed_words_are_another_question() -> None:
-    original = "aa bb cc dd lesion"
-    edits = [edit_of(original, word, "the") for word in ("aa", "bb", "cc", "dd")]
+    original = "aa bb ee dd lesion"
+    edits = [edit_of(original, word, "the") for word in ("aa", "bb", "ee", "dd")]
     assert "4 of 5 words" in judged(original, *edits).reason
 
 
