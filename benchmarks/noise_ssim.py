@@ -35,9 +35,9 @@ TARGETS = [(low + high) / 2.0 for low, high in SSIM_BANDS]
 SEARCH = {
     "gaussian": (0.003, 0.6),
     "low_dose": (0.003, 0.6),
-    "motion": (0.0005, 0.2),
+    "motion": (0.0001, 0.1),
     "ghosting": (0.01, 4.0),
-    "bias_field": (0.1, 12.0),
+    "bias_field": (0.05, 8.0),
     "low_contrast": (0.05, 5.0),
 }
 """Strengths between which each noise's calibration searches."""
@@ -72,11 +72,11 @@ def ssim(clean: Grey, spoilt: Grey) -> float:
     return float(structural_similarity(clean, spoilt, data_range=255))
 
 
-def calibrate(paths: Sequence[Path], size: int, seed: int) -> Iterator[str]:
+def calibrate(names: Sequence[str], paths: Sequence[Path], size: int, seed: int) -> Iterator[str]:
     """Rows of `image_strengths.tsv`: the strength at which the mean SSIM meets each target."""
     most = max(1, PIXELS_PER_SIZE // size**2)
     images = [read_grey(path, size) for path in paths[:most]]
-    for name in CORE_IMAGE:
+    for name in names:
         tried = np.geomspace(*SEARCH[name], 16)
         curve = []
         for strength in tried:
@@ -91,16 +91,18 @@ def calibrate(paths: Sequence[Path], size: int, seed: int) -> Iterator[str]:
         yield "\t".join([name, str(size), *(f"{value:.5g}" for value in found)])
 
 
-def table(sets: dict[str, list[Path]], size: int | None, seed: int) -> Iterator[str]:
+def table(
+    names: Sequence[str], sets: dict[str, list[Path]], size: int | None, seed: int
+) -> Iterator[str]:
     """One line per noise and data set: mean SSIM at severity 1..5, milliseconds per image."""
     for set_name, paths in sets.items():
         images = [read_grey(path, size) for path in paths]
-        for name in CORE_IMAGE:
+        for name in names:
             means, spent = [], 0.0
             for severity in range(1, 6):
                 values = []
                 for path, clean in zip(paths, images, strict=True):
-                    rng = noise_rng(path.name, name, severity, seed)
+                    rng = noise_rng(f"{path.parent.name}/{path.name}", name, severity, seed)
                     start = time.perf_counter()
                     spoilt = apply_image(name, clean, severity, rng)
                     spent += time.perf_counter() - start
@@ -119,6 +121,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of slake/ and vqa-rad/")
     parser.add_argument("--images", type=int, default=40, help="images drawn from each set")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--noises", nargs="*", default=CORE_IMAGE, choices=sorted(SEARCH))
     parser.add_argument("--calibrate", action="store_true", help="print image_strengths.tsv")
     parser.add_argument("--sizes", nargs="*", default=["112", "native"], help="pixels or 'native'")
     chosen = parser.parse_args()
@@ -131,13 +134,15 @@ def main() -> None:
         # Alternating, so that a shortened list is still half of each set.
         paths = [path for pair in zip(*sets.values(), strict=True) for path in pair]
         for size in CALIBRATED_SIZES:
-            print("\n".join(calibrate(paths, size, chosen.seed)), flush=True)
+            print("\n".join(calibrate(chosen.noises, paths, size, chosen.seed)), flush=True)
         return
     print(f"data: SLAKE train and VQA-RAD, {chosen.images} images each, seed {chosen.seed};")
     print("mean SSIM (7x7 window, data_range 255) at severity 1..5; ! is outside the band")
     for size in chosen.sizes:
         print(f"--- {size} px" if size != "native" else "--- native size")
-        for line in table(sets, None if size == "native" else int(size), chosen.seed):
+        for line in table(
+            chosen.noises, sets, None if size == "native" else int(size), chosen.seed
+        ):
             print(line, flush=True)
 
 

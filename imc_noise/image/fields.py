@@ -12,9 +12,9 @@ ORDER = 3
 COIL_REACH = (0.35, 0.8)
 """Reach of the receive coil, as a fraction of the field of view."""
 
-BRIGHTEST = 0.05
-"""Share of the field's logarithmic range above 1, where the coil lies: a strong field is one that
-falls off far, not one that saturates what is near."""
+BRIGHTEST = 0.1
+"""Logarithm of the gain where the coil lies, against the mean loss elsewhere: a strong field is one
+that falls off far, not one that saturates what is near."""
 
 FOG = 0.03
 """Scattered light on the darkest pixel, as a share of the picture's mean. Small, because SSIM
@@ -25,9 +25,9 @@ anatomy's contrast almost whole."""
 def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     """An uneven receive coil: a smooth field multiplies the picture, darker away from the coil.
 
-    `strength` is the range of the field's natural logarithm: the field runs from
-    e^(−0.95·strength) to e^(0.05·strength). Its logarithm is a coil's fall-off from a place near
-    the border plus random low-order cosines. SSIM hardly sees a smooth factor, so its upper bands
+    `strength` is the mean fall-off from the brightest spot, as a natural logarithm; at that spot
+    the gain is e^(0.1·strength). The field's logarithm is a coil's fall-off from a place near the
+    border plus random low-order cosines. SSIM hardly sees a smooth factor, so its upper bands
     need fields that leave the far side almost black. Nothing lifts the mean back; where the coil
     lies, bright pixels may saturate, as they do in a scanner.
     """
@@ -46,9 +46,11 @@ def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Pla
     weights = rng.normal(size=(ORDER + 1, ORDER + 1)) * (orders[:, None] + orders[None, :] <= ORDER)
     weights /= 1.0 + orders[:, None] + orders[None, :]
     log_field += (_cosines(y).T @ (0.5 * weights).astype(np.float32)) @ _cosines(x)
-    low, high = float(log_field.min()), float(log_field.max())
-    shape = (log_field - low) / (high - low) if high > low else np.ones_like(log_field)
-    field = np.exp(strength * (shape - (1.0 - BRIGHTEST))).astype(np.float32)
+    log_field -= log_field.max()
+    fall_off = -float(log_field.mean())
+    if fall_off > 0.0:  # a picture of one pixel has no far side
+        log_field /= fall_off
+    field = np.exp(strength * (log_field + BRIGHTEST)).astype(np.float32)
     spoilt: Planes = planes * field
     return spoilt
 

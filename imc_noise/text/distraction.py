@@ -24,7 +24,7 @@ def distractor(text: str, severity: float, rng: np.random.Generator) -> str:
     so that it does not run into them. The question itself is not touched.
     """
     asked = _content(text)
-    fitting = [line for line in _sentences() if not asked & _content(line)]
+    fitting = [line for line, said in _sentences().items() if not asked & said]
     fitting = fitting or list(_sentences())
     order = rng.permutation(len(fitting))
     sides = rng.integers(2, size=len(fitting))
@@ -40,12 +40,13 @@ def distractor(text: str, severity: float, rng: np.random.Generator) -> str:
     return " ".join([*before, text.strip(), *after])
 
 
-def _content(text: str) -> set[str]:
+def _content(text: str) -> frozenset[str]:
     """The words of `text` that bear meaning, lower-case."""
     words = (word.text.lower().replace("’", "'").removesuffix("'s") for word in words_of(text))
-    return set(words) - FUNCTION_WORDS
+    return frozenset(words) - FUNCTION_WORDS
 
 
 @cache
-def _sentences() -> tuple[str, ...]:
-    return tuple(row[0] for row in read_table("distractors.tsv"))
+def _sentences() -> dict[str, frozenset[str]]:
+    """Each sentence of the table with its content words."""
+    return {row[0]: _content(row[0]) for row in read_table("distractors.tsv")}

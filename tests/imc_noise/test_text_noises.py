@@ -26,7 +26,7 @@ def spoilt(name: str, text: str, severity: float = 3, seed: int = 0) -> str:
 
 
 @given(names, st.text(max_size=60), severities, st.integers(0, 99))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_text_gives_valid_text_never_blank_and_always_the_same(
     name: str, text: str, severity: float, seed: int
 ) -> None:
@@ -149,7 +149,7 @@ def test_a_distractor_leaves_the_question_whole_and_shares_no_word_with_it() -> 
         result = spoilt("distractor", "Does the patient have a mass?", 5, seed)
         added = result.replace("Does the patient have a mass?", "", 1)
         assert added != result
-        assert "patient" not in added.lower()
+        assert not {"patient", "patient's"} & {w.text.lower() for w in words_of(added)}
 
 
 def test_a_distractor_stands_on_either_side_but_before_what_has_no_end() -> None:
