@@ -75,10 +75,11 @@ def answer_request(
     Returns:
         The document of `imc ask --json`, and why there is no answer, or None.
     """
-    name = context.images.put(request.image)
-    output = build_imc_graph().invoke(
-        {"image": name, "question": request.question}, context=context
-    )
+    asked: IMCInput = {
+        "image": context.images.put(request.image),
+        "question": request.question,
+    }
+    output = build_imc_graph().invoke(asked, context=context)
     state = cast("IMCOutput", output)
     answer = state.get("answer")
     failure = "it was never asked" if answer is None else answer.failure

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 Document = Mapping[str, Any]
@@ -21,28 +20,25 @@ def console() -> Console:
 
 def show_answer(document: Document, out: Console, *, with_times: bool = True) -> None:
     """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps)."""
-    rows = Table.grid(padding=(0, 2))
-    rows.add_column(style="dim")
-    rows.add_column(overflow="fold")
     answer = Text(document["answer"] or "(no answer)", style="bold")
     answer.append(f"   confidence {document['confidence']:.2f}", style="not bold dim")
-    rows.add_row("answer", answer)
-    rows.add_row("image", describe_image(document["image"]))
-    _add_question_rows(rows, document["question"])
-    rows.add_row("steps", describe_steps(document["trace"], with_times=with_times))
-    rows.add_row("model", f"{document['model']}, method {document['method']}")
-    out.print(rows)
+    rows = [
+        ("answer", answer),
+        ("image", describe_image(document["image"])),
+        *_question_rows(document["question"]),
+        ("steps", describe_steps(document["trace"], with_times=with_times)),
+        ("model", Text(f"{document['model']}, method {document['method']}")),
+    ]
+    for label, text in rows:
+        out.print(Text(f"{label:10}", "dim").append_text(text))
 
 
-def _add_question_rows(rows: Table, question: Document) -> None:
-    if not question["changed"]:
-        rows.add_row("question", Text(question["used"]))
-    else:
+def _question_rows(question: Document) -> list[tuple[str, Text]]:
+    rows = [("question", Text(question["used"]))]
+    if question["changed"]:
         removed, added = question_diff(question["original"], question["used"])
-        rows.add_row("asked", removed)
-        rows.add_row("read as", added)
-    if question.get("reason"):
-        rows.add_row("", Text(question["reason"], style="dim"))
+        rows = [("asked", removed), ("read as", added)]
+    return [*rows, ("", Text(question["reason"], style="dim"))]
 
 
 def question_diff(original: str, used: str) -> tuple[Text, Text]:
@@ -96,14 +92,17 @@ def describe_noise(noise: Document | None, calibrated: bool | None = None) -> Te
 
 
 def describe_steps(trace: list[Document], *, with_times: bool = True) -> Text:
-    """List the steps, in the order they ended, with their times."""
-    text = Text()
-    for index, step in enumerate(trace):
-        if index:
-            text.append(" · ", "dim")
-        text.append(step["node"])
+    """List the nodes in the order they first ended, each with its runs, time and notes."""
+    runs: dict[str, list[Document]] = {}
+    for step in trace:
+        runs.setdefault(step["node"], []).append(step)
+    told = []
+    for node, steps in runs.items():
+        text = Text(node if len(steps) == 1 else f"{node} ×{len(steps)}")
         if with_times:
-            text.append(f" {step['ms']:.0f} ms", "dim")
-        if step.get("note"):
-            text.append(f" ({step['note']})", "yellow")
-    return text
+            text.append(f" {sum(step['ms'] for step in steps):.0f} ms", "dim")
+        notes = [step["note"] for step in steps if step.get("note")]
+        if notes:
+            text.append(f" ({'; '.join(notes)})", "yellow")
+        told.append(text)
+    return Text(" · ", "dim").join(told)

@@ -1,0 +1,1 @@
+"""Small programs to copy from, and images to try things on."""
