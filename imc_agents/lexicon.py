@@ -1,8 +1,9 @@
 """The clinical lexicon: which words exist, which are near, which sound alike.
 
-Words come from the frequency dictionary of symspellpy (MIT; 82,765 English words with counts
-from Google Books), from our own list of radiology and pathology terms, from the words of the
-DICOM data dictionary, and from a hospital's own files. No index is built: a search compares
+Words come from the frequency dictionary of symspellpy (MIT; 82,834 English words with counts
+from Google Books), from our own lists (radiology and pathology; American spellings, names and
+abbreviations that the dictionary lacks), from the words of the DICOM data dictionary, and from
+a hospital's own files. No index is built: a search compares
 letter sets of all words at once and measures the few that are left, so loading stays quick.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -21,8 +22,7 @@ from numpy.typing import NDArray
 
 from imc_agents.distance import edit_distances, respelled, shape_distance
 from imc_agents.phonetics import phonetic_key
-
-DICTIONARY = "frequency_dictionary_en_82_765.txt"
+from imc_agents.vocabulary import english_counts, own_counts, sound_table
 
 CLINICAL = 5_000_000
 """Count given to a word of our clinical list, about that of "kidney": rare in books does not
@@ -38,6 +38,7 @@ SHORT = 3
 MEASURED = 48
 """How many of the most frequent words two edits away are measured by shape as well."""
 
+_AS_IT_IS = re.compile(r"[^\W\d_]|\d+(?:st|nd|rd|th)|[23]d|[ctls][1-9]\d?")
 _PART = re.compile(r"[^\W_]+")
 
 
@@ -99,18 +100,18 @@ class Lexicon:
         Raises:
             ValueError: a file that cannot be read, or a line without that form.
         """
-        counts = _dictionary()
+        counts = english_counts()
         own = files("imc_agents").joinpath("data")
         clinical = set()
-        for name in ("medical_terms.txt", "dicom_terms.txt"):
+        for name in ("medical_terms.txt", "general_terms.txt", "dicom_terms.txt"):
             clinical.update(own.joinpath(name).read_text("utf-8").split())
         for word in clinical:
             counts[word] = max(counts.get(word, 0), CLINICAL)
         for path in extra:
-            for word, count in _vocabulary(path):
+            for word, count in own_counts(path):
                 counts[word] = max(counts.get(word, 0), count * SEEN)
                 clinical.add(word)
-        sounds = _sound_table(own.joinpath("sounds_alike.tsv").read_text("utf-8"))
+        sounds = sound_table(own.joinpath("sounds_alike.tsv").read_text("utf-8"))
         return cls(counts, clinical=frozenset(clinical), sounds=sounds)
 
     def __len__(self) -> int:
@@ -124,7 +125,8 @@ class Lexicon:
     def __contains__(self, word: object) -> bool:
         """Known as it stands, as a possessive, or as known words joined by hyphens or slashes.
 
-        What has no letter (a number, a sign) counts as known: there is nothing to mend.
+        A single letter, an ordinal, a vertebra (L4) and what has no letter count as known: there
+        is nothing to mend.
         """
         if not isinstance(word, str):
             return False
@@ -134,7 +136,7 @@ class Lexicon:
         parts = _PART.findall(plain)
         if len(parts) > 1 and "'" not in plain:
             return all(part in self._counts or part.isdecimal() for part in parts)
-        return not any(letter.isalpha() for letter in plain)
+        return _AS_IT_IS.fullmatch(plain) is not None or not any(map(str.isalpha, plain))
 
     def frequency(self, word: str) -> int:
         """Corpus count of a word, 0 when it is unknown."""
@@ -198,7 +200,8 @@ class Lexicon:
             near = self._near(asked, 3 if len(asked) > 5 else 2)
             sounding = [other for other in near if phonetic_key(other) == key]
             found += sorted(sounding, key=lambda other: (near[other], *self._most_common(other)))
-        return [like(word, other) for other in _unique(found) if other != asked][:limit]
+        known = [other for other in dict.fromkeys(found) if all(p in self for p in other.split())]
+        return [like(word, other) for other in known if other != asked][:limit]
 
     @cached_property
     def _packed(self) -> _Packed:
@@ -261,38 +264,3 @@ def _letter_sets(letters: NDArray[np.uint32]) -> NDArray[np.uint32]:
     bits = np.where(letters == 0, np.uint32(0), np.uint32(1) << at.astype(np.uint32))
     sets: NDArray[np.uint32] = np.bitwise_or.reduce(bits, axis=1)
     return sets
-
-
-def _dictionary() -> dict[str, int]:
-    text = files("symspellpy").joinpath(DICTIONARY).read_text("utf-8-sig")
-    cells = text.split()
-    return dict(zip(cells[::2], map(int, cells[1::2]), strict=True))
-
-
-def _vocabulary(path: Path) -> Iterator[tuple[str, int]]:
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise ValueError(f"vocabulary {path}: cannot be read as UTF-8 text") from None
-    for number, line in enumerate(lines, 1):
-        word, _, count = line.partition("\t")
-        if not word.strip() or line.startswith("#"):
-            continue
-        if " " in word.strip() or not (count.strip() or "1").isdecimal():
-            raise ValueError(f"vocabulary {path}, line {number}: expected word<TAB>count")
-        yield word.strip().lower(), int(count.strip() or 1)
-
-
-def _sound_table(text: str) -> dict[str, tuple[str, ...]]:
-    groups: dict[str, tuple[str, ...]] = {}
-    for line in text.splitlines():
-        if line.strip() and not line.startswith("#"):
-            group = [cell.strip() for cell in line.split("\t") if cell.strip()]
-            for word in group:
-                others = tuple(other for other in group if other != word)
-                groups[word] = (*groups.get(word, ()), *others)
-    return {word: _unique(others) for word, others in groups.items()}
-
-
-def _unique(words: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(words))

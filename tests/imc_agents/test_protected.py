@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.protected import (
@@ -216,11 +216,13 @@ PHRASES = st.lists(
 ).map(" ".join)
 
 
+@settings(deadline=None)  # the first example loads the tables
 @given(PHRASES)
 def test_a_text_never_violates_itself(text: str) -> None:
     assert protected_violations(text, text) == []
 
 
+@settings(deadline=None)  # the first example loads the tables
 @given(PHRASES, PHRASES)
 def test_a_difference_is_seen_from_both_sides(first: str, second: str) -> None:
     there = protected_violations(first, second, repairs=False)
@@ -230,6 +232,7 @@ def test_a_difference_is_seen_from_both_sides(first: str, second: str) -> None:
         assert there
 
 
+@settings(deadline=None)  # the first example loads the tables
 @given(st.text(max_size=60))
 def test_any_text_can_be_searched(text: str) -> None:
     for token in find_protected(text):

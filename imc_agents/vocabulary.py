@@ -1,0 +1,47 @@
+"""The word lists behind the lexicon, as they lie on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+DICTIONARY = "frequency_dictionary_en_82_765.txt"
+
+
+def english_counts() -> dict[str, int]:
+    """Word to count in Google Books, from the dictionary that symspellpy carries."""
+    text = files("symspellpy").joinpath(DICTIONARY).read_text("utf-8-sig")
+    cells = text.split()
+    return dict(zip(cells[::2], map(int, cells[1::2]), strict=True))
+
+
+def own_counts(path: Path) -> Iterator[tuple[str, int]]:
+    """Lines ``word<TAB>count`` of a hospital's file; without a count, 1.
+
+    Raises:
+        ValueError: one line with the path and the number of the line.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"vocabulary {path}: cannot be read as UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
+        word, _, count = line.partition("\t")
+        if not word.strip() or line.startswith("#"):
+            continue
+        if " " in word.strip() or not (count.strip() or "1").isdecimal():
+            raise ValueError(f"vocabulary {path}, line {number}: expected word<TAB>count")
+        yield word.strip().lower(), int(count.strip() or 1)
+
+
+def sound_table(text: str) -> dict[str, tuple[str, ...]]:
+    """Tab-separated groups of words or phrases, to each one the others of its groups."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            group = [cell.strip() for cell in line.split("\t") if cell.strip()]
+            for word in group:
+                others = tuple(other for other in group if other != word)
+                groups[word] = (*groups.get(word, ()), *others)
+    return {word: tuple(dict.fromkeys(others)) for word, others in groups.items()}
