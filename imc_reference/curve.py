@@ -16,6 +16,7 @@ from imc_reference.training import Trainer
 
 CURVE_PHANTOMS, CURVE_SEED = 150, 991
 SWAP_SHIFT = 7
+"""The curve's quick control shows the image this many places on; `evaluation` draws at random."""
 TRAIN_SHARE = 6
 """Every sixth training image shows how far training is fitted."""
 

@@ -1,7 +1,7 @@
 """Measuring the reference model: real data, its controls, and phantoms by topic.
 
 Every answer is generated greedily by `generate` on the model as it is loaded from its folder, and
-scored by the strict rule. Controls: another patient's image, a blank image, and the most common
+scored by the strict rule. Controls: another patient's image (a seeded draw, each image once), a blank image, and the most common
 training answer of the same question (question-only lookup).
 """
 
@@ -21,16 +21,15 @@ from imc_reference.architecture import IMAGE_SIZE, load_processor
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
 from imc_reference.questions import Pair, phantom_pairs
-from imc_reference.real_data import RealImage, load_slake, load_vqa_rad, question_prior
+from imc_reference.real_data import DataMissing, RealImage, load_slake, load_vqa_rad, question_prior
 from imc_reference.scoring import is_right
 
 PHANTOM_SEED = 20_251
 """Far from the training seeds; evaluation phantoms are never trained on."""
 
-SWAP_SHIFT = 7
-"""Another patient's image is the one this many places on in the data set's order."""
-
 DRAWS = 1000
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,7 @@ class Answerer:
 _BLANK = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))
 
 
-def evaluate(
-    config: EvaluateConfig, progress: Callable[[str], None] = lambda line: None
-) -> EvaluationReport:
+def evaluate(config: EvaluateConfig, progress: Say = lambda line: None) -> EvaluationReport:
     """Measure the model; raises `DataMissing` when a data set is named but not there."""
     report = EvaluationReport(
         config={
@@ -162,18 +159,42 @@ def evaluate(
     )
     answerer = Answerer(config)
     if config.data is not None:
-        train = load_slake(config.data / "slake", "train") + load_vqa_rad(
-            config.data / "vqa-rad", "train"
-        )
-        for name, images in (
-            (f"slake {config.slake_split}", load_slake(config.data / "slake", config.slake_split)),
-            ("vqa-rad test", load_vqa_rad(config.data / "vqa-rad", "test")),
-        ):
+        train = _training_pairs(config.data, progress)
+        for name, images in _real_sets(config.data, config.slake_split, progress):
             progress(f"{name}: {sum(len(i.pairs) for i in images)} questions")
             report.tables[name] = _real_table(answerer, images, train, config.seed)
     progress(f"phantom: {config.phantoms} images")
     report.tables["phantom"] = {"image": _phantom_table(answerer, config)}
     return report
+
+
+def _real_sets(data: Path, split: str, progress: Say) -> list[tuple[str, list[RealImage]]]:
+    """The real data sets that are there; one that is not is named, none at all is refused."""
+    found: list[tuple[str, list[RealImage]]] = []
+    missing: list[str] = []
+    for name, load, folder, part in (
+        (f"slake {split}", load_slake, "slake", split),
+        ("vqa-rad test", load_vqa_rad, "vqa-rad", "test"),
+    ):
+        try:
+            found.append((name, load(data / folder, part)))
+        except DataMissing as error:
+            missing.append(str(error))
+            progress(f"not measured: {error}")
+    if not found:
+        raise DataMissing("; ".join(missing))
+    return found
+
+
+def _training_pairs(data: Path, progress: Say) -> list[RealImage]:
+    """Training pairs for the question-only lookup, as far as they are there."""
+    train: list[RealImage] = []
+    for name, load in (("slake", load_slake), ("vqa-rad", load_vqa_rad)):
+        try:
+            train += load(data / name, "train")
+        except DataMissing:
+            progress(f"question-only lookup goes without {name} train: it is not there")
+    return train
 
 
 def _real_table(
@@ -182,21 +203,32 @@ def _real_table(
     pixels = [np.asarray(Image.open(image.path).convert("RGB")) for image in images]
     asked = [(row, pair) for row, image in enumerate(images) for pair in image.pairs]
     questions = [(row, pair.question) for row, pair in asked]
-    by_question, overall = question_prior(train)
-    swapped = [((row + SWAP_SHIFT) % len(images), question) for row, question in questions]
+    by_question, overall = question_prior(train) if train else ({}, {})
+    other = _derangement(len(images), seed)
+    swapped = [(other[row], question) for row, question in questions]
     blank = [(0, question) for _, question in questions]
     conditions: dict[str, list[str]] = {
         "image": answerer.answers(pixels, questions),
         "other patient": answerer.answers(pixels, swapped),
         "blank image": answerer.answers([np.zeros_like(pixels[0])], blank),
-        "question-only lookup": [
-            by_question.get(pair.question.lower(), overall[pair.closed]) for _, pair in asked
-        ],
     }
+    if train:
+        conditions["question-only lookup"] = [
+            by_question.get(pair.question.lower(), overall.get(pair.closed, ""))
+            for _, pair in asked
+        ]
     return {
         name: _shares(asked, told, seed, lambda pair: "closed" if pair.closed else "open")
         for name, told in conditions.items()
     }
+
+
+def _derangement(count: int, seed: int) -> list[int]:
+    """Another index for each of `count`, drawn from `seed`: a random cycle through all of them."""
+    order = np.random.default_rng(seed).permutation(count)
+    following = np.empty(count, dtype=np.int64)
+    following[order] = np.roll(order, -1)
+    return [int(index) for index in following]
 
 
 def _phantom_table(answerer: Answerer, config: EvaluateConfig) -> dict[str, Share]:
