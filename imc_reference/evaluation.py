@@ -1,8 +1,8 @@
 """Measuring the reference model: real data, its controls, and phantoms by topic.
 
 Every answer is generated greedily by `generate` on the model as it is loaded from its folder, and
-scored by the strict rule. Controls: another patient's image (a seeded draw, each image once), a blank image, and the most common
-training answer of the same question (question-only lookup).
+scored by the strict rule. Controls: another patient's image (a seeded draw, each image once), a
+blank image, and the most common training answer of the same question (question-only lookup).
 """
 
 import json
