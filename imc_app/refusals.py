@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+JOINERS = frozenset("\u200c\u200d")
+
 MAX_LINE = 600  # a refusal is read in a terminal; a quoted path may be long, a page may not
 
 
@@ -33,15 +35,21 @@ def is_refusal(error: BaseException) -> bool:
     )
 
 
-def one_line(message: str) -> str:
-    """Fold `message` into one printable line.
+def printable(text: str) -> str:
+    """Show every control, format or surrogate character of `text` as its code point.
 
-    A file name may hold escape sequences; a terminal must never execute them, so every control,
-    format or surrogate character is shown as its code point.
+    File names, questions and a model's answers may hold escape sequences: a terminal must show
+    them and never execute them. The joiners that emoji and some scripts are written with stay.
     """
-    folded = " ".join(message.split())
-    shown = "".join(
-        f"\\u{ord(character):04x}" if unicodedata.category(character)[0] == "C" else character
-        for character in folded
+    return "".join(
+        f"\\u{ord(character):04x}"
+        if unicodedata.category(character)[0] == "C" and character not in JOINERS
+        else character
+        for character in text
     )
+
+
+def one_line(message: str) -> str:
+    """Fold `message` into one printable line."""
+    shown = printable(" ".join(message.split()))
     return shown if len(shown) <= MAX_LINE else shown[: MAX_LINE - 1] + "…"

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from imc_app.refusals import one_line
+
 Document = Mapping[str, Any]
 
 
@@ -20,7 +22,7 @@ def console() -> Console:
 
 def show_answer(document: Document, out: Console, *, with_times: bool = True) -> None:
     """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps)."""
-    answer = Text(document["answer"] or "(no answer)", style="bold")
+    answer = Text(one_line(document["answer"]) or "(no answer)", style="bold")
     answer.append(f"   confidence {document['confidence']:.2f}", style="not bold dim")
     rows = [
         ("answer", answer),
@@ -34,11 +36,12 @@ def show_answer(document: Document, out: Console, *, with_times: bool = True) ->
 
 
 def _question_rows(question: Document) -> list[tuple[str, Text]]:
-    rows = [("question", Text(question["used"]))]
+    original, used = one_line(question["original"]), one_line(question["used"])
+    rows = [("question", Text(used))]
     if question["changed"]:
-        removed, added = question_diff(question["original"], question["used"])
+        removed, added = question_diff(original, used)
         rows = [("asked", removed), ("read as", added)]
-    return [*rows, ("", Text(question["reason"], style="dim"))]
+    return [*rows, ("", Text(one_line(question["reason"]), style="dim"))]
 
 
 def question_diff(original: str, used: str) -> tuple[Text, Text]:

@@ -47,11 +47,14 @@ def refine(
             continue
         if as_json:
             typer.echo(json.dumps(report, ensure_ascii=False))
-        elif report["changed"]:
-            removed, added = question_diff(report["original"], report["used"])
-            out.print(removed, Text(" → "), added, Text(f"  ({report['reason']})", "dim"), sep="")
         else:
-            out.print(Text(report["used"]), Text(f"  ({report['reason']})", "dim"), sep="")
+            asked, used = one_line(report["original"]), one_line(report["used"])
+            why = Text(f"  ({report['reason']})", "dim")
+            if report["changed"]:
+                removed, added = question_diff(asked, used)
+                out.print(removed, Text(" → "), added, why, sep="")
+            else:
+                out.print(Text(used), why, sep="")
     if refused:
         raise typer.Exit(2)
 
