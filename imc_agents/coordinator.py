@@ -13,7 +13,7 @@ from imc_agents.languages import why_not_english
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike, candidate_of, word_edits
 from imc_agents.self_assessment import SelfAssessment
-from imc_agents.sentences import irrelevant_sentences, split_sentences
+from imc_agents.sentences import asking_spans, irrelevant_sentences, split_sentences
 from imc_agents.state import (
     Agent,
     Assessment,
@@ -106,7 +106,9 @@ class Coordinator:
         sentences = split_sentences(question)
         alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
         room = max(1, self.policy.max_alternatives - len(alone))
-        edits = word_edits(question, self.lexicon, self.policy, limit=room)
+        edits = word_edits(
+            question, self.lexicon, self.policy, limit=room, focus=asking_spans(sentences)
+        )
         texts = [question, *alone, *(candidate_of(question, [e], gain=0.0).text for e in edits)]
         if len(texts) == 1:
             return Assessment(

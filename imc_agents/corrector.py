@@ -14,6 +14,7 @@ from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike, candidate_of, word_edits
 from imc_agents.rewriting import edits_between
 from imc_agents.self_assessment import SelfAssessment
+from imc_agents.sentences import asking_spans, split_sentences
 from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
 from prompts import PromptSet
 
@@ -96,6 +97,7 @@ class Corrector:
             self.policy,
             without=banned,
             limit=4 * self.policy.max_alternatives,
+            focus=asking_spans(split_sentences(question)),
         )
         said = [] if refused else self._generated(question)
         pool = [edit for edit in (*scored, *said, *others) if edit.after]

@@ -49,11 +49,12 @@ class JointSearch:
                 with the same place and word the first counts.
         """
         places = _by_place(pool, cuts)
-        chosen = {
+        best = {
             place: max(edits, key=lambda edit: edit.excess)
             for place, edits in places.items()
             if any(edit.excess > 0 for edit in edits)
         }
+        chosen = _apart(best)
         for _ in range(self.policy.max_passes):
             self._score(question, cuts, chosen, places)
             better = self._sweep(question, cuts, chosen, places)
@@ -120,7 +121,7 @@ class JointSearch:
             if len(weighed) > 1 and weighed[0][0] - weighed[1][0] < self.policy.ambiguity:
                 continue
             better[place] = weighed[0][1]
-        return better
+        return _apart(better)
 
 
 def _gain(weighed: tuple[float, Edit]) -> float:
@@ -139,6 +140,22 @@ def _by_place(pool: Sequence[Edit], cuts: Sequence[Edit]) -> dict[Place, list[Ed
     return places
 
 
+def _overlap(a: Place, b: Place) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _apart(choices: Choices) -> Choices:
+    """Of choices that overlap, the one that clears its margin furthest."""
+    kept: Choices = {}
+    for place, edit in sorted(choices.items(), key=lambda one: one[1].excess, reverse=True):
+        if not any(_overlap(place, other) for other in kept):
+            kept[place] = edit
+    return kept
+
+
 def _set(choices: Choices, place: Place, edit: Edit | None) -> Choices:
-    others = {where: choice for where, choice in choices.items() if where != place}
-    return others if edit is None else {**others, place: edit}
+    """The choices with one place changed; a new edit drives out those it overlaps."""
+    if edit is None:
+        return {where: choice for where, choice in choices.items() if where != place}
+    others = {where: choice for where, choice in choices.items() if not _overlap(where, place)}
+    return {**others, place: edit}

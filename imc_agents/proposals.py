@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Protocol
 
-from imc_agents.noisy_channel import slip, sounds_alike_cost
+from imc_agents.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
 from imc_agents.policy import Policy
 from imc_agents.state import Candidate, Edit, NoiseKind
 
@@ -68,8 +69,8 @@ LOST_SPACE = 3.0
 SUGGESTIONS_PER_WORD = 5
 LONG = 4
 """Letters above which a rare word may be two slips away from the one that was meant."""
-SUSPICIOUS_LENGTH = 3
-"""Shorter words are abbreviations or glue ("is", "in"): too many others are as near."""
+JUDGED_LENGTH = 3
+"""Shorter common words are glue ("is", "in"): too many others are as near."""
 
 
 def words_of(question: str) -> list[Word]:
@@ -98,7 +99,7 @@ def may_be_judged(word: str) -> bool:
     if len(letters) <= 5 and all(character.isupper() for character in letters):
         return False  # CT, MRI, FLAIR, T2: capitals say that it is meant as it stands
     digits = len(word) - len(letters)
-    return digits < len(letters)
+    return digits <= 1 and digits <= len(letters)
 
 
 def like_case(word: str, model: str) -> str:
@@ -117,12 +118,13 @@ def word_edits(
     *,
     limit: int,
     without: Collection[tuple[int, int, str]] = (),
+    focus: Sequence[tuple[int, int]] = (),
 ) -> list[Edit]:
     """Single-word edits worth scoring, the likeliest first, at most `limit`.
 
     Unknown words come first, each with its nearest suggestions in turn; then known words that a
     far commoner word resembles or sounds like. `without` holds (start, end, after) of edits that
-    were refused.
+    were refused. Words within the spans of `focus` go before all others.
     """
     unknown: list[list[Edit]] = []
     known: list[tuple[float, Edit]] = []
@@ -130,15 +132,50 @@ def word_edits(
         if not may_be_judged(word.text):
             continue
         kind = word_class(word.text, lexicon)
-        if len(word.text) < SUSPICIOUS_LENGTH:
-            continue
         if kind == "out_of_lexicon":
             unknown.append([edit for _, edit in _edits(word, kind, lexicon, policy)])
-        else:
+        elif kind == "rare" or len(word.text) >= JUDGED_LENGTH:
             known += _edits(word, kind, lexicon, policy)
+    unknown += _phrases(question, lexicon, policy)
     ordered = [*_in_turn(unknown), *(edit for _, edit in sorted(known, key=_prior, reverse=True))]
+    if focus:
+        ordered.sort(key=lambda edit: not any(a <= edit.start < b for a, b in focus))
     refused = set(without)
     return [edit for edit in ordered if (edit.start, edit.end, edit.after) not in refused][:limit]
+
+
+def _phrases(question: str, lexicon: LexiconLike, policy: Policy) -> list[list[Edit]]:
+    """Two words where one of the clinic's was meant: cut by a blank, or dictated as two."""
+    words = words_of(question)
+    found = []
+    for first, second in pairwise(words):
+        gap = question[first.end : second.start]
+        if gap != " " or not (may_be_judged(first.text) and may_be_judged(second.text)):
+            continue
+        phrase = f"{first.text} {second.text}"
+        meant: list[tuple[str, float, NoiseKind]] = [
+            (alike.lower(), SOUNDS_ALIKE, "homophone")
+            for alike in lexicon.homophones(phrase)
+            if " " not in alike and alike.lower() in lexicon.clinical
+        ]
+        whole = lexicon.joined(first.text, second.text)
+        if whole is not None and not (first.text in lexicon and second.text in lexicon):
+            meant.append((whole.lower(), LOST_SPACE, "typo"))
+        found.append(
+            [
+                Edit(
+                    start=first.start,
+                    end=second.end,
+                    before=phrase,
+                    after=like_case(word, first.text),
+                    kind=kind,
+                    cost=cost,
+                    margin=policy.margins.rare,
+                )
+                for word, cost, kind in meant
+            ]
+        )
+    return found
 
 
 def _prior(scored: tuple[float, Edit]) -> float:
@@ -199,15 +236,20 @@ def _meant(word: str, kind: WordClass, lexicon: LexiconLike) -> list[tuple[str, 
     return [(meant, cost, explains) for meant, (cost, explains) in meant_words.items()]
 
 
-_ENDINGS = ("", "s", "es", "d", "ed", "r", "er", "ing", "ly", "al", "n", "y", "ic")
+STEM = 4
+"""Letters two words begin with, when what follows is no more than an ending."""
+ENDING = 3
+"""Longest ending of a form: -ers, -ing, -ies."""
 
 
 def same_stem(a: str, b: str) -> bool:
-    """Two forms of one word, by their common beginning and usual endings."""
+    """Two forms of one word: "lung" and "lungs", "marker" and "marks"."""
     stem = 0
     while stem < min(len(a), len(b)) and a[stem] == b[stem]:
         stem += 1
-    return stem >= 2 and a[stem:] in _ENDINGS and b[stem:] in _ENDINGS
+    if stem == min(len(a), len(b)) >= ENDING and abs(len(a) - len(b)) <= ENDING:
+        return True
+    return stem >= STEM and max(len(a), len(b)) - stem <= ENDING
 
 
 def apply_edits(question: str, edits: Iterable[Edit]) -> str:

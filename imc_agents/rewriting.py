@@ -73,10 +73,12 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
 def _cuts(original: str, words: list[Word], dropped: set[int]) -> list[Edit]:
     """Cuts of the sentences all of whose words were dropped; never of one that asks."""
     cuts = []
+    asked = False
     for sentence in split_sentences(original):
+        asked = asked or sentence.asks
         inside = {i for i, word in enumerate(words) if _holds(sentence, word)}
         if inside and inside <= dropped and not sentence.asks:
-            start, end = without(original, sentence)
+            start, end = without(original, sentence, leading=asked)
             cuts.append(
                 Edit(
                     start=start,

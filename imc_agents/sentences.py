@@ -56,14 +56,19 @@ def _append(sentences: list[Sentence], question: str, start: int, end: int) -> N
         sentences.append(Sentence(start + lead, start + lead + len(text), text))
 
 
-def without(question: str, sentence: Sentence) -> tuple[int, int]:
-    """The span to cut so that no double blank stays behind."""
+def without(question: str, sentence: Sentence, *, leading: bool) -> tuple[int, int]:
+    """The span to cut so that no double blank stays behind.
+
+    Sentences before the one that is kept take the blanks after them along, those after it
+    (`leading`) the blanks before them, so that two cuts never overlap.
+    """
     start, end = sentence.start, sentence.end
-    while end < len(question) and question[end].isspace():
-        end += 1
-    if end == len(question):
+    if leading:
         while start > 0 and question[start - 1].isspace():
             start -= 1
+    else:
+        while end < len(question) and question[end].isspace():
+            end += 1
     return start, end
 
 
@@ -75,10 +80,40 @@ def keepers(sentences: Sequence[Sentence], per_char: Sequence[float]) -> set[int
     return {max(range(len(sentences)), key=lambda index: per_char[index])}
 
 
+def asking_spans(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
+    """Places of the sentences that ask."""
+    return [(sentence.start, sentence.end) for sentence in sentences if sentence.asks]
+
+
+_REFERS_BACK = re.compile(
+    r"\b(?:it|its|they|them|he|she|him|his|her|hers|former|latter|such|same|above|mentioned)\b",
+    re.I,
+)
+"""Words by which a question leans on a sentence around it: "The mass is new. Is it benign?"."""
+_CONTENT = re.compile(r"[^\W\d_]{4,}")
+_GLUE = frozenset(
+    "this that these those there their they them then than with from have been were what which "
+    "where when will would could should does into onto over under about after before during "
+    "patient".split()
+)
+
+
+def bears_on(sentence: str, asked: str) -> bool:
+    """The question shares a word that means something with the sentence."""
+    return bool(_content(sentence) & _content(asked))
+
+
+def _content(text: str) -> set[str]:
+    return {word.lower().removesuffix("s") for word in _CONTENT.findall(text)} - _GLUE
+
+
 def irrelevant_sentences(
     question: str, sentences: Sequence[Sentence], per_char: Sequence[float], policy: Policy
 ) -> list[Edit]:
     """A cut for every sentence that does not ask, with its gain over those that do.
+
+    A question that refers back may lean on any sentence, and a sentence that shares a content word
+    with the question bears on it: those stay, however unlikely.
 
     Args:
         question: the whole question.
@@ -91,12 +126,15 @@ def irrelevant_sentences(
         so that they are nats like those of word edits.
     """
     kept = keepers(sentences, per_char)
+    asked = " ".join(sentences[index].text for index in sorted(kept))
+    if _REFERS_BACK.search(asked):
+        return []
     usual = max(per_char[index] for index in kept)
     cuts = []
     for index, sentence in enumerate(sentences):
-        if index in kept:
+        if index in kept or bears_on(sentence.text, asked):
             continue
-        start, end = without(question, sentence)
+        start, end = without(question, sentence, leading=index > min(kept))
         length = len(sentence.text)
         cuts.append(
             Edit(

@@ -16,8 +16,9 @@ from imc_agents.sentences import split_sentences
 from imc_agents.state import Candidate, Edit, Verdict
 from prompts import PromptSet
 
-Violations = Callable[[str, str], Sequence[str]]
-"""(original, candidate) -> what was added, dropped or changed among protected tokens."""
+Violations = Callable[[str, str, Sequence[tuple[int, int]]], Sequence[str]]
+"""(original, candidate, spans of whole sentences left out) -> what was added, dropped or changed
+among protected tokens."""
 
 FEWEST_EDITED_WORDS = 2
 """Words that may be changed however short the question is."""
@@ -41,13 +42,14 @@ class Verifier:
         lexicon: LexiconLike,
         policy: Policy,
         *,
-        violations: Violations = protected_violations,
+        violations: Violations | None = None,
     ) -> None:
+        """`violations` None: the shipped protected tokens."""
         self.model = SelfAssessment(chat)
         self.prompts = prompts
         self.lexicon = lexicon
         self.policy = policy
-        self.violations = violations
+        self.violations = violations if violations is not None else self._protected
 
     def __call__(self, original: str, candidate: Candidate) -> Verdict:
         """Accept or refuse, with the reason; the model is asked only when every safeguard holds."""
@@ -74,14 +76,19 @@ class Verifier:
             return _refuse(candidate, "it asks nothing any more", cuts)
         return None
 
+    def _protected(
+        self, original: str, candidate: str, irrelevant: Sequence[tuple[int, int]]
+    ) -> Sequence[str]:
+        return protected_violations(original, candidate, words=self.lexicon, irrelevant=irrelevant)
+
     def _protected_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
-        found = self.violations(original, candidate.text)
+        found = self.violations(original, candidate.text, _cuts(candidate.edits))
         if not found:
             return None
         blamed = [
             edit
             for edit in candidate.edits
-            if self.violations(original, apply_edits(original, [edit]))
+            if self.violations(original, apply_edits(original, [edit]), _cuts([edit]))
         ]
         return _refuse(candidate, f"protected: {found[0]}", blamed)
 
@@ -150,6 +157,11 @@ class Verifier:
             candidate=candidate.text,
             reason="asked, the model says that it is the same question",
         )
+
+
+def _cuts(edits: Sequence[Edit]) -> list[tuple[int, int]]:
+    """Spans of the sentences that edits leave out."""
+    return [(edit.start, edit.end) for edit in edits if not edit.after]
 
 
 def _refuse(
