@@ -50,10 +50,10 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV) (a few minutes the first time) ..."
-	$(INSTALL) -e .
+	@$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV), with the development tools (a few minutes the first time) ..."
-	$(INSTALL) -e ".[dev]"
+	@$(INSTALL) -e ".[dev]"
 	@touch $@ $(VENV)/.installed

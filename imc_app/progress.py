@@ -18,7 +18,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # not a terminal: a log needs no bar, and a refusal stays one line
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("", total=1)
 
         def advance(what: str, done: int, total: int) -> None:
