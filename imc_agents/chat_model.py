@@ -26,7 +26,7 @@ from imc_agents.decoding import DecodingSettings
 from imc_agents.engine import Engine
 from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.loading import LocalMLLM, load_local_mllm
-from imc_agents.prompt_tokens import ImageFeatures
+from imc_agents.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.scoring import Choice, TextScore, TokenScore
 from imc_agents.self_scoring import SelfAssessing
 from imc_agents.structured import StructuredAnswer, ask_structured, structured_runnable
@@ -40,6 +40,10 @@ __all__ = [
     "TextScore",
     "TokenScore",
 ]
+
+_SETTINGS = {"max_tokens", "max_new_tokens", "temperature", "seed", "timeout"}
+# What LangChain's agents and runnables bind to any chat model, whether or not it has a meaning.
+_IGNORED = {"parallel_tool_calls", "strict", "stream", "stream_usage", "output_version"}
 
 
 class ChatLocalMLLM(SelfAssessing, BaseChatModel):
@@ -110,7 +114,7 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
             trust_remote_code=trust_remote_code,
             local_files_only=local_files_only,
         )
-        return cls(mllm=mllm, **settings)
+        return cls._over(mllm, settings)
 
     @classmethod
     def from_parts(
@@ -124,7 +128,12 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
             name: shown in answers and traces.
             **settings: this class's attributes.
         """
-        return cls(mllm=LocalMLLM(model, processor, name, ""), **settings)
+        return cls._over(LocalMLLM(model, processor, name, ""), settings)
+
+    @classmethod
+    def _over(cls, mllm: LocalMLLM, settings: dict[str, Any]) -> Self:
+        refuse_without_features(mllm.model)  # here: pydantic would wrap it into its own error
+        return cls(mllm=mllm, **settings)
 
     @property
     def model(self) -> Any:
@@ -220,7 +229,7 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
             tool_choice: which must be called; see `bind_tools`.
             response_schema: JSON schema that the answers must follow where xgrammar is installed.
             **settings: `max_tokens` (or `max_new_tokens`), `temperature`, `seed`, `timeout` for
-                this call alone; others are ignored, as chat models do.
+                this call alone.
 
         Returns:
             One message each, with `usage_metadata` and `response_metadata`: `model_name`,
@@ -230,6 +239,7 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
         Raises:
             QuestionRefused: a conversation that cannot be put to the model.
             ModelRefused: features of another model.
+            TypeError: a setting this model does not have.
         """
         forced = forced_tools(tools, tool_choice) if tools else []
         asked = [tool_messages(list(m), tools, forced) for m in messages] if tools else messages
@@ -297,6 +307,9 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
         )
 
     def _decoding(self, stop: Sequence[str] | None, settings: dict[str, Any]) -> DecodingSettings:
+        unknown = settings.keys() - _SETTINGS - _IGNORED
+        if unknown:
+            raise TypeError(f"unknown setting {min(unknown)!r}: use {', '.join(sorted(_SETTINGS))}")
         limit = settings.get("max_tokens") or settings.get("max_new_tokens") or self.max_tokens
         temperature = settings.get("temperature")
         return DecodingSettings(

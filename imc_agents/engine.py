@@ -175,4 +175,5 @@ class Engine:
         if self._grammar is None:
             vocabulary = self._model.config.get_text_config().vocab_size
             self._grammar = Grammar(self._tokenizer, vocabulary)
-        return replace(decoding, processors=(self._grammar.processor(schema),))
+        grammar = self._grammar.processor(schema)
+        return replace(decoding, processors=(*decoding.processors, grammar))

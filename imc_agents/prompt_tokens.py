@@ -22,7 +22,13 @@ from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.messages import read_conversation
 from imc_agents.rendering import Renderer
 
-__all__ = ["EncodedPrompt", "ImageFeatures", "PromptEncoder", "stack_prompts"]
+__all__ = [
+    "EncodedPrompt",
+    "ImageFeatures",
+    "PromptEncoder",
+    "refuse_without_features",
+    "stack_prompts",
+]
 
 _CACHED_PROMPTS = 64
 
@@ -86,14 +92,9 @@ class PromptEncoder:
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.processor)
         self._forward_names = set(inspect.signature(self.model.forward).parameters)
-        encode_images = getattr(self.model.base_model, "get_image_features", None)
-        if encode_images is None or "mm_encoder_outputs" not in self._forward_names:
-            raise ModelRefused(
-                f"{type(self.model).__name__} takes no precomputed image features "
-                "(mm_encoder_outputs): use a family that does, such as llava, qwen2_5_vl or gemma3"
-            )
-        self._encode_images = encode_images
-        self._pixel_names = set(inspect.signature(encode_images).parameters)
+        refuse_without_features(self.model)
+        self._encode_images = self.model.base_model.get_image_features
+        self._pixel_names = set(inspect.signature(self._encode_images).parameters)
 
     @property
     def context_tokens(self) -> int | None:
@@ -128,7 +129,7 @@ class PromptEncoder:
                 # A name alone could be reused for recalibrated features: the object decides.
                 key = (text, f"{features.name}:{id(features.output)}")
                 prompt = replace(prompt, features=features.output, key=key)
-        self._check(prompt)
+        self._check(prompt, given=features is not None)
         return prompt
 
     def _cached(self, text: str, size: tuple[int, int] | None) -> EncodedPrompt:
@@ -210,22 +211,38 @@ class PromptEncoder:
         )
         return int(updated[name][0, -1]) if updated[name].shape[1] > len(prompt_types) else 0
 
-    def _check(self, prompt: EncodedPrompt) -> None:
+    def _check(self, prompt: EncodedPrompt, *, given: bool) -> None:
         limit = self.context_tokens
         if limit is not None and len(prompt.ids) >= limit:
             raise QuestionRefused(
                 f"question and image take {len(prompt.ids)} tokens, the model reads {limit}: "
                 "shorten the question"
             )
-        if prompt.features is None:
-            return
+        if prompt.features is None or not given:
+            return  # pixels of this prompt's own images fill their places
         places = int((prompt.ids == self.model.config.image_token_id).sum())
-        tokens = sum(image.shape[0] for image in prompt.features.pooler_output)
+        held = prompt.features.pooler_output
+        images = [held] if isinstance(held, Tensor) else held
+        tokens = sum(image.numel() // image.shape[-1] for image in images)
         if places != tokens:
             raise ModelRefused(
                 f"image features have {tokens} tokens, the prompt has place for {places}: "
                 "make them with this model's own encoder and processor"
             )
+
+
+def refuse_without_features(model: Any) -> None:
+    """Refuse a model that cannot take precomputed image features.
+
+    Raises:
+        ModelRefused: naming its class.
+    """
+    takes = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+    if not takes or not hasattr(model.base_model, "get_image_features"):
+        raise ModelRefused(
+            f"{type(model).__name__} takes no precomputed image features (mm_encoder_outputs): "
+            "use a family that does, such as llava, qwen2_5_vl or gemma3"
+        )
 
 
 def merge_features(outputs: Sequence[Any]) -> Any:

@@ -26,7 +26,9 @@ from langchain_core.messages import (
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.utils.function_calling import convert_to_json_schema
-from pydantic import BaseModel, ValidationError
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import ValidationError
+from pydantic.v1 import ValidationError as ValidationErrorV1
 
 __all__ = [
     "Grammar",
@@ -69,8 +71,6 @@ class StructuredAnswer:
 
 def json_schema_of(schema: Any) -> dict[str, Any]:
     """The JSON schema of a pydantic class, TypedDict or JSON-schema dictionary."""
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
-        return schema.model_json_schema()
     if isinstance(schema, Mapping):
         held = dict(schema)
         if "parameters" in held:  # an OpenAI function
@@ -134,14 +134,15 @@ def parse_structured(text: str, schema: Any) -> tuple[Any, str | None]:
     if not objects:
         return None, f"no JSON object in the {len(text)} characters of the answer"
     held = objects[0]
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
+    if is_basemodel_subclass(schema):
+        read = getattr(schema, "model_validate", None) or schema.parse_obj  # pydantic 1 models
         try:
-            return schema.model_validate(held), None
-        except ValidationError as error:
+            return read(held), None
+        except (ValidationError, ValidationErrorV1) as error:
             # Locations and kinds only: the values may be a patient's.
             wrong = [
-                f"{'.'.join(map(str, e['loc'])) or 'object'}: {e['type']}"
-                for e in error.errors(include_input=False, include_url=False)
+                f"{'.'.join(map(str, one['loc'])) or 'object'}: {one['type']}"
+                for one in error.errors()
             ]
             return None, "fields do not fit the schema: " + "; ".join(wrong[:5])
     required = json_schema_of(schema).get("required", [])
@@ -199,7 +200,11 @@ def ask_structured(
     described = json_schema_of(schema)
     asked = schema_messages(messages, described)
     settings = {"max_tokens": max(chat.max_tokens, _LEAST_TOKENS), **settings}
-    settings |= {"features": features, "response_schema": described}
+    settings |= {
+        "features": features,
+        "response_schema": described,
+        "ls_structured_output_format": {"kwargs": {"method": "json_schema"}, "schema": schema},
+    }
     raw = chat.invoke(asked, config, **settings)
     value, failure = parse_structured(raw.text, schema)
     if failure is None:
