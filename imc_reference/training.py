@@ -42,18 +42,23 @@ from imc_reference.losses import (
     tower_losses,
 )
 from imc_reference.packing import IGNORE, Encoder, Segment, pack
-from imc_reference.questions import phantom_pairs
+from imc_reference.questions import PHRASINGS, phantom_pairs
 from imc_reference.text_skills import clinical_terms, text_exercise
 from imc_reference.tokenizer import train_tokenizer
 
 Stage = str
-REAL_ROWS, PHANTOM_ROWS, TEXT_ROWS = 18, 7, 6
+REAL_ROWS, PHANTOM_ROWS, TEXT_ROWS = 15, 12, 5
 QUESTIONS_PER_IMAGE = 7
 TOWER_BATCH = 96
 TOWER_REAL = 32
 SAVE_EVERY_S = 180.0
 CURVE_EVERY_S = 300.0
 EMA_DECAY = 0.999
+AUXILIARY_WEIGHT = 0.12
+EASY_TOPICS = ("modality", "verification", "region")
+EASY_SHARE, OTHER_SHARE = 0.3, 0.6
+"""How often a phantom is asked each topic; counting is slowest to learn and is always asked."""
+
 CLOSED_WEIGHT = 1.5
 """Closed questions are the ones a question-only lookup answers well: they need the image most."""
 
@@ -68,7 +73,7 @@ class TrainConfig:
     joint_minutes: float = 60.0
     tower_steps: int | None = None
     joint_steps: int | None = None
-    phantoms: int = 16_000
+    phantoms: int = 24_000
     seed: int = 0
     resume: bool = True
 
@@ -184,7 +189,8 @@ class Trainer:
                 )
             rows.append((True, segments))
         for row in phantom_rows.tolist():
-            pairs = phantom_pairs(self.phantoms.phantoms[row], self.rng)
+            topics = tuple(topic for topic in PHRASINGS if self._asks(topic))
+            pairs = phantom_pairs(self.phantoms.phantoms[row], self.rng, topics)
             rows.append((True, [self.encoder.question(p.question, p.answer) for p in pairs]))
         for _ in range(TEXT_ROWS):
             segments, length = [], 0
@@ -194,6 +200,10 @@ class Trainer:
                 length += len(segment.prompt) + len(segment.target)
             rows.append((False, segments))
         return rows
+
+    def _asks(self, topic: str) -> bool:
+        share = EASY_SHARE if topic in EASY_TOPICS else OTHER_SHARE
+        return topic == "count" or bool(self.rng.random() < share)
 
     def _joint_step(self) -> float:
         real_rows, phantom_rows, pixels = self._images(REAL_ROWS, PHANTOM_ROWS)
@@ -210,7 +220,7 @@ class Trainer:
         auxiliary = tower_losses(
             self.heads, patches, self.real, real_rows, self.phantoms, phantom_rows
         )
-        (answer_loss + 0.08 * auxiliary).backward()
+        (answer_loss + AUXILIARY_WEIGHT * auxiliary).backward()
         return float(answer_loss.detach())
 
     # -- the loop ---------------------------------------------------------------------------------
