@@ -38,6 +38,7 @@ def acquisition_statistics(grey: Floats) -> Floats:
             _spectrum(grey),
             _direction(grey),
             _repetition(grey),
+            _air(grey),
             _blockiness(grey),
             _range(grey),
             _slow_field(grey),
@@ -131,17 +132,28 @@ def _repetition(grey: Floats) -> Floats:
         correlation[8 : height // 2 + 1, 0].max(),
         correlation[0, 8 : width // 2 + 1].max(),
     ]
-    # Ghosts spill anatomy into the air around it: energy of the outermost frame.
-    frame = max(height // 16, 1)
-    border = np.concatenate(
-        [
-            grey[:frame].ravel(),
-            grey[-frame:].ravel(),
-            grey[:, :frame].ravel(),
-            grey[:, -frame:].ravel(),
-        ]
-    )
-    return np.concatenate([np.array(short + ghosts), _log(float(border.std()))])
+    # A peak over the rest of its axis is a ghost; texture raises the whole axis.
+    for axis in (correlation[6 : height // 2 + 1, 0], correlation[0, 6 : width // 2 + 1]):
+        ghosts += [float(axis.std()), float(axis.max() - np.median(axis))]
+    return np.array(short + ghosts)
+
+
+def _air(grey: Floats) -> Floats:
+    """The air around the body: copies and streaks land there, and have a direction.
+
+    Level, spread and gradients of the darkest fifth; the spread of the outer frame's row and
+    column profiles.
+    """
+    smooth = ndimage.uniform_filter(grey, size=3, mode="nearest")
+    air = smooth <= np.quantile(smooth, 0.2)
+    dx = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))[air].mean()
+    dy = np.abs(np.diff(grey, axis=0, append=grey[-1:]))[air].mean()
+    frame = max(grey.shape[0] // 12, 2)
+    sides = np.concatenate([grey[:, :frame], grey[:, -frame:]], axis=1)
+    ends = np.concatenate([grey[:frame], grey[-frame:]], axis=0)
+    spreads = [sides.mean(axis=1).std(), ends.mean(axis=0).std(), sides.std(), ends.std()]
+    logs = _log(np.array([grey[air].mean(), grey[air].std(), dx, dy, *spreads]))
+    return np.concatenate([logs, [logs[2] - logs[3], logs[4] - logs[5]]])
 
 
 def _blockiness(grey: Floats) -> Floats:

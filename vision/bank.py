@@ -19,7 +19,6 @@ from vision.perception import WITNESSES, Perceiver
 from vision.witness import Gaussians, Reduction
 
 FORMAT = "imc-prototypes-1"
-MIN_IMAGES = 64
 
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""

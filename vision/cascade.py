@@ -26,7 +26,7 @@ DROP_BELOW = 0.03
 """Posteriors under this are dropped and the rest brought back to sum one."""
 
 STRENGTHS = (1.0, 0.5)
-"""Values of g tried, strongest first, until the distance to clean shrinks."""
+"""Values of g tried, strongest first, until one brings the features nearer to clean."""
 
 
 @dataclass(frozen=True)
@@ -124,28 +124,56 @@ class CleanDistance:
     """(statistics, q): statistics to whitened coordinates of the clean references."""
     centre: Tensor
     """(q,) clean mean there."""
+    band: float
+    """Distance that calibrated references stay under: nearer than this counts as clean."""
 
     def __call__(self, features: Tensor, layout: TokenLayout) -> Tensor:
         """Distances (images,) of (images, tiles, tokens, dim) features; about 1 for clean."""
-        reduced = token_statistics(features, layout) @ self.project - self.centre
+        return self.of(token_statistics(features, layout))
+
+    def of(self, statistics: Tensor) -> Tensor:
+        """Distances (n,) of token statistics (n, statistics)."""
+        reduced = statistics @ self.project - self.centre
         return reduced.square().mean(dim=1).sqrt()
 
+    def accepts(self, before: Tensor, after: Tensor) -> Tensor:
+        """Whether calibration brought features nearer to clean, or into the band (images,).
 
-def fit_distance(clean: Tensor, noisy_means: Tensor) -> CleanDistance:
-    """Fit from clean statistics (n, statistics) and the means of noisy classes (k, statistics)."""
-    clean, noisy_means = clean.double(), noisy_means.double()
-    mean = clean.mean(0)
-    spread = clean.std(0).clamp_min(1e-6)
-    shifts = (noisy_means - mean) / spread
-    directions = torch.linalg.svd(shifts, full_matrices=False).Vh[: min(len(shifts), 24)]
+        A least-squares map also takes some of clean features' own spread, so that rightly
+        calibrated features keep a small distance of their own: the band.
+        """
+        return (after < before) | (after <= self.band)
+
+
+_BAND = 0.95
+"""Quantile of calibrated references' distances that ends the band."""
+
+_DIRECTIONS = 24
+"""Most directions in which the distance looks."""
+
+
+def fit_distance(clean: Tensor, calibrated: Tensor, noisy_means: Tensor) -> CleanDistance:
+    """Fit from statistics of clean (n, s) and calibrated references (m, s), and noisy class means.
+
+    Only the directions in which noise moves the class means (k, s) are looked at.
+    """
+    exact, shifted = clean.double(), noisy_means.double()
+    mean = exact.mean(0)
+    spread = exact.std(0)
+    # What hardly varies over clean images (air around the body) would count without bound.
+    spread = spread.clamp_min(float(0.2 * spread.median()))
+    shifts = (shifted - mean) / spread
+    directions = torch.linalg.svd(shifts, full_matrices=False).Vh[:_DIRECTIONS]
     project = (directions / spread).T
-    reduced = clean @ project
-    centred = reduced - reduced.mean(0)
-    covariance = centred.T @ centred / max(len(clean) - 1, 1)
-    ridge = 0.05 * covariance.diagonal().mean()
-    values, vectors = torch.linalg.eigh(covariance + ridge * torch.eye(len(covariance)))
+    centred = (exact - mean) @ project
+    covariance = centred.T @ centred / max(len(exact) - 1, 1)
+    # In these coordinates every statistic has spread one: the floor is a tenth of that.
+    floor = 0.1 * torch.eye(len(covariance), dtype=covariance.dtype)
+    values, vectors = torch.linalg.eigh(covariance + floor)
     whiten = project @ (vectors / values.sqrt())
-    return CleanDistance(whiten.float(), (mean @ whiten).float())
+    distance = CleanDistance(whiten.float(), (mean @ whiten).float(), 0.0)
+    band = float(torch.quantile(distance.of(calibrated.float()), _BAND))
+    return CleanDistance(distance.project, distance.centre, band)
 
 
 @dataclass(frozen=True)
@@ -190,18 +218,19 @@ class TapMaps:
             "distance_centre": self.distance.centre,
             "left": self.left,
             "right": self.right,
-            "cap": torch.tensor([self.cap]),
+            "limits": torch.tensor([self.cap, self.distance.band]),
         }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> TapMaps:
         """Rebuild from `to_tensors`; KeyError where an array is missing."""
+        cap, band = tensors["limits"]
         return cls(
             Standard(tensors["centre"], tensors["scale"]),
-            CleanDistance(tensors["distance_project"], tensors["distance_centre"]),
+            CleanDistance(tensors["distance_project"], tensors["distance_centre"], float(band)),
             tensors["left"],
             tensors["right"],
-            float(tensors["cap"][0]),
+            float(cap),
         )
 
 

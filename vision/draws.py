@@ -14,8 +14,14 @@ from vision.reading import MedicalImage
 
 MIN_IMAGES = 64
 
-NATIVE_SIDE = 512
-"""Noise at native resolution is drawn on at most this many pixels a side, to bound its cost."""
+NATIVE_SIDES = 3
+"""References are kept at no more than this many times the model's input side."""
+
+_AT_INPUT = 0.7
+"""Share of the draws spoilt at the model's very input resolution, ..."""
+_UP_TO = 1.5
+"""... the others at up to this many times it. Beyond, resizing takes most of a fine-grained noise
+away: to the model it is a milder one, which a lower severity describes."""
 
 _THUMBNAIL = 8
 _SAME = 6.0
@@ -62,16 +68,17 @@ def resized(image: MedicalImage, shorter: int) -> MedicalImage:
 
 
 def noisy_draw(
-    image: MedicalImage, kind: str, severity: int, draw: int, *, side: int, seed: int
+    image: MedicalImage, kind: str, severity: int, draw: int, *, side: int | None, seed: int
 ) -> MedicalImage:
-    """One draw of a noise on `image`, with its strength around the grid point.
+    """One draw of a noise on `image`, with its strength varied around the grid point.
 
-    Even draws spoil the image at the model's input `side`, odd ones at native resolution (both
-    happen: a scanner spoils what it takes, a viewer what it shows).
+    The image is spoilt at or a little over the model's input `side`, so that severity means what
+    the model sees; with None it is spoilt at its own size.
     """
     rng = noise_rng(f"prototype {image.sha256} {draw}", kind, severity, seed)
     strength = float(np.clip(severity + rng.uniform(-0.5, 0.5), 1.0, 5.0))
-    working = resized(image, side if draw % 2 == 0 else max(side, NATIVE_SIDE))
+    finer = 1.0 if rng.random() < _AT_INPUT else float(rng.uniform(1.0, _UP_TO))
+    working = image if side is None else resized(image, round(side * finer))
     return MedicalImage.from_rgb(apply_image(kind, working.rgb, strength, rng), "ARRAY")
 
 

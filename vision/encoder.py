@@ -14,8 +14,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -136,10 +138,10 @@ class VisionEncoder:
         image_processor = getattr(self.processor, "image_processor", self.processor)
         if hasattr(image_processor, "merge_size"):
             return None  # the size of such processors is an area in pixels
-        for source in (
-            getattr(image_processor, "crop_size", None),
-            getattr(image_processor, "size", None),
-        ):
+        sources = [getattr(image_processor, "size", None)]
+        if getattr(image_processor, "do_center_crop", False):
+            sources.insert(0, getattr(image_processor, "crop_size", None))
+        for source in sources:
             for key in ("height", "shortest_edge"):
                 value = _entry(source, key)
                 if isinstance(value, int) and 16 <= value <= 4096:
@@ -148,18 +150,44 @@ class VisionEncoder:
 
     def prepare(self, image: MedicalImage) -> PixelInputs:
         """The pixel inputs of one image, as the model's own processor makes them."""
-        picture = Image.fromarray(image.rgb)
+        tensors = self._processed([image])
+        return PixelInputs(tensors, 1, _tile_aspect(tensors))
+
+    def prepare_many(self, images: Sequence[MedicalImage]) -> list[PixelInputs]:
+        """The pixel inputs of several images, in one call of the processor where tiles allow it."""
+        if len(images) > 1 and self.has_fixed_tokens:
+            stacked = self._processed(images)["pixel_values"]
+            aspect = _tile_aspect({"pixel_values": stacked})
+            return [PixelInputs({"pixel_values": row[None]}, 1, aspect) for row in stacked]
+        return [self.prepare(image) for image in images]
+
+    @cached_property
+    def has_fixed_tokens(self) -> bool:
+        """Whether every image becomes one tile of the same size, whatever its own size."""
+        sizes: list[torch.Size] = []
+        for shape in ((48, 64, 3), (200, 90, 3)):
+            inputs = self.prepare(MedicalImage.from_rgb(np.full(shape, 7, dtype=np.uint8)))
+            pixels = inputs.tensors.get("pixel_values")
+            if set(inputs.tensors) != {"pixel_values"} or pixels is None:
+                return False
+            sizes.append(pixels.shape)
+        return sizes[0] == sizes[1] and len(sizes[0]) == 4 and sizes[0][0] == 1
+
+    def _processed(self, images: Sequence[MedicalImage]) -> dict[str, Tensor]:
+        pictures = [Image.fromarray(image.rgb) for image in images]
         if self._image_text is None:
             image_processor = getattr(self.processor, "image_processor", self.processor)
-            batch = image_processor(images=[picture], return_tensors="pt")
+            batch = image_processor(images=pictures, return_tensors="pt")
         else:
-            batch = self.processor(images=[picture], text=[self._image_text], return_tensors="pt")
-        tensors = {
+            text = [self._image_text] * len(pictures)
+            # one list per prompt: some processors would take a flat list as one prompt's images
+            nested = [[picture] for picture in pictures]
+            batch = self.processor(images=nested, text=text, return_tensors="pt")
+        return {
             name: value
             for name, value in batch.items()
             if name in self._accepted and isinstance(value, Tensor)
         }
-        return PixelInputs(tensors, 1, _tile_aspect(tensors))
 
     def group(self, prepared: Sequence[PixelInputs]) -> Iterator[tuple[list[int], PixelInputs]]:
         """Stack what can be encoded together: single tiles of one size; the rest go one by one.
@@ -199,7 +227,7 @@ class VisionEncoder:
         """
         wrapped = None if intervene is None else _for_each_image(intervene)
         encoded: dict[int, EncodedImage] = {}
-        for positions, inputs in self.group([self.prepare(image) for image in images]):
+        for positions, inputs in self.group(self.prepare_many(images)):
             outputs = self.encode_inputs(inputs, [images[i] for i in positions], intervene=wrapped)
             encoded.update(zip(positions, outputs, strict=True))
         return [encoded[i] for i in range(len(images))]

@@ -83,7 +83,7 @@ class Calibrator:
     ) -> list[CalibratedImage]:
         """The same for several images, together where their pixel inputs stack."""
         done: dict[int, CalibratedImage] = {}
-        for positions, inputs in self.encoder.group([self.encoder.prepare(i) for i in images]):
+        for positions, inputs in self.encoder.group(self.encoder.prepare_many(images)):
             results = self._pass(inputs, [images[i] for i in positions], calibrate)
             done.update(zip(positions, results, strict=True))
         return [done[i] for i in range(len(images))]
@@ -175,19 +175,20 @@ class _Pass:
         change = maps.change(chosen, layout, self.weights[rows])
         before = maps.distance(chosen, layout)
         trials = [maps.distance(chosen + g * change, layout) for g in STRENGTHS]
+        accepted = [maps.distance.accepts(before, after) for after in trials]
         changed = features.clone()
         moved = False
         for row, i in enumerate(rows):
-            nearest = min(range(len(STRENGTHS)), key=lambda t: float(trials[t][row]))
-            if not float(trials[nearest][row]) < float(before[row]):
+            first = next((t for t, accepts in enumerate(accepted) if bool(accepts[row])), None)
+            if first is None:
                 self.undone[i].append(tap)
                 continue
-            step = STRENGTHS[nearest] * change[row]
+            step = STRENGTHS[first] * change[row]
             changed[i] = (chosen[row] + step).to(changed)
             moved = True
             self.touched[i].append(tap)
             self.before[i].append(float(before[row]))
-            self.after[i].append(float(trials[nearest][row]))
+            self.after[i].append(float(trials[first][row]))
             norm = maps.standard.patches(chosen[row : row + 1], layout).norm()
             size = (step[:, layout.prefix :] / maps.standard.scale).norm()
             self.strengths[i].append(float(size / norm.clamp_min(1e-9)))

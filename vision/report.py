@@ -46,4 +46,5 @@ class CalibrationReport(BaseModel):
     distance_before: float | None = None
     """Mahalanobis distance to clean before calibration, root mean square over those taps."""
     distance_after: float | None = None
-    """The same after calibration; smaller by construction (a tap that grew is undone)."""
+    """The same after calibration: smaller, or within the band of calibrated references (a tap
+    where it is neither is undone)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vision.layout import TokenLayout
+from vision.layout import TokenLayout, neighbour_mean
 
 _FLOOR = 1e-6
 """Added under logarithms of energies of standardised features."""
@@ -18,11 +18,12 @@ _FLOOR = 1e-6
 def token_statistics(features: Tensor, layout: TokenLayout) -> Tensor:
     """Describe (images, tiles, tokens, dim) features by one vector per image, in float32.
 
-    Per channel: the mean over patches, the log standard deviation, and the log energy of the
+    Per channel: the mean over patches, the log standard deviation, the log energy of the
     differences along rows, along columns and of the second difference (along the sequence where
-    there is no grid); then a few scalars: correlation of the token grid with itself at half and a
-    third of its height and width (ghosts), and the spread of the token norms. Shape
-    (images, 5 * dim + 10).
+    there is no grid), and the log quartile of the distance to the neighbours' mean, which is the
+    noise floor of the quiet part of the image. Then a few scalars: quantiles over patches of that
+    distance's norm, correlation of the token grid with itself at half and a third of its height
+    and width (ghosts), and the spread of the token norms. Shape (images, 6 * dim + 15).
     """
     patches = features[:, :, layout.prefix :, :].to(torch.float32)
     images, tiles, count, dim = patches.shape
@@ -30,18 +31,20 @@ def token_statistics(features: Tensor, layout: TokenLayout) -> Tensor:
     mean = flat.mean(dim=1)
     centred = flat - mean[:, None, :]
     variance = centred.square().mean(dim=1)
-    rows, columns, second = _differences(patches, layout)
-    energies = [variance, rows, columns, second]
+    energies = [variance, *_differences(patches, layout)]
     logs = [0.5 * torch.log(energy + _FLOOR) for energy in energies]
-    scalars = torch.cat(
-        [_shift_correlation(centred.reshape(patches.shape), variance, layout), _norms(flat)], dim=1
-    )
-    return torch.cat([mean, *logs, scalars], dim=1)
-
-
-def statistics_size(dim: int) -> int:
-    """Length of the vector of `token_statistics` for `dim` channels."""
-    return 5 * dim + 10
+    local = (patches - neighbour_mean(patches, layout)).reshape(flat.shape)
+    # kthvalue, not quantile: an order statistic without interpolation is several times cheaper.
+    rank = max(local.shape[1] // 4, 1)
+    floor = torch.log(local.abs().kthvalue(rank, dim=1).values + _FLOOR**0.5)
+    norms = torch.log(local.square().mean(dim=2) + _FLOOR)
+    shares = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9], device=norms.device)
+    scalars = [
+        torch.quantile(norms, shares, dim=1).T,
+        _shift_correlation(centred.reshape(patches.shape), variance, layout),
+        _norms(flat),
+    ]
+    return torch.cat([mean, *logs, floor, *scalars], dim=1)
 
 
 def _energy(difference: Tensor) -> Tensor:

@@ -1,0 +1,143 @@
+"""Prototype banks: built from clean images, kept as files, refused when they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from imc_noise import UnknownNoise
+from tests.vision.conftest import KINDS, SEVERITIES, projected, scan, small_llava, small_processor
+from tests.vision.conftest import spoilt as spoil
+from vision.encoder import VisionEncoder
+from vision.errors import BankRefused
+from vision.pdc import Calibrator
+from vision.prototypes import PrototypeBank, build_bank
+from vision.reading import MedicalImage
+
+
+@pytest.fixture
+def saved(bank: PrototypeBank, tmp_path: Path) -> Path:
+    """The bank on disk."""
+    path = tmp_path / "bank.safetensors"
+    bank.save(path)
+    return path
+
+
+def test_a_saved_bank_gives_the_same_answers(
+    bank: PrototypeBank, saved: Path, encoder: VisionEncoder
+) -> None:
+    again = PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
+    assert (again.kinds, again.severities, again.images) == (KINDS, SEVERITIES, 72)
+    image = spoil(scan(900), "gaussian", 5)
+    one, other = Calibrator(encoder, bank)(image), Calibrator(encoder, again)(image)
+    assert one.perception is not None
+    assert other.perception is not None
+    assert one.perception.kind == other.perception.kind
+    # Maps are stored in half precision.
+    assert torch.allclose(projected(one.features), projected(other.features), atol=0.02)
+
+
+def test_a_bank_says_how_well_it_restores(bank: PrototypeBank) -> None:
+    assert set(bank.restored["embed"]) == set(KINDS)
+    assert max(bank.restored["embed"].values()) > 0.1
+
+
+def test_another_model_s_bank_is_refused(saved: Path, bank: PrototypeBank) -> None:
+    other = VisionEncoder(small_llava(seed=1), small_processor())
+    with pytest.raises(BankRefused, match="another model"):
+        PrototypeBank.load(saved, fingerprint=other.fingerprint)
+    with pytest.raises(BankRefused, match="another model"):
+        Calibrator(other, bank)
+
+
+def test_a_truncated_bank_is_refused(saved: Path, encoder: VisionEncoder) -> None:
+    saved.write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(BankRefused, match="truncated"):
+        PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
+
+
+@pytest.mark.parametrize("content", [b"", b"no bank at all", b"{}" * 50])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bank.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(BankRefused):
+        PrototypeBank.load(path, fingerprint=None)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BankRefused, match="not a file"):
+        PrototypeBank.load(tmp_path / "none.safetensors", fingerprint=None)
+
+
+def test_weights_that_are_no_bank_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"weight": torch.ones(2)}, path)
+    with pytest.raises(BankRefused, match="not a prototype bank"):
+        PrototypeBank.load(path, fingerprint=None)
+
+
+def _rewritten(path: Path, **changed: torch.Tensor) -> None:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stored:
+        about = stored.metadata()
+    save_file({**load_file(path), **changed}, path, metadata=about)
+
+
+def test_a_bank_with_nan_is_refused(saved: Path, encoder: VisionEncoder) -> None:
+    _rewritten(saved, **{"maps.embed.centre": torch.full((48,), float("nan"))})
+    with pytest.raises(BankRefused, match="not finite"):
+        PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
+
+
+def test_a_bank_that_lacks_a_part_is_refused(saved: Path, encoder: VisionEncoder) -> None:
+    from safetensors import safe_open
+
+    with safe_open(saved, framework="pt") as stored:
+        about = stored.metadata()
+    tensors = load_file(saved)
+    del tensors["maps.embed.left"]
+    save_file(tensors, saved, metadata=about)
+    with pytest.raises(BankRefused, match="lacks a part"):
+        PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
+
+
+def test_too_few_references_are_refused(encoder: VisionEncoder) -> None:
+    with pytest.raises(BankRefused, match="at least 64"):
+        build_bank(encoder, [scan(number) for number in range(63)])
+    with pytest.raises(BankRefused, match="at least 64"):
+        build_bank(encoder, [scan(1)] * 100)
+
+
+def test_near_duplicates_are_refused(encoder: VisionEncoder) -> None:
+    rgb = scan(1).rgb
+    copies = []
+    for number in range(64):
+        pixel = rgb.copy()
+        pixel[number % 60, 3] = 1 + number
+        copies.append(MedicalImage.from_rgb(pixel))
+    with pytest.raises(BankRefused, match="near-duplicates"):
+        build_bank(encoder, copies)
+
+
+def test_unknown_kinds_are_refused_before_any_work(encoder: VisionEncoder) -> None:
+    begun = encoder.forwards
+    with pytest.raises(UnknownNoise):
+        build_bank(encoder, [scan(number) for number in range(64)], kinds=("fog",))
+    assert encoder.forwards == begun
+
+
+def test_two_builds_are_equal(encoder: VisionEncoder) -> None:
+    references = [scan(number) for number in range(64)]
+    one, other = (
+        build_bank(encoder, references, kinds=("low_contrast",), severities=(4,), seed=3)
+        for _ in range(2)
+    )
+    assert torch.equal(one.maps["embed"].left, other.maps["embed"].left)
+    assert np.array_equal(
+        one.perceiver.clean_scores["joint"], other.perceiver.clean_scores["joint"]
+    )
