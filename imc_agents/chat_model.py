@@ -43,7 +43,14 @@ __all__ = [
 
 _SETTINGS = {"max_tokens", "max_new_tokens", "temperature", "seed", "timeout"}
 # What LangChain's agents and runnables bind to any chat model, whether or not it has a meaning.
-_IGNORED = {"parallel_tool_calls", "strict", "stream", "stream_usage", "output_version"}
+_IGNORED = {
+    "ls_structured_output_format",
+    "output_version",
+    "parallel_tool_calls",
+    "stream",
+    "stream_usage",
+    "strict",
+}
 
 
 class ChatLocalMLLM(SelfAssessing, BaseChatModel):
@@ -175,7 +182,7 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
         params = LangSmithParams(
             ls_provider="local",
             ls_model_type="chat",
-            ls_model_name=self.model_name,
+            ls_model_name=kwargs.get("model", self.model_name),
             ls_temperature=kwargs.get("temperature", self.temperature),
             ls_max_tokens=kwargs.get("max_tokens", self.max_tokens),
         )

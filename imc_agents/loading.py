@@ -106,9 +106,12 @@ def load_local_mllm(
         except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
             if isinstance(error, ModelRefused):
                 raise
+            mend = "check that the folder is a complete copy of the checkpoint"
+            if isinstance(error, ImportError):
+                mend = "install what it names, or use a model that does without"
             raise ModelRefused(
                 f"model {folder} cannot be loaded ({type(error).__name__}: {_first_line(error)}): "
-                "check that the folder is a complete copy of the checkpoint"
+                f"{mend}"
             ) from error
     missing = sorted(report["missing_keys"])
     if missing:

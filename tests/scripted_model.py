@@ -22,7 +22,7 @@ Script = Callable[[str], str | None]
 """From the whole prompt to the reply; None lets the model speak for itself."""
 
 
-class _Follow(LogitsProcessor):
+class _Follow(LogitsProcessor):  # type: ignore[misc]
     def __init__(self, script: Script, tokenizer: Any) -> None:
         self._script = script
         self._tokenizer = tokenizer
@@ -32,19 +32,19 @@ class _Follow(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self._step == 0:
             for row in input_ids:
-                reply = self._script(self._tokenizer.decode(row))
+                words = self._script(self._tokenizer.decode(row))
                 self._replies.append(
                     None
-                    if reply is None
+                    if words is None
                     else [
-                        *self._tokenizer(reply, add_special_tokens=False)["input_ids"],
+                        *self._tokenizer(words, add_special_tokens=False)["input_ids"],
                         self._tokenizer.eos_token_id,
                     ]
                 )
         scores = scores.clone()
         for row, reply in enumerate(self._replies):
             if reply is not None and self._step < len(reply):
-                wanted = reply[self._step]
+                wanted: int = reply[self._step]
                 kept = scores[row, wanted].clone()
                 scores[row] = float("-inf")
                 scores[row, wanted] = kept
