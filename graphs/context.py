@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,14 +57,6 @@ class IMCContext:
         """The chat model that serves the agents."""
         return self.agent_chat if self.agent_chat is not None else self.chat
 
-    @cached_property
-    def reserved(self) -> frozenset[str]:
-        """Strings that mark turns and images in the model's template: no question may hold one."""
-        processor = getattr(self.chat, "processor", None)
-        tokenizer = getattr(processor, "tokenizer", None)
-        marks = getattr(tokenizer, "all_special_tokens", None)
-        return frozenset(marks) if isinstance(marks, list) else frozenset()
-
     def with_policy(self, **changes: Any) -> IMCContext:
         """The same context under a changed policy; model and stores are shared."""
         policy = Policy.model_validate({**self.policy.model_dump(), **changes})
@@ -97,12 +89,7 @@ def load_context(
 
     Raises ModelRefused, BankRefused or PromptRefused, each in one line.
     """
-    from imc_agents.chat_model import ChatLocalMLLM
-    from imc_agents.lexicon import Lexicon
     from imc_agents.loading import load_local_mllm
-    from vision.encoder import VisionEncoder, model_fingerprint
-    from vision.pdc import Calibrator
-    from vision.prototypes import PrototypeBank
 
     local = load_local_mllm(
         str(model_path),
@@ -112,28 +99,61 @@ def load_context(
         local_files_only=local_files_only,
     )
     folder = Path(local.path)
-    encoder = VisionEncoder(
-        local.model, local.processor, fingerprint=model_fingerprint(local.model)
+    own_bank, own_words = folder / BANK_FILE, folder / VOCABULARY_FILE
+    reference = is_reference(folder)
+    base = policy if policy is not None else Policy()
+    return context_over(
+        local.model,
+        local.processor,
+        name=REFERENCE_MODEL if reference else local.name,
+        bank_path=bank_path if bank_path is not None or not own_bank.is_file() else own_bank,
+        profile=profile if profile is not None else ("reference" if reference else "instruct"),
+        vocabularies=[own_words] if own_words.is_file() else [],
+        policy=base.model_copy(update={"method": method, "seed": seed}),
     )
-    bank_file = Path(bank_path) if bank_path is not None else folder / BANK_FILE
+
+
+def context_over(
+    model: Any,
+    processor: Any,
+    *,
+    name: str,
+    bank_path: str | Path | None = None,
+    profile: str | Path = "instruct",
+    vocabularies: Sequence[Path] = (),
+    policy: Policy | None = None,
+) -> IMCContext:
+    """A context over a model that is in memory already.
+
+    Args:
+        model: an image-text-to-text model in eval mode.
+        processor: its processor.
+        name: how documents call it.
+        bank_path: its prototype bank; None: nothing is perceived or calibrated.
+        profile: prompt profile.
+        vocabularies: `word<TAB>count` files of words that questions use.
+        policy: method, budgets, thresholds.
+
+    Raises BankRefused or PromptRefused, each in one line.
+    """
+    from imc_agents.chat_model import ChatLocalMLLM
+    from imc_agents.lexicon import Lexicon
+    from vision.bank import PrototypeBank
+    from vision.encoder import VisionEncoder, model_fingerprint
+    from vision.pdc import Calibrator
+
+    encoder = VisionEncoder(model, processor, fingerprint=model_fingerprint(model))
     bank = (
-        PrototypeBank.load(bank_file, fingerprint=encoder.fingerprint)
-        if bank_path is not None or bank_file.is_file()
+        PrototypeBank.load(Path(bank_path), fingerprint=encoder.fingerprint)
+        if bank_path is not None
         else None
     )
-    words = folder / VOCABULARY_FILE
-    base = policy if policy is not None else Policy()
-    name = REFERENCE_MODEL if is_reference(folder) else local.name
     return IMCContext(
-        chat=ChatLocalMLLM.from_parts(local.model, local.processor, name),
+        chat=ChatLocalMLLM.from_parts(model, processor, name),
         calibrator=Calibrator(encoder, bank),
-        lexicon=Lexicon.load([words] if words.is_file() else []),
-        prompts=load_prompts(
-            profile
-            if profile is not None
-            else ("reference" if name == REFERENCE_MODEL else "instruct")
-        ),
-        policy=base.model_copy(update={"method": method, "seed": seed}),
+        lexicon=Lexicon.load(list(vocabularies)),
+        prompts=load_prompts(profile),
+        policy=policy if policy is not None else Policy(),
         model_name=name,
     )
 

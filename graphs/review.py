@@ -37,7 +37,7 @@ class ReviewNode:
         ):
             return {}
         said = interrupt(_shown(state))
-        return _decided(state["question"], said, decision, context.reserved)
+        return _decided(state["question"], said, decision)
 
 
 def _shown(state: IMCState) -> dict[str, Any]:
@@ -59,9 +59,7 @@ def _shown(state: IMCState) -> dict[str, Any]:
     }
 
 
-def _decided(
-    question: str, said: object, decision: Decision | None, reserved: frozenset[str]
-) -> Update:
+def _decided(question: str, said: object, decision: Decision | None) -> Update:
     """Raises QuestionRefused for a question of the person's own that cannot be asked."""
     rounds = decision.rounds if decision is not None else 0
     if said is True:
@@ -75,7 +73,7 @@ def _decided(
             "calibration": CalibrationReport(applied=False, reason="a person kept the original"),
             "trace": [_step("a person kept the original")],
         }
-    own = check_question(said, reserved=reserved)
+    own = check_question(said)
     return {
         "decision": Decision(
             used=own, accepted=own != question, rounds=rounds, reason="a person wrote it"

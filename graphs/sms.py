@@ -56,7 +56,7 @@ class SMSNodes:
         with timed("coordinator", opens=opens) as watch:
             update: Update = {}
             if opens:
-                question = check_question(state["question"], reserved=context.reserved)
+                question = check_question(state["question"])
                 agent = Coordinator(
                     context.agents, context.prompts, context.lexicon, context.policy
                 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,7 +50,7 @@ class Corrector:
             question: the original question.
             findings: places to repair; None: they are looked for.
             assessment: the coordinator's; None: it is made.
-            refused: earlier verdicts on this question: their blamed edits are not made again.
+            refused: earlier verdicts on this question: the places they blame are left alone.
         """
         if assessment is None:
             coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
@@ -62,9 +62,8 @@ class Corrector:
             self.model.calls += detector.model.calls
         if not findings:
             return candidate_of(question, [], gain=0.0)
-        banned = {
-            (edit.start, edit.end, edit.after) for verdict in refused for edit in verdict.blamed
-        }
+        # A blamed place is left alone: if "lift" may not become "left", it must not become "cleft".
+        banned = {(edit.start, edit.end) for verdict in refused for edit in verdict.blamed}
         if assessment.scored:
             candidate = self._weighed(question, findings, assessment, refused, banned)
         else:
@@ -79,12 +78,12 @@ class Corrector:
         findings: Sequence[Finding],
         assessment: Assessment,
         refused: Sequence[Verdict],
-        banned: set[tuple[int, int, str]],
+        banned: set[tuple[int, int]],
     ) -> Candidate:
         scored = [
             alternative.edits[0]
             for alternative in assessment.alternatives
-            if _key(alternative.edits[0]) not in banned
+            if not _touches(alternative.edits[0], banned)
         ]
         cuts = [
             edit
@@ -102,7 +101,7 @@ class Corrector:
         said = [] if refused else self._generated(question)
         pool = [edit for edit in (*scored, *said, *others) if edit.after]
         search = JointSearch(self.model, self.prompts.coordinator, self.policy, _known(assessment))
-        return search(question, cuts, [edit for edit in pool if _key(edit) not in banned])
+        return search(question, cuts, [edit for edit in pool if not _touches(edit, banned)])
 
     def _generated(self, question: str) -> list[Edit]:
         """Word repairs in the model's own correction; they are weighed like any other."""
@@ -115,7 +114,7 @@ class Corrector:
         question: str,
         findings: Sequence[Finding],
         refused: Sequence[Verdict],
-        banned: set[tuple[int, int, str]],
+        banned: set[tuple[int, int]],
     ) -> Candidate:
         prompt = self.prompts.corrector.ask
         if prompt is None:
@@ -130,7 +129,7 @@ class Corrector:
         edits = [
             edit
             for edit in edits_between(question, reply.question, self.lexicon, self.policy)
-            if _key(edit) not in banned and _within(edit, findings)
+            if not _touches(edit, banned) and _within(edit, findings)
         ]
         return candidate_of(question, edits, gain=0.0, source="asked")
 
@@ -147,8 +146,8 @@ def _known(assessment: Assessment) -> dict[str, float]:
     return known
 
 
-def _key(edit: Edit) -> tuple[int, int, str]:
-    return edit.start, edit.end, edit.after
+def _touches(edit: Edit, places: Collection[tuple[int, int]]) -> bool:
+    return any(start < edit.end and edit.start < end for start, end in places)
 
 
 def _within(edit: Edit, findings: Sequence[Finding]) -> bool:

@@ -10,10 +10,8 @@ from itertools import pairwise
 from typing import Literal, Protocol
 
 from imc_agents.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
-from imc_agents.policy import Policy
+from imc_agents.policy import Policy, WordClass
 from imc_agents.state import Candidate, Edit, NoiseKind
-
-WordClass = Literal["out_of_lexicon", "rare", "common"]
 
 
 class SuggestionLike(Protocol):
@@ -50,6 +48,8 @@ class Word:
     start: int
     end: int
     text: str
+    begins: bool = False
+    """It is the first of its sentence."""
 
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -61,6 +61,10 @@ _UNTOUCHABLE = re.compile(
 
 EVERYDAY = 30_000_000
 """Count in symspell's dictionary from which a word is everyday English (about 2,500 words)."""
+OBSCURE = 300_000
+"""Count below which a word of that dictionary is met by readers of it only (the rarer half)."""
+EVERYDAY_SHORT = 500_000_000
+"""The same for one and two letters, where the dictionary counts every abbreviation."""
 NEARBY = 24
 """Suggestions that are weighed for one unknown word before the likeliest are scored."""
 LOST_SPACE = 3.0
@@ -77,18 +81,26 @@ def words_of(question: str) -> list[Word]:
     """Words that may be judged, in order: runs of letters and digits outside addresses and code."""
     closed = [match.span() for match in _UNTOUCHABLE.finditer(question)]
     return [
-        Word(match.start(), match.end(), match.group())
+        Word(match.start(), match.end(), match.group(), _begins(question, match.start()))
         for match in _WORD.finditer(question)
         if not any(start < match.end() and match.start() < end for start, end in closed)
     ]
+
+
+def _begins(question: str, start: int) -> bool:
+    before = question[:start].rstrip()
+    return not before or before[-1] in ".?!"
 
 
 def word_class(word: str, lexicon: LexiconLike) -> WordClass:
     """How a word must be treated: the better known it is, the more an edit must gain."""
     if word not in lexicon:
         return "out_of_lexicon"
-    usual = word.lower() in lexicon.clinical or lexicon.frequency(word) >= EVERYDAY
-    return "common" if usual else "rare"
+    everyday = EVERYDAY if len(word) >= JUDGED_LENGTH else EVERYDAY_SHORT
+    count = lexicon.frequency(word)
+    if word.lower() in lexicon.clinical or count >= everyday:
+        return "common"
+    return "rare" if count >= OBSCURE else "obscure"
 
 
 def may_be_judged(word: str) -> bool:
@@ -102,10 +114,17 @@ def may_be_judged(word: str) -> bool:
     return digits <= 1 and digits <= len(letters)
 
 
-def like_case(word: str, model: str) -> str:
-    """`word` in the case of `model`: capitals, a capital first letter, or as it stands."""
+def like_case(word: str, model: str, *, begins: bool = False) -> str:
+    """`word` in the case of `model`: capitals, a capital first letter, or as it stands.
+
+    Where it begins a sentence, a capital I may have been read as l or 1; elsewhere, l as I.
+    """
     if len(model) > 1 and model.isupper():
         return word.upper()
+    if begins and model[:1] in "l1|!" and word[:1] == "i":
+        return "I" + word[1:]
+    if not begins and model[:1] == "I" and word[:1] == "l":
+        return word
     if model[:1].isupper():
         return word[:1].upper() + word[1:]
     return word
@@ -117,14 +136,14 @@ def word_edits(
     policy: Policy,
     *,
     limit: int,
-    without: Collection[tuple[int, int, str]] = (),
+    without: Collection[tuple[int, int]] = (),
     focus: Sequence[tuple[int, int]] = (),
 ) -> list[Edit]:
     """Single-word edits worth scoring, the likeliest first, at most `limit`.
 
     Unknown words come first, each with its nearest suggestions in turn; then known words that a
-    far commoner word resembles or sounds like. `without` holds (start, end, after) of edits that
-    were refused. Words within the spans of `focus` go before all others.
+    far commoner word resembles or sounds like. `without` holds (start, end) of places to
+    leave alone. Words within the spans of `focus` go before all others.
     """
     unknown: list[list[Edit]] = []
     known: list[tuple[float, Edit]] = []
@@ -134,14 +153,17 @@ def word_edits(
         kind = word_class(word.text, lexicon)
         if kind == "out_of_lexicon":
             unknown.append([edit for _, edit in _edits(word, kind, lexicon, policy)])
-        elif kind == "rare" or len(word.text) >= JUDGED_LENGTH:
+        elif kind != "common" or len(word.text) >= JUDGED_LENGTH:
             known += _edits(word, kind, lexicon, policy)
     unknown += _phrases(question, lexicon, policy)
     ordered = [*_in_turn(unknown), *(edit for _, edit in sorted(known, key=_prior, reverse=True))]
     if focus:
         ordered.sort(key=lambda edit: not any(a <= edit.start < b for a, b in focus))
-    refused = set(without)
-    return [edit for edit in ordered if (edit.start, edit.end, edit.after) not in refused][:limit]
+    return [
+        edit
+        for edit in ordered
+        if not any(start < edit.end and edit.start < end for start, end in without)
+    ][:limit]
 
 
 def _phrases(question: str, lexicon: LexiconLike, policy: Policy) -> list[list[Edit]]:
@@ -167,10 +189,10 @@ def _phrases(question: str, lexicon: LexiconLike, policy: Policy) -> list[list[E
                     start=first.start,
                     end=second.end,
                     before=phrase,
-                    after=like_case(word, first.text),
+                    after=like_case(word, first.text, begins=first.begins),
                     kind=kind,
                     cost=cost,
-                    margin=policy.margins.rare,
+                    margin=policy.margin("rare", dictated=kind == "homophone"),
                 )
                 for word, cost, kind in meant
             ]
@@ -199,10 +221,10 @@ def _edits(
             start=word.start,
             end=word.end,
             before=word.text,
-            after=like_case(meant, word.text),
+            after=like_case(meant, word.text, begins=word.begins),
             kind=explains,
             cost=cost,
-            margin=getattr(policy.margins, kind),
+            margin=policy.margin(kind, dictated=explains == "homophone"),
         )
         rarest = min(math.log(1 + lexicon.frequency(part)) for part in meant.split())
         edits.append((rarest - here - cost, edit))
@@ -222,7 +244,7 @@ def _meant(word: str, kind: WordClass, lexicon: LexiconLike) -> list[tuple[str, 
             found.append((one.word.lower(), how.cost, how.kind))
         found += [(two.word.lower(), LOST_SPACE, "typo") for two in lexicon.split(word, limit=2)]
         return found
-    reach = 2 if kind == "rare" and len(word) > LONG else 1
+    reach = 2 if kind != "common" and len(word) > LONG else 1
     meant_words: dict[str, tuple[float, NoiseKind]] = {}
     for near_one in lexicon.suggest(word, reach, limit=None):
         meant = near_one.word.lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
 
 from imc_agents.errors import QuestionRefused
 
@@ -19,16 +18,15 @@ BIDIRECTIONAL = frozenset(
 ALLOWED_CONTROLS = frozenset("\t\n\r")
 
 
-def check_question(
-    text: object, *, max_characters: int = MAX_CHARACTERS, reserved: Collection[str] = ()
-) -> str:
+def check_question(text: object, *, max_characters: int = MAX_CHARACTERS) -> str:
     """The question, unchanged, if it can be asked.
+
+    Marks of a model's chat template in it are no reason to refuse: the chat model spells them out
+    as plain characters.
 
     Args:
         text: what came in.
         max_characters: the longest question allowed, in characters.
-        reserved: strings with which the model's template marks turns and images
-            (`tokenizer.all_special_tokens`): in a question they could pass for the template's own.
 
     Raises:
         QuestionRefused: in one line: what, why, the mend. It never quotes the question.
@@ -58,10 +56,5 @@ def check_question(
             raise QuestionRefused(
                 f"the question holds half a character (U+{ord(character):04X}) at position "
                 f"{position}; send it as UTF-8"
-            )
-    for mark in sorted(reserved):
-        if mark and mark in text:
-            raise QuestionRefused(
-                f"the question holds {mark!r}, which the model's template reserves; remove it"
             )
     return text

@@ -63,10 +63,10 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
         start=word.start,
         end=word.end,
         before=word.text,
-        after=like_case(meant, word.text),
+        after=like_case(meant, word.text, begins=word.begins),
         kind="homophone" if dictated else explained.kind,
         cost=sounds_alike_cost(meant, word.text) if dictated else explained.cost,
-        margin=getattr(policy.margins, kind),
+        margin=policy.margin(kind, dictated=dictated),
     )
 
 

@@ -95,7 +95,7 @@ class Verdict(Plain):
     candidate: str
     """The text that was judged."""
     blamed: list[Edit] = Field(default_factory=list)
-    """The edits that must not be proposed again; empty with a refusal: the whole candidate."""
+    """The edits to blame: their places are left alone from now on."""
     agreement: float | None = None
     """The model's probability that both versions ask the same; None: it was not to be had."""
 

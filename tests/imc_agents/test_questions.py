@@ -19,7 +19,7 @@ from imc_agents.questions import BIDIRECTIONAL, MAX_CHARACTERS, check_question
         "هل الكبد طبيعي؟",
         "Is this OK? 👩🏽‍⚕️🫁",
         "two\nlines\tand a tab",
-        "{question} %s \\n <b>",
+        "{question} %s \\n <b> <image> <|assistant|>",
         "x" * MAX_CHARACTERS,
     ],
 )
@@ -38,14 +38,13 @@ def test_questions_of_any_language_pass_unchanged(question: str) -> None:
         ("is\x1b[31mit?", "U+001B"),
         ("is\u202eit?", "bidirectional"),
         ("is\ud800it?", "UTF-8"),
-        ("look <image> here", "'<image>'"),
         (None, "NoneType"),
         (b"is it?", "bytes"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_line(question: object, says: str) -> None:
     with pytest.raises(QuestionRefused) as refusal:
-        check_question(question, reserved={"<image>"})
+        check_question(question)
     assert says in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
