@@ -1,83 +1,92 @@
 """Time `imc ask`: cold (a fresh process) and warm (the model already loaded).
 
 Run from the repository: `make bench`, or `.venv/bin/python benchmarks/ask_latency.py --help`.
-Prints one row per method with the median and the slowest run, and how many times the bare model's
-time each method takes.
+Prints one row per method: median and slowest run, and how many times the bare model's time each
+method takes. The example's image and question are asked about, spoilt anew for every warm run, so
+that no features are held from the one before.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import get_args
 
-from imc_app.cli import run
-from imc_app.example import ct_example
+from imc_agents.policy import Method
+from imc_app.example import Example, ct_example
+from imc_app.session import answer_request, open_context, read_request
 
-METHODS = ("none", "pdc", "sms", "imc")
+CLEAN_QUESTION = "What modality is shown in this image?"
 
 
-def time_each(call: Callable[[], None], repeats: int) -> list[float]:
-    """Return the seconds each of `repeats` calls took."""
+def timed(calls: Iterable[Callable[[], object]]) -> list[float]:
+    """Return the seconds that each call took."""
     seconds = []
-    for _ in range(repeats):
+    for call in calls:
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
     return seconds
 
 
-def ask_in_new_process(arguments: list[str]) -> None:
-    """Run `imc` as a person would: interpreter start, imports, model, answer."""
-    subprocess.run(
-        [sys.executable, "-m", "imc_app.cli", *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=Path(__file__).parent.parent,
-    )
+def cold_runs(example: Example, method: Method, model: str | None, repeats: int) -> list[float]:
+    """Seconds of `imc ask` as a person meets it: interpreter, imports, model, answer."""
+    noise = [part for each in example.noise for part in ("--noise", each)]
+    command = [sys.executable, "-m", "imc_app.cli", "ask", str(example.image), example.question]
+    command += [*noise, "--method", method, "--json", *(["--model", model] if model else [])]
+
+    def ask() -> None:
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent
+        )
+
+    return timed([ask] * repeats)
 
 
-def ask_in_this_process(arguments: list[str]) -> None:
-    """Run `imc` in this process, where the libraries and the model are already loaded."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        code = run(arguments)
-    if code != 0:
-        raise SystemExit(f"imc {' '.join(arguments)}: exit code {code}")
+def warm_runs(
+    example: Example, method: Method, model: str | None, repeats: int, question: str
+) -> list[float]:
+    """Seconds from reading the file to the finished document, with the model loaded."""
+    context = open_context(model, method=method)
+
+    def ask(seed: int) -> None:
+        request = read_request(str(example.image), question, example.noise, frame=None, seed=seed)
+        answer_request(context, request)
+
+    ask(10_000)  # the first question pays for what is made lazily
+    return timed([lambda seed=seed: ask(seed) for seed in range(repeats)])  # type: ignore[misc]
 
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description="Time `imc ask`, cold and warm.")
     parser.add_argument("--cold", type=int, default=3, help="cold runs per method")
-    parser.add_argument("--warm", type=int, default=7, help="warm runs per method")
+    parser.add_argument("--warm", type=int, default=9, help="warm runs per method")
     parser.add_argument("--model", help="another model than the embedded one")
     options = parser.parse_args()
-
     example = ct_example()
-    base = ["ask", str(example.image), example.question, "--json"]
-    for noise in example.noise:
-        base += ["--noise", noise]
-    if options.model:
-        base += ["--model", options.model]
 
-    print(f"{'method':8} {'cold s':>8} {'slowest':>8} {'warm ms':>9} {'slowest':>9} {'× none':>7}")
+    print(f"{os.cpu_count()} cores; {example.command}\n")
+    print("| method | cold s (slowest) | warm ms (slowest) | × none | clean question, warm ms |")
+    print("| --- | --- | --- | --- | --- |")
     bare = None
-    for method in METHODS:
-        arguments = [*base, "--method", method]
-        cold = time_each(lambda given=arguments: ask_in_new_process(given), options.cold)  # type: ignore[misc]
-        ask_in_this_process(arguments)  # load, outside the measurement
-        warm = time_each(lambda given=arguments: ask_in_this_process(given), options.warm)  # type: ignore[misc]
+    for method in get_args(Method):
+        cold = cold_runs(example, method, options.model, options.cold)
+        warm = warm_runs(example, method, options.model, options.warm, example.question)
+        clean = warm_runs(example, method, options.model, options.warm, CLEAN_QUESTION)
         middle = statistics.median(warm)
         bare = bare or middle
         print(
-            f"{method:8} {statistics.median(cold):8.2f} {max(cold):8.2f} "
-            f"{1000 * middle:9.0f} {1000 * max(warm):9.0f} {middle / bare:7.2f}"
+            f"| {method} | {statistics.median(cold):.1f} ({max(cold):.1f}) "
+            f"| {1000 * middle:.0f} ({1000 * max(warm):.0f}) | {middle / bare:.1f} "
+            f"| {1000 * statistics.median(clean):.0f} |",
+            flush=True,
         )
 
 
