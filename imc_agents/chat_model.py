@@ -6,7 +6,7 @@ fixed options), and answers in batches. Greedy by default: the same request give
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,10 +15,8 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list, run_in_executor
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, Field, PrivateAttr
 
 from imc_agents.answers import answer_message, as_chunk, usage_of
@@ -29,7 +27,8 @@ from imc_agents.loading import LocalMLLM, load_local_mllm
 from imc_agents.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.scoring import Choice, TextScore, TokenScore
 from imc_agents.self_scoring import SelfAssessing
-from imc_agents.structured import StructuredAnswer, ask_structured, structured_runnable
+from imc_agents.structured import StructuredAnswer
+from imc_agents.structuring import Structuring
 from imc_agents.tool_calls import call_schema, forced_tools, tool_messages
 
 __all__ = [
@@ -53,7 +52,7 @@ _IGNORED = {
 }
 
 
-class ChatLocalMLLM(SelfAssessing, BaseChatModel):
+class ChatLocalMLLM(SelfAssessing, Structuring, BaseChatModel):
     """Any HF image-text-to-text model as a LangChain chat model.
 
     Built with `from_pretrained` or `from_parts`. Every call holds one lock, so one instance may
@@ -367,64 +366,3 @@ class ChatLocalMLLM(SelfAssessing, BaseChatModel):
                         chunk_position="last",
                     )
                 )
-
-    # --- tools and structured answers ---------------------------------------------------------
-
-    def bind_tools(
-        self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
-        *,
-        tool_choice: str | dict[str, Any] | bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Offer tools; the calls come back as `tool_calls` of the answer.
-
-        Args:
-            tools: anything LangChain takes for a tool.
-            tool_choice: "any", "required" or True to force one of them, a name to force that one.
-            **kwargs: bound as well.
-        """
-        described = [convert_to_openai_tool(tool) for tool in tools]
-        forced_tools(described, tool_choice)  # an unknown name is refused now, not at the call
-        return self.bind(tools=described, tool_choice=tool_choice, **kwargs)
-
-    def ask_structured(
-        self,
-        messages: Sequence[BaseMessage],
-        schema: Any,
-        *,
-        features: ImageFeatures | None = None,
-        config: RunnableConfig | None = None,
-        **settings: Any,
-    ) -> StructuredAnswer:
-        """Ask for an answer in a schema; never raises for what the model wrote.
-
-        Args:
-            messages: the conversation.
-            schema: a pydantic class, TypedDict, or JSON schema.
-            features: precomputed features of the one image.
-            config: LangChain run configuration.
-            **settings: as for `generate_batch`.
-
-        Returns:
-            The value, or the reason why there is none after one repair.
-        """
-        return ask_structured(
-            self, list(messages), schema, features=features, config=config, **settings
-        )
-
-    def with_structured_output(
-        self, schema: Any, *, include_raw: bool = False, **kwargs: Any
-    ) -> Runnable[LanguageModelInput, Any]:
-        """A runnable that answers in a schema.
-
-        Args:
-            schema: a pydantic class (instances come back), TypedDict, or JSON schema.
-            include_raw: answer with `{"raw", "parsed", "parsing_error"}`, failures included,
-                instead of raising.
-            **kwargs: `method` and `strict` are accepted and change nothing: there is one method.
-
-        Raises:
-            OutputParserException: (when run) two answers did not fit, and `include_raw` is False.
-        """
-        return structured_runnable(self, schema, include_raw=include_raw, **kwargs)
