@@ -63,15 +63,14 @@ class SMSNodes:
                 try:
                     assessment = agent(question)
                 except context.faults as fault:
-                    watch.notes.append(f"could not assess: {named(fault)}")
                     assessment = Assessment(
                         question=question,
                         scored=False,
                         suspicious=False,
-                        reason=f"the coordinator could not assess it ({named(fault)})",
+                        reason=f"could not assess it: {named(fault)}",
                     )
                 watch.calls = agent.model.calls
-                if not assessment.scored and assessment.suspicious:
+                if not assessment.scored:  # left alone, or only asked: not the usual way
                     watch.notes.append(assessment.reason)
                 update = {
                     "assessment": assessment,

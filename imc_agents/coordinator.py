@@ -113,7 +113,7 @@ class Coordinator:
         if len(texts) == 1:
             return Assessment(
                 question=question,
-                scored=False,
+                scored=True,
                 suspicious=False,
                 reason="clean: every word is known and nothing resembles it",
             )
