@@ -63,7 +63,7 @@ class Calibrator:
                 "`imc prototypes build`"
             )
         inputs = self.encoder.prepare(image)
-        task = _Pass(self.bank, self.alpha, [image], inputs, calibrate=False)
+        task = CalibrationPass(self.bank, self.alpha, [image], inputs, calibrate=False)
         if self.bank.perception_tap:
             self.encoder.visit(inputs, task.visit, last_tap=self.bank.perception_tap)
         perception = task.perception(0)
@@ -88,6 +88,15 @@ class Calibrator:
             done.update(zip(positions, results, strict=True))
         return [done[i] for i in range(len(images))]
 
+    def begin(self, images: Sequence[MedicalImage], inputs: PixelInputs) -> CalibrationPass:
+        """A pass over `images` whose `visit` goes into the encoder by hand (to look inside)."""
+        if self.bank is None:
+            raise BankRefused(
+                "calibrating needs a prototype bank: give one, or build it with "
+                "`imc prototypes build`"
+            )
+        return CalibrationPass(self.bank, self.alpha, images, inputs, calibrate=True)
+
     def _pass(
         self, inputs: PixelInputs, images: Sequence[MedicalImage], calibrate: bool
     ) -> list[CalibratedImage]:
@@ -97,7 +106,7 @@ class Calibrator:
                 applied=False, reason="no prototype bank: the features are the plain encoder's"
             )
             return [CalibratedImage(features, None, nothing) for features in plain]
-        task = _Pass(self.bank, self.alpha, images, inputs, calibrate=calibrate)
+        task = CalibrationPass(self.bank, self.alpha, images, inputs, calibrate=calibrate)
         encoded = self.encoder.encode_inputs(inputs, images, intervene=task.visit)
         return [
             CalibratedImage(features, task.perception(i), task.report(i))
@@ -105,7 +114,7 @@ class Calibrator:
         ]
 
 
-class _Pass:
+class CalibrationPass:
     """One pass of the encoder over a batch: what was perceived, what was changed where."""
 
     def __init__(

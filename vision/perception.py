@@ -24,8 +24,9 @@ PRIOR_UNKNOWN = 0.02
 _UNKNOWN_SPREAD = 3.0
 """The unknown class is a Gaussian this many times wider around the nearest prototype."""
 
-_HELD_OUT = 0.4
-"""Share of the references kept from the regression, for densities and conformal scores."""
+_FOLDS = 4
+"""Parts of the references: the scores behind densities and p-values come from fits that have not
+seen the reference."""
 
 _ENOUGH_FOR_CONFORMAL = 100
 """Held-out clean scores below which p-values of 1 % cannot be conformal: the tail is modelled."""
@@ -161,25 +162,26 @@ def fit_perceiver(
 ) -> Perceiver:
     """Fit from statistics (n, p) by witness, class numbers (n,) and reference numbers (n,).
 
-    References, not draws, are divided between the regression and the held-out part, so that no
-    image is on both sides.
+    Densities and conformal scores are cross-fitted (Vovk 2015): each reference, with all its
+    draws and clean views, is scored by a regression on the others.
     """
-    numbers = rng.permutation(int(images.max()) + 1)
-    held = np.isin(images, numbers[: max(int(len(numbers) * _HELD_OUT), 1)])
+    folds = rng.permutation(int(images.max()) + 1) % _FOLDS
     log_prior = np.full(len(classes), np.log((1.0 - PRIOR_CLEAN) / max(len(classes) - 1, 1)))
     log_prior[0] = np.log(PRIOR_CLEAN)
-    reductions = {
-        name: fit_reduction(values[~held], labels[~held], len(classes), rng)
-        for name, values in statistics.items()
-    }
-    scores = {name: reductions[name](values[held]) for name, values in statistics.items()}
+    reductions: dict[str, Reduction] = {}
+    scores: dict[str, Floats] = {}
+    for name, values in statistics.items():
+        scores[name] = np.zeros((len(values), len(classes)))
+        for fold in range(_FOLDS):
+            held = folds[images] == fold
+            part = fit_reduction(values[~held], labels[~held], len(classes), rng)
+            scores[name][held] = part(values[held])
+        reductions[name] = fit_reduction(values, labels, len(classes), rng)
     if len(scores) > 1:
         scores["joint"] = np.concatenate([scores[name] for name in WITNESSES], axis=1)
-    densities = {
-        name: fit_gaussians(value, labels[held], log_prior) for name, value in scores.items()
-    }
+    densities = {name: fit_gaussians(value, labels, log_prior) for name, value in scores.items()}
     perceiver = Perceiver(tuple(classes), reductions, densities, {})
-    clean = labels[held] == 0
+    clean = labels == 0
     conformal = {
         name: np.sort(perceiver.nonconformity(name, value[clean])) for name, value in scores.items()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vision.layout import (
@@ -33,6 +33,7 @@ def test_known_layouts(tokens: int, aspect: tuple[int, int] | None, layout: Toke
     assert infer_layout(tokens, aspect) == layout
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 2000),
     st.none() | st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
@@ -45,6 +46,7 @@ def test_a_grid_always_holds_exactly_the_patches(
     assert not layout.has_grid or layout.height * layout.width == layout.patches
 
 
+@settings(deadline=None)
 @given(st.sampled_from([65, 64, 30, 7]), st.integers(1, 3), st.integers(1, 5))
 def test_neighbours_of_a_constant_are_the_constant(tokens: int, tiles: int, dim: int) -> None:
     layout = infer_layout(tokens)
