@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from graphs import IMCContext, build_imc_graph, load_context
-from imc_agents.state import Answer, Decision
+from imc_agents.state import Answer, Decision, Plain
 from imc_reference import MODEL_DIR
-from vision.report import NoisePerception
+from vision.report import CalibrationReport, NoisePerception
+
+STATE_TYPES: tuple[type, ...] = (*Plain.__subclasses__(), NoisePerception, CalibrationReport)
+"""What imc keeps in state; a checkpoint file may bring back these types and no others."""
 
 URGENT_WORDS = ("bleed", "hemorrhage", "pneumothorax", "rupture", "stroke")
 
@@ -95,13 +100,18 @@ def build_workflow(checkpointer: SqliteSaver) -> CompiledStateGraph[Any, IMCCont
     return builder.compile(checkpointer=checkpointer)
 
 
+def open_saver(connection: sqlite3.Connection) -> SqliteSaver:
+    """Keep checkpoints in `connection`; what is read back is limited to STATE_TYPES."""
+    return SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=STATE_TYPES))
+
+
 def run_until_signature(
     database: Path, context: IMCContext, image: Path, question: str, thread: str
 ) -> str:
     """Take one study up to the signature; return the draft that is to be signed."""
     study: StudyState = {"image": str(image), "question": question}
-    with sqlite3.connect(database, check_same_thread=False) as connection:
-        workflow = build_workflow(SqliteSaver(connection))
+    with closing(sqlite3.connect(database, check_same_thread=False)) as connection:
+        workflow = build_workflow(open_saver(connection))
         state = workflow.invoke(
             study, {"configurable": {"thread_id": thread}}, context=context, durability="sync"
         )
@@ -110,8 +120,8 @@ def run_until_signature(
 
 def sign(database: Path, context: IMCContext, thread: str, name: str) -> StudyState:
     """Resume a study that waits for its signature; return its state at the end."""
-    with sqlite3.connect(database, check_same_thread=False) as connection:
-        workflow = build_workflow(SqliteSaver(connection))
+    with closing(sqlite3.connect(database, check_same_thread=False)) as connection:
+        workflow = build_workflow(open_saver(connection))
         state = workflow.invoke(
             Command(resume=name), {"configurable": {"thread_id": thread}}, context=context
         )

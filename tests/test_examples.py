@@ -22,7 +22,7 @@ def context(tiny_llava: Path) -> IMCContext:
 
 
 def test_a_workflow_waits_for_its_signature_and_resumes_from_the_file(
-    context: IMCContext, tmp_path: Path
+    context: IMCContext, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = tmp_path / "studies.sqlite"
     draft = run_until_signature(database, context, IMAGE, "Is there a bleed?", "study-1")
@@ -33,6 +33,7 @@ def test_a_workflow_waits_for_its_signature_and_resumes_from_the_file(
     assert state["signed_by"] == "A. Reader"
     assert state["draft"] == draft
     assert context.chat.calls == passes  # type: ignore[attr-defined]
+    assert not caplog.records  # every type of the file is one that was asked for
 
 
 def test_a_rejected_draft_is_asked_again(context: IMCContext, tmp_path: Path) -> None:
