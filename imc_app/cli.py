@@ -88,8 +88,10 @@ def run(arguments: Sequence[str]) -> int:
         code = app(args=list(arguments), prog_name="imc", standalone_mode=False)
         return code if isinstance(code, int) else ANSWERED
     except TyperException as usage:
-        mend = "" if "--help" in usage.format_message() else "; see imc --help"
-        return _refuse(usage.format_message().rstrip(".") + mend)
+        message = usage.format_message().replace("Value error, ", "").rstrip(".")
+        if not message:  # a group without a command has printed its help
+            return ANSWERED
+        return _refuse(message if "--help" in message else f"{message}; see imc --help")
     except BrokenPipeError:
         # The reader went away (`imc ... | head`); keep the interpreter from flushing into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
