@@ -116,12 +116,23 @@ class JointSearch:
                     gain = self._logprobs[text] - plain - edit.cost
                     weighed.append((gain, edit.model_copy(update={"gain": gain})))
             weighed.sort(key=_gain, reverse=True)
-            if not weighed or weighed[0][1].excess <= 0:
-                continue
-            if len(weighed) > 1 and weighed[0][0] - weighed[1][0] < self.policy.ambiguity:
-                continue
-            better[place] = weighed[0][1]
+            winner = self._winner([edit for _, edit in weighed])
+            if winner is not None and winner.excess > 0:
+                better[place] = winner
         return _apart(better)
+
+    def _winner(self, ranked: Sequence[Edit]) -> Edit | None:
+        """The best edit of a place; None where its lead is a guess.
+
+        Of edits that the model finds about as good, the one that needs the lesser slip.
+        """
+        if not ranked:
+            return None
+        level = (ranked[0].gain or 0.0) - self.policy.ambiguity
+        close = sorted((edit for edit in ranked if (edit.gain or 0.0) > level), key=_cost)
+        if len(close) > 1 and close[1].cost - close[0].cost < self.policy.ambiguity:
+            return None
+        return close[0]
 
 
 def _gain(weighed: tuple[float, Edit]) -> float:
@@ -138,6 +149,10 @@ def _by_place(pool: Sequence[Edit], cuts: Sequence[Edit]) -> dict[Place, list[Ed
         if all(edit.after != other.after for other in here):
             here.append(edit)
     return places
+
+
+def _cost(edit: Edit) -> float:
+    return edit.cost
 
 
 def _overlap(a: Place, b: Place) -> bool:

@@ -117,12 +117,13 @@ def may_be_judged(word: str) -> bool:
 def like_case(word: str, model: str, *, begins: bool = False) -> str:
     """`word` in the case of `model`: capitals, a capital first letter, or as it stands.
 
-    Where it begins a sentence, a capital I may have been read as l or 1; elsewhere, l as I.
+    Where it begins a sentence, a capital may have been read as a digit, or I as l; elsewhere, l
+    as I.
     """
     if len(model) > 1 and model.isupper():
         return word.upper()
-    if begins and model[:1] in "l1|!" and word[:1] == "i":
-        return "I" + word[1:]
+    if begins and (model[:1].isdigit() or model[:1] in "l|!" and word[:1] == "i"):
+        return word[:1].upper() + word[1:]
     if not begins and model[:1] == "I" and word[:1] == "l":
         return word
     if model[:1].isupper():
@@ -192,7 +193,9 @@ def _phrases(question: str, lexicon: LexiconLike, policy: Policy) -> list[list[E
                     after=like_case(word, first.text, begins=first.begins),
                     kind=kind,
                     cost=cost,
-                    margin=policy.margin("rare", dictated=kind == "homophone"),
+                    margin=(
+                        policy.margins.dictated if kind == "homophone" else policy.margins.obscure
+                    ),
                 )
                 for word, cost, kind in meant
             ]
@@ -217,6 +220,9 @@ def _edits(
     here = math.log(1 + lexicon.frequency(word.text)) if kind != "out_of_lexicon" else 0.0
     edits = []
     for meant, cost, explains in _meant(word.text, kind, lexicon):
+        margin = policy.margin(kind, dictated=explains == "homophone")
+        if margin is None:
+            continue
         edit = Edit(
             start=word.start,
             end=word.end,
@@ -224,7 +230,7 @@ def _edits(
             after=like_case(meant, word.text, begins=word.begins),
             kind=explains,
             cost=cost,
-            margin=policy.margin(kind, dictated=explains == "homophone"),
+            margin=margin,
         )
         rarest = min(math.log(1 + lexicon.frequency(part)) for part in meant.split())
         edits.append((rarest - here - cost, edit))
@@ -234,8 +240,8 @@ def _edits(
 def _meant(word: str, kind: WordClass, lexicon: LexiconLike) -> list[tuple[str, float, NoiseKind]]:
     """Words that may have been meant, lower case, with the channel's cost and kind.
 
-    An unknown word may be any near one. A known word may only be one of the clinic's, and never
-    another form of itself: "lung" for "lungs" is a choice, not a slip.
+    An unknown word may be any near one. A known word may only be one of the clinic's that sounds
+    like it, or is near it where hardly anybody writes it; never another form of itself.
     """
     if kind == "out_of_lexicon":
         found: list[tuple[str, float, NoiseKind]] = []
@@ -244,16 +250,18 @@ def _meant(word: str, kind: WordClass, lexicon: LexiconLike) -> list[tuple[str, 
             found.append((one.word.lower(), how.cost, how.kind))
         found += [(two.word.lower(), LOST_SPACE, "typo") for two in lexicon.split(word, limit=2)]
         return found
-    reach = 2 if kind != "common" and len(word) > LONG else 1
     meant_words: dict[str, tuple[float, NoiseKind]] = {}
-    for near_one in lexicon.suggest(word, reach, limit=None):
-        meant = near_one.word.lower()
-        if meant in lexicon.clinical and not same_stem(meant, word.lower()):
-            how = slip(meant, word)
-            meant_words[meant] = (how.cost, how.kind)
+    if kind == "obscure":
+        for near_one in lexicon.suggest(word, 2 if len(word) > LONG else 1, limit=None):
+            meant = near_one.word.lower()
+            if meant in lexicon.clinical and not another_form(meant, word.lower()):
+                how = slip(meant, word)
+                meant_words[meant] = (how.cost, how.kind)
     for alike in lexicon.homophones(word):  # dictation writes words, never misspellings
         meant = alike.lower()
-        if " " not in meant and meant in lexicon.clinical and not same_stem(meant, word.lower()):
+        if " " in meant or another_form(meant, word.lower()):
+            continue
+        if meant in lexicon.clinical:
             meant_words[meant] = (sounds_alike_cost(meant, word), "homophone")
     return [(meant, cost, explains) for meant, (cost, explains) in meant_words.items()]
 
@@ -264,14 +272,21 @@ ENDING = 3
 """Longest ending of a form: -ers, -ing, -ies."""
 
 
-def same_stem(a: str, b: str) -> bool:
-    """Two forms of one word: "lung" and "lungs", "marker" and "marks"."""
-    stem = 0
-    while stem < min(len(a), len(b)) and a[stem] == b[stem]:
-        stem += 1
-    if stem == min(len(a), len(b)) >= ENDING and abs(len(a) - len(b)) <= ENDING:
+_NEGATING = ("in", "un", "non", "ab", "dis", "im", "ir", "il", "a")
+
+
+def another_form(a: str, b: str) -> bool:
+    """Two forms of one word ("lung" and "lungs", "marker" and "marks") or a word and its opposite
+    ("appropriately" and "inappropriately"): both are choices, never slips of each other."""
+    short, long = sorted((a, b), key=len)
+    if any(long == prefix + short for prefix in _NEGATING):
         return True
-    return stem >= STEM and max(len(a), len(b)) - stem <= ENDING
+    stem = 0
+    while stem < len(short) and short[stem] == long[stem]:
+        stem += 1
+    if stem == len(short) >= ENDING and len(long) - stem <= ENDING:
+        return True
+    return stem >= STEM and len(long) - stem <= ENDING
 
 
 def apply_edits(question: str, edits: Iterable[Edit]) -> str:

@@ -9,6 +9,7 @@ from imc_agents.policy import Policy
 from imc_agents.proposals import (
     LexiconLike,
     Word,
+    another_form,
     like_case,
     may_be_judged,
     word_class,
@@ -59,6 +60,10 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
         return None
     kind = word_class(word.text, lexicon)
     dictated = alike and kind != "out_of_lexicon"
+    margin = policy.margin(kind, dictated=dictated)
+    known = kind != "out_of_lexicon"
+    if margin is None or (known and another_form(meant.lower(), word.text.lower())):
+        return None
     return Edit(
         start=word.start,
         end=word.end,
@@ -66,7 +71,7 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
         after=like_case(meant, word.text, begins=word.begins),
         kind="homophone" if dictated else explained.kind,
         cost=sounds_alike_cost(meant, word.text) if dictated else explained.cost,
-        margin=policy.margin(kind, dictated=dictated),
+        margin=margin,
     )
 
 
