@@ -128,7 +128,7 @@ def report_noisy(
 
     after = features(calibrator.encoder, noisy, visit)
     before = features(calibrator.encoder, noisy)
-    perceived = [task.perception(0) for task in tasks]
+    perceived = [one for task in tasks if (one := task.perception(0)) is not None]
     ratios = [
         float((a - c).norm() / (b - c).norm()) for a, b, c in zip(after, before, clean, strict=True)
     ]

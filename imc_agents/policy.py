@@ -56,9 +56,9 @@ class Policy(BaseModel):
     """Candidates the verifier may judge before the original question is used."""
     max_alternatives: int = Field(default=24, ge=1)
     """Texts scored in one batched pass: about 0.1 s for the embedded model on two cores."""
-    max_passes: int = Field(default=3, ge=1)
-    """Scoring passes of the corrector in one round: several errors need the repaired neighbours
-    to be judged."""
+    max_passes: int = Field(default=2, ge=1)
+    """Scoring passes of the corrector's first round: several errors need the repaired neighbours
+    to be judged. Later rounds have one, so that a question seldom costs more than six calls."""
     max_refined_characters: int = Field(default=600, ge=1)
     """Longer questions pass untouched: they are reports, not questions."""
     max_answer_tokens: int = Field(default=64, ge=1)

@@ -1,9 +1,4 @@
-"""The noises, image and text, with severities: what spoils a question before IMC sees it.
-
->>> from imc_noise import apply_text, noise_rng
->>> apply_text("typo", "is there a mass?", 1, noise_rng("q1", "typo", 1)) != "is there a mass?"
-True
-"""
+"""The noises, image and text, with severities: what spoils a question before IMC sees it."""
 
 from __future__ import annotations
 

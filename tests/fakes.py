@@ -75,7 +75,7 @@ class FakeChoice:
 class ScriptedChat(AskedChat):
     """A model that also scores and chooses.
 
-    A text's log-probability is the sum over its words: `usual` words cost 1 nat, others 12; each
+    A text's log-probability is the sum over its words: `usual` words cost 1 nat, others 25; each
     character costs `per_character` nats besides. `agreement` is its vote on every pair.
     """
 
@@ -95,7 +95,7 @@ class ScriptedChat(AskedChat):
 
     def log_probability(self, text: str) -> float:
         words = [word.strip(".,?!;:()").lower() for word in text.split()]
-        cost = sum(1.0 if word in self.usual else 12.0 for word in words)
+        cost = sum(1.0 if word in self.usual else 25.0 for word in words)
         return -cost - self.per_character * len(text)
 
     def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> FakeChoice:
