@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.noisy_channel import NEAR, SOUNDS_ALIKE, UNEXPLAINED, slip, sounds_alike_cost
@@ -32,11 +32,13 @@ def test_a_known_mechanism_is_cheaper_than_an_unexplained_letter() -> None:
     assert slip("lung", "lupg").cost == UNEXPLAINED
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(word=WORDS)
 def test_a_word_written_as_meant_costs_nothing(word: str) -> None:
     assert slip(word, word.upper()).cost == 0.0
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(meant=WORDS, written=WORDS)
 def test_different_words_cost_something_and_sound_alikes_never_too_much(
     meant: str, written: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.errors import QuestionRefused
@@ -49,6 +49,7 @@ def test_what_cannot_be_asked_is_refused_in_one_line(question: object, says: str
     assert "\n" not in str(refusal.value)
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(text=st.text(), control=st.sampled_from(sorted(BIDIRECTIONAL)), at=st.integers(0, 50))
 def test_a_bidirectional_control_is_found_wherever_it_stands(
     text: str, control: str, at: int
@@ -57,6 +58,7 @@ def test_a_bidirectional_control_is_found_wherever_it_stands(
         check_question(text[:at] + control + text[at:])
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(text=st.text(max_size=300))
 def test_a_refusal_never_quotes_the_question(text: str) -> None:
     spoilt = "Mrs Doe 1931\x00" + text

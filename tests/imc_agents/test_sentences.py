@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.policy import Policy
@@ -49,6 +49,7 @@ def test_only_sentences_that_bear_on_nothing_are_left_out(question: str, kept: s
     assert cut(question) == kept
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(texts=TEXTS)
 def test_sentences_lie_side_by_side_where_they_say(texts: list[str]) -> None:
     question = " ".join(texts)
@@ -57,6 +58,7 @@ def test_sentences_lie_side_by_side_where_they_say(texts: list[str]) -> None:
     assert all(question[one.start : one.end] == one.text for one in sentences)
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(texts=TEXTS)
 def test_every_sentence_that_asks_is_kept(texts: list[str]) -> None:
     left = [sentence.text for sentence in split_sentences(cut(" ".join(texts)))]

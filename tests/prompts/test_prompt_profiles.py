@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompts import ROLES, PromptRefused, PromptSet, load_prompts
@@ -43,6 +43,7 @@ def test_the_reference_profile_says_exactly_what_the_embedded_model_was_trained_
     assert prompts.verifier.options == ("yes", "no")
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(question=ANY_TEXT)
 def test_a_question_is_never_read_as_a_template(question: str) -> None:
     answer = load_prompts("reference").answer
@@ -54,6 +55,7 @@ def test_braces_in_one_field_do_not_pull_in_another() -> None:
     assert said[0]["content"] == "same question? {candidate} => b"
 
 
+@settings(deadline=None)  # a busy machine is not a slow function
 @given(question=ANY_TEXT)
 def test_a_question_cannot_leave_its_fence(question: str) -> None:
     said = load_prompts("instruct").corrector.messages(question=question)[-1]["content"]
