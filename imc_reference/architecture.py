@@ -57,6 +57,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlavaForCo
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
     )
+    config.imc_profile = "reference"  # the prompts that it is trained on
     model = LlavaForConditionalGeneration(config)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.bos_token_id = tokenizer.bos_token_id

@@ -27,11 +27,19 @@ def write_card(
         *report_lines(report),
         "",
         *_curve(folder),
+        "",
+        *_run_notes(folder),
         _text("card_limits.md"),
     ]
     card = folder / "README.md"
     card.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return card
+
+
+def _run_notes(folder: Path) -> list[str]:
+    """What whoever trained these weights has to say of the run (`run_notes.md`), if anything."""
+    file = folder / "run_notes.md"
+    return [file.read_text(encoding="utf-8").rstrip()] if file.is_file() else []
 
 
 def _curve(folder: Path) -> list[str]:
@@ -49,7 +57,8 @@ def _curve(folder: Path) -> list[str]:
     }
     rows = [
         "## Learning curve",
-        "Joint stage; teacher-forced exact match of the averaged weights, written while training.",
+        "Joint stage; teacher-forced exact match of the averaged weights, written while training; "
+        "the other patient here is the image seven places on in the split.",
         "",
         "| " + " | ".join(titles.get(n, n) for n in names) + " |",
         "| " + " | ".join("---" for _ in names) + " |",

@@ -100,8 +100,13 @@ class Answerer:
         self, images: Sequence[NDArray[np.uint8]], questions: Sequence[tuple[int, str]]
     ) -> list[str]:
         """Greedy answers; each question names its image by index."""
+        return self.answers_from(self._features(images), questions)
+
+    def answers_from(
+        self, features: Sequence[torch.Tensor], questions: Sequence[tuple[int, str]]
+    ) -> list[str]:
+        """The same from projected features (tokens, width) of each image."""
         told: list[str] = []
-        features = self._features(images)
         for start in range(0, len(questions), self.config.batch):
             chunk = questions[start : start + self.config.batch]
             # the processor expands each image slot into the tokens its picture takes

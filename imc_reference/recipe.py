@@ -73,4 +73,4 @@ def publish(model_dir: Path, data: Path | None, report: EvaluationReport) -> Non
 
 def quick_config(config: TrainConfig) -> TrainConfig:
     """The same recipe cut to a few steps: what the tests run."""
-    return replace(config, tower_steps=2, joint_steps=2, polish_steps=2, phantoms=64)
+    return replace(config, tower_steps=2, joint_steps=2, phantoms=64)

@@ -1,9 +1,8 @@
-"""The training recipe: tower, whole model, polish; resumable, with progress and a curve.
+"""The training recipe: tower first, then the whole model; resumable, with progress and a curve.
 
 Stage "tower" teaches the vision tower from phantom truth and image labels through throw-away heads.
 Stage "joint" trains everything on questions about real images and phantoms and on text skills, and
-keeps an exponential moving average of the weights, which is what is saved. Stage "polish" freezes
-the tower and goes on from that average with more of VQA-RAD, which "joint" leaves underfitted.
+keeps an exponential moving average of the weights, which is what is saved.
 """
 
 import json
@@ -13,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -48,12 +46,7 @@ from imc_reference.questions import PHRASINGS, phantom_pairs
 from imc_reference.text_skills import clinical_terms, text_exercise
 from imc_reference.tokenizer import train_tokenizer
 
-Stage = Literal["tower", "joint", "polish", "done"]
-NEXT: dict[Stage, Stage] = {"tower": "joint", "joint": "polish", "polish": "done"}
-PEAK_RATE: dict[Stage, float] = {"tower": 1.2e-3, "joint": 1.0e-3, "polish": 4e-4}
-AUGMENTATION: dict[Stage, float] = {"tower": 0.8, "joint": 0.8, "polish": 0.4}
-POLISH_RAD_WEIGHT = 2.5
-"""How much more often "polish" draws an image of VQA-RAD."""
+Stage = str
 REAL_ROWS, PHANTOM_ROWS, TEXT_ROWS = 15, 12, 5
 QUESTIONS_PER_IMAGE = 7
 TOWER_BATCH = 96
@@ -61,12 +54,13 @@ TOWER_REAL = 32
 SAVE_EVERY_S = 180.0
 CURVE_EVERY_S = 300.0
 EMA_DECAY = 0.999
-POLISH_EMA_DECAY = 0.995
-"""Polish is short: its average must forget faster."""
 AUXILIARY_WEIGHT = 0.12
 EASY_TOPICS = ("modality", "verification", "region")
 EASY_SHARE, OTHER_SHARE = 0.3, 0.6
 """How often a phantom is asked each topic; counting is slowest to learn and is always asked."""
+
+SEEN_OFTEN = 3
+"""Words of training questions seen less often stay out of the vocabulary: many are typing slips."""
 
 CLOSED_WEIGHT = 1.5
 """Closed questions are the ones a question-only lookup answers well: they need the image most."""
@@ -82,8 +76,6 @@ class TrainConfig:
     joint_minutes: float = 60.0
     tower_steps: int | None = None
     joint_steps: int | None = None
-    polish_minutes: float = 8.0
-    polish_steps: int | None = None
     phantoms: int = 24_000
     seed: int = 0
     resume: bool = True
@@ -96,9 +88,8 @@ class Progress:
     stage: Stage = "tower"
     step: int = 0
     seconds: float = 0.0
-    steps_done: int = 0
-    """Steps of the stages before this one."""
-    seconds_done: float = 0.0
+    tower_steps: int = 0
+    tower_seconds: float = 0.0
 
 
 class Trainer:
@@ -158,11 +149,6 @@ class Trainer:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Draw rows and their augmented, standardised pixels, real ones first."""
         weights = np.array([len(i.pairs) for i in self.real.images], dtype=float) ** 0.75
-        if self.progress.stage == "polish":
-            weights *= [
-                POLISH_RAD_WEIGHT if i.source == "vqa-rad" else 1.0 for i in self.real.images
-            ]
-        strength = AUGMENTATION[self.progress.stage]
         real_rows = torch.from_numpy(
             self.rng.choice(
                 len(weights),
@@ -174,7 +160,7 @@ class Trainer:
         phantom_rows = torch.from_numpy(
             self.rng.integers(len(self.phantoms.phantoms), size=phantom_count)
         )
-        real = augment(self.real.pixels[real_rows].float() / 255, self.generator, strength)
+        real = augment(self.real.pixels[real_rows].float() / 255, self.generator, 0.8)
         pixels = [real]
         if phantom_count:
             drawn = self.phantoms.pixels[phantom_rows].float() / 255
@@ -224,9 +210,7 @@ class Trainer:
 
     def _joint_step(self) -> float:
         real_rows, phantom_rows, pixels = self._images(REAL_ROWS, PHANTOM_ROWS)
-        polish = self.progress.stage == "polish"
-        with torch.set_grad_enabled(not polish):
-            patches = patch_features(self.model, pixels)
+        patches = patch_features(self.model, pixels)
         projected = self.model.model.multi_modal_projector(patches)
         batch = pack(self._segments(real_rows, phantom_rows), self.encoder)
         logits = answer_logits(self.model, batch, projected, self.encoder, token_drop=0.1)
@@ -236,55 +220,47 @@ class Trainer:
         )
         weights = batch.weights[labelled]
         answer_loss = (losses * weights).sum() / weights.sum()
-        total = answer_loss
-        if not polish:
-            total = total + AUXILIARY_WEIGHT * tower_losses(
-                self.heads, patches, self.real, real_rows, self.phantoms, phantom_rows
-            )
-        total.backward()
+        auxiliary = tower_losses(
+            self.heads, patches, self.real, real_rows, self.phantoms, phantom_rows
+        )
+        (answer_loss + AUXILIARY_WEIGHT * auxiliary).backward()
         return float(answer_loss.detach())
 
     # -- the loop ---------------------------------------------------------------------------------
 
     def _share_done(self) -> float:
         """Share of the current stage that is done, 0 to 1."""
-        budget = {
-            "tower": (self.config.tower_steps, self.config.tower_minutes),
-            "joint": (self.config.joint_steps, self.config.joint_minutes),
-            "polish": (self.config.polish_steps, self.config.polish_minutes),
-        }
-        steps, minutes = budget[self.progress.stage]
+        if self.progress.stage == "tower":
+            steps, minutes = self.config.tower_steps, self.config.tower_minutes
+        else:
+            steps, minutes = self.config.joint_steps, self.config.joint_minutes
         if steps is not None:
             return self.progress.step / max(1, steps)
         return self.progress.seconds / max(1e-9, minutes * 60)
 
     def _learning_rate(self, done: float) -> float:
-        peak = PEAK_RATE[self.progress.stage]
+        peak = 1.2e-3 if self.progress.stage == "tower" else 1.0e-3
         warm = min(1.0, (self.progress.step + 1) / 150)
         return peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
     def run(self, curve: Callable[["Trainer"], dict[str, float]] | None = None) -> Iterator[str]:
-        """Train to the end of the last stage, yielding progress lines."""
+        """Train to the end of both stages, yielding progress lines."""
         while self.progress.stage != "done":
             yield from self._run_stage(curve)
-            self._advance()
+            if self.progress.stage == "tower":
+                self.progress = Progress(
+                    stage="joint",
+                    tower_steps=self.progress.step,
+                    tower_seconds=self.progress.seconds,
+                )
+                self.optimizer = self._optimizer()
+            else:
+                self.progress.stage = "done"
             self._save()
         self.export(self.config.out)
 
-    def _advance(self) -> None:
-        """Begin the next stage, with a fresh optimiser."""
-        before = self.progress
-        self.progress = Progress(
-            stage=NEXT[before.stage],
-            steps_done=before.steps_done + before.step,
-            seconds_done=before.seconds_done + before.seconds,
-        )
-        if self.progress.stage == "polish":
-            self.model.load_state_dict(self.ema)
-        self.optimizer = self._optimizer()
-
     def _run_stage(self, curve: Callable[["Trainer"], dict[str, float]] | None) -> Iterator[str]:
-        joint = self.progress.stage != "tower"
+        joint = self.progress.stage == "joint"
         last_save = last_curve = last_line = time.perf_counter()
         losses: list[float] = []
         if joint and not self.ema:
@@ -321,19 +297,14 @@ class Trainer:
             yield self._curve_point(curve)
 
     def _average(self) -> None:
-        longest = EMA_DECAY if self.progress.stage == "joint" else POLISH_EMA_DECAY
-        decay = min(longest, (1 + self.progress.step) / (10 + self.progress.step))
+        decay = min(EMA_DECAY, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
                 self.ema[name].lerp_(value, 1 - decay)
 
     def _curve_point(self, curve: Callable[["Trainer"], dict[str, float]]) -> str:
         self.export(self.config.out)
-        point: dict[str, str | float] = {
-            "stage": self.progress.stage,
-            "minutes": round((self.progress.seconds_done + self.progress.seconds) / 60, 1),
-            "step": self.progress.step,
-        }
+        point = {"minutes": round(self.progress.seconds / 60, 1), "step": self.progress.step}
         point.update(curve(self))
         with (self.config.out / "curve.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(point) + "\n")
@@ -358,7 +329,7 @@ class Trainer:
                 words.update(_words(pair.question))
         for question in self.questions:
             words.update(_words(question))
-        lines = [f"{word}\t{count}" for word, count in sorted(words.items())]
+        lines = [f"{word}\t{count}" for word, count in sorted(words.items()) if count >= SEEN_OFTEN]
         (folder / "vocabulary.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     @property
