@@ -25,7 +25,10 @@ def train(config: TrainConfig, say: Say = print) -> Path:
 
     Raises `DataMissing` when VQA-RAD or SLAKE is not in `config.data` in its published layout.
     """
+    say(f"reading the data sets and drawing {config.phantoms} phantoms: about a minute")
     trainer = Trainer(config)
+    if trainer.progress.step:
+        say(f"resumed in stage {trainer.progress.stage} at step {trainer.progress.step}")
     for line in trainer.run(validation_curve(config.data)):
         say(line)
     build_reference_bank(config.out, config.data, seed=config.seed, say=say)
@@ -50,7 +53,12 @@ def build_reference_bank(model_dir: Path, data: Path, *, seed: int, say: Say = p
         model, load_processor(str(model_dir)), fingerprint=model_fingerprint(model)
     )
     say(f"prototype bank from {len(order)} training images")
-    bank = build_bank(encoder, [read_image(images[int(i)].path) for i in order], seed=seed)
+    bank = build_bank(
+        encoder,
+        [read_image(images[int(i)].path) for i in order],
+        seed=seed,
+        progress=lambda what, done, of: say(f"bank: {what} ({done} of {of})"),
+    )
     path = model_dir / "prototypes.safetensors"
     bank.save(path)
     return path
