@@ -1,0 +1,121 @@
+"""What is done to the items before they are asked: which noise, at which severity, on which side.
+
+A condition is clean, one noise, an image noise with a text noise (the 3 × 3 matrix needs both), or
+a control: the image blanked, or swapped for another patient's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imc_noise import (
+    CORE_IMAGE,
+    CORE_TEXT,
+    Severity,
+    apply_image,
+    apply_text,
+    get_noise,
+    noise_rng,
+)
+from imc_noise.seeds import check_severity
+
+BLANK, SWAPPED = "blank", "swapped"
+CONTROLS = (BLANK, SWAPPED)
+"""Without an image to look at: black pixels, or the image of another group."""
+SUITES = {"core": CORE_IMAGE + CORE_TEXT, "core-image": CORE_IMAGE, "core-text": CORE_TEXT}
+"""Names that stand for several noises."""
+
+
+class RunRefused(ValueError):
+    """A run cannot be made as it was asked for; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What every item of one cell meets. Empty names and severity 0: nothing was done."""
+
+    image_noise: str = ""
+    """A noise of `imc_noise`, `blank` or `swapped`."""
+    image_severity: Severity = 0
+    text_noise: str = ""
+    text_severity: Severity = 0
+
+    @property
+    def image_is_clean(self) -> bool:
+        """The image is the item's own, untouched."""
+        return not self.image_noise
+
+    def __str__(self) -> str:
+        """For a reader: `low_dose 3 + typo 3`."""
+        parts = [
+            f"{name} {severity:g}" if severity else name
+            for name, severity in (
+                (self.image_noise, self.image_severity),
+                (self.text_noise, self.text_severity),
+            )
+            if name
+        ]
+        return " + ".join(parts) or "clean"
+
+    def spoil_image(self, rgb: NDArray[np.uint8], name: str, seed: int) -> NDArray[np.uint8]:
+        """The pixels (H, W, 3) as this condition shows them; drawn by the image's name and seed."""
+        if self.image_noise == BLANK:
+            return np.zeros_like(rgb)
+        if not self.image_noise or self.image_noise == SWAPPED:
+            return rgb
+        rng = noise_rng(name, self.image_noise, self.image_severity, seed)
+        return apply_image(self.image_noise, rgb, self.image_severity, rng)
+
+    def spoil_text(self, question: str, item_id: str, seed: int) -> str:
+        """The question as this condition puts it; drawn by the item's id and the seed."""
+        if not self.text_noise:
+            return question
+        rng = noise_rng(item_id, self.text_noise, self.text_severity, seed)
+        return apply_text(self.text_noise, question, self.text_severity, rng)
+
+
+def make_conditions(noises: Iterable[str], severities: Sequence[Severity]) -> tuple[Condition, ...]:
+    """Clean first (what everything is compared with), then every noise at every severity.
+
+    Args:
+        noises: names of noises, of `SUITES`, of `CONTROLS` (they have no severity), or an image
+            and a text noise joined by `+` (both at the same severity).
+        severities: 1..5.
+
+    Raises:
+        UnknownNoise: a name or a severity that is not there.
+        RunRefused: two noises of the same side joined, or noises without a severity.
+    """
+    levels = [_plain(severity) for severity in severities]
+    found: dict[Condition, None] = {Condition(): None}
+    for name in noises:
+        for one in SUITES.get(name, (name,)):
+            if one in CONTROLS:
+                found[Condition(one)] = None
+            else:
+                if not levels:
+                    raise RunRefused(f"noise {one!r} has no severity; give one or more of 1 to 5")
+                found.update({_condition(one, level): None for level in levels})
+    return tuple(found)
+
+
+def _plain(severity: Severity) -> Severity:
+    value = check_severity(severity)
+    return int(value) if value.is_integer() else value
+
+
+def _condition(name: str, severity: Severity) -> Condition:
+    sides: dict[str, str] = {}
+    for part in name.split("+"):
+        modality = get_noise(part).modality
+        if modality in sides:
+            raise RunRefused(
+                f"{name!r} joins two {modality} noises; join one image noise and one text noise"
+            )
+        sides[modality] = part
+    image, text = sides.get("image", ""), sides.get("text", "")
+    return Condition(image, severity if image else 0, text, severity if text else 0)
