@@ -1,0 +1,360 @@
+"""The statistics of a robustness table: pure functions over arrays, one element an item.
+
+`right` arrays hold 1 or 0 (or a share between) for each item; every array of one call is in the
+same order of items, and `groups` names each item's cluster: its image. All intervals are 95 %
+percentile intervals of a paired bootstrap that draws clusters with replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from imc_bench.errors import StatisticRefused
+
+DRAWS = 1000
+INTERVAL = (2.5, 97.5)
+
+LEAST_DROP = 0.03
+"""A recovered fraction is suppressed where noise costs less: it would divide noise by noise."""
+
+LEAST_BASELINE = 0.01
+"""Floor of a baseline's mean error or mean drop: below, a ratio to it says nothing."""
+
+CALIBRATION_BINS = 15
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval and what it rests on."""
+
+    value: float
+    low: float
+    high: float
+    items: int
+    clusters: int
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the interval leaves out 0: a difference that may be claimed."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Flips:
+    """What a method did to answers, as shares of all items: destroyed or corrected."""
+
+    destructive: float
+    """Right before, wrong after."""
+    corrective: float
+    """Wrong before, right after."""
+    items: int
+
+    @property
+    def net(self) -> float:
+        """Corrective less destructive: the change of accuracy."""
+        return self.corrective - self.destructive
+
+
+class ClusterBootstrap:
+    """The same draws of clusters for every figure over the same items, so that all are paired."""
+
+    def __init__(self, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> None:
+        """Draw how often each cluster counts: (draws, clusters), from `seed`.
+
+        Clusters are taken in the order of their names, so that the order of items does not matter.
+
+        Raises:
+            StatisticRefused: no items, or no draws.
+        """
+        names, self._cluster = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        if names.size == 0 or draws < 1:
+            raise StatisticRefused("nothing to draw from: at least one item and one draw is needed")
+        self.items, self.clusters = int(self._cluster.size), int(names.size)
+        shares = np.full(self.clusters, 1 / self.clusters)
+        rng = np.random.default_rng(seed)
+        self._times: Floats = rng.multinomial(self.clusters, shares, size=draws).astype(np.float64)
+        self._size = self._times @ np.bincount(self._cluster)
+
+    def means(self, values: ArrayLike) -> Floats:
+        """The mean over items in every draw, (draws,).
+
+        Raises:
+            StatisticRefused: another number of values than items.
+        """
+        array = _values(values, self.items)
+        return np.asarray(self._times @ np.bincount(self._cluster, weights=array) / self._size)
+
+    def mean(self, values: ArrayLike) -> Estimate:
+        """The mean over items: an accuracy, or of a difference `a - b` the paired difference."""
+        array = _values(values, self.items)
+        low, high = np.percentile(self.means(array), INTERVAL)
+        return self._estimate(float(array.mean()), float(low), float(high))
+
+    def difference(self, after: ArrayLike, before: ArrayLike) -> Estimate:
+        """Mean of `after` less mean of `before` over the same items."""
+        return self.mean(_values(after, self.items) - _values(before, self.items))
+
+    def recovered(
+        self,
+        clean: ArrayLike,
+        noisy: ArrayLike,
+        repaired: ArrayLike,
+        *,
+        least_drop: float = LEAST_DROP,
+    ) -> Estimate | None:
+        """(repaired - noisy) / (clean - noisy); None where the denominator is under `least_drop`.
+
+        Draws in which noise costs nothing have no fraction. Where they are more than the interval
+        leaves out, its ends are infinite: the data do not bound the fraction.
+        """
+        won = _values(repaired, self.items) - _values(noisy, self.items)
+        lost = _values(clean, self.items) - _values(noisy, self.items)
+        # a drop of exactly three points is shown; 1e-12 keeps it so in floating point
+        if lost.mean() < least_drop - 1e-12:
+            return None
+        denominators = self.means(lost)
+        usable = denominators > 0
+        low, high = -np.inf, np.inf
+        if (~usable).mean() <= INTERVAL[0] / 100:
+            low, high = np.percentile(self.means(won)[usable] / denominators[usable], INTERVAL)
+        return self._estimate(float(won.mean() / lost.mean()), float(low), float(high))
+
+    def _estimate(self, value: float, low: float, high: float) -> Estimate:
+        return Estimate(value, low, high, self.items, self.clusters)
+
+
+def flips(before: ArrayLike, after: ArrayLike) -> Flips:
+    """Destructive and corrective flips between two arrays of right (true) and wrong (false).
+
+    On clean inputs, `before` without and `after` with a method, they are the clean harm.
+
+    Raises:
+        StatisticRefused: no items, or another number in each.
+    """
+    first = np.asarray(before, dtype=bool)
+    second = np.asarray(after, dtype=bool)
+    _same_items(first, second)
+    return Flips(float((first & ~second).mean()), float((~first & second).mean()), int(first.size))
+
+
+def answer_flips(own_clean: Sequence[str], answers: Sequence[str]) -> NDArray[np.bool_]:
+    """For each item, whether the answer differs from the model's own answer to the clean input.
+
+    Needs no truth, and is far more sensitive than accuracy. Compared after lower-casing and single
+    blanks; (items,).
+
+    Raises:
+        StatisticRefused: no items, or another number in each.
+    """
+    first, second = (
+        np.array([" ".join(told.lower().split()) for told in side], dtype=object)
+        for side in (own_clean, answers)
+    )
+    _same_items(first, second)
+    return np.asarray(first != second, dtype=bool)
+
+
+def flips_removed(noisy: ArrayLike, repaired: ArrayLike) -> float | None:
+    """Share of the noise's answer flips that are gone after repair; below 0 where it adds some.
+
+    None where noise flips nothing. Takes the arrays of `answer_flips`.
+    """
+    first, second = np.asarray(noisy, dtype=bool), np.asarray(repaired, dtype=bool)
+    _same_items(first, second)
+    return float(1 - second.mean() / first.mean()) if first.any() else None
+
+
+def corruption_error(
+    errors: ArrayLike, baseline: ArrayLike, *, floor: float = LEAST_BASELINE
+) -> float:
+    """Errors over severities relative to a named baseline's, as MedMNIST-C's BE; 1 is as bad.
+
+    sum(errors) / sum(baseline), both (severities,) of 1 - accuracy, the denominator no less than
+    `floor` per severity. MedMNIST-C: Di Salvo et al. 2024, arXiv 2406.17536, after Hendrycks and
+    Dietterich 2019.
+
+    Raises:
+        StatisticRefused: no severities, or another number in each.
+    """
+    ours, theirs = (np.asarray(side, dtype=np.float64) for side in (errors, baseline))
+    _same_items(ours, theirs)
+    return float(ours.mean() / max(float(theirs.mean()), floor))
+
+
+def relative_corruption_error(
+    errors: ArrayLike,
+    clean_error: float,
+    baseline: ArrayLike,
+    baseline_clean_error: float,
+    *,
+    floor: float = LEAST_BASELINE,
+) -> float:
+    """The same of what noise adds (MedMNIST-C's rBE): sum(errors - clean) over the baseline's.
+
+    The denominator is no less than `floor` per severity: a baseline that barely drops, or gains,
+    would make the ratio huge or turn its sign.
+    """
+    ours, theirs = (np.asarray(side, dtype=np.float64) for side in (errors, baseline))
+    return corruption_error(ours - clean_error, theirs - baseline_clean_error, floor=floor)
+
+
+def worst_case(accuracy: Mapping[str, float]) -> tuple[str, float]:
+    """The noise with the lowest accuracy, first by name where two are equal.
+
+    Raises:
+        StatisticRefused: no noises, or one that was not measured (NaN).
+    """
+    if not accuracy or np.isnan(list(accuracy.values())).any():
+        raise StatisticRefused("the worst case needs an accuracy for each noise, at least one")
+    name = min(sorted(accuracy), key=lambda noise: accuracy[noise])
+    return name, accuracy[name]
+
+
+def calibration_error(
+    confidence: ArrayLike, right: ArrayLike, *, bins: int = CALIBRATION_BINS
+) -> float:
+    """Expected calibration error: |accuracy - mean confidence| by equal-width bins of confidence.
+
+    Weighted by how many items a bin holds; 0 to 1 (Guo et al. 2017, arXiv 1706.04599). A
+    confidence on an edge belongs to the bin below, 0 to the first.
+
+    Raises:
+        StatisticRefused: no items, another number in each, or a confidence outside 0 to 1.
+    """
+    told = np.asarray(confidence, dtype=np.float64)
+    hits = np.asarray(right, dtype=np.float64)
+    _same_items(told, hits)
+    if not ((told >= 0) & (told <= 1)).all():
+        raise StatisticRefused("a confidence is outside 0 to 1")
+    place = np.clip(np.ceil(told * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(place, weights=hits - told, minlength=bins)
+    return float(np.abs(gap).sum() / told.size)
+
+
+def macro_mean(cells: ArrayLike) -> float:
+    """Mean over kinds, then over severities; cells (kinds, severities), NaN where not measured.
+
+    Never over pooled rows: a kind with more items or severities weighs no more. NaN where nothing
+    was measured.
+
+    Raises:
+        StatisticRefused: the cells are not a table.
+    """
+    table = np.asarray(cells, dtype=np.float64)
+    if table.ndim != 2:
+        raise StatisticRefused(f"cells need the shape (kinds, severities), got {table.shape}")
+    kept = table[:, ~np.isnan(table).all(axis=0)]
+    return float(np.nanmean(kept, axis=0).mean()) if kept.size else float("nan")
+
+
+def macro_items(right: ArrayLike) -> Floats:
+    """For each item its mean over kinds, then severities: (items,) of (kinds, severities, items).
+
+    With it a `ClusterBootstrap` gives intervals of macro means and of their differences: every
+    cell holds the same items, so the macro mean is the mean of these.
+
+    Raises:
+        StatisticRefused: another shape, or an item that a cell lacks (NaN).
+    """
+    table = np.asarray(right, dtype=np.float64)
+    if table.ndim != 3 or table.size == 0 or np.isnan(table).any():
+        raise StatisticRefused(
+            f"a macro mean by item needs every item in every cell, (kinds, severities, items), "
+            f"got {table.shape}"
+        )
+    return np.asarray(table.mean(axis=0).mean(axis=0))
+
+
+IMAGE_STATES = ("clean", "noisy", "calibrated")
+TEXT_STATES = ("clean", "noisy", "refined")
+
+
+def state_matrix(
+    image_state: Sequence[str], text_state: Sequence[str], right: ArrayLike
+) -> tuple[Floats, NDArray[np.int64]]:
+    """The 3 x 3 matrix: accuracy, and number of rows, of each image state (row) and text state.
+
+    Rows are `IMAGE_STATES`, columns `TEXT_STATES`; accuracy is NaN in a cell without rows.
+
+    Raises:
+        StatisticRefused: another number in each, or a state that is not known.
+    """
+    hits = np.asarray(right, dtype=np.float64)
+    if not len(image_state) == len(text_state) == hits.size:
+        raise StatisticRefused("image states, text states and answers differ in number")
+    cell = 3 * _places(image_state, IMAGE_STATES) + _places(text_state, TEXT_STATES)
+    count = np.bincount(cell, minlength=9)
+    accuracy = np.full(9, np.nan)
+    np.divide(np.bincount(cell, weights=hits, minlength=9), count, out=accuracy, where=count > 0)
+    return accuracy.reshape(3, 3), count.reshape(3, 3)
+
+
+def confusion(
+    truth: Sequence[str], said: Sequence[str], labels: Sequence[str]
+) -> NDArray[np.int64]:
+    """How often each true label (row) was said to be each label (column), (labels, labels).
+
+    For kinds of noise, `labels` holds "clean" and "unknown" too; for severities, their numbers.
+
+    Raises:
+        StatisticRefused: another number in each, or a label that is not in `labels`.
+    """
+    if len(truth) != len(said):
+        raise StatisticRefused("true and said labels differ in number")
+    width = len(labels)
+    cell = width * _places(truth, labels) + _places(said, labels)
+    return np.asarray(np.bincount(cell, minlength=width * width)).reshape(width, width)
+
+
+def false_alarms(said_on_clean: Sequence[str], clean: str = "clean") -> Estimate:
+    """Share of clean images taken for noisy, with its interval; one element an image."""
+    return share(sum(kind != clean for kind in said_on_clean), len(said_on_clean))
+
+
+def share(count: int, of: int) -> Estimate:
+    """A share of independent cases with its 95 % Wilson interval, which is not empty at 0.
+
+    For rates near 0 (false alarms, false edits), where a bootstrap of no events claims certainty.
+    Wilson 1927.
+
+    Raises:
+        StatisticRefused: no cases, or more counted than there are.
+    """
+    if of < 1 or not 0 <= count <= of:
+        raise StatisticRefused(f"{count} of {of} is no share")
+    z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+    value = count / of
+    middle = (value + z * z / (2 * of)) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * float(np.sqrt(value * (1 - value) / of + (z / (2 * of)) ** 2))
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return Estimate(value, 0.0 if count == 0 else low, 1.0 if count == of else high, of, of)
+
+
+def _values(values: ArrayLike, items: int) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (items,):
+        raise StatisticRefused(f"expected one value for each of {items} items, got {array.shape}")
+    if np.isnan(array).any():
+        raise StatisticRefused("a value is missing (NaN); pair the items before comparing")
+    return array
+
+
+def _same_items(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
+    if first.shape != second.shape or first.ndim != 1 or first.size == 0:
+        raise StatisticRefused(
+            f"two arrays of the same items are needed, got {first.shape} and {second.shape}"
+        )
+
+
+def _places(names: Sequence[str], known: Sequence[str]) -> NDArray[np.int64]:
+    place = {name: index for index, name in enumerate(known)}
+    unknown = set(names) - place.keys()
+    if unknown:
+        raise StatisticRefused(f"unknown {sorted(unknown)[0]!r}; choose from {', '.join(known)}")
+    return np.array([place[name] for name in names], dtype=np.int64)
