@@ -1,8 +1,7 @@
-"""The statistics of a robustness table: pure functions over arrays, one element an item.
+"""The figures of a robustness table: pure functions over arrays, one element an item.
 
 `right` arrays hold 1 or 0 (or a share between) for each item; every array of one call is in the
-same order of items, and `groups` names each item's cluster: its image. All intervals are 95 %
-percentile intervals of a paired bootstrap that draws clusters with replacement.
+same order of items. Intervals and recovered fractions come from `imc_bench.bootstrap`.
 """
 
 from __future__ import annotations
@@ -13,36 +12,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from imc_bench.bootstrap import ClusterBootstrap, Estimate, Floats, share
 from imc_bench.errors import StatisticRefused
 
-DRAWS = 1000
-INTERVAL = (2.5, 97.5)
-
-LEAST_DROP = 0.03
-"""A recovered fraction is suppressed where noise costs less: it would divide noise by noise."""
+__all__ = [
+    "ClusterBootstrap",
+    "Estimate",
+    "Flips",
+    "answer_flips",
+    "calibration_error",
+    "confusion",
+    "corruption_error",
+    "false_alarms",
+    "flips",
+    "flips_removed",
+    "macro_items",
+    "macro_mean",
+    "relative_corruption_error",
+    "share",
+    "state_matrix",
+    "worst_case",
+]
 
 LEAST_BASELINE = 0.01
 """Floor of a baseline's mean error or mean drop: below, a ratio to it says nothing."""
 
 CALIBRATION_BINS = 15
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval and what it rests on."""
-
-    value: float
-    low: float
-    high: float
-    items: int
-    clusters: int
-
-    @property
-    def claimed(self) -> bool:
-        """Whether the interval leaves out 0: a difference that may be claimed."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
@@ -59,74 +54,6 @@ class Flips:
     def net(self) -> float:
         """Corrective less destructive: the change of accuracy."""
         return self.corrective - self.destructive
-
-
-class ClusterBootstrap:
-    """The same draws of clusters for every figure over the same items, so that all are paired."""
-
-    def __init__(self, groups: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> None:
-        """Draw how often each cluster counts: (draws, clusters), from `seed`.
-
-        Clusters are taken in the order of their names, so that the order of items does not matter.
-
-        Raises:
-            StatisticRefused: no items, or no draws.
-        """
-        names, self._cluster = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        if names.size == 0 or draws < 1:
-            raise StatisticRefused("nothing to draw from: at least one item and one draw is needed")
-        self.items, self.clusters = int(self._cluster.size), int(names.size)
-        shares = np.full(self.clusters, 1 / self.clusters)
-        rng = np.random.default_rng(seed)
-        self._times: Floats = rng.multinomial(self.clusters, shares, size=draws).astype(np.float64)
-        self._size = self._times @ np.bincount(self._cluster)
-
-    def means(self, values: ArrayLike) -> Floats:
-        """The mean over items in every draw, (draws,).
-
-        Raises:
-            StatisticRefused: another number of values than items.
-        """
-        array = _values(values, self.items)
-        return np.asarray(self._times @ np.bincount(self._cluster, weights=array) / self._size)
-
-    def mean(self, values: ArrayLike) -> Estimate:
-        """The mean over items: an accuracy, or of a difference `a - b` the paired difference."""
-        array = _values(values, self.items)
-        low, high = np.percentile(self.means(array), INTERVAL)
-        return self._estimate(float(array.mean()), float(low), float(high))
-
-    def difference(self, after: ArrayLike, before: ArrayLike) -> Estimate:
-        """Mean of `after` less mean of `before` over the same items."""
-        return self.mean(_values(after, self.items) - _values(before, self.items))
-
-    def recovered(
-        self,
-        clean: ArrayLike,
-        noisy: ArrayLike,
-        repaired: ArrayLike,
-        *,
-        least_drop: float = LEAST_DROP,
-    ) -> Estimate | None:
-        """(repaired - noisy) / (clean - noisy); None where the denominator is under `least_drop`.
-
-        Draws in which noise costs nothing have no fraction. Where they are more than the interval
-        leaves out, its ends are infinite: the data do not bound the fraction.
-        """
-        won = _values(repaired, self.items) - _values(noisy, self.items)
-        lost = _values(clean, self.items) - _values(noisy, self.items)
-        # a drop of exactly three points is shown; 1e-12 keeps it so in floating point
-        if lost.mean() < least_drop - 1e-12:
-            return None
-        denominators = self.means(lost)
-        usable = denominators > 0
-        low, high = -np.inf, np.inf
-        if (~usable).mean() <= INTERVAL[0] / 100:
-            low, high = np.percentile(self.means(won)[usable] / denominators[usable], INTERVAL)
-        return self._estimate(float(won.mean() / lost.mean()), float(low), float(high))
-
-    def _estimate(self, value: float, low: float, high: float) -> Estimate:
-        return Estimate(value, low, high, self.items, self.clusters)
 
 
 def flips(before: ArrayLike, after: ArrayLike) -> Flips:
@@ -315,34 +242,6 @@ def confusion(
 def false_alarms(said_on_clean: Sequence[str], clean: str = "clean") -> Estimate:
     """Share of clean images taken for noisy, with its interval; one element an image."""
     return share(sum(kind != clean for kind in said_on_clean), len(said_on_clean))
-
-
-def share(count: int, of: int) -> Estimate:
-    """A share of independent cases with its 95 % Wilson interval, which is not empty at 0.
-
-    For rates near 0 (false alarms, false edits), where a bootstrap of no events claims certainty.
-    Wilson 1927.
-
-    Raises:
-        StatisticRefused: no cases, or more counted than there are.
-    """
-    if of < 1 or not 0 <= count <= of:
-        raise StatisticRefused(f"{count} of {of} is no share")
-    z = 1.959963984540054  # 97.5 % quantile of the normal distribution
-    value = count / of
-    middle = (value + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * float(np.sqrt(value * (1 - value) / of + (z / (2 * of)) ** 2))
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return Estimate(value, 0.0 if count == 0 else low, 1.0 if count == of else high, of, of)
-
-
-def _values(values: ArrayLike, items: int) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (items,):
-        raise StatisticRefused(f"expected one value for each of {items} items, got {array.shape}")
-    if np.isnan(array).any():
-        raise StatisticRefused("a value is missing (NaN); pair the items before comparing")
-    return array
 
 
 def _same_items(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
