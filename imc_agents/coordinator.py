@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
+from imc_agents.agent import RoleAgent
 from imc_agents.languages import why_not_english
-from imc_agents.policy import Policy
-from imc_agents.proposals import LexiconLike, candidate_of, word_edits
-from imc_agents.self_assessment import SelfAssessment
+from imc_agents.proposals import candidate_of, word_edits
 from imc_agents.sentences import asking_spans, irrelevant_sentences, split_sentences
 from imc_agents.state import (
     Agent,
@@ -24,7 +22,6 @@ from imc_agents.state import (
     SMSState,
     Verdict,
 )
-from prompts import PromptSet
 
 Next = Agent | Literal["settled"]
 
@@ -55,16 +52,8 @@ class Step:
     """A new round: the last candidate and its verdict are done with."""
 
 
-class Coordinator:
+class Coordinator(RoleAgent):
     """Opens a question with one batched scoring pass, plans, and settles it."""
-
-    def __init__(
-        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
-    ) -> None:
-        self.model = SelfAssessment(chat)
-        self.prompts = prompts
-        self.lexicon = lexicon
-        self.policy = policy
 
     def __call__(self, question: str) -> Assessment:
         """Assess a question: one batched pass over it and its best alternatives, or none."""

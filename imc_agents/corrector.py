@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field
 
+from imc_agents.agent import RoleAgent
 from imc_agents.coordinator import Coordinator
 from imc_agents.detector import Detector
 from imc_agents.joint_search import JointSearch
-from imc_agents.policy import Policy
-from imc_agents.proposals import LexiconLike, candidate_of, word_edits
+from imc_agents.proposals import candidate_of, word_edits
 from imc_agents.rewriting import edits_between
-from imc_agents.self_assessment import SelfAssessment
 from imc_agents.sentences import asking_spans, split_sentences
 from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
-from prompts import PromptSet
 
 
 class RestoredReply(BaseModel):
@@ -26,16 +23,8 @@ class RestoredReply(BaseModel):
     question: str = Field(min_length=1)
 
 
-class Corrector:
+class Corrector(RoleAgent):
     """Joins the best edits of a question into one candidate, by noisy channel where it can."""
-
-    def __init__(
-        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
-    ) -> None:
-        self.model = SelfAssessment(chat)
-        self.prompts = prompts
-        self.lexicon = lexicon
-        self.policy = policy
 
     def __call__(
         self,

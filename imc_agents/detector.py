@@ -6,15 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict, Field
 
+from imc_agents.agent import RoleAgent
 from imc_agents.coordinator import Coordinator
-from imc_agents.policy import Policy
-from imc_agents.proposals import LexiconLike
-from imc_agents.self_assessment import SelfAssessment
 from imc_agents.state import Assessment, Edit, Finding
-from prompts import PromptSet
 
 ASKED_SCORE = 0.5
 """Score of a place that a model without self-assessment named: its word, and no more."""
@@ -35,16 +31,8 @@ class PlacesReply(BaseModel):
     findings: list[NamedPlace] = Field(max_length=16)
 
 
-class Detector:
+class Detector(RoleAgent):
     """Names the places whose best alternative gains enough, and the noise that explains it."""
-
-    def __init__(
-        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
-    ) -> None:
-        self.model = SelfAssessment(chat)
-        self.prompts = prompts
-        self.lexicon = lexicon
-        self.policy = policy
 
     def __call__(self, question: str, assessment: Assessment | None = None) -> list[Finding]:
         """Findings in order of position, never overlapping; empty where nothing can be named.

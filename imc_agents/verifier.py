@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
+from imc_agents.agent import RoleAgent
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike, apply_edits, words_of
 from imc_agents.protected import protected_violations
-from imc_agents.self_assessment import SelfAssessment
 from imc_agents.sentences import split_sentences
 from imc_agents.state import Candidate, Edit, Verdict
 from prompts import PromptSet
@@ -32,7 +32,7 @@ class SameReply(BaseModel):
     reason: str = ""
 
 
-class Verifier:
+class Verifier(RoleAgent):
     """Checks a candidate: safeguards first, then its margins with the model's vote."""
 
     def __init__(
@@ -45,10 +45,7 @@ class Verifier:
         violations: Violations | None = None,
     ) -> None:
         """`violations` None: the shipped protected tokens."""
-        self.model = SelfAssessment(chat)
-        self.prompts = prompts
-        self.lexicon = lexicon
-        self.policy = policy
+        super().__init__(chat, prompts, lexicon, policy)
         self.violations = violations if violations is not None else self._protected
 
     def __call__(self, original: str, candidate: Candidate) -> Verdict:

@@ -1,0 +1,22 @@
+"""What all four agents are made of: one model, under this role's prompts, budgets and words."""
+
+from __future__ import annotations
+
+from langchain_core.language_models import BaseChatModel
+
+from imc_agents.policy import Policy
+from imc_agents.proposals import LexiconLike
+from imc_agents.self_assessment import SelfAssessment
+from prompts import PromptSet
+
+
+class RoleAgent:
+    """One role of the model; each agent adds what it does when it is called."""
+
+    def __init__(
+        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
+    ) -> None:
+        self.model = SelfAssessment(chat)
+        self.prompts = prompts
+        self.lexicon = lexicon
+        self.policy = policy
