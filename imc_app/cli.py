@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from imc_app.commands import ask, graph, perceive, prototypes, reference, refine
+from imc_app.commands import ask, bench, graph, perceive, prototypes, reference, refine
 from imc_app.refusals import is_refusal, one_line
 
 ANSWERED, FAULT, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -35,6 +35,7 @@ app.command("ask")(ask.ask)
 app.command("perceive")(perceive.perceive)
 app.command("refine")(refine.refine)
 app.add_typer(prototypes.app, name="prototypes")
+app.add_typer(bench.app, name="bench")
 app.command("graph")(graph.graph)
 app.add_typer(reference.app, name="reference")
 

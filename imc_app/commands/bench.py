@@ -1,0 +1,230 @@
+"""`imc bench`: measure robustness on a data set, and look how far a measurement has come."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imc_app.options import AsJson, ModelOption, ProfileOption, PrototypesOption, Seed
+from imc_app.refusals import InputRefused
+
+if TYPE_CHECKING:
+    from imc_bench.store import Standing
+
+LINE_SECONDS = 30.0  # between lines of progress where no terminal shows a bar
+
+app = typer.Typer(help="Measure robustness: noises × severities × methods.", no_args_is_help=True)
+
+
+class NoiseAt(StrEnum):
+    """Where image noise is put."""
+
+    INPUT = "input"
+    NATIVE = "native"
+
+
+@app.command("run")
+def run(
+    data_set: Annotated[
+        str,
+        typer.Option(
+            "--data-set",
+            metavar="NAME",
+            help="phantom, vqa-rad, slake, path-vqa, omni-med-vqa or jsonl.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="STORE", help="Result store; a run in it goes on.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", envvar="IMC_DATA", help="The data set's folder, or one that holds it."
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Default: the set's own.")] = None,
+    noises: Annotated[
+        str,
+        typer.Option(
+            "--noises",
+            metavar="A,B,...",
+            help="core (the 11), core-image, core-text, names, an image and a text noise joined "
+            "by +, blank, swapped; none for clean alone.",
+        ),
+    ] = "core",
+    severities: Annotated[
+        str, typer.Option("--severities", metavar="1,3,5", help="Each 1 (mild) to 5 (strong).")
+    ] = "1,3,5",
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--methods",
+            metavar="A,B,...",
+            help="none, pdc, sms, imc; median, wiener, tv, nlm; symspell, rewrite.",
+        ),
+    ] = "none,pdc,sms,imc",
+    noise_at: Annotated[
+        NoiseAt,
+        typer.Option("--noise-at", help="Image noise at the model's input size, or before it."),
+    ] = NoiseAt.INPUT,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="So many items, drawn by the seed.")
+    ] = None,
+    seed: Seed = 0,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, help="Most questions in one pass; changes no answer.")
+    ] = 16,
+    keep_text: Annotated[
+        bool, typer.Option("--keep-text", help="Store the questions too, not answers alone.")
+    ] = False,
+    model: ModelOption = None,
+    prototypes: PrototypesOption = None,
+    profile: ProfileOption = "auto",
+) -> None:
+    """Measure, or go on with a measurement that was stopped.
+
+    Stop it at any time: the same command goes on where it was. Run the same command twice at once
+    and the two share the work.
+    """
+    from imc_app.session import open_context
+    from imc_bench.session import RunRequest, check_request, open_run
+
+    with refused():
+        request = RunRequest(
+            data_set=data_set,
+            data=data,
+            split=split,
+            noises=tuple(name for name in _names(noises) if name != "none"),
+            severities=tuple(_severity(text) for text in _names(severities)),
+            methods=_names(methods),
+            noise_at="native" if noise_at is NoiseAt.NATIVE else "input",
+            limit=limit,
+            seed=seed,
+            batch=batch,
+            keep_text=keep_text,
+        )
+        checked = check_request(request)
+        for row in checked.items.bad_rows:
+            typer.echo(f"imc: left out: {row.where}: {row.why}", err=True)
+        runner, store = open_run(
+            checked, open_context(model, prototypes, profile=profile, seed=seed), out
+        )
+        with store, _progress() as advance:
+            standing = runner.run(store, advance)
+            skipped = store.skipped()
+    typer.echo(f"{out}: {_said(standing)}")
+    for why, count in _counted([str(one["why"]) for one in skipped]).items():
+        typer.echo(f"imc: left out {count} times: {why}", err=True)
+
+
+@app.command("status")
+def status(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="What imc bench run wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """How far a run has come, and what it measures."""
+    from imc_bench.store import Store
+
+    with refused(), Store.read(store) as opened:
+        standing, facts = opened.standing(), opened.facts()
+    arguments, model = facts["arguments"], facts["model"]
+    if as_json:
+        shown = {
+            "run_key": facts["run_key"],
+            "rows": standing.rows,
+            "expected": standing.expected,
+            "skipped": standing.skipped,
+            "complete": standing.complete,
+            "working": standing.working,
+            "seconds_left": standing.seconds_left,
+            "bad_rows": len(facts["bad_rows"]),
+            "arguments": arguments,
+            "model": model,
+            "versions": facts["versions"],
+            "created": facts["created"],
+        }
+        typer.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    typer.echo(f"{store}: {_said(standing)}")
+    typer.echo(
+        f"  {model['name']} on {arguments['data_set']} {arguments['split']}, "
+        f"{len(arguments['conditions'])} conditions × {', '.join(arguments['methods'])}; noise at "
+        f"{arguments['noise_at']} resolution, seed {arguments['seed']}"
+    )
+    typer.echo(f"  begun {facts['created']} on {facts['machine']}; run {facts['run_key']}")
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Turn what the bench refuses into a refusal of the command."""
+    from imc_bench.conditions import RunRefused
+    from imc_bench.errors import DataRefused
+    from imc_bench.store import StoreRefused
+
+    try:
+        yield
+    except (DataRefused, RunRefused, StoreRefused) as error:
+        raise InputRefused(str(error)) from error
+
+
+def _names(written: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in written.split(",") if name.strip())
+
+
+def _severity(text: str) -> int | float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 1 <= value <= 5:
+        raise InputRefused(f"--severities {text!r}: give numbers from 1 (mild) to 5 (strong)")
+    return int(value) if value.is_integer() else value
+
+
+def _said(standing: Standing) -> str:
+    left = standing.seconds_left
+    parts = [f"{standing.rows} of {standing.expected} rows"]
+    if standing.skipped:
+        parts.append(f"{standing.skipped} items left out of a condition")
+    if standing.complete:
+        parts.append("complete")
+    else:
+        if left is not None:
+            parts.append(f"about {_minutes(left)} of work left")
+        parts.append(f"{standing.working} pieces in hand")
+    return ", ".join(parts)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _counted(reasons: list[str]) -> dict[str, int]:
+    return {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Standing], None]]:
+    """A bar with the time left on a terminal; elsewhere a line now and then, for a log."""
+    import sys
+
+    from imc_app.progress import progress_bar
+
+    last = time.monotonic()
+    with progress_bar() as bar:
+
+        def advance(standing: Standing) -> None:
+            nonlocal last
+            bar("rows", standing.rows, standing.expected)
+            if not sys.stderr.isatty() and time.monotonic() - last > LINE_SECONDS:
+                last = time.monotonic()
+                typer.echo(f"imc: {_said(standing)}", err=True)
+
+        yield advance

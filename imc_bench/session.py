@@ -1,0 +1,190 @@
+"""From what a person asked for to a run: checked before the model is loaded, tied to its store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from graphs.context import IMCContext
+from imc_bench.conditions import Condition, RunRefused, make_conditions
+from imc_bench.datasets import load_dataset
+from imc_bench.items import BenchItem, LoadedSet
+from imc_bench.methods import Method, Tools, get_methods, local_chat
+from imc_bench.plan import Plan
+from imc_bench.runner import Runner, RunSettings
+from imc_bench.store import Identity, NewRun, Store
+from imc_noise import Severity
+from vision.bank import PrototypeBank
+
+NoiseAt = Literal["input", "native"]
+_VERSIONED = (
+    "imc-agents",
+    "torch",
+    "transformers",
+    "numpy",
+    "scipy",
+    "pillow",
+    "scikit-image",
+    "symspellpy",
+)
+"""Packages whose version may change a row."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is to be measured."""
+
+    data_set: str
+    data: Path | None = None
+    """Folder of the data set, or one that holds it under its name; `phantom` needs none."""
+    split: str | None = None
+    noises: tuple[str, ...] = ("core",)
+    severities: tuple[Severity, ...] = (1, 3, 5)
+    methods: tuple[str, ...] = ("none", "pdc", "sms", "imc")
+    noise_at: NoiseAt = "input"
+    limit: int | None = None
+    """So many items, drawn by the seed; None: all."""
+    seed: int = 0
+    batch: int = 16
+    """Most images, questions or answers in one pass; no row depends on it."""
+    keep_text: bool = False
+    """Store the questions too; without it the store holds answers and numbers alone."""
+
+
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request whose names are known and whose items are read."""
+
+    request: RunRequest
+    conditions: tuple[Condition, ...]
+    methods: tuple[Method, ...]
+    items: LoadedSet
+    plan: Plan
+
+
+def check_request(request: RunRequest) -> CheckedRequest:
+    """Read the items and check every name, which takes no model.
+
+    Raises UnknownNoise, RunRefused or DataRefused, in one line.
+    """
+    if request.batch < 1:
+        raise RunRefused(f"--batch {request.batch}: at least 1 is needed")
+    methods = tuple(get_methods(request.methods))
+    conditions = make_conditions(request.noises, request.severities)
+    items = load_dataset(
+        request.data_set,
+        request.data,
+        split=request.split,
+        limit=request.limit,
+        seed=request.seed,
+    )
+    return CheckedRequest(
+        request, conditions, methods, items, Plan(items.items, conditions, request.seed)
+    )
+
+
+def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
+    """What determines the rows of this request with this model."""
+    request, calibrator = checked.request, context.calibrator
+    if calibrator is None:
+        raise RunRefused("the model has no image side: answers cannot be measured")
+    policy = context.policy.model_dump(mode="json")
+    arguments: dict[str, Any] = {
+        "data_set": request.data_set,
+        "split": checked.items.split,
+        "limit": request.limit,
+        "conditions": [str(condition) for condition in checked.conditions],
+        "methods": [method.name for method in checked.methods],
+        "noise_at": request.noise_at,
+        "seed": request.seed,
+        "keep_text": request.keep_text,
+        "items_digest": _digest(checked.items.items),
+        "profile": context.prompts.profile,
+        "prompts": _sha(context.prompts.model_dump_json()),
+        "policy": {key: policy[key] for key in policy if key not in {"method", "seed", "review"}},
+    }
+    bank = calibrator.bank
+    return Identity(
+        arguments,
+        dict(_versions()),
+        {
+            "name": context.model_name,
+            "fingerprint": calibrator.encoder.fingerprint,
+            "bank": None if bank is None else bank_digest(bank),
+        },
+    )
+
+
+def open_run(checked: CheckedRequest, context: IMCContext, out: Path) -> tuple[Runner, Store]:
+    """The runner of a checked request, and its store, new or gone on with.
+
+    Raises StoreRefused or RunRefused, in one line.
+    """
+    request, identity = checked.request, identity_of(checked, context)
+    chat = local_chat(context)
+    if chat.batch_size != request.batch:
+        own = chat.from_parts(chat.model, chat.processor, chat.model_name, batch_size=request.batch)
+        context = replace(context, chat=own)
+    settings = RunSettings(
+        checked.items.name,
+        checked.items.split,
+        identity.run_key,
+        request.noise_at,
+        request.seed,
+        request.keep_text,
+    )
+    runner = Runner(checked.plan, checked.methods, Tools(context, request.batch), settings)
+    items = checked.items.items
+    new = NewRun(
+        [
+            (
+                item.item_id,
+                item.image_group,
+                item.topic,
+                item.closed,
+                item.answer,
+                item.options,
+                item.question if request.keep_text else None,
+            )
+            for item in items
+        ],
+        units=len(checked.plan),
+        expected=len(items) * len(checked.conditions) * len(checked.methods),
+        bad_rows=[(row.where, row.why) for row in checked.items.bad_rows],
+    )
+    return runner, Store.open(out, identity, new)
+
+
+def bank_digest(bank: PrototypeBank) -> str:
+    """SHA-256 of the bank as a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bank.safetensors"
+        bank.save(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _versions() -> Iterable[tuple[str, str]]:
+    for package in _VERSIONED:
+        try:
+            yield package, metadata.version(package)
+        except metadata.PackageNotFoundError:
+            yield package, "not installed"
+
+
+def _digest(items: Iterable[BenchItem]) -> str:
+    """Stands for every id, question, answer and option, in order; images are named by the id."""
+    facts = [
+        (i.item_id, i.image_group, i.question, i.answer, i.closed, i.topic, i.options)
+        for i in items
+    ]
+    return _sha(json.dumps(facts))
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
