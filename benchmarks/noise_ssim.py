@@ -6,13 +6,16 @@
 DATA holds `slake/` and `vqa-rad/` in their published layouts. SSIM is scikit-image's
 `structural_similarity` with its defaults (7x7 uniform window, data_range 255) on the grey image,
 averaged over images; nothing is renormalised before it is taken. Sizes are square, as the model's
-own input is (bicubic), or `native`.
+own input is (bicubic), or `native`. Calibration rows up to 224 px are made on squeezed images;
+the larger ones on images of about that size as they were published, since an image blown up to a
+size has not the detail of one acquired at it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,15 +25,23 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from imc_noise import CORE_IMAGE, apply_image, noise_rng
+from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
 from imc_noise.image.planes import spoil_pixels
 from imc_noise.registry import _IMAGE
 from imc_noise.strengths import SSIM_BANDS
 
 Grey = NDArray[np.uint8]
-CALIBRATED_SIZES = (56, 112, 224, 448, 896)
+CALIBRATED_SIZES: dict[int, tuple[int, int] | None] = {
+    56: None,
+    112: None,
+    224: None,
+    512: (320, 640),
+    896: (640, 1300),
+}
+"""Row of the table -> the published sizes (square root of pixels) it is made on; None: squeezed."""
 PIXELS_PER_SIZE = 16_000_000
 """Fewer images at large sizes, so that a calibration takes minutes."""
+NAMES = CORE_IMAGE + EXTENDED_IMAGE
 TARGETS = [(low + high) / 2.0 for low, high in SSIM_BANDS]
 SEARCH = {
     "gaussian": (0.003, 0.6),
@@ -39,8 +50,24 @@ SEARCH = {
     "ghosting": (0.01, 4.0),
     "bias_field": (0.05, 8.0),
     "low_contrast": (0.05, 5.0),
+    "speckle": (0.02, 2.0),
+    "impulse": (0.0003, 0.4),
+    "shot": (0.003, 1.0),
+    "defocus": (0.0005, 0.2),
+    "zoom": (0.003, 1.0),
+    "pixelate": (0.001, 0.3),
+    "brightness_up": (0.05, 4.0),
+    "brightness_down": (0.05, 4.0),
+    "contrast_up": (0.02, 2.5),
+    "gamma_up": (0.03, 3.0),
+    "gamma_down": (0.01, 2.6),
+    "rician": (0.001, 0.5),
+    "kspace_spike": (0.002, 0.6),
+    "undersampling": (0.02, 8.0),
+    "sparse_view": (1.0, 60.0),
 }
-"""Strengths between which each noise's calibration searches."""
+"""Strengths between which each noise's calibration searches. A noise without an entry has
+strengths of its own scale, one row for every size (`imc_noise.strengths.NOT_BY_SSIM`)."""
 
 
 def image_paths(data: Path, per_set: int, seed: int) -> dict[str, list[Path]]:
@@ -72,12 +99,28 @@ def ssim(clean: Grey, spoilt: Grey) -> float:
     return float(structural_similarity(clean, spoilt, data_range=255))
 
 
-def calibrate(names: Sequence[str], paths: Sequence[Path], size: int, seed: int) -> Iterator[str]:
+def calibration_images(sets: dict[str, list[Path]], size: int, pixels: int) -> list[Grey]:
+    """Images for the row of `size`, as many of each data set, as many as the pixel budget holds."""
+    span = CALIBRATED_SIZES[size]
+    most = max(1, pixels // size**2 // len(sets))
+    images: list[Grey] = []
+    for paths in sets.values():
+        if span is not None:
+            paths = [path for path in paths if span[0] <= _size_of(path) < span[1]]
+        images.extend(read_grey(path, size if span is None else None) for path in paths[:most])
+    return images
+
+
+def _size_of(path: Path) -> float:
+    """Square root of the image's pixels; only its header is read."""
+    with Image.open(path) as opened:
+        return math.sqrt(opened.width * opened.height)
+
+
+def calibrate(names: Sequence[str], images: Sequence[Grey], size: int, seed: int) -> Iterator[str]:
     """Rows of `image_strengths.tsv`: the strength at which the mean SSIM meets each target."""
-    most = max(1, PIXELS_PER_SIZE // size**2)
-    images = [read_grey(path, size) for path in paths[:most]]
     for name in names:
-        tried = np.geomspace(*SEARCH[name], 16)
+        tried = np.geomspace(*SEARCH[name], 14)
         curve = []
         for strength in tried:
             values = []
@@ -121,9 +164,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of slake/ and vqa-rad/")
     parser.add_argument("--images", type=int, default=40, help="images drawn from each set")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--noises", nargs="*", default=CORE_IMAGE, choices=sorted(SEARCH))
+    parser.add_argument("--noises", nargs="*", default=CORE_IMAGE, choices=NAMES)
     parser.add_argument("--calibrate", action="store_true", help="print image_strengths.tsv")
+    parser.add_argument("--pixels", type=int, default=PIXELS_PER_SIZE, help="budget of a row")
     parser.add_argument("--sizes", nargs="*", default=["112", "native"], help="pixels or 'native'")
+    parser.add_argument(
+        "--rows", nargs="*", type=int, default=CALIBRATED_SIZES, choices=CALIBRATED_SIZES
+    )
     chosen = parser.parse_args()
     sets = image_paths(chosen.data, chosen.images, chosen.seed)
     if chosen.calibrate:
@@ -131,10 +178,12 @@ def main() -> None:
         print("# pixels): benchmarks/noise_ssim.py --calibrate on SLAKE train and VQA-RAD images,")
         print(f"# {chosen.images} of each, seed {chosen.seed}. Units: the noises' docstrings.")
         print("# noise\tsize\ts1\ts2\ts3\ts4\ts5")
-        # Alternating, so that a shortened list is still half of each set.
-        paths = [path for pair in zip(*sets.values(), strict=True) for path in pair]
-        for size in CALIBRATED_SIZES:
-            print("\n".join(calibrate(chosen.noises, paths, size, chosen.seed)), flush=True)
+        for size in chosen.rows:
+            images = calibration_images(sets, size, chosen.pixels)
+            for row in calibrate(
+                [n for n in chosen.noises if n in SEARCH], images, size, chosen.seed
+            ):
+                print(row, flush=True)
         return
     print(f"data: SLAKE train and VQA-RAD, {chosen.images} images each, seed {chosen.seed};")
     print("mean SSIM (7x7 window, data_range 255) at severity 1..5; ! is outside the band")

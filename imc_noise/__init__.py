@@ -6,6 +6,8 @@ from imc_noise.errors import UnknownNoise, UnknownSeverity
 from imc_noise.registry import (
     CORE_IMAGE,
     CORE_TEXT,
+    EXTENDED_IMAGE,
+    EXTENDED_TEXT,
     NOISES,
     Modality,
     Noise,
@@ -18,6 +20,8 @@ from imc_noise.seeds import Severity, noise_rng
 __all__ = [
     "CORE_IMAGE",
     "CORE_TEXT",
+    "EXTENDED_IMAGE",
+    "EXTENDED_TEXT",
     "NOISES",
     "Modality",
     "Noise",

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_noise.errors import UnknownNoise
-from imc_noise.image import fields, kspace, quanta
+from imc_noise.image import acquisition, fields, kspace, objects, optics, quanta, sensor, tone
 from imc_noise.image.planes import ImageSpoiler, check_pixels, spoil_pixels
 from imc_noise.seeds import Severity, check_severity
 from imc_noise.strengths import strength
-from imc_noise.text import dictation, distraction, spelling
+from imc_noise.text import dictation, distraction, documents, keying, spelling
 
 Modality = Literal["image", "text"]
 TextSpoiler = Callable[[str, float, np.random.Generator], str]
@@ -65,9 +65,72 @@ _text("homophone", dictation.homophone, "Dictation heard another word that sound
 _text("word_drop", dictation.word_drop, "Words lost, small ones first.", recoverable=False)
 _text("distractor", distraction.distractor, "Clinical sentences that are beside the question.")
 
+_image("speckle", sensor.speckle, "Coherent waves interfere: grain in proportion to brightness.")
+_image("impulse", sensor.impulse, "Dead and stuck pixels: black and white dots.")
+_image("shot", sensor.shot, "Too little light: photons counted one by one in camera or microscope.")
+_image("defocus", optics.defocus, "A lens out of focus: every point is a disc.")
+_image("zoom", optics.zoom, "The distance changed during the exposure: radial blur.")
+_image(
+    "pixelate", optics.pixelate, "Stored too small and blown up: square blocks.", recoverable=False
+)
+_image("jpeg", optics.jpeg, "Lossy compression: blocks of 8 pixels, ringing.", recoverable=False)
+_image(
+    "brightness_up",
+    tone.brightness_up,
+    "Over-exposed: every grey scaled up, the brightest lost in white.",
+    recoverable=False,
+)
+_image("brightness_down", tone.brightness_down, "Under-exposed: every grey scaled down.")
+_image(
+    "contrast_up",
+    tone.contrast_up,
+    "Window too narrow: greys cut at black and white.",
+    recoverable=False,
+)
+_image("contrast_down", tone.contrast_down, "Window too wide: all greys near their mean.")
+_image("gamma_up", tone.gamma_up, "Display curve too steep: mid-greys too dark.")
+_image("gamma_down", tone.gamma_down, "Display curve too flat: mid-greys too light.")
+_image("saturate", tone.saturate, "Colours too strong; a grey picture stays as it is.")
+_image("stain", objects.stain, "A dye spilt on slide, film or lens hides part.", recoverable=False)
+_image("bubble", objects.bubble, "Air bubbles before the lens or in the gel.", recoverable=False)
+_image(
+    "black_corner",
+    objects.black_corner,
+    "The round aperture of a scope: black corners.",
+    recoverable=False,
+)
+_image(
+    "characters", objects.characters, "Letters and digits burnt into the image.", recoverable=False
+)
+_image("rician", acquisition.rician, "Thermal noise of an MR receiver, with its grey floor.")
+_image("kspace_spike", acquisition.kspace_spike, "Discharges in k-space: stripes over the image.")
+_image(
+    "undersampling",
+    acquisition.undersampling,
+    "Lines of k-space left out to scan faster: smear and ripple.",
+    recoverable=False,
+)
+_image(
+    "sparse_view",
+    acquisition.sparse_view,
+    "CT from too few views: streaks across the field.",
+    recoverable=False,
+)
+_text("transpose", keying.transpose, "Neighbouring letters typed in the wrong order.")
+_text("word_swap", keying.word_swap, "Neighbouring words in the wrong order.")
+_text("repetition", keying.repetition, "Words stuttered or pasted twice.")
+_text("case_punctuation", keying.case_punctuation, "Wrong case; punctuation lost or doubled.")
+_text("abbreviation", keying.abbreviation, "Clinical shorthand and words without their vowels.")
+_text("ocr_line_breaks", documents.ocr_line_breaks, "Scanned line ends, words divided by hyphens.")
+_text("redaction", documents.redaction, "Words blacked out, content first.", recoverable=False)
+
 NOISES: Mapping[str, Noise] = MappingProxyType(_NOISES)
 CORE_IMAGE = ("gaussian", "low_dose", "motion", "ghosting", "bias_field", "low_contrast")
 CORE_TEXT = ("typo", "ocr", "homophone", "word_drop", "distractor")
+EXTENDED_IMAGE = tuple(name for name in _IMAGE if name not in CORE_IMAGE)
+"""The image noises beyond the core, in the registry's order."""
+EXTENDED_TEXT = tuple(name for name in _TEXT if name not in CORE_TEXT)
+"""The text noises beyond the core, in the registry's order."""
 
 
 def get_noise(name: str) -> Noise:

@@ -4,6 +4,7 @@ The numbers are `data/image_strengths.tsv`, made by `benchmarks/noise_ssim.py --
 strengths at which the mean SSIM over real images (SLAKE train and VQA-RAD) sits in the middle of
 its band. One strength does not look equally severe at every image size (a 7-pixel SSIM window
 sees less anatomy in a larger image), so there is one row per size, interpolated in log size.
+The noises of `NOT_BY_SSIM` have one row for all sizes (size 1).
 """
 
 from __future__ import annotations
@@ -23,6 +24,20 @@ SSIM_BANDS: tuple[tuple[float, float], ...] = (
     (0.50, 0.60),
 )
 """Mean SSIM to the clean image at severity 1..5 (DESIGN.md, "The noises")."""
+
+NOT_BY_SSIM = (
+    "jpeg",
+    "contrast_down",
+    "saturate",
+    "stain",
+    "bubble",
+    "black_corner",
+    "characters",
+)
+"""Noises that the bands do not fit. SSIM takes a black background turned dark grey for a ruin
+(contrast_down), sees no colour (saturate), falls only with the area hidden (the last four), and
+baseline JPEG cannot get below about 0.68. Their severities are steps of their own unit, the same
+at every image size; their SSIM falls with severity too, outside the bands."""
 
 
 @cache

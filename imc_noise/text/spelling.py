@@ -31,7 +31,7 @@ def typo(text: str, severity: float, rng: np.random.Generator) -> str:
     """
     slips = {}
     for word in words_of(text):
-        places = _letters(word.text)
+        places = letters_of(word.text)
         if places:
             slips[word] = _slip(word.text, places, rng)
     order = rng.permutation(len(slips))
@@ -63,7 +63,7 @@ def ocr(text: str, severity: float, rng: np.random.Generator) -> str:
     return replaced(text, {hit[i]: misread[hit[i]] for i in order[:count]})
 
 
-def _letters(word: str) -> list[int]:
+def letters_of(word: str) -> list[int]:
     """Places of letters that carry no combining mark."""
     marked = [unicodedata.combining(after) != 0 for after in word[1:]] + [False]
     return [i for i, letter in enumerate(word) if letter.isalpha() and not marked[i]]
@@ -76,19 +76,19 @@ def _slip(word: str, places: list[int], rng: np.random.Generator) -> str:
     typed = [i for i in places if word[i].lower() in _neighbours()]
     if kind == "transpose" and swaps:
         at = swaps[int(rng.integers(len(swaps)))]
-        swapped = _in_case(word[at + 1], word[at]) + _in_case(word[at], word[at + 1])
+        swapped = in_case(word[at + 1], word[at]) + in_case(word[at], word[at + 1])
         return word[:at] + swapped + word[at + 2 :]
     if kind == "neighbour" and typed:
         at = typed[int(rng.integers(len(typed)))]
         near = _neighbours()[word[at].lower()]
-        return word[:at] + _in_case(near[int(rng.integers(len(near)))], word[at]) + word[at + 1 :]
+        return word[:at] + in_case(near[int(rng.integers(len(near)))], word[at]) + word[at + 1 :]
     at = places[int(rng.integers(len(places)))]
     if kind == "omit" and len(word) > 1:
         return word[:at] + word[at + 1 :]
-    return word[: at + 1] + _in_case(word[at], word[at].lower()) + word[at + 1 :]
+    return word[: at + 1] + in_case(word[at], word[at].lower()) + word[at + 1 :]
 
 
-def _in_case(letter: str, model: str) -> str:
+def in_case(letter: str, model: str) -> str:
     """`letter` in the case of `model`; a letter whose case is no single character stays."""
     turned = letter.upper() if model.isupper() else letter.lower()
     return turned if len(turned) == 1 else letter

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from imc_noise import CORE_IMAGE, apply_image, noise_rng
+from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
 from imc_noise.image.fields import bias_field
 from imc_noise.image.kspace import ghosting, motion
 from imc_noise.image.quanta import low_dose
@@ -20,7 +20,8 @@ shapes = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(
     lambda size: st.sampled_from([size, (*size, 3)])
 )
 pictures = shapes.flatmap(lambda shape: arrays(np.uint8, shape))
-names = st.sampled_from(CORE_IMAGE)
+ALL_IMAGE = CORE_IMAGE + EXTENDED_IMAGE
+names = st.sampled_from(ALL_IMAGE)
 severities = st.floats(1.0, 5.0)
 
 
@@ -34,8 +35,15 @@ def anatomy(size: int = 96) -> Pixels:
     return levels
 
 
+def subject(name: str) -> Pixels:
+    """A picture that has what `name` spoils: colours, bright corners, or anatomy."""
+    if name == "saturate":
+        return np.stack([anatomy(), anatomy() // 2 + 30, anatomy() // 3 + 50], axis=-1)
+    return 255 - anatomy() if name == "black_corner" else anatomy()
+
+
 @given(names, pictures, severities, st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_keeps_shape_and_type_and_leaves_its_input_alone(
     name: str, picture: Pixels, severity: float, seed: int
 ) -> None:
@@ -47,7 +55,7 @@ def test_keeps_shape_and_type_and_leaves_its_input_alone(
 
 
 @given(names, pictures, severities, st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_same_seed_gives_the_same_pixels(
     name: str, picture: Pixels, severity: float, seed: int
 ) -> None:
@@ -57,7 +65,7 @@ def test_the_same_seed_gives_the_same_pixels(
     assert (first == second).all()
 
 
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", ALL_IMAGE)
 def test_a_grey_picture_stored_as_rgb_stays_grey_and_equal_to_its_plane(name: str) -> None:
     grey = anatomy()
     spoilt = apply_image(name, np.stack([grey] * 3, axis=-1), 4, np.random.default_rng(1))
@@ -65,7 +73,7 @@ def test_a_grey_picture_stored_as_rgb_stays_grey_and_equal_to_its_plane(name: st
     assert (spoilt == plane[:, :, None]).all()
 
 
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", ALL_IMAGE)
 def test_a_coloured_marker_keeps_its_colour_and_the_rest_stays_grey(name: str) -> None:
     marked = np.stack([anatomy()] * 3, axis=-1)
     marked[40:42, 40:42] = (150, 40, 40)
@@ -74,16 +82,16 @@ def test_a_coloured_marker_keeps_its_colour_and_the_rest_stays_grey(name: str) -
     assert (spoilt[40:42, 40:42, 0] > spoilt[40:42, 40:42, 2]).all()
 
 
-@pytest.mark.parametrize("name", ["gaussian", "low_dose"])
+@pytest.mark.parametrize("name", ["gaussian", "low_dose", "speckle", "shot", "rician"])
 def test_colour_planes_count_quanta_of_their_own(name: str) -> None:
     stained = np.full((64, 64, 3), (180, 90, 140), np.uint8)
     error = apply_image(name, stained, 5, np.random.default_rng(1)).astype(float) - stained
     assert abs(np.mean(error[..., 0] * error[..., 1])) < 0.2 * np.mean(error[..., 0] ** 2)
 
 
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", ALL_IMAGE)
 def test_distortion_grows_with_severity_whole_and_between(name: str) -> None:
-    clean = anatomy()
+    clean = subject(name)
     errors = [
         np.mean(
             [
@@ -96,7 +104,7 @@ def test_distortion_grows_with_severity_whole_and_between(name: str) -> None:
     assert (np.diff(errors) > 0).all(), errors
 
 
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", ALL_IMAGE)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 8000), (8000, 1), (3, 8000, 3), (7, 5)])
 def test_any_size(name: str, shape: tuple[int, ...]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -104,7 +112,7 @@ def test_any_size(name: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", ALL_IMAGE)
 def test_a_black_or_white_picture_is_no_special_case(name: str, level: int) -> None:
     flat = np.full((32, 32), level, np.uint8)
     assert apply_image(name, flat, 5, np.random.default_rng(0)).shape == flat.shape
@@ -113,7 +121,7 @@ def test_a_black_or_white_picture_is_no_special_case(name: str, level: int) -> N
 def test_a_view_that_is_not_contiguous_is_spoilt_like_its_copy() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     view = colour[::2, ::-1]
-    for name in CORE_IMAGE:
+    for name in ALL_IMAGE:
         first = apply_image(name, view, 3, noise_rng("v", name, 3))
         second = apply_image(name, view.copy(), 3, noise_rng("v", name, 3))
         assert (first == second).all()

@@ -11,6 +11,8 @@ import pytest
 from imc_noise import (
     CORE_IMAGE,
     CORE_TEXT,
+    EXTENDED_IMAGE,
+    EXTENDED_TEXT,
     NOISES,
     UnknownNoise,
     apply_image,
@@ -18,7 +20,7 @@ from imc_noise import (
     get_noise,
     noise_rng,
 )
-from imc_noise.strengths import strength
+from imc_noise.strengths import NOT_BY_SSIM, strength
 from imc_noise.tables import read_table
 
 
@@ -27,6 +29,21 @@ def test_the_core_eleven_are_registered_under_their_modality() -> None:
     assert all(NOISES[name].modality == "image" for name in CORE_IMAGE)
     assert all(NOISES[name].modality == "text" for name in CORE_TEXT)
     assert all(noise.meaning and noise.name == name for name, noise in NOISES.items())
+
+
+def test_core_and_extended_are_all_there_is_and_share_nothing() -> None:
+    every = CORE_IMAGE + CORE_TEXT + EXTENDED_IMAGE + EXTENDED_TEXT
+    assert sorted(every) == sorted(NOISES)
+    assert len(EXTENDED_IMAGE) == 22
+    assert len(EXTENDED_TEXT) == 7
+    assert all(NOISES[name].modality == "image" for name in EXTENDED_IMAGE)
+    assert all(NOISES[name].modality == "text" for name in EXTENDED_TEXT)
+
+
+def test_what_hides_is_not_called_recoverable() -> None:
+    lost = {name for name, noise in NOISES.items() if not noise.recoverable}
+    assert lost >= {"word_drop", "redaction", "stain", "bubble", "black_corner", "undersampling"}
+    assert not lost & {"gaussian", "rician", "kspace_spike", "transpose", "abbreviation"}
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -67,15 +84,15 @@ def test_generators_are_the_same_in_another_process() -> None:
     assert int(there) == noise_rng("a", "typo", 3).integers(2**62)
 
 
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", CORE_IMAGE + EXTENDED_IMAGE)
 def test_strengths_grow_with_severity_at_every_calibrated_size(name: str) -> None:
     rows = [row for row in read_table("image_strengths.tsv") if row[0] == name]
-    assert len(rows) >= 4
+    assert len(rows) == 1 if name in NOT_BY_SSIM else len(rows) >= 1
     for row in rows:
         assert (np.diff([float(value) for value in row[2:]]) > 0).all()
 
 
-@pytest.mark.parametrize("name", CORE_IMAGE)
+@pytest.mark.parametrize("name", CORE_IMAGE + EXTENDED_IMAGE)
 def test_strengths_are_interpolated_without_steps(name: str) -> None:
     by_severity = [strength(name, s, (150, 150)) for s in np.linspace(1, 5, 401)]
     by_size = [strength(name, 3.3, (n, n, 3)) for n in range(20, 1200)]

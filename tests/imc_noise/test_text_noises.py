@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imc_noise import CORE_TEXT, apply_text, noise_rng
+from imc_noise import CORE_TEXT, EXTENDED_TEXT, apply_text, noise_rng
 from imc_noise.tables import read_table
 from imc_noise.text.spelling import _neighbours
 from imc_noise.text.words import words_of
@@ -17,7 +17,9 @@ QUESTIONS = (
     "What modality was used to take this image?",
     "How many kidneys are visible?",
 )
-names = st.sampled_from(CORE_TEXT)
+ALL_TEXT = CORE_TEXT + EXTENDED_TEXT
+LONG = "Is there evidence of pleural effusion with fracture in the left upper chest of the patient?"
+names = st.sampled_from(ALL_TEXT)
 severities = st.floats(1.0, 5.0)
 
 
@@ -26,7 +28,7 @@ def spoilt(name: str, text: str, severity: float = 3, seed: int = 0) -> str:
 
 
 @given(names, st.text(max_size=60), severities, st.integers(0, 99))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=240, deadline=None)
 def test_any_text_gives_valid_text_never_blank_and_always_the_same(
     name: str, text: str, severity: float, seed: int
 ) -> None:
@@ -37,22 +39,25 @@ def test_any_text_gives_valid_text_never_blank_and_always_the_same(
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
-@pytest.mark.parametrize("name", CORE_TEXT)
+@pytest.mark.parametrize("name", ALL_TEXT)
 def test_blank_text_comes_back_as_it_was(name: str, text: str) -> None:
     assert spoilt(name, text) == text
 
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize("name", CORE_TEXT)
+@pytest.mark.parametrize("name", ALL_TEXT)
 def test_something_changes_at_every_severity(name: str, question: str, severity: int) -> None:
     assert all(spoilt(name, question, severity, seed) != question for seed in range(20))
 
 
-@pytest.mark.parametrize("name", CORE_TEXT)
+@pytest.mark.parametrize("name", ALL_TEXT)
 def test_change_grows_with_severity_under_one_seed(name: str) -> None:
+    # Few words of a short question have a short form.
+    asked = LONG if name == "abbreviation" else QUESTIONS[0]
+
     def changes(severity: float, seed: int) -> int:
-        before, after = QUESTIONS[0].split(), spoilt(name, QUESTIONS[0], severity, seed).split()
+        before, after = asked.split(), spoilt(name, asked, severity, seed).split()
         kept = sum(min(before.count(word), after.count(word)) for word in set(before))
         return max(len(before), len(after)) - kept
 
