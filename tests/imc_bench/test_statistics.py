@@ -1,0 +1,231 @@
+"""The statistics on cases small enough to count by hand, and rules that hold for all."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imc_bench.errors import StatisticRefused
+from imc_bench.statistics import (
+    ClusterBootstrap,
+    answer_flips,
+    calibration_error,
+    confusion,
+    corruption_error,
+    false_alarms,
+    flips,
+    flips_removed,
+    macro_items,
+    macro_mean,
+    relative_corruption_error,
+    share,
+    state_matrix,
+    worst_case,
+)
+
+GROUPS = [f"image {i // 4}" for i in range(200)]  # 50 images, 4 questions each
+rights = st.lists(st.booleans(), min_size=1, max_size=40)
+
+
+def drawn(rate: float, seed: int) -> np.ndarray:
+    return (np.random.default_rng(seed).random(200) < rate).astype(float)
+
+
+def test_a_mean_has_its_interval_and_counts() -> None:
+    told = ClusterBootstrap(GROUPS).mean(drawn(0.7, 1))
+    assert told.value == drawn(0.7, 1).mean()
+    assert told.low < told.value < told.high
+    assert (told.items, told.clusters) == (200, 50)
+
+
+def test_the_draws_are_the_same_in_every_order_of_items() -> None:
+    values = drawn(0.5, 2)
+    order = np.random.default_rng(3).permutation(200)
+    shuffled = ClusterBootstrap([GROUPS[i] for i in order]).mean(values[order])
+    assert shuffled == pytest.approx(ClusterBootstrap(GROUPS).mean(values))
+
+
+def test_clusters_that_answer_alike_widen_the_interval() -> None:
+    by_image = np.repeat(drawn(0.5, 4)[:50], 4)
+    clustered = ClusterBootstrap(GROUPS).mean(by_image)
+    pretended = ClusterBootstrap([str(i) for i in range(200)]).mean(by_image)
+    assert clustered.high - clustered.low > 1.5 * (pretended.high - pretended.low)
+
+
+def test_the_interval_agrees_with_the_textbook_where_items_are_independent() -> None:
+    values = (np.arange(400) < 240).astype(float)
+    told = ClusterBootstrap(np.arange(400)).mean(values)
+    half = 1.96 * np.sqrt(0.6 * 0.4 / 400)
+    assert told.low == pytest.approx(0.6 - half, abs=0.01)
+    assert told.high == pytest.approx(0.6 + half, abs=0.01)
+
+
+def test_pairing_makes_a_small_steady_difference_claimable() -> None:
+    before = drawn(0.5, 5)
+    after = before.copy()
+    after[np.flatnonzero(before == 0)[:15]] = 1
+    bootstrap = ClusterBootstrap(GROUPS)
+    told = bootstrap.difference(after, before)
+    assert told.value == pytest.approx(15 / 200)
+    assert told.claimed
+    assert bootstrap.mean(after).low < bootstrap.mean(before).high, "unpaired they overlap"
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(0, 5))
+def test_no_difference_has_no_interval(values: list[float], seed: int) -> None:
+    told = ClusterBootstrap(np.arange(len(values)) // 2, draws=50, seed=seed).difference(
+        values, values
+    )
+    assert (told.value, told.low, told.high) == (0, 0, 0)
+    assert not told.claimed
+
+
+def test_recovered_fraction_by_hand() -> None:
+    clean, noisy, repaired = np.ones(200), np.zeros(200), np.zeros(200)
+    noisy[::2], repaired[::2], repaired[1::8] = 1, 1, 1
+    told = ClusterBootstrap(GROUPS).recovered(clean, noisy, repaired)
+    assert told is not None
+    assert told.value == pytest.approx(25 / 100)
+    assert told.low < 0.25 < told.high
+
+
+@pytest.mark.parametrize(("lost", "shown"), [(5, False), (6, True)])  # of 200: 2.5 and 3 points
+def test_recovery_is_suppressed_under_three_points(lost: int, shown: bool) -> None:
+    clean, noisy = np.ones(200), np.ones(200)
+    noisy[:lost] = 0
+    assert (ClusterBootstrap(GROUPS).recovered(clean, noisy, clean) is not None) is shown
+
+
+def test_recovery_of_a_doubtful_drop_has_no_bounds() -> None:
+    clean, noisy = np.zeros(200), np.zeros(200)
+    clean[:48], noisy[48:88] = 1, 1  # 4 points lost, in two blocks of images
+    told = ClusterBootstrap(GROUPS).recovered(clean, noisy, clean)
+    assert told is not None
+    assert told.value == pytest.approx(1)
+    assert (told.low, told.high) == (-np.inf, np.inf)
+
+
+def test_flips_by_hand() -> None:
+    told = flips([1, 1, 1, 0, 0], [1, 0, 0, 1, 0])
+    assert (told.destructive, told.corrective, told.items) == (2 / 5, 1 / 5, 5)
+    assert told.net == pytest.approx(-1 / 5)
+
+
+@given(rights, st.data())
+def test_net_flips_are_the_change_of_accuracy(before: list[bool], data: st.DataObject) -> None:
+    after = data.draw(st.lists(st.booleans(), min_size=len(before), max_size=len(before)))
+    assert flips(before, after).net == pytest.approx(np.mean(after) - np.mean(before))
+    assert flips(before, before).net == 0
+
+
+def test_answer_flips_ignore_case_and_blanks_only() -> None:
+    told = answer_flips(["Yes", "left lung", "ct"], ["yes ", "left  lung", "mri"])
+    assert told.tolist() == [False, False, True]
+
+
+def test_flips_removed() -> None:
+    assert flips_removed([1, 1, 1, 1, 0], [1, 0, 0, 0, 0]) == pytest.approx(3 / 4)
+    assert flips_removed([1, 0], [1, 1]) == pytest.approx(-1)
+    assert flips_removed([0, 0], [1, 0]) is None
+
+
+def test_corruption_error_by_hand_and_floored() -> None:
+    assert corruption_error([0.2, 0.4], [0.4, 0.8]) == pytest.approx(0.5)
+    assert corruption_error([0.2, 0.4], [0, 0]) == pytest.approx(0.3 / 0.01)
+
+
+def test_relative_corruption_error_by_hand_and_floored() -> None:
+    assert relative_corruption_error([0.3, 0.5], 0.2, [0.5, 0.9], 0.3) == pytest.approx(0.4 / 0.8)
+    # the baseline gains from noise: the floor keeps the sign
+    assert relative_corruption_error([0.3, 0.3], 0.2, [0.1, 0.1], 0.3) == pytest.approx(10)
+
+
+@given(st.lists(st.floats(0.02, 1), min_size=1, max_size=5))
+def test_a_baseline_beside_itself_is_one(errors: list[float]) -> None:
+    assert corruption_error(errors, errors) == pytest.approx(1)
+
+
+def test_worst_case_names_the_noise() -> None:
+    assert worst_case({"motion": 0.4, "gaussian": 0.3, "bias_field": 0.3}) == ("bias_field", 0.3)
+
+
+def test_calibration_error_by_hand() -> None:
+    # bin (0.8, 0.9]: confident 0.9, right 1 of 2; bin (0.2, 0.3]: confident 0.3, right 1 of 2
+    told = calibration_error([0.9, 0.9, 0.3, 0.3], [1, 0, 1, 0], bins=10)
+    assert told == pytest.approx((0.4 + 0.2) / 2)
+
+
+def test_calibration_error_takes_both_ends() -> None:
+    assert calibration_error([0, 1], [0, 1]) == 0
+    assert calibration_error([0, 1], [1, 0]) == 1
+    with pytest.raises(StatisticRefused, match="outside 0 to 1"):
+        calibration_error([1.2], [1])
+
+
+@given(rights)
+def test_a_confidence_that_is_the_accuracy_is_calibrated(right: list[bool]) -> None:
+    level = float(np.mean(right))
+    assert calibration_error([level] * len(right), right) == pytest.approx(0, abs=1e-12)
+
+
+def test_macro_mean_goes_over_kinds_then_severities() -> None:
+    # severity 1: (0.8 + 0.6) / 2; severity 3: 0.4 alone. Pooled it would be 0.6
+    assert macro_mean([[0.8, 0.4], [0.6, np.nan]]) == pytest.approx((0.7 + 0.4) / 2)
+
+
+def test_macro_mean_leaves_out_a_severity_nobody_measured() -> None:
+    assert macro_mean([[0.8, np.nan], [0.6, np.nan]]) == pytest.approx(0.7)
+    assert np.isnan(macro_mean([[np.nan]]))
+
+
+def test_macro_items_average_to_the_macro_mean() -> None:
+    right = np.random.default_rng(0).random((3, 2, 40)) < 0.5
+    assert macro_items(right).mean() == pytest.approx(macro_mean(right.mean(axis=2)))
+    with pytest.raises(StatisticRefused, match="every item in every cell"):
+        macro_items(np.full((1, 1, 2), np.nan))
+
+
+def test_state_matrix_by_hand() -> None:
+    accuracy, count = state_matrix(
+        ["clean", "noisy", "noisy", "calibrated"],
+        ["clean", "refined", "refined", "noisy"],
+        [1, 1, 0, 0],
+    )
+    assert accuracy[0, 0] == 1
+    assert accuracy[1, 2] == 0.5
+    assert accuracy[2, 1] == 0
+    assert np.isnan(accuracy).sum() == 6
+    assert count.tolist() == [[1, 0, 0], [0, 0, 2], [0, 1, 0]]
+
+
+def test_confusion_has_truth_in_rows() -> None:
+    labels = ("clean", "motion", "unknown")
+    told = confusion(["motion", "motion", "clean"], ["motion", "unknown", "clean"], labels)
+    assert told.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    with pytest.raises(StatisticRefused, match="unknown 'fog'"):
+        confusion(["fog"], ["clean"], labels)
+
+
+def test_no_false_alarm_in_a_hundred_does_not_exclude_some() -> None:
+    told = false_alarms(["clean"] * 100)
+    assert (told.value, told.low) == (0, 0)
+    assert told.high == pytest.approx(0.037, abs=0.001)
+    assert false_alarms(["clean", "motion", "unknown", "clean"]).value == 0.5
+
+
+@given(st.integers(1, 500), st.data())
+def test_a_share_lies_in_its_interval(of: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, of))
+    told = share(count, of)
+    assert 0 <= told.low <= told.value <= told.high <= 1
+
+
+def test_arrays_of_other_items_are_refused() -> None:
+    with pytest.raises(StatisticRefused, match="each of 200 items"):
+        ClusterBootstrap(GROUPS).mean([1, 0])
+    with pytest.raises(StatisticRefused, match="same items"):
+        flips([1], [1, 0])
+    with pytest.raises(StatisticRefused, match="NaN"):
+        ClusterBootstrap(["a"]).mean([np.nan])
+    with pytest.raises(StatisticRefused, match="nothing to draw from"):
+        ClusterBootstrap([])
