@@ -1,0 +1,1 @@
+"""From a store to cells with intervals, tables, plots and one page."""

@@ -1,0 +1,267 @@
+"""The figures of a report: one cell for each condition and method, and what they sum up to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imc_bench.bootstrap import ClusterBootstrap, Estimate
+from imc_bench.conditions import Condition
+from imc_bench.report.frame import BASE, CLEAN, Frame, Side, kind_of, severity_of
+from imc_bench.statistics import (
+    answer_flips,
+    calibration_error,
+    corruption_error,
+    flips,
+    flips_removed,
+    macro_items,
+    relative_corruption_error,
+    share,
+    worst_case,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One condition under one method, over the items that it shares with what it is compared with.
+
+    Compared are `none` on clean inputs and `none` under the same condition. Shares are 0 to 1.
+    """
+
+    condition: Condition
+    method: str
+    accuracy: Estimate
+    """By the strict rule."""
+    drop: Estimate
+    """Clean accuracy of `none` less this accuracy."""
+    gain: Estimate
+    """This accuracy less that of `none` under the same condition."""
+    recovered: Estimate | None
+    """Share of the drop of `none` won back; None for `none`, and where that drop is under 3 %."""
+    destructive: float
+    """Right with `none` under the same condition (for `none`: when clean), wrong here."""
+    corrective: float
+    """Wrong there, right here."""
+    flips: float
+    """Answers that differ from the model's own clean answer, whatever the truth."""
+    flips_removed: float | None
+    """Share of those of `none` that are gone; None for `none`, and where there were none."""
+    calibration_error: float
+    touched: float
+    """Items whose image or features the method changed."""
+    edited: float
+    """Items whose question the method changed."""
+    restored: float
+    """Items that were asked the clean question."""
+    cer_before: float
+    cer_after: float
+    violations: int
+    """Changes of protected words, over all items."""
+    calls: float
+    """Passes through the model, a question."""
+    ms: float
+    """Milliseconds, a question."""
+
+
+def make_cells(frame: Frame) -> list[Cell]:
+    """Every cell of the run that shares items with what it is compared with."""
+    return [
+        cell
+        for condition in frame.conditions
+        for method in frame.methods
+        if (cell := make_cell(frame, condition, method)) is not None
+    ]
+
+
+def make_cell(frame: Frame, condition: Condition, method: str) -> Cell | None:
+    """One cell; None where nothing can be paired."""
+    items = frame.common([(CLEAN, BASE), (condition, BASE), (condition, method)])
+    if not items:
+        return None
+    draws = ClusterBootstrap(frame.groups(items))
+    clean, noisy = frame.right(CLEAN, BASE, items), frame.right(condition, BASE, items)
+    right = frame.right(condition, method, items)
+    own = frame.answers(CLEAN, BASE, items)
+    flipped = answer_flips(own, frame.answers(condition, BASE, items))
+    left = answer_flips(own, frame.answers(condition, method, items))
+    is_base = method == BASE
+    changed = flips(clean if is_base else noisy, right)
+
+    def mean(field: str) -> float:
+        return float(frame.numbers(field, condition, method, items).mean())
+
+    return Cell(
+        condition,
+        method,
+        accuracy=draws.mean(right),
+        drop=draws.difference(clean, right),
+        gain=draws.difference(right, noisy),
+        recovered=None if is_base else draws.recovered(clean, noisy, right),
+        destructive=changed.destructive,
+        corrective=changed.corrective,
+        flips=float(left.mean()),
+        flips_removed=None if is_base else flips_removed(flipped, left),
+        calibration_error=calibration_error(
+            frame.numbers("confidence", condition, method, items), right
+        ),
+        touched=mean("touched"),
+        edited=mean("question_edited"),
+        restored=mean("question_restored"),
+        cer_before=mean("cer_before"),
+        cer_after=mean("cer_after"),
+        violations=int(
+            frame.numbers("protected_violations", condition, method, items).sum(),
+        ),
+        calls=mean("calls"),
+        ms=mean("ms"),
+    )
+
+
+@dataclass(frozen=True)
+class SideSummary:
+    """One method over all noises of a side: means over kinds, then severities."""
+
+    method: str
+    side: Side
+    accuracy: Estimate
+    drop: Estimate
+    gain: Estimate
+    recovered: Estimate | None
+    flips: float
+    flips_removed: float | None
+    worst_noise: str
+    worst_accuracy: float
+    corruption_error: float
+    """Error relative to that of `none`, mean over kinds (MedMNIST-C's BE)."""
+    relative_corruption_error: float
+    """Error that noise adds relative to what it adds for `none`, mean over kinds (rBE)."""
+    violations: int
+    calls: float
+    ms: float
+
+
+@dataclass(frozen=True)
+class CleanSummary:
+    """What one method does to clean inputs: its harm."""
+
+    method: str
+    accuracy: Estimate
+    accuracy_change: Estimate
+    destructive: float
+    corrective: float
+    flips: float
+    touched: Estimate
+    """Images changed though clean, by Wilson's interval."""
+    false_edits: Estimate
+    """Questions changed though clean."""
+    violations: int
+    calls: float
+    ms: float
+
+
+def full_grid(frame: Frame, side: Side) -> list[list[Condition]]:
+    """Conditions of a side as (kinds, severities), those severities that every kind has."""
+    by_kind: dict[str, dict[float, Condition]] = defaultdict(dict)
+    for condition in frame.on(side):
+        by_kind[kind_of(condition)][severity_of(condition)] = condition
+    if not by_kind:
+        return []
+    shared = sorted(set.intersection(*(set(levels) for levels in by_kind.values())))
+    return [[levels[level] for level in shared] for levels in by_kind.values()] if shared else []
+
+
+def summarise_side(frame: Frame, side: Side, method: str) -> SideSummary | None:
+    """One method over one side; None where it was not measured, or nothing can be paired."""
+    grid = full_grid(frame, side)
+    flat = [condition for kinds in grid for condition in kinds]
+    pairs = [(condition, name) for condition in flat for name in dict.fromkeys((BASE, method))]
+    items = frame.common([(CLEAN, BASE), (CLEAN, method), *pairs]) if flat else []
+    if not items:
+        return None
+
+    def table(
+        name: str, what: str = "correct_strict"
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return np.array([[frame.numbers(what, one, name, items) for one in row] for row in grid])
+
+    own = frame.answers(CLEAN, BASE, items)
+
+    def flipped(name: str) -> float:
+        each = [[answer_flips(own, frame.answers(one, name, items)) for one in row] for row in grid]
+        return float(macro_items(np.array(each, dtype=np.float64)).mean())
+
+    draws = ClusterBootstrap(frame.groups(items))
+    clean = frame.right(CLEAN, BASE, items)
+    by_base, by_method = table(BASE), table(method)
+    noisy, repaired = macro_items(by_base), macro_items(by_method)
+    is_base = method == BASE
+    before, after = flipped(BASE), flipped(method)
+    error, base_error = 1 - by_method.mean(axis=2), 1 - by_base.mean(axis=2)
+    own_error = float(1 - frame.right(CLEAN, method, items).mean())
+    clean_error = float(1 - clean.mean())
+    by_kind = {
+        kind_of(row[0]): float(1 - each.mean()) for row, each in zip(grid, error, strict=True)
+    }
+    worst_noise, worst_accuracy = worst_case(by_kind)
+    return SideSummary(
+        method,
+        side,
+        accuracy=draws.mean(repaired),
+        drop=draws.difference(clean, repaired),
+        gain=draws.difference(repaired, noisy),
+        recovered=None if is_base else draws.recovered(clean, noisy, repaired),
+        flips=after,
+        flips_removed=None if is_base or before == 0 else 1 - after / before,
+        worst_noise=worst_noise,
+        worst_accuracy=worst_accuracy,
+        corruption_error=float(
+            np.mean([corruption_error(a, b) for a, b in zip(error, base_error, strict=True)])
+        ),
+        relative_corruption_error=float(
+            np.mean(
+                [
+                    relative_corruption_error(a, own_error, b, clean_error)
+                    for a, b in zip(error, base_error, strict=True)
+                ]
+            )
+        ),
+        violations=int(table(method, "protected_violations").sum()),
+        calls=float(macro_items(table(method, "calls")).mean()),
+        ms=float(macro_items(table(method, "ms")).mean()),
+    )
+
+
+def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
+    """What the method does to clean inputs; None where it has no clean rows."""
+    items = frame.common([(CLEAN, BASE), (CLEAN, method)])
+    if not items:
+        return None
+    draws = ClusterBootstrap(frame.groups(items))
+    before, after = frame.right(CLEAN, BASE, items), frame.right(CLEAN, method, items)
+    changed = flips(before, after)
+    own, said = frame.answers(CLEAN, BASE, items), frame.answers(CLEAN, method, items)
+
+    def numbers(field: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        return frame.numbers(field, CLEAN, method, items)
+
+    return CleanSummary(
+        method,
+        accuracy=draws.mean(after),
+        accuracy_change=draws.difference(after, before),
+        destructive=changed.destructive,
+        corrective=changed.corrective,
+        flips=float(answer_flips(own, said).mean()),
+        touched=share(int(numbers("touched").sum()), len(items)),
+        false_edits=share(int(numbers("question_edited").sum()), len(items)),
+        violations=int(numbers("protected_violations").sum()),
+        calls=float(numbers("calls").mean()),
+        ms=float(numbers("ms").mean()),
+    )
+
+
+def severities(cells: Sequence[Cell]) -> list[float]:
+    """The severities of noisy cells, ascending."""
+    return sorted({severity_of(cell.condition) for cell in cells} - {0.0})

@@ -1,0 +1,184 @@
+"""The rows of one store, arranged for comparison: by condition and method, then by item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from imc_bench.bootstrap import Floats
+from imc_bench.conditions import CONTROLS, Condition
+from imc_bench.store import Standing, Store
+
+BASE = "none"
+"""The method that every other is compared with: the model as it is."""
+
+Side = Literal["image", "text", "both"]
+SIDES: tuple[Side, ...] = get_args(Side)
+"""Where noise was put; the clean condition and the controls are on none of them."""
+
+
+class ReportRefused(ValueError):
+    """A store that no report can be made of; the message is one line."""
+
+
+class Told(NamedTuple):
+    """What a report needs of one row; the store's docstring says what each field is."""
+
+    correct_strict: int
+    prediction: str
+    confidence: float
+    question_noisy: int
+    question_edited: int
+    question_restored: int
+    cer_before: float
+    cer_after: float
+    protected_violations: int
+    touched: int
+    perceived_kind: str
+    perceived_severity: float
+    clean_p_value: float | None
+    calls: int
+    ms: float
+
+
+class Asked(NamedTuple):
+    """What a report needs of one item."""
+
+    group: str
+    answer: str
+    closed: bool
+
+
+CLEAN = Condition()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One run, read."""
+
+    facts: Mapping[str, Any]
+    standing: Standing
+    dataset: str
+    split: str
+    noise_at: str
+    items: Mapping[str, Asked]
+    told: Mapping[tuple[Condition, str], Mapping[str, Told]]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Every method that has rows, the one to compare with first, then in the run's order."""
+        found = dict.fromkeys(method for _, method in self.told)
+        order = [str(name) for name in self.facts["arguments"].get("methods", [])]
+        return tuple(
+            sorted(
+                found,
+                key=lambda name: (
+                    name != BASE,
+                    order.index(name) if name in order else len(order),
+                    name,
+                ),
+            )
+        )
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Every condition that has rows: clean, image, text, both, then the controls."""
+        places = {"clean": 0, "image": 1, "text": 2, "both": 3, "control": 4}
+        return tuple(
+            sorted(
+                dict.fromkeys(condition for condition, _ in self.told),
+                key=lambda one: (
+                    places[side_of(one)],
+                    one.image_noise,
+                    one.text_noise,
+                    one.image_severity,
+                    one.text_severity,
+                ),
+            )
+        )
+
+    def on(self, side: Side) -> tuple[Condition, ...]:
+        """The noisy conditions of one side."""
+        return tuple(one for one in self.conditions if side_of(one) == side)
+
+    def common(self, cells: Iterable[tuple[Condition, str]]) -> list[str]:
+        """The items that every one of these cells holds, in order: what may be paired."""
+        held = [self.told.get(cell, {}).keys() for cell in cells]
+        return sorted(set(held[0]).intersection(*held[1:])) if held else []
+
+    def groups(self, items: Sequence[str]) -> list[str]:
+        """The bootstrap cluster of each."""
+        return [self.items[item].group for item in items]
+
+    def right(self, condition: Condition, method: str, items: Sequence[str]) -> Floats:
+        """1 where the answer is right by the strict rule, else 0; (items,)."""
+        return self.numbers("correct_strict", condition, method, items)
+
+    def numbers(
+        self, field: str, condition: Condition, method: str, items: Sequence[str]
+    ) -> Floats:
+        """One field of a cell's rows, (items,)."""
+        rows = self.told[condition, method]
+        return np.array([getattr(rows[item], field) for item in items], dtype=np.float64)
+
+    def answers(self, condition: Condition, method: str, items: Sequence[str]) -> list[str]:
+        """What the model said to each."""
+        rows = self.told[condition, method]
+        return [rows[item].prediction for item in items]
+
+
+def side_of(condition: Condition) -> Literal["clean", "image", "text", "both", "control"]:
+    """Where the noise of a condition is."""
+    if condition.image_noise in CONTROLS:
+        return "control"
+    if condition.image_noise and condition.text_noise:
+        return "both"
+    if condition.image_noise:
+        return "image"
+    return "text" if condition.text_noise else "clean"
+
+
+def kind_of(condition: Condition) -> str:
+    """The noise without its severity; two joined by `+`, as `imc bench run --noises` takes them."""
+    return "+".join(name for name in (condition.image_noise, condition.text_noise) if name)
+
+
+def severity_of(condition: Condition) -> float:
+    """The severity; joined noises share one. 0 for clean and controls."""
+    return float(condition.image_severity or condition.text_severity)
+
+
+def read_frame(path: Path) -> Frame:
+    """Read a store; of a run that is still going on, what is there.
+
+    Raises StoreRefused where it is none, ReportRefused where it lacks clean answers of `none`.
+    """
+    told: dict[tuple[Condition, str], dict[str, Told]] = {}
+    items: dict[str, Asked] = {}
+    named: set[tuple[str, str, str]] = set()
+    with Store.read(path) as store:
+        facts, standing = store.facts(), store.standing()
+        for row in store.rows():
+            condition = Condition(
+                row["image_noise"], row["image_severity"], row["text_noise"], row["text_severity"]
+            )
+            cell = told.setdefault((condition, row["method"]), {})
+            cell[row["item_id"]] = Told(*(row[field] for field in Told._fields))
+            if row["item_id"] not in items:
+                items[row["item_id"]] = Asked(
+                    str(row["image_group"]), str(row["answer"]), bool(row["closed"])
+                )
+            named.add((row["dataset"], row["split"], row["noise_at"]))
+    if not named:
+        raise ReportRefused(f"{path}: holds no rows yet; let imc bench run finish a piece first")
+    if not told.get((CLEAN, BASE)):
+        raise ReportRefused(
+            f"{path}: has no clean answers of method {BASE!r}, with which all is compared; "
+            f"run again with {BASE} among --methods"
+        )
+    dataset, split, noise_at = sorted(named)[0]
+    return Frame(facts, standing, dataset, split, noise_at, items, told)
