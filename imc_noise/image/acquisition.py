@@ -78,15 +78,15 @@ def undersampling(planes: Planes, strength: float, rng: np.random.Generator) -> 
 def sparse_view(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     """A CT slice reconstructed from too few views: streaks across the field.
 
-    `strength` s takes π·√(H·W)/s views at even angles, from a random first one; s = 1 samples every
-    frequency. By the central slice theorem, filtered back-projection of n views keeps of the
+    `strength` s takes π·√(H·W)/s views at even angles, from a random first one; s = 1 samples all
+    up to half a cycle a pixel. By the central slice theorem, filtered back-projection of n views keeps of the
     picture's spectrum the n lines through the origin, each weighted by the gap to the next
     (|k|·π/n), and all of it where the gap is under one bin. Computed so, on a field twice as large
     (streaks leave the picture, they do not come back), not by projecting; angles even, rays
     parallel, no window.
     """
     height, width = planes.shape[1:]
-    views = max(2, round(math.pi * math.sqrt(height * width) / max(strength, 1.0)))
+    views = max(2, round(math.pi * math.sqrt(height * width) / max(strength, 0.5)))
     down = np.fft.fftfreq(2 * height).astype(np.float32)[:, None]
     across = np.fft.rfftfreq(2 * width).astype(np.float32)[None, :]
     # In bins of the shorter axis: the longer axis' finer bins never fall between two lines.

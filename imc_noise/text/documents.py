@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imc_noise.text.dictation import FUNCTION_WORDS
-from imc_noise.text.words import Word, how_many, replaced, share, words_of
+from imc_noise.text.words import Word, how_many, replaced, share, units_of, words_of
 
 BREAK_RATES = (0.10, 0.20, 0.30, 0.45, 0.60)
 """Share of the places where a line may end that become one at severity 1..5."""
@@ -50,7 +50,7 @@ def redaction(text: str, severity: float, rng: np.random.Generator) -> str:
 
     At least one word always stays, so a text of one word comes back as it was.
     """
-    words = words_of(text)
+    words = units_of(text)
     if len(words) < 2:
         return text
     weights = np.array(

@@ -9,7 +9,7 @@ import numpy as np
 
 from imc_noise.tables import read_table
 from imc_noise.text.spelling import RATES, in_case, letters_of
-from imc_noise.text.words import Word, cased_like, how_many, replaced, share, words_of
+from imc_noise.text.words import Word, cased_like, how_many, replaced, share, units_of, words_of
 
 SWAP_RATES = (0.10, 0.30, 0.50, 0.75, 1.0)
 """Share of the pairs of neighbouring words that change places at severity 1..5."""
@@ -58,7 +58,7 @@ def word_swap(text: str, severity: float, rng: np.random.Generator) -> str:
     Pairs do not overlap; punctuation stays, and a capital at the start is handed on. What is said
     may change with the order ("mass above the kidney").
     """
-    words = words_of(text)
+    words = units_of(text)
     first = int(rng.integers(2)) if len(words) > 2 else 0
     pairs = [
         (one, other)
@@ -77,7 +77,7 @@ def word_swap(text: str, severity: float, rng: np.random.Generator) -> str:
 
 def repetition(text: str, severity: float, rng: np.random.Generator) -> str:
     """Words stuttered, pasted or dictated twice: a share of them stands again right behind."""
-    twice = {word: f"{word.text} {_inside(word.text)}" for word in words_of(text)}
+    twice = {word: f"{word.text} {_inside(word.text)}" for word in units_of(text)}
     return _some(text, twice, share(REPEAT_RATES, severity), rng)
 
 

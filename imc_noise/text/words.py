@@ -11,6 +11,7 @@ import numpy as np
 
 # A script written without spaces (Thai, kana, Han, Hangul syllables) counts each character a word.
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_LINKS = ".,:/-"
 _JOINERS = "'’\u200c\u200d"
 
 
@@ -42,6 +43,19 @@ def words_of(text: str) -> list[Word]:
         else:
             at += 1
     return words
+
+
+def units_of(text: str) -> list[Word]:
+    """The words of `text`, those written together as one ("1.5", "120/80", "x-ray", "w/o")."""
+    units: list[Word] = []
+    for word in words_of(text):
+        between = text[units[-1].end : word.start] if units else ""
+        if len(between) == 1 and between in _LINKS:
+            start = units.pop().start
+            units.append(Word(start, word.end, text[start : word.end]))
+        else:
+            units.append(word)
+    return units
 
 
 def _goes_on(text: str, kinds: list[str], at: int) -> bool:
