@@ -79,11 +79,11 @@ def sparse_view(planes: Planes, strength: float, rng: np.random.Generator) -> Pl
     """A CT slice reconstructed from too few views: streaks across the field.
 
     `strength` s takes π·√(H·W)/s views at even angles, from a random first one; s = 1 samples all
-    up to half a cycle a pixel. By the central slice theorem, filtered back-projection of n views keeps of the
-    picture's spectrum the n lines through the origin, each weighted by the gap to the next
-    (|k|·π/n), and all of it where the gap is under one bin. Computed so, on a field twice as large
-    (streaks leave the picture, they do not come back), not by projecting; angles even, rays
-    parallel, no window.
+    up to half a cycle a pixel. By the central slice theorem, filtered back-projection of n views
+    keeps of the picture's spectrum the n lines through the origin, each weighted by the gap to the
+    next (|k|·π/n), and all of it where the gap is under one bin. Computed so, on a field twice as
+    large (streaks leave the picture, they do not come back), not by projecting; rays parallel, no
+    window.
     """
     height, width = planes.shape[1:]
     views = max(2, round(math.pi * math.sqrt(height * width) / max(strength, 0.5)))
