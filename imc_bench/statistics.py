@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from imc_agents.distance import edit_distance
 from imc_bench.bootstrap import ClusterBootstrap, Estimate, Floats, share
 from imc_bench.errors import StatisticRefused
 
@@ -21,6 +22,7 @@ __all__ = [
     "Flips",
     "answer_flips",
     "calibration_error",
+    "character_errors",
     "confusion",
     "corruption_error",
     "false_alarms",
@@ -95,6 +97,26 @@ def flips_removed(noisy: ArrayLike, repaired: ArrayLike) -> float | None:
     first, second = np.asarray(noisy, dtype=bool), np.asarray(repaired, dtype=bool)
     _same_items(first, second)
     return float(1 - second.mean() / first.mean()) if first.any() else None
+
+
+def character_errors(clean: Sequence[str], told: Sequence[str]) -> Floats:
+    """For each question, how far `told` is from the clean one, in edits per clean character.
+
+    An edit inserts, deletes or replaces a character or swaps two neighbours. 0 is an exact restore;
+    above 1 where much was added; (items,).
+
+    Raises:
+        StatisticRefused: another number in each, or a clean question without characters.
+    """
+    if len(clean) != len(told) or not all(clean):
+        raise StatisticRefused("clean and told questions must be paired, and none clean is empty")
+    return np.array(
+        [
+            edit_distance(first, second, most=max(len(first), len(second))) / len(first)
+            for first, second in zip(clean, told, strict=True)
+        ],
+        dtype=np.float64,
+    )
 
 
 def corruption_error(

@@ -49,10 +49,12 @@ def read(folder: Path, split: str) -> Collected:
 
 def _item(row: Row, folder: Path, source: str) -> BenchItem:
     image, answer = text_of(row, "image_path"), answer_of(row, "gt_answer")
+    # one published row says `modality` where the others say `modality_type`
+    modality = label_of(row, "modality_type", label_of(row, "modality"))
     options = tuple(answer_of(row, name) for name in OPTIONS if row.get(name) not in (None, ""))
     if len(options) < 2:
         raise RowRefused("fewer than two options")
-    if answer not in options:
+    if answer.lower() not in (option.lower() for option in options):
         raise RowRefused("gt_answer is none of the options")
     return BenchItem(
         item_id=f"{source}/{identifier_of(row, 'question_id')}",
@@ -61,12 +63,6 @@ def _item(row: Row, folder: Path, source: str) -> BenchItem:
         question=text_of(row, "question"),
         answer=answer,
         closed=True,
-        # one published row says `modality` where the others say `modality_type`
-        topic=label_of(row, "question_type", label_of(row, "modality_type", modality(row))),
+        topic=label_of(row, "question_type", modality),
         options=options,
     )
-
-
-def modality(row: Row) -> str:
-    """The modality under either of its two published names."""
-    return label_of(row, "modality_type", label_of(row, "modality"))

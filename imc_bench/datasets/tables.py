@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from imc_bench.datasets.rows import (
 )
 from imc_bench.errors import DataRefused
 from imc_bench.items import BenchItem, TableSource, cell_bytes
+
+COLUMNS = ("image", "question", "answer")
 
 
 def table_files(folder: Path, split: str) -> list[Path]:
@@ -51,8 +54,9 @@ def read(files: list[Path], split: str) -> Collected:
     collected = Collected()
     number = 0
     for file in files:
-        for batch in range(_opened(file).batches):
-            for row, cells in enumerate(_rows(file, batch)):
+        table = _Table(file)
+        for batch in range(table.batches):
+            for row, cells in enumerate(table.rows(batch)):
                 try:
                     source = TableSource(file, batch, row)
                     collected.items.append(_item(cells, source, f"{split}-{number}"))
@@ -89,46 +93,54 @@ def table_row(source: TableSource) -> Row:
 @lru_cache(maxsize=1)
 def _cached_rows(file: Path, batch: int) -> list[Row]:
     """The batch read last: items are asked for in order, and a batch may hold a thousand rows."""
-    return list(_rows(file, batch))
+    return _Table(file).rows(batch)
 
 
 class _Table:
-    """One table file: how many batches it holds, and each of them."""
+    """One table file, opened: how many batches it holds, and each of them.
+
+    Raises DataRefused where pyarrow is missing, or the file is damaged or lacks a column.
+    """
 
     def __init__(self, file: Path) -> None:
+        self._name = file.name
         self._parquet = file.suffix == ".parquet"
-        if self._parquet:
-            self._file: Any = _pyarrow("pyarrow.parquet").ParquetFile(file)
-            self.batches = int(self._file.num_row_groups)
-        else:
-            with file.open("rb") as stream:
-                self._file = _pyarrow("pyarrow.ipc").open_stream(stream).read_all().to_batches()
-            self.batches = len(self._file)
+        arrow, reader = _pyarrow("pyarrow"), _pyarrow("pyarrow.parquet")
+        with self._readable():
+            if self._parquet:
+                self._file: Any = reader.ParquetFile(file)
+                self.batches = int(self._file.num_row_groups)
+                names = self._file.schema_arrow.names
+            else:
+                # mapped, not read: only the pages of the batch in use are in memory
+                table = arrow.ipc.open_stream(arrow.memory_map(str(file))).read_all()
+                self._file = table.to_batches()
+                self.batches = len(self._file)
+                names = table.schema.names
+        for name in COLUMNS:
+            if name not in names:
+                raise DataRefused(
+                    f"{file.name} has no column {name!r}; it holds {', '.join(names)}"
+                )
 
-    def rows(self, batch: int) -> list[dict[str, object]]:
+    def rows(self, batch: int) -> list[Row]:
         """All rows of one batch as plain values."""
-        table = self._file.read_row_group(batch) if self._parquet else self._file[batch]
-        rows: list[dict[str, object]] = table.to_pylist()
+        with self._readable():
+            if self._parquet:
+                table = self._file.read_row_group(batch, columns=list(COLUMNS))
+            else:
+                table = self._file[batch]
+            rows: list[Row] = table.to_pylist()
         return rows
 
-
-def _opened(file: Path) -> _Table:
-    try:
-        return _Table(file)
-    except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
-        if isinstance(error, DataRefused):
-            raise
-        raise DataRefused(
-            f"{file.name} is no readable table ({type(error).__name__}); fetch it again"
-        ) from error
-
-
-def _rows(file: Path, batch: int) -> Iterator[Row]:
-    rows = _opened(file).rows(batch)
-    for name in ("image", "question", "answer"):
-        if rows and name not in rows[0]:
-            raise DataRefused(f"{file.name} has no column {name!r}; it holds {', '.join(rows[0])}")
-    yield from rows
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
+            raise DataRefused(
+                f"{self._name} is no readable table ({type(error).__name__}); fetch it again"
+            ) from error
 
 
 def _pyarrow(module: str) -> Any:

@@ -39,9 +39,9 @@ def read(folder: Path, split: str) -> Collected:
     """
     file = folder / FILE
     if not file.is_file():
-        found = tables.table_files(folder, split)
-        if found:
-            return tables.read(found, split)
+        mirrored = _mirrored(folder, ("train", "test") if split == "all" else (split,))
+        if mirrored is not None:
+            return mirrored
         raise DataRefused(
             f"vqa-rad: no {FILE!r} in {str(folder)!r}; expected {LAYOUT}; published at {PUBLISHED}"
         )
@@ -55,6 +55,19 @@ def read(folder: Path, split: str) -> Collected:
                 collected.items.append(_item(row, folder))
         except RowRefused as why:
             collected.refuse(where, str(why))
+    return collected
+
+
+def _mirrored(folder: Path, splits: tuple[str, ...]) -> Collected | None:
+    """The same from the mirror's tables; None where one split's are not there."""
+    collected = Collected()
+    for split in splits:
+        files = tables.table_files(folder, split)
+        if not files:
+            return None
+        part = tables.read(files, split)
+        collected.items += part.items
+        collected.bad_rows += part.bad_rows
     return collected
 
 

@@ -194,6 +194,16 @@ def test_parquet_mirrors(parquet: Callable[..., Path], name: str) -> None:
     assert [load_pixels(item).rgb.shape for item in loaded.items] == [(10, 12, 3)] * 3
 
 
+def test_all_of_the_vqa_rad_mirror_is_both_its_splits(parquet: Callable[..., Path]) -> None:
+    folder = parquet([{"image": cell(10), "question": "where?", "answer": "liver"}])
+    with pytest.raises(DataRefused, match="vqa-rad: no"):
+        load_dataset("vqa-rad", folder, split="all")
+    test = folder / "data" / "test-00000-of-00001.parquet"
+    (folder / "data" / "train-00000-of-00001.parquet").write_bytes(test.read_bytes())
+    loaded = load_dataset("vqa-rad", folder, split="all")
+    assert [item.item_id for item in loaded.items] == ["train-0", "test-0"]
+
+
 def test_a_bad_table_row_is_listed(parquet: Callable[..., Path]) -> None:
     folder = parquet(
         [

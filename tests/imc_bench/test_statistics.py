@@ -10,6 +10,7 @@ from imc_bench.statistics import (
     ClusterBootstrap,
     answer_flips,
     calibration_error,
+    character_errors,
     confusion,
     corruption_error,
     false_alarms,
@@ -127,6 +128,16 @@ def test_flips_removed() -> None:
     assert flips_removed([1, 1, 1, 1, 0], [1, 0, 0, 0, 0]) == pytest.approx(3 / 4)
     assert flips_removed([1, 0], [1, 1]) == pytest.approx(-1)
     assert flips_removed([0, 0], [1, 0]) is None
+
+
+def test_character_errors_by_hand() -> None:
+    told = character_errors(["mass?", "mass?", "mass?"], ["mass?", "amss?", "mas"])
+    assert told.tolist() == [0, 1 / 5, 2 / 5]
+
+
+@given(st.text(min_size=1, max_size=12), st.text(max_size=12))
+def test_character_error_is_zero_only_for_an_exact_restore(clean: str, told: str) -> None:
+    assert (character_errors([clean], [told])[0] == 0) == (clean == told)
 
 
 def test_corruption_error_by_hand_and_floored() -> None:
