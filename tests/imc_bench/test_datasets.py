@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 from imc_bench.datasets import DATASETS, load_dataset
 from imc_bench.errors import DataRefused
 from imc_bench.items import TableSource, load_pixels
+from imc_bench.scoring import score
 from imc_reference.phantoms import MODALITIES
 
 
@@ -432,3 +434,20 @@ def test_slake_as_published(
     loaded = load_dataset("slake", data_folder, split=split)
     assert (len(loaded.items), len({i.image_group for i in loaded.items})) == (usable, images)
     assert len(loaded.bad_rows) == bad  # one published English answer is empty
+
+
+def test_answering_vqa_rad_from_the_question_alone_gives_the_known_prior(
+    data_folder: Path,
+) -> None:
+    train = load_dataset("vqa-rad", data_folder, split="train").items
+    test = load_dataset("vqa-rad", data_folder).items
+    by_question: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for item in train:
+        by_question[item.question.lower()][item.answer.lower()] += 1
+    overall = sum(by_question.values(), Counter[str]())
+    guesses = [(by_question.get(item.question.lower()) or overall).most_common(1) for item in test]
+    right = [
+        score("strict", guess[0][0], item).correct
+        for guess, item in zip(guesses, test, strict=True)
+    ]
+    assert np.mean(right) == pytest.approx(0.317, abs=0.0005)
