@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from imc_bench.bootstrap import ClusterBootstrap, Estimate
 from imc_bench.conditions import Condition
-from imc_bench.report.frame import BASE, CLEAN, Frame, Side, kind_of, severity_of
+from imc_bench.report.frame import BASE, CLEAN, Frame, Side, full_grid, kind_of
 from imc_bench.statistics import (
     answer_flips,
     calibration_error,
@@ -162,20 +160,9 @@ class CleanSummary:
     ms: float
 
 
-def full_grid(frame: Frame, side: Side) -> list[list[Condition]]:
-    """Conditions of a side as (kinds, severities), those severities that every kind has."""
-    by_kind: dict[str, dict[float, Condition]] = defaultdict(dict)
-    for condition in frame.on(side):
-        by_kind[kind_of(condition)][severity_of(condition)] = condition
-    if not by_kind:
-        return []
-    shared = sorted(set.intersection(*(set(levels) for levels in by_kind.values())))
-    return [[levels[level] for level in shared] for levels in by_kind.values()] if shared else []
-
-
 def summarise_side(frame: Frame, side: Side, method: str) -> SideSummary | None:
     """One method over one side; None where it was not measured, or nothing can be paired."""
-    grid = full_grid(frame, side)
+    grid = full_grid(frame.on(side))
     flat = [condition for kinds in grid for condition in kinds]
     pairs = [(condition, name) for condition in flat for name in dict.fromkeys((BASE, method))]
     items = frame.common([(CLEAN, BASE), (CLEAN, method), *pairs]) if flat else []
@@ -260,8 +247,3 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
         calls=float(numbers("calls").mean()),
         ms=float(numbers("ms").mean()),
     )
-
-
-def severities(cells: Sequence[Cell]) -> list[float]:
-    """The severities of noisy cells, ascending."""
-    return sorted({severity_of(cell.condition) for cell in cells} - {0.0})

@@ -103,7 +103,7 @@ def to_document(report: Report) -> dict[str, Any]:
         "matrix": {
             "image": list(IMAGE_STATES),
             "text": list(TEXT_STATES),
-            "accuracy": [[_number(value) for value in row] for row in report.matrix],
+            "accuracy": [[number(value) for value in row] for row in report.matrix],
         },
         "perception": None
         if seen is None
@@ -113,9 +113,9 @@ def to_document(report: Report) -> dict[str, Any]:
             "kinds": seen.kinds.tolist(),
             "severities": list(seen.severities),
             "by_severity": seen.by_severity.tolist(),
-            "identified": _number(seen.identified),
+            "identified": number(seen.identified),
             "false_alarms": seen.false_alarms.value,
-            "false_alarms_interval": _interval(seen.false_alarms),
+            "false_alarms_interval": interval(seen.false_alarms),
         },
         "cells": [
             {
@@ -138,10 +138,10 @@ def _plain(figures: Cell | SideSummary | CleanSummary) -> dict[str, Any]:
         if field.name in {"condition", "side"}:
             continue
         if isinstance(value, Estimate):
-            made[field.name] = _number(value.value)
-            made[f"{field.name}_interval"] = _interval(value)
+            made[field.name] = number(value.value)
+            made[f"{field.name}_interval"] = interval(value)
         elif isinstance(value, float):
-            made[field.name] = _number(value)
+            made[field.name] = number(value)
         else:
             made[field.name] = value
             if value is None and field.name == "recovered":
@@ -149,11 +149,11 @@ def _plain(figures: Cell | SideSummary | CleanSummary) -> dict[str, Any]:
     return {**made, "items": figures.accuracy.items, "images": figures.accuracy.clusters}
 
 
-def _interval(estimate: Estimate) -> list[float | None]:
+def interval(estimate: Estimate) -> list[float | None]:
     """95 %; a missing end is one that the data do not bound."""
-    return [_number(estimate.low), _number(estimate.high)]
+    return [number(estimate.low), number(estimate.high)]
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
     """JSON has neither NaN nor infinity; ten digits leave no rounding dust."""
     return round(float(value), 10) + 0.0 if math.isfinite(value) else None

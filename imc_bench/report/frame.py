@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,17 @@ def kind_of(condition: Condition) -> str:
 def severity_of(condition: Condition) -> float:
     """The severity; joined noises share one. 0 for clean and controls."""
     return float(condition.image_severity or condition.text_severity)
+
+
+def full_grid(conditions: Iterable[Condition]) -> list[list[Condition]]:
+    """Conditions of one side as (kinds, severities), those severities that every kind has."""
+    by_kind: dict[str, dict[float, Condition]] = defaultdict(dict)
+    for condition in conditions:
+        by_kind[kind_of(condition)][severity_of(condition)] = condition
+    if not by_kind:
+        return []
+    shared = sorted(set.intersection(*(set(levels) for levels in by_kind.values())))
+    return [[levels[level] for level in shared] for levels in by_kind.values()] if shared else []
 
 
 def read_frame(path: Path) -> Frame:

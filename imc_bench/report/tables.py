@@ -92,9 +92,9 @@ def _main(report: Report) -> Table:
         (
             one.side,
             one.method,
-            _estimate(one.accuracy),
-            _points(one.drop),
-            _points(one.gain),
+            shown_estimate(one.accuracy),
+            points(one.drop),
+            points(one.gain),
             _recovered(one.recovered),
             percent(one.flips),
             percent(one.flips_removed),
@@ -148,13 +148,13 @@ def _clean(report: Report) -> Table:
         tuple(
             (
                 one.method,
-                _estimate(one.accuracy),
-                _points(one.accuracy_change),
+                shown_estimate(one.accuracy),
+                points(one.accuracy_change),
                 percent(one.destructive),
                 percent(one.corrective),
                 percent(one.flips),
-                _estimate(one.touched),
-                _estimate(one.false_edits),
+                shown_estimate(one.touched),
+                shown_estimate(one.false_edits),
                 str(one.violations),
                 f"{one.calls:.2f}",
                 f"{one.ms:.1f}",
@@ -187,9 +187,9 @@ def _cells(report: Report) -> Table:
             (
                 str(cell.condition),
                 cell.method,
-                _estimate(cell.accuracy),
-                _points(cell.drop),
-                _points(cell.gain),
+                shown_estimate(cell.accuracy),
+                points(cell.drop),
+                points(cell.gain),
                 _recovered(cell.recovered),
                 percent(cell.destructive),
                 percent(cell.corrective),
@@ -216,8 +216,8 @@ def _controls(report: Report) -> Table:
             (
                 str(cell.condition),
                 cell.method,
-                _estimate(cell.accuracy),
-                _points(cell.drop),
+                shown_estimate(cell.accuracy),
+                points(cell.drop),
                 percent(cell.flips),
             )
             for cell in report.cells
@@ -288,7 +288,7 @@ def _perception(report: Report) -> Table:
             for kind, row in zip(seen.truth, seen.kinds.tolist(), strict=True)
         ),
         f"Kind named rightly: {percent(seen.identified)} %, mean over kinds. False alarms on clean "
-        f"images: {_estimate(seen.false_alarms)} %.",
+        f"images: {shown_estimate(seen.false_alarms)} %.",
     )
 
 
@@ -299,15 +299,16 @@ def percent(share: float | None) -> str:
     return f"{100 * share + 0.0:.1f}"
 
 
-def _points(estimate: Estimate) -> str:
-    return _estimate(estimate, signed=True)
+def points(estimate: Estimate) -> str:
+    """A difference in points of percent, signed."""
+    return shown_estimate(estimate, signed=True)
 
 
 def _recovered(estimate: Estimate | None) -> str:
-    return NOT_SHOWN if estimate is None else _estimate(estimate)
+    return NOT_SHOWN if estimate is None else shown_estimate(estimate)
 
 
-def _estimate(estimate: Estimate, *, signed: bool = False) -> str:
+def shown_estimate(estimate: Estimate, *, signed: bool = False) -> str:
     """`41.7 [30.2, 54.3]`, in percent; an end that the data do not bound is infinite."""
     shown = []
     for value in (estimate.value, estimate.low, estimate.high):

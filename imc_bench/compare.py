@@ -1,0 +1,191 @@
+"""Two runs side by side: paired differences over the items, conditions and methods they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imc_bench.bootstrap import ClusterBootstrap, Estimate
+from imc_bench.conditions import Condition
+from imc_bench.report.document import interval, number
+from imc_bench.report.frame import (
+    CLEAN,
+    SIDES,
+    Frame,
+    ReportRefused,
+    full_grid,
+    read_frame,
+    side_of,
+)
+from imc_bench.report.tables import Table, points, shown_estimate
+from imc_bench.statistics import Flips, flips, macro_items
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The second run against the first, over the same items."""
+
+    on: str
+    """`clean`, a condition, or the mean over a side: `image`, `text`, `both`."""
+    method: str
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+    """Accuracy of the second less that of the first, paired."""
+    flips: Flips | None
+    """Answers made wrong and made right in the second; None for a mean over conditions."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that two runs share."""
+
+    first: Frame
+    second: Frame
+    differ: Mapping[str, tuple[Any, Any]]
+    """What the two were made with that is not the same: name, and both values."""
+    sides: tuple[Difference, ...]
+    """Clean, then each side's mean over kinds and severities."""
+    cells: tuple[Difference, ...]
+
+
+def compare_runs(first: Path, second: Path) -> Comparison:
+    """Compare two stores.
+
+    Raises:
+        StoreRefused: one is no store.
+        ReportRefused: one is empty, or they are of different data, or share no items.
+    """
+    one, other = read_frame(first), read_frame(second)
+    for what in ("dataset", "split", "noise_at"):
+        if getattr(one, what) != getattr(other, what):
+            raise ReportRefused(
+                f"the runs differ in {what.replace('_', ' ')} ({getattr(one, what)} and "
+                f"{getattr(other, what)}); only answers to the same items can be paired"
+            )
+    shared = one.items.keys() & other.items.keys()
+    for item in sorted(shared):
+        if one.items[item] != other.items[item]:
+            raise ReportRefused(
+                f"item {item!r} has another answer or image group in the second run; "
+                "the data set was changed between them, measure one of them again"
+            )
+    methods = [name for name in one.methods if name in other.methods]
+    conditions = [condition for condition in one.conditions if condition in other.conditions]
+    cells = [
+        found
+        for condition in conditions
+        for method in methods
+        if (found := _cell(one, other, condition, method)) is not None
+    ]
+    if not cells:
+        raise ReportRefused("the runs share no item under the same condition and method")
+    sides = [cell for cell in cells if cell.on == str(CLEAN)]
+    for side in SIDES:
+        grid = full_grid([condition for condition in conditions if side_of(condition) == side])
+        sides += [
+            found
+            for method in methods
+            if (found := _side(one, other, side, grid, method)) is not None
+        ]
+    return Comparison(one, other, _differ(one, other), tuple(sides), tuple(cells))
+
+
+def comparison_table(comparison: Comparison, *, every: bool = False) -> Table:
+    """Means by side, or `every` condition, as a table."""
+    rows = comparison.cells if every else comparison.sides
+    return Table(
+        "compare",
+        "The second run against the first",
+        ("on", "method", "first %", "second %", "difference (points)", "claimed", "items"),
+        tuple(
+            (
+                one.on,
+                one.method,
+                shown_estimate(one.first),
+                shown_estimate(one.second),
+                points(one.difference),
+                "yes" if one.difference.claimed else "no",
+                str(one.difference.items),
+            )
+            for one in rows
+        ),
+        "Paired over the items both hold; 95 % intervals by bootstrap clustered by image. Claimed: "
+        "the interval leaves out 0.",
+    )
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as JSON values."""
+    return {
+        "first": comparison.first.facts["run_key"],
+        "second": comparison.second.facts["run_key"],
+        "differ": {name: list(pair) for name, pair in comparison.differ.items()},
+        "summary": [_plain(one) for one in comparison.sides],
+        "cells": [_plain(one) for one in comparison.cells],
+    }
+
+
+def _plain(one: Difference) -> dict[str, Any]:
+    return {
+        "on": one.on,
+        "method": one.method,
+        "first": number(one.first.value),
+        "second": number(one.second.value),
+        "difference": number(one.difference.value),
+        "difference_interval": interval(one.difference),
+        "claimed": one.difference.claimed,
+        "destructive": None if one.flips is None else number(one.flips.destructive),
+        "corrective": None if one.flips is None else number(one.flips.corrective),
+        "items": one.difference.items,
+        "images": one.difference.clusters,
+    }
+
+
+def _cell(one: Frame, other: Frame, condition: Condition, method: str) -> Difference | None:
+    cell = [(condition, method)]
+    items = sorted(set(one.common(cell)) & set(other.common(cell)))
+    if not items:
+        return None
+    draws = ClusterBootstrap(one.groups(items))
+    before, after = one.right(condition, method, items), other.right(condition, method, items)
+    return Difference(
+        str(condition),
+        method,
+        draws.mean(before),
+        draws.mean(after),
+        draws.difference(after, before),
+        flips(before, after),
+    )
+
+
+def _side(
+    one: Frame, other: Frame, side: str, grid: list[list[Condition]], method: str
+) -> Difference | None:
+    cells = [(condition, method) for row in grid for condition in row]
+    items = sorted(set(one.common(cells)) & set(other.common(cells)))
+    if not items:
+        return None
+    draws = ClusterBootstrap(one.groups(items))
+    before, after = (
+        macro_items(np.array([[frame.right(c, method, items) for c in row] for row in grid]))
+        for frame in (one, other)
+    )
+    return Difference(
+        side, method, draws.mean(before), draws.mean(after), draws.difference(after, before), None
+    )
+
+
+def _differ(one: Frame, other: Frame) -> dict[str, tuple[Any, Any]]:
+    """A seed that differs is among them: then the draws of noise are not the same."""
+    found = {}
+    for part in ("arguments", "versions", "model"):
+        first, second = one.facts[part], other.facts[part]
+        for name in sorted({*first, *second}):
+            if first.get(name) != second.get(name):
+                found[name] = (first.get(name), second.get(name))
+    return found
