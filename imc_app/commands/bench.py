@@ -198,7 +198,8 @@ def _said(standing: Standing) -> str:
     else:
         if left is not None:
             parts.append(f"about {_minutes(left)} of work left")
-        parts.append(f"{standing.working} pieces in hand")
+        if standing.working:
+            parts.append(f"{standing.working} pieces in hand")
     return ", ".join(parts)
 
 
