@@ -59,8 +59,11 @@ def wiener(pixels: Pixels) -> Pixels:
     from scipy.signal import wiener as adaptive
 
     def plane_of(plane: Floats) -> Floats:
+        padded = np.pad(plane, WINDOW // 2, mode="symmetric")  # scipy's own padding is black
         with np.errstate(divide="ignore", invalid="ignore"):  # flat windows have no variance
-            filtered = np.asarray(adaptive(plane, mysize=WINDOW))
+            filtered = np.asarray(adaptive(padded, mysize=WINDOW))
+        inside = slice(WINDOW // 2, -(WINDOW // 2))
+        filtered = filtered[inside, inside]
         return np.where(np.isfinite(filtered), filtered, plane)
 
     return _by_plane(pixels, plane_of)

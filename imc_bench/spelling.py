@@ -6,7 +6,8 @@ import re
 from importlib import resources
 from typing import Any
 
-_WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?")
+_WORD = re.compile(r"(?<!\w)[A-Za-z]+(?:'[A-Za-z]+)?(?!\w)")
+"""Letters alone: "T2" is no word of any dictionary, and no checker's user would want it changed."""
 MOST_EDITS = 2  # symspellpy's own default
 
 
