@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from imc_bench.report.cells import (
 )
 from imc_bench.report.frame import SIDES, Frame, read_frame
 from imc_bench.report.perception import Perception, matrix, perception
+from imc_bench.report.scores import RuleScores, rule_scores
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 
@@ -38,6 +39,7 @@ class Report:
     """(image states, text states), NaN where not measured."""
     matrix_conditions: NDArray[np.int64]
     perception: Perception | None
+    scores: tuple[RuleScores, ...]
 
 
 def make_report(store: Path) -> Report:
@@ -61,6 +63,7 @@ def make_report(store: Path) -> Report:
         accuracy,
         conditions,
         perception(frame),
+        tuple(rule_scores(frame)),
     )
 
 
@@ -117,6 +120,13 @@ def to_document(report: Report) -> dict[str, Any]:
             "false_alarms": seen.false_alarms.value,
             "false_alarms_interval": interval(seen.false_alarms),
         },
+        "scores": [
+            {
+                name: number(value) if isinstance(value, float) else value
+                for name, value in asdict(one).items()
+            }
+            for one in report.scores
+        ],
         "cells": [
             {
                 "image_noise": cell.condition.image_noise,

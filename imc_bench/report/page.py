@@ -44,7 +44,7 @@ def make_page(report: Report, tables: Sequence[Table], plots: Mapping[str, bytes
     by_name = {table.name: table for table in tables}
     body = [f"<h1>{escape(title)}</h1>", _warning(report), _facts(report)]
     shown = ("summary", "severity", "clean", "recovery", "matrix", "controls", "text")
-    for name in dict.fromkeys((*shown, "perception", "confusion", "cost", "cells")):
+    for name in dict.fromkeys((*shown, "scores", "perception", "confusion", "cost", "cells")):
         table, png = by_name.get(name), plots.get(name)
         if table is not None:
             body.append(f"<h2>{escape(table.title)}</h2>")

@@ -81,7 +81,7 @@ def make_tables(report: Report) -> list[Table]:
     tables = [_main(report), _clean(report), _cells(report), _matrix(report)]
     if any(side_of(cell.condition) == "control" for cell in report.cells):
         tables.append(_controls(report))
-    tables.append(_text(report))
+    tables += [_text(report), _scores(report)]
     if report.perception is not None:
         tables.append(_perception(report))
     return [table for table in tables if table.rows]
@@ -259,6 +259,40 @@ def _text(report: Report) -> Table:
         ),
         "Edited on clean questions is the false-edit rate. Restored: the clean question, letter by "
         "letter. CER: character errors against it.",
+    )
+
+
+def _scores(report: Report) -> Table:
+    return Table(
+        "scores",
+        "The same answers by three scoring rules",
+        (
+            "on",
+            "method",
+            "strict closed %",
+            "strict open %",
+            "open recall %",
+            "open F1 %",
+            "lmms-eval %",
+            "LLaVA-Med closed %",
+            "LLaVA-Med open %",
+        ),
+        tuple(
+            (
+                one.on,
+                one.method,
+                percent(one.strict_closed),
+                percent(one.strict_open),
+                percent(one.strict_open_recall),
+                percent(one.strict_open_f1),
+                percent(one.lmms_eval),
+                percent(one.llavamed_closed),
+                percent(one.llavamed_open),
+            )
+            for one in report.scores
+        ),
+        "LLaVA-Med's rule, reproduced with its quirks, leaves wrong yes/no answers out; lmms-eval "
+        "is its SLAKE rule over all questions.",
     )
 
 

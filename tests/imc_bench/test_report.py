@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from imc_app.cli import run
 from imc_bench.compare import compare_runs, comparison_document, comparison_table
 from imc_bench.conditions import Condition
 from imc_bench.report.cells import make_cell, summarise_side
@@ -231,6 +232,16 @@ def test_an_image_counts_once_in_the_confusion(tmp_path: Path) -> None:
     assert seen.identified == pytest.approx(0.8)
 
 
+def test_the_other_rules_score_the_same_answers(tmp_path: Path) -> None:
+    said = {(CLEAN, "none", 8): {"prediction": "no"}, (CLEAN, "none", 9): {"prediction": "Yeah!"}}
+    report = make_report(make_store(tmp_path / "run.db", change=said))
+    (clean,) = (one for one in report.scores if (one.on, one.method) == ("clean", "none"))
+    assert clean.strict_closed == pytest.approx(0.8)
+    assert clean.lmms_eval == pytest.approx(0.9)  # "yeah" is a yes to it
+    assert clean.llavamed_closed == pytest.approx(8 / 9)  # "no" is not counted, "yeah" is wrong
+    assert clean.strict_open != clean.strict_open  # NaN: the set has no open questions
+
+
 def test_an_unfinished_run_is_compared_over_what_both_sides_hold(tmp_path: Path) -> None:
     frame = read_frame(make_store(tmp_path / "run.db", rows_of=range(6)))
     cell = make_cell(frame, TYPO, "sms")
@@ -331,6 +342,28 @@ def test_a_run_does_not_differ_from_itself(worked: Path) -> None:
     assert made.differ == {}
     assert {row[4] for row in comparison_table(made, every=True).rows} == {"0.0 [0.0, 0.0]"}
     assert not any(one.difference.claimed for one in made.cells)
+
+
+def test_the_command_reports_and_compares(
+    worked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", "report", str(worked), "--json"]) == 0
+    assert "summary" in json.loads(capsys.readouterr().out)
+    assert sorted(tmp_path.iterdir()) == [worked]
+    assert run(["bench", "report", str(worked)]) == 0
+    assert (tmp_path / "run-report" / "report.html").is_file()
+    assert run(["bench", "compare", str(worked), str(worked)]) == 0
+    assert "difference" in capsys.readouterr().out
+
+
+def test_the_command_refuses_what_is_no_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a store, though long enough to look like one " * 40, "utf-8")
+    for command in (["report", str(text)], ["compare", str(text), str(tmp_path / "none.db")]):
+        assert run(["bench", *command]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_runs_on_other_answers_are_not_compared(worked: Path, tmp_path: Path) -> None:
