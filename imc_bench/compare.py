@@ -21,7 +21,7 @@ from imc_bench.report.frame import (
     read_frame,
     side_of,
 )
-from imc_bench.report.tables import Table, points, shown_estimate
+from imc_bench.report.table import Table, points, shown_estimate
 from imc_bench.statistics import Flips, flips, macro_items
 
 

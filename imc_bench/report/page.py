@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from imc_bench.report.document import Report
-from imc_bench.report.tables import Table
+from imc_bench.report.table import Table
 
 TITLES = {
     "severity": "Accuracy against severity",

@@ -20,7 +20,8 @@ from imc_bench.report.cells import make_cell, summarise_side
 from imc_bench.report.document import make_report, to_document
 from imc_bench.report.files import write_report
 from imc_bench.report.frame import CLEAN, ReportRefused, read_frame
-from imc_bench.report.tables import Table, make_tables
+from imc_bench.report.table import Table
+from imc_bench.report.tables import make_tables
 from imc_bench.store import Identity, NewRun, Store, StoreRefused
 
 ITEMS = 10
