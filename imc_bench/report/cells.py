@@ -152,7 +152,7 @@ class CleanSummary:
     corrective: float
     flips: float
     touched: Estimate
-    """Images changed though clean, by Wilson's interval."""
+    """Images changed though clean, each counted once, by Wilson's interval."""
     false_edits: Estimate
     """Questions changed though clean."""
     violations: int
@@ -241,9 +241,28 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
         destructive=changed.destructive,
         corrective=changed.corrective,
         flips=float(answer_flips(own, said).mean()),
-        touched=share(int(numbers("touched").sum()), len(items)),
+        touched=_images_touched(frame, method, items),
         false_edits=share(int(numbers("question_edited").sum()), len(items)),
         violations=int(numbers("protected_violations").sum()),
         calls=float(numbers("calls").mean()),
         ms=float(numbers("ms").mean()),
     )
+
+
+def _images_touched(frame: Frame, method: str, items: list[str]) -> Estimate:
+    """Of images, not of questions, which would claim an interval as if each had its own image.
+
+    The store has no image names: rows of a group that are perceived alike count as one image.
+    """
+    rows = frame.told[CLEAN, method]
+    images = {
+        (
+            frame.items[item].group,
+            rows[item].perceived_kind,
+            rows[item].perceived_severity,
+            rows[item].clean_p_value,
+            rows[item].touched,
+        )
+        for item in items
+    }
+    return share(sum(touched for *_, touched in images), len(images))

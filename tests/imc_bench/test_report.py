@@ -191,7 +191,7 @@ def test_the_document_holds_what_the_design_promises(worked: Path) -> None:
 
 def test_clean_harm_counts_what_was_destroyed_and_what_was_touched(tmp_path: Path) -> None:
     edits = {(CLEAN, "sms", n): {"question_edited": 1, "protected_violations": 2} for n in (0, 8)}
-    touched = {(CLEAN, "pdc", 3): {"touched": 1}}
+    touched = {(CLEAN, "pdc", n): {"touched": 1} for n in (2, 3)}  # both ask about one image
     store = make_store(tmp_path / "run.db", change={**edits, **touched})
     clean = to_document(make_report(store))["summary"]
     sms = clean["sms"]["clean"]
@@ -200,7 +200,7 @@ def test_clean_harm_counts_what_was_destroyed_and_what_was_touched(tmp_path: Pat
     assert sms["flips"] == pytest.approx(0.2)
     assert sms["false_edits"] == pytest.approx(0.2)
     assert sms["violations"] == 4
-    assert clean["pdc"]["clean"]["touched"] == pytest.approx(0.1)
+    assert clean["pdc"]["clean"]["touched"] == pytest.approx(0.2)
 
 
 def test_controls_are_no_part_of_a_summary(worked: Path) -> None:
