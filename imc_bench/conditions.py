@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from imc_noise import (
     CORE_IMAGE,
     CORE_TEXT,
+    EXTENDED_IMAGE,
+    EXTENDED_TEXT,
     Severity,
     apply_image,
     apply_text,
@@ -26,7 +28,12 @@ from imc_noise.seeds import check_severity
 BLANK, SWAPPED = "blank", "swapped"
 CONTROLS = (BLANK, SWAPPED)
 """Without an image to look at: black pixels, or the image of another group."""
-SUITES = {"core": CORE_IMAGE + CORE_TEXT, "core-image": CORE_IMAGE, "core-text": CORE_TEXT}
+SUITES = {
+    "core": CORE_IMAGE + CORE_TEXT,
+    "core-image": CORE_IMAGE,
+    "core-text": CORE_TEXT,
+    "extended": EXTENDED_IMAGE + EXTENDED_TEXT,
+}
 """Names that stand for several noises."""
 
 

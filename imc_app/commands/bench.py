@@ -58,8 +58,8 @@ def run(
         typer.Option(
             "--noises",
             metavar="A,B,...",
-            help="core (the 11), core-image, core-text, names, an image and a text noise joined "
-            "by +, blank, swapped; none for clean alone.",
+            help="core (the 11), core-image, core-text, extended, names, an image and a "
+            "text noise joined by +, blank, swapped; none for clean alone.",
         ),
     ] = "core",
     severities: Annotated[

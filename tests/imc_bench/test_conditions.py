@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imc_bench.conditions import Condition, RunRefused, make_conditions
-from imc_noise import CORE_IMAGE, CORE_TEXT, UnknownNoise
+from imc_noise import CORE_IMAGE, CORE_TEXT, EXTENDED_IMAGE, EXTENDED_TEXT, UnknownNoise
 
 
 def test_clean_comes_first_and_every_noise_once_at_each_severity() -> None:
@@ -46,3 +46,8 @@ def test_the_same_draw_for_the_same_item_and_seed() -> None:
     assert (first == again).all()
     assert (first != noisy.spoil_image(rgb, "b", 0)).any()
     assert not Condition("blank").spoil_image(rgb, "a", 0).any()
+
+
+def test_the_extended_suite_stands_for_its_noises() -> None:
+    found = make_conditions(["extended"], [3])
+    assert len(found) == 1 + len(EXTENDED_IMAGE) + len(EXTENDED_TEXT)  # clean comes with them
