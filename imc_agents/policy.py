@@ -32,8 +32,8 @@ class Margins(BaseModel):
     """A word that people write and that sounds like one of the clinic's ("plural" for "pleural"):
     chance makes such pairs too ("wise" for "his" gained 10.5, "were" for "where" 11.7)."""
     sentence: float = Field(default=0.2, ge=0)
-    """Nats per character by which a sentence must be less likely than the one that asks; .2
-    removed the right sentence in .95 to .98 of trials on the embedded model's predecessor."""
+    """Nats per character by which a sentence must be less likely than the one that asks;
+    the distractor rows of `benchmarks/sms_questions.py` print what it restores."""
 
 
 WordClass = Literal["out_of_lexicon", "obscure", "rare", "common"]

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imc_agents.errors import QuestionRefused
-from imc_agents.protected import protected_violations
 from imc_agents.questions import check_question
 from imc_bench.conditions import SWAPPED, Condition, RunRefused
 from imc_bench.errors import DataRefused
@@ -28,7 +27,7 @@ from imc_bench.methods import Method, Read, Seen, Tools, local_chat
 from imc_bench.plan import Plan, Unit
 from imc_bench.scoring import score
 from imc_bench.store import Standing, Store
-from imc_bench.text_distance import character_error
+from imc_bench.text_distance import character_error, new_violations
 from vision.encoder import VisionEncoder
 from vision.errors import ImageRefused
 from vision.reading import MedicalImage
@@ -316,7 +315,7 @@ class Runner:
             "question_restored": int(read.text == item.question),
             "cer_before": round(character_error(item.question, given), 6),
             "cer_after": round(character_error(item.question, read.text), 6),
-            "protected_violations": len(protected_violations(given, read.text)) if edited else 0,
+            "protected_violations": len(new_violations(item.question, given, read.text)),
             "touched": int(seen.touched),
             "perceived_kind": "" if perceived is None else perceived.kind,
             "perceived_severity": 0 if perceived is None else perceived.severity,

@@ -20,10 +20,6 @@ from imc_reference.scoring import is_right, normalise_answer
 Rule = Literal["strict", "llavamed_compat", "lmms_eval"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
-LMMS_EVAL_SUFFIX = "\nAnswer the question using a single word or phrase."
-LMMS_EVAL_MAX_NEW_TOKENS = 32
-"""How lmms-eval asks on SLAKE: this suffix after the question, greedy, so many tokens."""
-
 
 @dataclass(frozen=True)
 class Score:

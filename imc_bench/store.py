@@ -19,7 +19,7 @@ Tables, for whoever reads them (`Store.read`, or any SQLite client):
     question_noisy (0/1: the noise changed the question), question_edited (0/1: the method changed
     what it was given), question_restored (0/1: the question asked is the clean one),
     cer_before, cer_after (character errors against the clean question, a share of its length),
-    protected_violations (of the question asked against the one given),
+    protected_violations (against the clean question, those that the method made),
     touched (0/1: the method changed the image or its features),
     perceived_kind ('' without a bank), perceived_severity, clean_p_value (null without a bank),
     calls (passes through the model), ms (milliseconds, equal shares of shared work),

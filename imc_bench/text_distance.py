@@ -1,8 +1,10 @@
-"""How far one text is from another, in characters."""
+"""How far one text is from another: in characters, and in protected tokens."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from imc_agents.protected import protected_violations
 
 
 def character_error(reference: str, text: str) -> float:
@@ -22,3 +24,15 @@ def character_error(reference: str, text: str) -> float:
         fresh[1:] = np.minimum(row[1:] + 1, row[:-1] + (first != ord(character)))
         row = np.minimum.accumulate(fresh - position) + position
     return float(row[-1]) / max(1, len(reference))
+
+
+def new_violations(clean: str, given: str, asked: str) -> list[str]:
+    """Protected tokens that `asked` has wrong against the clean question and `given` had not.
+
+    What the noise did to the question given is not the method's doing, and taking out what the
+    noise put in (a foreign sentence with a number in it) is no violation.
+    """
+    if asked == given:
+        return []
+    before = protected_violations(clean, given)
+    return [why for why in protected_violations(clean, asked) if why not in before]

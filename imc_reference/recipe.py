@@ -1,7 +1,6 @@
 """From nothing to the shipped folder: train, build the prototype bank, measure, write the card."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +76,3 @@ def publish(model_dir: Path, data: Path | None, report: EvaluationReport) -> Non
         rad_pairs=sum(len(i.pairs) for i in load_vqa_rad(data / "vqa-rad", "train")),
         slake_pairs=sum(len(i.pairs) for i in load_slake(data / "slake", "train")),
     )
-
-
-def quick_config(config: TrainConfig) -> TrainConfig:
-    """The same recipe cut to a few steps: what the tests run."""
-    return replace(config, tower_steps=2, joint_steps=2, phantoms=64)

@@ -5,7 +5,6 @@ and an answer with both or neither is wrong; other closed answers are exact matc
 """
 
 import re
-from collections import Counter
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
@@ -24,12 +23,3 @@ def is_right(predicted: str, expected: str, *, closed: bool) -> bool:
     if closed and truth in ("yes", "no"):
         return set(_YES_NO.findall(said)) == {truth}
     return said == truth
-
-
-def token_f1(predicted: str, expected: str) -> float:
-    """F1 over the multisets of tokens, 0 to 1; 1 when both are empty."""
-    said, truth = normalise_answer(predicted).split(), normalise_answer(expected).split()
-    if not said or not truth:
-        return float(said == truth)
-    common = sum((Counter(said) & Counter(truth)).values())
-    return 2 * common / (len(said) + len(truth))

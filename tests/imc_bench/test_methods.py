@@ -15,7 +15,7 @@ from imc_bench.conditions import RunRefused
 from imc_bench.denoisers import Denoiser, median, non_local_means, total_variation, wiener
 from imc_bench.methods import PDC, Read, Rewritten, Tools, Untouched, get_methods, registry
 from imc_bench.spelling import SpellChecker
-from imc_bench.text_distance import character_error
+from imc_bench.text_distance import character_error, new_violations
 from imc_noise import apply_image, noise_rng
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
@@ -135,3 +135,17 @@ def slow_distance(first: str, second: str) -> int:
 @given(st.text("abc ", max_size=12), st.text("abc ", max_size=12))
 def test_character_error_is_levenshtein_over_the_reference(first: str, second: str) -> None:
     assert character_error(first, second) == slow_distance(first, second) / max(1, len(first))
+
+
+def test_taking_out_a_foreign_sentence_violates_nothing() -> None:
+    clean = "Is there a lesion?"
+    assert new_violations(clean, f"{clean} She came on 3 May.", clean) == []
+
+
+def test_what_the_noise_did_is_not_the_methods_doing() -> None:
+    given, asked = "Is the lung claer?", "Is the lung clear?"
+    assert new_violations("Is the left lung clear?", given, asked) == []
+
+
+def test_a_side_that_the_method_changes_is_counted() -> None:
+    assert new_violations("Is the left lung ok?", "Is the left lnug ok?", "Is the right lung ok?")

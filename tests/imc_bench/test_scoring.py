@@ -1,5 +1,6 @@
 """Worked examples of the three scoring rules, and what holds of them for all answers."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from imc_bench.errors import ScoreRefused
 from imc_bench.items import BenchItem
 from imc_bench.scoring import RULES, llavamed_normalise, lmms_normalise, score
-from imc_reference.scoring import is_right, token_f1
+from imc_reference.scoring import is_right, normalise_answer
 
 
 def item(answer: str, closed: bool = False) -> BenchItem:
@@ -47,6 +48,7 @@ def test_strict_closed(predicted: str, answer: str, right: bool) -> None:
         ("right lung", "left lung", False, 1 / 2, 1 / 2),
         ("lung lung", "lung", False, 1.0, 2 / 3),  # the second lung is one too many
         ("lung", "lung lung", False, 1 / 2, 2 / 3),
+        ("lung lung", "lung heart", False, 1 / 2, 1 / 2),
         ("", "lung", False, 0.0, 0.0),
         ("2", "2", True, 1.0, 1.0),
     ],
@@ -56,6 +58,15 @@ def test_strict_open(predicted: str, answer: str, right: bool, recall: float, f1
     assert told.correct is right
     assert told.recall == pytest.approx(recall)
     assert told.f1 == pytest.approx(f1)
+
+
+def token_f1(predicted: str, answer: str) -> float:
+    """F1 over the multisets of words, written out a second time to check the first."""
+    said, truth = normalise_answer(predicted).split(), normalise_answer(answer).split()
+    if not said or not truth:
+        return float(said == truth)
+    common = sum((Counter(said) & Counter(truth)).values())
+    return 2 * common / (len(said) + len(truth))
 
 
 @given(predicted=st.text(), answer=st.text(min_size=1), closed=st.booleans())

@@ -14,7 +14,7 @@ from imc_reference.losses import answer_logits
 from imc_reference.packing import Encoder, pack
 from imc_reference.questions import Pair
 from imc_reference.real_data import DataMissing, load_slake, load_vqa_rad
-from imc_reference.scoring import is_right, token_f1
+from imc_reference.scoring import is_right
 from imc_reference.text_skills import scramble, text_exercise
 from imc_reference.tokenizer import train_tokenizer
 from imc_reference.training import TrainConfig, Trainer
@@ -154,10 +154,6 @@ def test_missing_data_says_what_is_expected(tmp_path):
 )
 def test_strict_scoring(said, truth, closed, right):
     assert is_right(said, truth, closed=closed) is right
-
-
-def test_token_f1_counts_repeats():
-    assert token_f1("lung lung", "lung heart") == pytest.approx(0.5)
 
 
 def test_scrambled_text_differs_and_is_repeatable():
