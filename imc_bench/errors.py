@@ -14,3 +14,7 @@ class ScoreRefused(ValueError):
 
 class StatisticRefused(ValueError):
     """Arrays that do not belong together, or hold nothing to estimate from."""
+
+
+class StoreRefused(ValueError):
+    """A store that cannot be used or written; the message is one line."""

@@ -18,7 +18,8 @@ from imc_bench.items import BenchItem, LoadedSet
 from imc_bench.methods import Method, Tools, get_methods, local_chat
 from imc_bench.plan import Plan
 from imc_bench.runner import Runner, RunSettings
-from imc_bench.store import Identity, NewRun, Store
+from imc_bench.schema import Identity, NewRun
+from imc_bench.store import Store
 from imc_noise import Severity
 from vision.bank import PrototypeBank
 
@@ -121,8 +122,12 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
     )
 
 
-def open_run(checked: CheckedRequest, context: IMCContext, out: Path) -> tuple[Runner, Store]:
+def open_run(
+    checked: CheckedRequest, context: IMCContext, out: Path, *, command: str = ""
+) -> tuple[Runner, Store]:
     """The runner of a checked request, and its store, new or gone on with.
+
+    A new store remembers `command`, the command line that began it.
 
     Raises StoreRefused or RunRefused, in one line.
     """
@@ -157,6 +162,7 @@ def open_run(checked: CheckedRequest, context: IMCContext, out: Path) -> tuple[R
         units=len(checked.plan),
         expected=len(items) * len(checked.conditions) * len(checked.methods),
         bad_rows=[(row.where, row.why) for row in checked.items.bad_rows],
+        command=command,
     )
     return runner, Store.open(out, identity, new)
 

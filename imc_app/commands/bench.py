@@ -17,7 +17,7 @@ from imc_app.options import AsJson, ModelOption, ProfileOption, PrototypesOption
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
-    from imc_bench.store import Standing
+    from imc_bench.units import Standing
 
 LINE_SECONDS = 30.0  # between lines of progress where no terminal shows a bar
 
@@ -168,8 +168,7 @@ def status(
 def refused() -> Iterator[None]:
     """Turn what the bench refuses into a refusal of the command."""
     from imc_bench.conditions import RunRefused
-    from imc_bench.errors import DataRefused
-    from imc_bench.store import StoreRefused
+    from imc_bench.errors import DataRefused, StoreRefused
 
     try:
         yield

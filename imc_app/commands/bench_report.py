@@ -84,8 +84,8 @@ def _brief(value: object) -> str:
 @contextmanager
 def _refused() -> Iterator[None]:
     """Turn what a report refuses into a refusal of the command."""
+    from imc_bench.errors import StoreRefused
     from imc_bench.report.frame import ReportRefused
-    from imc_bench.store import StoreRefused
 
     try:
         yield

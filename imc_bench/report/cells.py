@@ -250,19 +250,7 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
 
 
 def _images_touched(frame: Frame, method: str, items: list[str]) -> Estimate:
-    """Of images, not of questions, which would claim an interval as if each had its own image.
-
-    The store has no image names: rows of a group that are perceived alike count as one image.
-    """
+    """Of images, not of questions, which would claim an interval as if each had its own image."""
     rows = frame.told[CLEAN, method]
-    images = {
-        (
-            frame.items[item].group,
-            rows[item].perceived_kind,
-            rows[item].perceived_severity,
-            rows[item].clean_p_value,
-            rows[item].touched,
-        )
-        for item in items
-    }
-    return share(sum(touched for *_, touched in images), len(images))
+    images = {rows[item].image: rows[item].touched for item in items}
+    return share(sum(images.values()), len(images))

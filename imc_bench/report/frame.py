@@ -12,7 +12,8 @@ import numpy as np
 
 from imc_bench.bootstrap import Floats
 from imc_bench.conditions import CONTROLS, Condition
-from imc_bench.store import Standing, Store
+from imc_bench.store import Store
+from imc_bench.units import Standing
 
 BASE = "none"
 """The method that every other is compared with: the model as it is."""
@@ -27,8 +28,9 @@ class ReportRefused(ValueError):
 
 
 class Told(NamedTuple):
-    """What a report needs of one row; the store's docstring says what each field is."""
+    """What a report needs of one row; `imc_bench.schema` says what each field is."""
 
+    image: str
     correct_strict: int
     prediction: str
     confidence: float

@@ -35,8 +35,7 @@ class Perception:
 def perception(frame: Frame) -> Perception | None:
     """Perception under image noise with clean questions; None for a model without a bank.
 
-    The store has no image names. Rows of one group that agree in kind, severity and p-value count
-    as one image, so that an image weighs no more for being asked about more often.
+    An image weighs no more for being asked about more often.
     """
     method = next((name for name in SEEING if (CLEAN, name) in frame.told), None)
     if method is None:
@@ -44,16 +43,12 @@ def perception(frame: Frame) -> Perception | None:
     truth, said, true_severity, said_severity = [], [], [], []
     for condition in (CLEAN, *frame.on("image")):
         rows = frame.told.get((condition, method), {})
-        seen = {
-            (frame.items[item].group, row.perceived_kind, row.perceived_severity, row.clean_p_value)
-            for item, row in rows.items()
-            if row.perceived_kind
-        }
-        for _, kind, severity, _ in seen:
+        seen = {row.image: row for row in rows.values() if row.perceived_kind}
+        for row in seen.values():
             truth.append(condition.image_noise or "clean")
-            said.append(kind)
+            said.append(row.perceived_kind)
             true_severity.append(f"{condition.image_severity:g}")
-            said_severity.append(f"{severity:g}")
+            said_severity.append(f"{row.perceived_severity:g}")
     if "clean" not in truth:
         return None
     true_kinds = ["clean", *sorted(set(truth) - {"clean"})]

@@ -16,13 +16,15 @@ import pytest
 from imc_app.cli import run
 from imc_bench.compare import compare_runs, comparison_document, comparison_table
 from imc_bench.conditions import Condition
+from imc_bench.errors import StoreRefused
 from imc_bench.report.cells import make_cell, summarise_side
 from imc_bench.report.document import make_report, to_document
 from imc_bench.report.files import write_report
 from imc_bench.report.frame import CLEAN, ReportRefused, read_frame
 from imc_bench.report.table import Table
 from imc_bench.report.tables import make_tables
-from imc_bench.store import Identity, NewRun, Store, StoreRefused
+from imc_bench.schema import Identity, NewRun
+from imc_bench.store import Store
 
 ITEMS = 10
 TYPO, OCR = Condition("", 0, "typo", 3), Condition("", 0, "ocr", 3)
@@ -80,6 +82,7 @@ def make_store(
                 "dataset": "phantom",
                 "split": "test",
                 "item_id": f"q{n}",
+                "image": f"image-{n // 2}",
                 "image_group": f"image-{n // 2}",
                 "topic": "organ",
                 "closed": 1,
@@ -111,7 +114,7 @@ def make_store(
             rows.append(row)
     with Store.open(path, identity, new) as store:
         if rows:
-            unit = store.claim()
+            unit = store.units.claim()
             assert unit is not None
             store.finish(unit, rows)
     return path
@@ -231,6 +234,17 @@ def test_an_image_counts_once_in_the_confusion(tmp_path: Path) -> None:
     assert seen.kinds.tolist() == [[4, 0, 0, 1], [0, 4, 1, 0]]
     assert seen.false_alarms.value == pytest.approx(0.2)
     assert seen.identified == pytest.approx(0.8)
+
+
+def test_images_of_one_patient_count_apart_in_the_confusion(tmp_path: Path) -> None:
+    one_patient = {
+        (condition, "none", n): {"image_group": "patient"}
+        for condition in (CLEAN, LOW_DOSE)
+        for n in range(ITEMS)
+    }
+    seen = make_report(make_store(tmp_path / "run.db", change=one_patient)).perception
+    assert seen is not None
+    assert seen.kinds.tolist() == [[5, 0, 0], [0, 5, 0]]
 
 
 def test_the_other_rules_score_the_same_answers(tmp_path: Path) -> None:

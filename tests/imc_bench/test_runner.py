@@ -72,6 +72,14 @@ def test_methods_share_the_noise_and_touch_their_own_side_alone(unbroken: Rows) 
     assert not any(row["protected_violations"] for row in unbroken)
 
 
+def test_an_image_keeps_its_name_whatever_noise_it_is_shown_with(unbroken: Rows) -> None:
+    names: dict[str, set[str]] = {}
+    for row in unbroken:
+        names.setdefault(row["image_group"], set()).add(row["image"])
+    assert {len(of_one) for of_one in names.values()} == {1}
+    assert len(set.union(*names.values())) == len(names)
+
+
 @pytest.mark.parametrize("batch", [1, 64])
 def test_the_answers_are_the_same_in_any_batch(
     unbroken: Rows, bench_context: IMCContext, tmp_path: Path, batch: int

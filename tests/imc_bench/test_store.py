@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from imc_bench import store as store_module
-from imc_bench.store import ROW_COLUMNS, Identity, NewRun, Store, StoreRefused
+from imc_bench import units as units_module
+from imc_bench.errors import StoreRefused
+from imc_bench.schema import ROW_COLUMNS, SCHEMA, Identity, NewRun
+from imc_bench.store import Store
 
 IDENTITY = Identity(
     {"data_set": "phantom", "seed": 0, "methods": ["none"]},
@@ -45,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_was_written_is_there_when_the_run_goes_on(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as store:
-        unit = store.claim()
+        unit = store.units.claim()
         assert unit == 0
         skipped = {name: row()[name] for name in ("image_noise", "image_severity")}
         skipped |= {"text_noise": "", "text_severity": 0, "item_id": "b", "why": "unreadable"}
@@ -75,12 +78,16 @@ def test_a_store_of_another_run_is_refused_by_what_differs(
     assert "\n" not in str(refused.value)
 
 
-def test_a_store_of_another_version_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store.open(path, IDENTITY, NEW).close()
-    monkeypatch.setattr(store_module, "SCHEMA", 2)
+def test_a_store_of_an_older_version_is_refused_with_the_mend(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(store_module, "SCHEMA", SCHEMA - 1)
+        Store.open(path, IDENTITY, NEW).close()
     for open_it in (lambda: Store.open(path, IDENTITY, NEW), lambda: Store.read(path)):
-        with pytest.raises(StoreRefused, match="another version"):
+        with pytest.raises(StoreRefused, match="another version.*another --out") as refused:
             open_it()
+        assert "\n" not in str(refused.value)
 
 
 def test_what_is_no_store_is_refused_and_left_as_it_is(path: Path, tmp_path: Path) -> None:
@@ -102,10 +109,11 @@ def test_what_is_no_store_is_refused_and_left_as_it_is(path: Path, tmp_path: Pat
 
 def test_two_processes_never_hold_the_same_unit(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as one, Store.open(path, IDENTITY, NEW) as two:
-        assert [one.claim(), two.claim(), one.claim(), two.claim()] == [0, 1, 2, None]
+        claims = [side.units.claim() for side in (one, two, one, two)]
+        assert claims == [0, 1, 2, None]
         assert one.standing().working == 3
-        one.release()
-        assert two.claim() == 0
+        one.units.release()
+        assert two.units.claim() == 0
 
 
 def test_a_claim_ends_with_its_process_or_its_lease(
@@ -114,13 +122,13 @@ def test_a_claim_ends_with_its_process_or_its_lease(
     with Store.open(path, IDENTITY, NEW) as store:
         ended = subprocess.Popen([sys.executable, "-c", ""])
         ended.wait()
-        store.owner = f"{socket.gethostname()}:{ended.pid}:0"
-        assert store.claim() == 0
-        assert store.claim() == 0  # its owner is gone
-        store.owner = "another-machine:1:0"
-        monkeypatch.setattr(store_module, "LEASE_SECONDS", -1.0)
-        assert store.claim() == 0
-        assert store.claim() == 0  # its lease is over
+        store.units.owner = f"{socket.gethostname()}:{ended.pid}:0"
+        assert store.units.claim() == 0
+        assert store.units.claim() == 0  # its owner is gone
+        store.units.owner = "another-machine:1:0"
+        monkeypatch.setattr(units_module, "LEASE_SECONDS", -1.0)
+        assert store.units.claim() == 0
+        assert store.units.claim() == 0  # its lease is over
 
 
 def test_rows_written_twice_are_kept_once(path: Path) -> None:
@@ -134,8 +142,8 @@ def test_rows_written_twice_are_kept_once(path: Path) -> None:
 def test_a_full_disk_is_one_clear_line_and_loses_nothing(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as store:
         store.finish(0, [row()])
-        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = store._db.run("PRAGMA page_count").fetchone()[0]
+        store._db.run(f"PRAGMA max_page_count = {pages}")
         many = [row(str(number), prediction="x" * 500) for number in range(500)]
         with pytest.raises(StoreRefused, match="full: free some space") as refused:
             store.finish(1, many)

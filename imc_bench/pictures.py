@@ -1,0 +1,132 @@
+"""The image side of a run: each picture read, spoilt and encoded once for every sight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imc_bench.conditions import SWAPPED, Condition, RunRefused
+from imc_bench.errors import DataRefused
+from imc_bench.items import BenchItem, ImageSource, load_pixels
+from imc_bench.methods import Method, Seen, Tools
+from imc_bench.plan import Plan, Unit
+from vision.encoder import VisionEncoder
+from vision.errors import ImageRefused
+from vision.reading import MedicalImage
+
+NAME_DIGITS = 16
+"""Hex digits of a SHA-256 that name an image in the store: no two of a set will share them."""
+
+SeenImages = dict[tuple[str, ImageSource], Seen]
+"""Features by the name of the sight and the item's image."""
+
+
+class Pictures:
+    """Shows the images of units to every method."""
+
+    def __init__(
+        self, plan: Plan, methods: Sequence[Method], tools: Tools, *, noise_at: str, seed: int
+    ) -> None:
+        """Raises RunRefused where the model has no image side, or its input size is unknown."""
+        if tools.context.calibrator is None:
+            raise RunRefused("the model has no image side: answers cannot be measured")
+        self._plan, self._tools, self._seed = plan, tools, seed
+        self._sights = {method.sight: method for method in methods}
+        self._encoder = tools.context.calibrator.encoder
+        self._at_input = noise_at == "input"
+        if self._at_input:
+            input_size(self._encoder, 64, 64)
+        self._clean: SeenImages = {}
+        self._clean_chunk = -1
+        self._names: dict[ImageSource, str] = {}
+
+    def see(self, unit: Unit, refused: dict[str, str], alive: Callable[[], None]) -> SeenImages:
+        """Features of every image of the unit under every sight; clean ones are kept for the chunk.
+
+        An image that cannot be read leaves its items out: `refused` gets each with the reason.
+        """
+        if unit.chunk != self._clean_chunk:
+            self._clean, self._names, self._clean_chunk = {}, {}, unit.chunk
+        clean = unit.condition.image_is_clean
+        seen: SeenImages = dict(self._clean) if clean else {}
+        by_image: dict[ImageSource, list[BenchItem]] = {}
+        for item in unit.items:
+            by_image.setdefault(item.image, []).append(item)
+        waiting = [
+            image for image in by_image if any((sight, image) not in seen for sight in self._sights)
+        ]
+        for start in range(0, len(waiting), self._tools.batch):
+            pictures = {}
+            for image in waiting[start : start + self._tools.batch]:
+                try:
+                    pictures[image] = self._picture(unit.condition, by_image[image][0])
+                except (ImageRefused, DataRefused) as error:
+                    refused.update({item.item_id: str(error) for item in by_image[image]})
+            for sight, method in self._sights.items():
+                if pictures:
+                    shown = method.see(list(pictures.values()), self._tools)
+                    seen.update(
+                        {(sight, image): one for image, one in zip(pictures, shown, strict=True)}
+                    )
+            alive()
+        if clean:
+            self._clean = dict(seen)
+        return seen
+
+    def name(self, condition: Condition, item: BenchItem) -> str:
+        """What the store calls the image that was shown for `item`, once it was seen."""
+        return self._names[self._shown(condition, item).image]
+
+    def _shown(self, condition: Condition, item: BenchItem) -> BenchItem:
+        return self._plan.swapped[item.image] if condition.image_noise == SWAPPED else item
+
+    def _picture(self, condition: Condition, item: BenchItem) -> MedicalImage:
+        shown = self._shown(condition, item)
+        image = load_pixels(shown)
+        self._names[shown.image] = image.sha256[:NAME_DIGITS]
+        rgb = image.rgb
+        if self._at_input:
+            rgb = _resized(rgb, input_size(self._encoder, image.height, image.width))
+        # drawn by the file's own pixels: the same draw at either resolution
+        return MedicalImage.from_rgb(
+            condition.spoil_image(rgb, image.sha256, self._seed), image.source_format
+        )
+
+
+def input_size(encoder: VisionEncoder, height: int, width: int) -> tuple[int, int]:
+    """(height, width) in pixels that the model's processor brings an image of this size to.
+
+    Raises RunRefused for a processor whose size varies with more than the image's shape.
+    """
+    side = encoder.input_side
+    if side is None:
+        raise RunRefused(
+            "this model's processor has no fixed input size; put the noise on the images as they "
+            "are with --noise-at native"
+        )
+    if encoder.has_fixed_tokens and not _keeps_shape(encoder.processor):
+        return side, side
+    short = min(height, width)
+    return max(1, round(height * side / short)), max(1, round(width * side / short))
+
+
+def _keeps_shape(processor: object) -> bool:
+    """The processor scales the shorter side and crops, instead of squeezing into a square."""
+    size = getattr(getattr(processor, "image_processor", processor), "size", None)
+    shortest = (
+        size.get("shortest_edge")
+        if isinstance(size, dict)
+        else getattr(size, "shortest_edge", None)
+    )
+    return shortest is not None
+
+
+def _resized(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    if rgb.shape[:2] == size:
+        return rgb
+    height, width = size
+    small = Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(small)
