@@ -22,16 +22,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
-from skimage.metrics import structural_similarity
 
+from imc_bench.similarity import Grey, ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
 from imc_noise.image.planes import spoil_pixels
 from imc_noise.registry import _IMAGE
 from imc_noise.strengths import SSIM_BANDS
 
-Grey = NDArray[np.uint8]
 CALIBRATED_SIZES: dict[int, tuple[int, int] | None] = {
     56: None,
     112: None,
@@ -93,11 +91,6 @@ def read_grey(path: Path, size: int | None) -> Grey:
     if size is not None:
         picture = picture.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(picture)
-
-
-def ssim(clean: Grey, spoilt: Grey) -> float:
-    """scikit-image's SSIM with its defaults."""
-    return float(structural_similarity(clean, spoilt, data_range=255))
 
 
 def calibration_images(sets: dict[str, list[Path]], size: int, pixels: int) -> list[Grey]:

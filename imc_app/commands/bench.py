@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imc_app.commands import bench_report
+from imc_app.commands import bench_report, bench_sheet
 from imc_app.options import AsJson, ModelOption, ProfileOption, PrototypesOption, Seed
 from imc_app.refusals import InputRefused
 
@@ -24,6 +24,7 @@ LINE_SECONDS = 30.0  # between lines of progress where no terminal shows a bar
 app = typer.Typer(help="Measure robustness: noises × severities × methods.", no_args_is_help=True)
 app.command("report")(bench_report.report)
 app.command("compare")(bench_report.compare)
+app.command("sheet")(bench_sheet.sheet)
 
 
 class NoiseAt(StrEnum):

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from imc_bench.similarity import ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
 from imc_noise.strengths import NOT_BY_SSIM, SSIM_BANDS
 
-metrics = pytest.importorskip("skimage.metrics", reason="SSIM needs scikit-image (extra: bench)")
+pytest.importorskip("skimage", reason="SSIM needs scikit-image (extra: bench)")
 
 PER_SET = 14
 TOLERANCE = 0.05
@@ -37,10 +38,9 @@ def mean_ssims(name: str, images: list[NDArray[np.uint8]]) -> list[float]:
         float(
             np.mean(
                 [
-                    metrics.structural_similarity(
+                    ssim(
                         clean,
                         apply_image(name, clean, severity, noise_rng(str(i), name, severity)),
-                        data_range=255,
                     )
                     for i, clean in enumerate(images)
                 ]

@@ -1,0 +1,192 @@
+"""`imc bench sheet`: every noise at five severities on one image, and how like clean it still is.
+
+Registered by `imc_app.commands.bench`.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imc_app.options import AsJson, Frame, Seed
+from imc_app.refusals import InputRefused, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from imc_bench.sheet import Sheet
+
+LINE_END = "⏎"  # a spoilt question may be broken over lines; a table's cell is not
+
+
+class NoiseAt(StrEnum):
+    """Where a sheet puts image noise."""
+
+    BOUNDED = "bounded"
+    NATIVE = "native"
+    INPUT = "input"
+
+
+def sheet(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, WebP or DICOM.")],
+    out: Annotated[Path, typer.Option("--out", metavar="PNG", help="The contact sheet.")],
+    noises: Annotated[
+        str,
+        typer.Option(
+            "--noises", metavar="A,B,...", help="core, core-image, extended or names of noises."
+        ),
+    ] = "core,extended",
+    noise_at: Annotated[
+        NoiseAt | None,
+        typer.Option(
+            "--noise-at",
+            help="native: on the image as it is; input: at a model's input size; bounded, the "
+            "default: as it is, large ones shrunk first.",
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", metavar="PIXELS", help="Input size, a side. Default: the embedded model's."
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="QUESTION", help="Print it under every text noise, too."),
+    ] = None,
+    frame: Frame = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a contact sheet of the noises on an image, and print its SSIM table.
+
+    Rows whose SSIM rises somewhere with severity are called "not monotone": on a single image that
+    may be; on the average of many it is not.
+    """
+    from imc_agents.questions import check_question
+    from imc_app.progress import progress_bar
+    from imc_app.show import console
+    from imc_bench.conditions import RunRefused
+    from imc_bench.sheet import SheetRequest, make_sheet, sheet_document
+    from imc_bench.sheet_drawing import draw_sheet
+    from vision.reading import read_image
+
+    _check_out(out)
+    request = SheetRequest(
+        noises=tuple(name.strip() for name in noises.split(",") if name.strip()),
+        noise_at=(noise_at or (NoiseAt.BOUNDED if size is None else NoiseAt.INPUT)).value,
+        size=size,
+        seed=seed,
+        question=None if text is None else check_question(text),
+    )
+    try:
+        with progress_bar() as bar:
+            made = make_sheet(
+                read_image(image, frame=frame),
+                request,
+                lambda done, total: bar("pictures", done, total),
+            )
+    except RunRefused as error:
+        raise InputRefused(str(error)) from error
+    png = draw_sheet(made)
+    try:
+        out.write_bytes(png)
+    except OSError as error:
+        raise InputRefused(
+            f"--out {str(out)!r}: {error.strerror or error}; give a file that can be written"
+        ) from error
+    if as_json:
+        typer.echo(json.dumps(sheet_document(made), ensure_ascii=False, allow_nan=False))
+        return
+    terminal = console()
+    if terminal.is_terminal:
+        _show(made, terminal)
+    else:
+        _print_plain(made)
+    typer.echo(f"{out}: {len(made.rows)} noises at five severities", err=True)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse before the work what could not be written after it."""
+    if out.suffix.lower() != ".png":
+        raise InputRefused(f"--out {str(out)!r}: a sheet is a PNG; give a name that ends in .png")
+    if out.is_dir():
+        raise InputRefused(f"--out {str(out)!r}: it is a folder; give a file's name in it")
+    if not out.parent.is_dir():
+        raise InputRefused(
+            f"--out {str(out)!r}: there is no folder {str(out.parent)!r}; make it, or give another"
+        )
+
+
+def _show(made: Sheet, terminal: Console) -> None:
+    """Tables for a person."""
+    from rich.table import Table
+    from rich.text import Text
+
+    figures = Table("noise", "modality", "recoverable", title="SSIM to the clean image")
+    for heading in _severities():
+        figures.add_column(heading, justify="right")
+    figures.add_column("")
+    for row in _figures(made):
+        figures.add_row(*row[:-1], Text(row[-1], "yellow"))
+    terminal.print(figures)
+    if made.questions:
+        questions = Table("noise", "recoverable", "severity", "question")
+        for name, _, recoverable, severity, spoilt in _questions(made):
+            questions.add_row(name, recoverable, severity, Text(spoilt))
+        terminal.print(questions)
+
+
+def _print_plain(made: Sheet) -> None:
+    """Columns parted by tabs, each table under its heading, for a pipe."""
+    columns = ("noise", "modality", "recoverable", *_severities(), "remarks")
+    for row in (columns, *_figures(made)):
+        typer.echo("\t".join(row))
+    if made.questions:
+        typer.echo("")
+        columns = ("noise", "modality", "recoverable", "severity", "question")
+        for row in (columns, *_questions(made)):
+            typer.echo("\t".join(row))
+
+
+def _severities() -> list[str]:
+    from imc_bench.sheet import SEVERITIES
+
+    return [str(severity) for severity in SEVERITIES]
+
+
+def _figures(made: Sheet) -> list[tuple[str, ...]]:
+    from imc_bench.sheet import PLACES
+
+    return [
+        (
+            row.noise.name,
+            row.noise.modality,
+            _yes_no(row.noise.recoverable),
+            *(f"{value:.{PLACES}f}" for value in row.ssim),
+            ", ".join(made.remarks(row)),
+        )
+        for row in made.rows
+    ]
+
+
+def _questions(made: Sheet) -> list[tuple[str, ...]]:
+    return [
+        (
+            row.noise.name,
+            row.noise.modality,
+            _yes_no(row.noise.recoverable),
+            severity,
+            printable(spoilt.replace("\n", LINE_END)),
+        )
+        for row in made.questions
+        for severity, spoilt in zip(_severities(), row.spoilt, strict=True)
+    ]
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
