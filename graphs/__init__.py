@@ -3,6 +3,7 @@
 from graphs.context import IMCContext, load_context
 from graphs.document import to_document
 from graphs.imc import add_imc, build_imc_graph
+from graphs.refining import refine_batch
 from graphs.sms import add_sms, build_sms_graph
 from graphs.state import IMCInput, IMCOutput, IMCState
 from graphs.stores import FeatureStore, ImageStore
@@ -19,5 +20,6 @@ __all__ = [
     "build_imc_graph",
     "build_sms_graph",
     "load_context",
+    "refine_batch",
     "to_document",
 ]

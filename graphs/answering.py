@@ -7,9 +7,10 @@ from typing import Any
 from langchain_core.messages import convert_to_messages
 from langgraph.runtime import Runtime
 
+from graphs.agent_steps import Update
 from graphs.context import IMCContext
 from graphs.image_side import encoded
-from graphs.sms import Resolve, Update, given
+from graphs.sms import Resolve, given
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
 from imc_agents.errors import QuestionRefused

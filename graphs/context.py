@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.language_models import BaseChatModel
 
 from graphs.stores import FeatureStore, ImageStore
+from imc_agents.exchange import MODEL_FAULTS
 from imc_agents.policy import Method, Policy
 from imc_agents.proposals import LexiconLike
-from imc_agents.self_assessment import MODEL_FAULTS
 from prompts import PromptSet, load_prompts
 
 if TYPE_CHECKING:

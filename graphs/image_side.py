@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
 
+from graphs.agent_steps import Update
 from graphs.context import IMCContext
-from graphs.sms import Resolve, Update, given
+from graphs.sms import Resolve, given
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
 from imc_agents.self_assessment import named

@@ -7,7 +7,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from graphs.sms import Resolve, Update, given
+from graphs.agent_steps import Update
+from graphs.sms import Resolve, given
 from graphs.state import IMCState
 from imc_agents.questions import check_question
 from imc_agents.state import Decision, TraceStep

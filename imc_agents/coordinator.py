@@ -9,8 +9,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
+from imc_agents.exchange import converse
 from imc_agents.languages import why_not_english
 from imc_agents.proposals import candidate_of, word_edits
+from imc_agents.requests import Exchange
 from imc_agents.sentences import asking_spans, irrelevant_sentences, split_sentences
 from imc_agents.state import (
     Agent,
@@ -57,14 +59,18 @@ class Coordinator(RoleAgent):
 
     def __call__(self, question: str) -> Assessment:
         """Assess a question: one batched pass over it and its best alternatives, or none."""
+        return converse(self.model.chat, self.think(question))
+
+    def think(self, question: str) -> Exchange[Assessment]:
+        """What a call does, its requests to the model yielded."""
         untouched = self._why_untouched(question)
         if untouched is not None:
             return Assessment(
                 question=question, scored=False, suspicious=False, reason=f"untouched: {untouched}"
             )
         if not self.model.can_score:
-            return self._asked(question)
-        return self._scored(question)
+            return (yield from self._asked(question))
+        return (yield from self._scored(question))
 
     def _why_untouched(self, question: str) -> str | None:
         if not self.policy.refines:
@@ -73,7 +79,7 @@ class Coordinator(RoleAgent):
             return f"it has over {self.policy.max_refined_characters} characters"
         return why_not_english(question, self.lexicon)
 
-    def _asked(self, question: str) -> Assessment:
+    def _asked(self, question: str) -> Exchange[Assessment]:
         prompt = self.prompts.coordinator.ask
         if prompt is None:
             return Assessment(
@@ -82,7 +88,7 @@ class Coordinator(RoleAgent):
                 suspicious=False,
                 reason="the model cannot score, and this prompt profile has no words to ask it",
             )
-        reply = self.model.ask(prompt, CleanReply, question=question)
+        reply = yield from self.model.ask(prompt, CleanReply, question=question)
         said = "clean" if reply.clean else "spoilt"
         return Assessment(
             question=question,
@@ -91,7 +97,7 @@ class Coordinator(RoleAgent):
             reason=f"the model cannot score; asked, it called the question {said}",
         )
 
-    def _scored(self, question: str) -> Assessment:
+    def _scored(self, question: str) -> Exchange[Assessment]:
         sentences = split_sentences(question)
         alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
         room = max(1, self.policy.max_alternatives - len(alone))
@@ -106,7 +112,7 @@ class Coordinator(RoleAgent):
                 suspicious=False,
                 reason="clean: every word is known and nothing resembles it",
             )
-        scores = self.model.log_likelihoods(self.prompts.coordinator, texts)
+        scores = yield from self.model.log_likelihoods(self.prompts.coordinator, texts)
         here = scores[0].logprob
         found = [
             candidate_of(

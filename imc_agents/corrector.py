@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from imc_agents.agent import RoleAgent
 from imc_agents.coordinator import Coordinator
 from imc_agents.detector import Detector
+from imc_agents.exchange import converse
 from imc_agents.joint_search import JointSearch
 from imc_agents.proposals import candidate_of, word_edits
+from imc_agents.requests import Exchange
 from imc_agents.rewriting import edits_between
 from imc_agents.sentences import asking_spans, split_sentences
 from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
@@ -41,22 +43,32 @@ class Corrector(RoleAgent):
             assessment: the coordinator's; None: it is made.
             refused: earlier verdicts on this question: the places they blame are left alone.
         """
+        return converse(self.model.chat, self.think(question, findings, assessment, refused))
+
+    def think(
+        self,
+        question: str,
+        findings: Sequence[Finding] | None = None,
+        assessment: Assessment | None = None,
+        refused: Sequence[Verdict] = (),
+    ) -> Exchange[Candidate]:
+        """What a call does, its requests to the model yielded."""
         if assessment is None:
             coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
-            assessment = coordinator(question)
+            assessment = yield from coordinator.think(question)
             self.model.calls += coordinator.model.calls
         if findings is None:
             detector = Detector(self.model.chat, self.prompts, self.lexicon, self.policy)
-            findings = detector(question, assessment)
+            findings = yield from detector.think(question, assessment)
             self.model.calls += detector.model.calls
         if not findings:
             return candidate_of(question, [], gain=0.0)
         # A blamed place is left alone: if "lift" may not become "left", it must not become "cleft".
         banned = {(edit.start, edit.end) for verdict in refused for edit in verdict.blamed}
         if assessment.scored:
-            candidate = self._weighed(question, findings, assessment, refused, banned)
+            candidate = yield from self._weighed(question, findings, assessment, refused, banned)
         else:
-            candidate = self._asked(question, findings, refused, banned)
+            candidate = yield from self._asked(question, findings, refused, banned)
         if any(candidate.text == verdict.candidate for verdict in refused):
             return candidate_of(question, [], gain=0.0)
         return candidate
@@ -68,7 +80,7 @@ class Corrector(RoleAgent):
         assessment: Assessment,
         refused: Sequence[Verdict],
         banned: set[tuple[int, int]],
-    ) -> Candidate:
+    ) -> Exchange[Candidate]:
         scored = [
             alternative.edits[0]
             for alternative in assessment.alternatives
@@ -87,14 +99,15 @@ class Corrector(RoleAgent):
             limit=4 * self.policy.max_alternatives,
             focus=asking_spans(split_sentences(question)),
         )
-        said = [] if refused else self._generated(question)
+        said = [] if refused else (yield from self._generated(question))
         pool = [edit for edit in (*scored, *said, *others) if edit.after]
         search = JointSearch(self.model, self.prompts.coordinator, self.policy, _known(assessment))
-        return search(question, cuts, [edit for edit in pool if not _touches(edit, banned)])
+        open_pool = [edit for edit in pool if not _touches(edit, banned)]
+        return (yield from search(question, cuts, open_pool))
 
-    def _generated(self, question: str) -> list[Edit]:
+    def _generated(self, question: str) -> Exchange[list[Edit]]:
         """Word repairs in the model's own correction; they are weighed like any other."""
-        said = self.model.say(self.prompts.corrector.messages(question=question))
+        said = yield from self.model.say(self.prompts.corrector.messages(question=question))
         edits = edits_between(question, said, self.lexicon, self.policy)
         return [edit for edit in edits if edit.after]
 
@@ -104,11 +117,11 @@ class Corrector(RoleAgent):
         findings: Sequence[Finding],
         refused: Sequence[Verdict],
         banned: set[tuple[int, int]],
-    ) -> Candidate:
+    ) -> Exchange[Candidate]:
         prompt = self.prompts.corrector.ask
         if prompt is None:
             return candidate_of(question, [], gain=0.0)
-        reply = self.model.ask(
+        reply = yield from self.model.ask(
             prompt,
             RestoredReply,
             question=question,

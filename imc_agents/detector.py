@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imc_agents.agent import RoleAgent
 from imc_agents.coordinator import Coordinator
+from imc_agents.exchange import converse
+from imc_agents.requests import Exchange
 from imc_agents.state import Assessment, Edit, Finding
 
 ASKED_SCORE = 0.5
@@ -40,13 +42,19 @@ class Detector(RoleAgent):
         Without an assessment it makes one (a scoring pass). A scored question needs no further
         call of the model; one that was not scored is asked about.
         """
+        return converse(self.model.chat, self.think(question, assessment))
+
+    def think(self, question: str, assessment: Assessment | None = None) -> Exchange[list[Finding]]:
+        """What a call does, its requests to the model yielded."""
         if assessment is None:
             coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
-            assessment = coordinator(question)
+            assessment = yield from coordinator.think(question)
             self.model.calls += coordinator.model.calls
         if not assessment.suspicious:
             return []
-        return self._measured(assessment) if assessment.scored else self._asked(question)
+        if assessment.scored:
+            return self._measured(assessment)
+        return (yield from self._asked(question))
 
     def _measured(self, assessment: Assessment) -> list[Finding]:
         best: dict[tuple[int, int], Edit] = {}
@@ -56,11 +64,11 @@ class Detector(RoleAgent):
                 best.setdefault((edit.start, edit.end), edit)
         return _apart([_finding(edit) for edit in best.values()])
 
-    def _asked(self, question: str) -> list[Finding]:
+    def _asked(self, question: str) -> Exchange[list[Finding]]:
         prompt = self.prompts.detector.ask
         if prompt is None:
             return []
-        reply = self.model.ask(prompt, PlacesReply, question=question)
+        reply = yield from self.model.ask(prompt, PlacesReply, question=question)
         found = []
         for place in reply.findings:
             start = question.find(place.text)

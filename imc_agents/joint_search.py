@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from imc_agents.policy import Policy
 from imc_agents.proposals import apply_edits, candidate_of
+from imc_agents.requests import Exchange
 from imc_agents.self_assessment import SelfAssessment
 from imc_agents.state import Candidate, Edit
 from prompts import RolePrompt
@@ -39,7 +40,9 @@ class JointSearch:
         self._logprobs = dict(known or {})
         """log p of every text scored so far, in nats."""
 
-    def __call__(self, question: str, cuts: Sequence[Edit], pool: Sequence[Edit]) -> Candidate:
+    def __call__(
+        self, question: str, cuts: Sequence[Edit], pool: Sequence[Edit]
+    ) -> Exchange[Candidate]:
         """The candidate of all cuts and of the edits that hold among one another.
 
         Args:
@@ -56,7 +59,7 @@ class JointSearch:
         }
         chosen = _apart(best)
         for _ in range(self.policy.max_passes):
-            self._score(question, cuts, chosen, places)
+            yield from self._score(question, cuts, chosen, places)
             better = self._sweep(question, cuts, chosen, places)
             settled = better.keys() == chosen.keys() and all(
                 better[place].after == chosen[place].after for place in better
@@ -76,7 +79,7 @@ class JointSearch:
         cuts: Sequence[Edit],
         chosen: Choices,
         places: dict[Place, list[Edit]],
-    ) -> None:
+    ) -> Exchange[None]:
         """Score what a sweep needs and was not scored yet, in one batched pass or none."""
         wanted = [self._text(question, cuts, chosen)]
         wanted += [self._text(question, cuts, _set(chosen, place, None)) for place in chosen]
@@ -89,7 +92,7 @@ class JointSearch:
         fresh = fresh[: self.policy.max_alternatives]
         if not fresh:
             return
-        scores = self.model.log_likelihoods(self.prompt, fresh)
+        scores = yield from self.model.log_likelihoods(self.prompt, fresh)
         self._logprobs.update(
             (text, score.logprob) for text, score in zip(fresh, scores, strict=True)
         )

@@ -9,9 +9,11 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
+from imc_agents.exchange import converse
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike, apply_edits, words_of
 from imc_agents.protected import protected_violations
+from imc_agents.requests import Exchange
 from imc_agents.sentences import split_sentences
 from imc_agents.state import Candidate, Edit, Verdict
 from prompts import PromptSet
@@ -50,6 +52,10 @@ class Verifier(RoleAgent):
 
     def __call__(self, original: str, candidate: Candidate) -> Verdict:
         """Accept or refuse, with the reason; the model is asked only when every safeguard holds."""
+        return converse(self.model.chat, self.think(original, candidate))
+
+    def think(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
+        """What a call does, its requests to the model yielded."""
         refusal = (
             self._text_refusal(original, candidate)
             or self._protected_refusal(original, candidate)
@@ -58,8 +64,8 @@ class Verifier(RoleAgent):
         if refusal is not None:
             return refusal
         if all(edit.gain is not None for edit in candidate.edits):
-            return self._weighed(original, candidate)
-        return self._asked(original, candidate)
+            return (yield from self._weighed(original, candidate))
+        return (yield from self._asked(original, candidate))
 
     def _text_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
         """The candidate is its own edits and nothing else, and it still asks."""
@@ -98,9 +104,9 @@ class Verifier(RoleAgent):
         weakest = sorted(repairs, key=lambda edit: edit.excess)[: len(repairs) - allowed]
         return _refuse(candidate, f"it changes {len(repairs)} of {words} words", weakest)
 
-    def _weighed(self, original: str, candidate: Candidate) -> Verdict:
+    def _weighed(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
         """Every edit must clear its margin with the model's vote added."""
-        agreement = self._agreement(original, candidate)
+        agreement = yield from self._agreement(original, candidate)
         vote = self._vote(agreement)
         weak = [edit for edit in candidate.edits if edit.excess + vote <= 0]
         said = (
@@ -122,11 +128,13 @@ class Verifier(RoleAgent):
             reason=f"gains {candidate.gain:.1f} nats, every edit over its margin; {said}",
         )
 
-    def _agreement(self, original: str, candidate: Candidate) -> float | None:
+    def _agreement(self, original: str, candidate: Candidate) -> Exchange[float | None]:
         if not self.model.can_choose:
             return None
-        return self.model.agreement(
-            self.prompts.verifier, original=original, candidate=candidate.text
+        return (
+            yield from self.model.agreement(
+                self.prompts.verifier, original=original, candidate=candidate.text
+            )
         )
 
     def _vote(self, agreement: float | None) -> float:
@@ -137,7 +145,7 @@ class Verifier(RoleAgent):
         cap = self.policy.vote_cap
         return self.policy.vote_weight * max(-cap, min(cap, math.log(p / (1 - p))))
 
-    def _asked(self, original: str, candidate: Candidate) -> Verdict:
+    def _asked(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
         """No gain is known: only unknown words and whole sentences may go, and the model must say
         in so many words that the question is the same."""
         known = [edit for edit in candidate.edits if edit.after and edit.before in self.lexicon]
@@ -146,7 +154,9 @@ class Verifier(RoleAgent):
         prompt = self.prompts.verifier.ask
         if prompt is None:
             return _refuse(candidate, "the model can neither score nor be asked")
-        reply = self.model.ask(prompt, SameReply, original=original, candidate=candidate.text)
+        reply = yield from self.model.ask(
+            prompt, SameReply, original=original, candidate=candidate.text
+        )
         if not reply.same:
             return _refuse(candidate, "the model says that it is not the same question")
         return Verdict(

@@ -1,0 +1,137 @@
+"""What each agent's node does: reads the state, asks the model, writes an update; no LangGraph.
+
+The nodes of `graphs.sms` run these for one question, `graphs.refining` for many in lock step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphs.context import IMCContext
+from graphs.tracing import timed
+from imc_agents.coordinator import Coordinator, Next
+from imc_agents.corrector import Corrector
+from imc_agents.detector import Detector
+from imc_agents.proposals import candidate_of
+from imc_agents.questions import check_question
+from imc_agents.requests import Exchange
+from imc_agents.self_assessment import named
+from imc_agents.state import Assessment, SMSState, Verdict
+from imc_agents.verifier import Verifier
+
+Update = dict[str, Any]
+Step = Callable[[SMSState, IMCContext], Exchange[Update]]
+
+
+def coordinate(state: SMSState, context: IMCContext) -> Exchange[Update]:
+    """Reads all of the state; writes what comes next: assessment, plan, round, decision."""
+    opens = _is_new(state)
+    with timed("coordinator", opens=opens) as watch:
+        update: Update = {}
+        if opens:
+            question = check_question(state["question"])
+            agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
+            try:
+                assessment = yield from agent.think(question)
+            except context.faults as fault:
+                assessment = Assessment(
+                    question=question,
+                    scored=False,
+                    suspicious=False,
+                    reason=f"could not assess it: {named(fault)}",
+                )
+            watch.calls = agent.model.calls
+            if not assessment.scored:  # left alone, or only asked: not the usual way
+                watch.notes.append(assessment.reason)
+            update = {
+                "assessment": assessment,
+                "plan": [],
+                "findings": None,
+                "candidate": None,
+                "verdict": None,
+                "refused": [],
+                "rounds": 0,
+                "decision": None,
+            }
+        update |= _next(context, {**state, **update})  # type: ignore[typeddict-item]
+    return {**update, "trace": [watch.step]}
+
+
+def _next(context: IMCContext, state: SMSState) -> Update:
+    agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
+    step = agent.step(state)
+    update: Update = {"plan": step.plan, "refused": step.refused, "rounds": step.rounds}
+    if step.again:
+        update |= {"candidate": None, "verdict": None}
+    if step.decision is not None:
+        update |= {"decision": step.decision, "findings": state.get("findings") or []}
+    return update
+
+
+def detect(state: SMSState, context: IMCContext) -> Exchange[Update]:
+    """Reads question and assessment; writes findings."""
+    with timed("detector") as watch:
+        agent = Detector(context.agents, context.prompts, context.lexicon, context.policy)
+        try:
+            findings = yield from agent.think(state["question"], state.get("assessment"))
+        except context.faults as fault:
+            watch.notes.append(f"found nothing: {named(fault)}")
+            findings = []
+        watch.calls = agent.model.calls
+    return {"findings": findings, "trace": [watch.step]}
+
+
+def correct(state: SMSState, context: IMCContext) -> Exchange[Update]:
+    """Reads question, findings, assessment and refusals; writes a candidate."""
+    with timed("corrector") as watch:
+        agent = Corrector(context.agents, context.prompts, context.lexicon, context.policy)
+        try:
+            candidate = yield from agent.think(
+                state["question"],
+                state.get("findings") or [],
+                state.get("assessment"),
+                state.get("refused") or [],
+            )
+        except context.faults as fault:
+            watch.notes.append(f"proposed nothing: {named(fault)}")
+            candidate = candidate_of(state["question"], [], gain=0.0)
+        watch.calls = agent.model.calls
+    return {"candidate": candidate, "verdict": None, "trace": [watch.step]}
+
+
+def verify(state: SMSState, context: IMCContext) -> Exchange[Update]:
+    """Reads question and candidate; writes a verdict."""
+    candidate = state.get("candidate") or candidate_of(state["question"], [], gain=0.0)
+    with timed("verifier") as watch:
+        agent = Verifier(context.agents, context.prompts, context.lexicon, context.policy)
+        try:
+            verdict = yield from agent.think(state["question"], candidate)
+        except context.faults as fault:
+            watch.notes.append(f"refused what it could not verify: {named(fault)}")
+            verdict = Verdict(
+                accepted=False,
+                reason=f"the verifier could not judge it ({named(fault)})",
+                candidate=candidate.text,
+                blamed=candidate.edits,
+            )
+        watch.calls = agent.model.calls
+    return {"verdict": verdict, "trace": [watch.step]}
+
+
+def route(state: SMSState, context: IMCContext) -> Next:
+    """Where the coordinator's state leads."""
+    if state.get("decision") is not None:
+        return "settled"
+    agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
+    return agent.step(state).goto
+
+
+def _is_new(state: SMSState) -> bool:
+    """The question was not opened yet, or another was settled on this thread before it."""
+    assessment = state.get("assessment")
+    return (
+        assessment is None
+        or assessment.question != state["question"]
+        or state.get("decision") is not None
+    )

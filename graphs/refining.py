@@ -1,0 +1,68 @@
+"""SMS over many questions at once: the steps and the routing of the graph, walked in lock step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from graphs.agent_steps import Step, coordinate, correct, detect, route, verify
+from graphs.context import IMCContext
+from imc_agents.coordinator import Next
+from imc_agents.exchange import converse_together
+from imc_agents.questions import check_question
+from imc_agents.requests import Exchange
+from imc_agents.state import SMSOutput, SMSState, follow
+
+TOGETHER = 64
+"""Questions in lock step. The model's work per question hardly falls above it, while the texts
+that wait to be scored, about 25 for each question, take memory."""
+
+STEPS: Mapping[Next, Step] = {"detector": detect, "corrector": correct, "verifier": verify}
+
+
+def refine_batch(
+    questions: Sequence[str], context: IMCContext, *, together: int = TOGETHER
+) -> list[SMSOutput]:
+    """Refine many questions; each as `build_sms_graph().invoke` would, in order.
+
+    What all of them ask of the model in one step is one batched call, so decisions, findings,
+    reasons and calls (a question's own, as if it were alone) are the graph's, log-probabilities
+    differ by rounding, and the milliseconds of a trace count the company's work as well.
+
+    Args:
+        questions: what came in.
+        context: the model and its policy; see `graphs.load_context`.
+        together: most questions in lock step.
+
+    Raises:
+        QuestionRefused: a question that cannot be asked; before any is refined.
+    """
+    for question in questions:
+        check_question(question)
+    refined: list[SMSOutput] = []
+    for start in range(0, len(questions), together):
+        walks = [_walk(question, context) for question in questions[start : start + together]]
+        refined += converse_together(context.agents, walks, context.faults)
+    return refined
+
+
+def _walk(question: str, context: IMCContext) -> Exchange[SMSOutput]:
+    """The way of one question through the graph: every agent leads back to the coordinator."""
+    state = SMSState(question=question, trace=[])
+    while True:
+        state = yield from _after(coordinate, state, context)
+        goto = route(state, context)
+        if goto == "settled":
+            return SMSOutput(
+                question=question,
+                findings=state.get("findings"),
+                decision=state.get("decision"),
+                trace=state["trace"],
+            )
+        state = yield from _after(STEPS[goto], state, context)
+
+
+def _after(step: Step, state: SMSState, context: IMCContext) -> Exchange[SMSState]:
+    """The state with the step's update in it, as the graph's channels would write it."""
+    update = yield from step(state, context)
+    trace = follow(state["trace"], update["trace"])
+    return {**state, **update, "trace": trace}  # type: ignore[typeddict-item]

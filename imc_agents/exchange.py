@@ -1,0 +1,187 @@
+"""A chat model answers what agents ask: of one conversation, or of many in lock step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+
+from imc_agents.requests import (
+    Choose,
+    Chooses,
+    ChoosesTogether,
+    Exchange,
+    Messages,
+    Request,
+    Result,
+    Say,
+    SaysTogether,
+    Score,
+    Scores,
+)
+
+Faults = tuple[type[Exception], ...]
+
+MODEL_FAULTS: Faults = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a model may raise and an agent survives: out of memory, a refused length, a lost server, a
+reply of the wrong form. An interrupt of the graph is none of these."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The model failed at a request."""
+
+    fault: Exception
+
+
+def converse(
+    chat: BaseChatModel, exchange: Exchange[Result], faults: Faults = MODEL_FAULTS
+) -> Result:
+    """Carry one exchange to its end.
+
+    Args:
+        chat: who answers.
+        exchange: who asks.
+        faults: what is thrown into the exchange when the model raises it; anything else ends both.
+    """
+    reply: Any = None
+    try:
+        while True:
+            reply = _alone(chat, _go_on(exchange, reply), faults)
+    except StopIteration as end:
+        return cast(Result, end.value)
+
+
+def converse_together(
+    chat: BaseChatModel, exchanges: Sequence[Exchange[Result]], faults: Faults = MODEL_FAULTS
+) -> list[Result]:
+    """Carry many exchanges to their ends in lock step; their results, in order.
+
+    In each step all texts that wait to be scored are one call of the model, all choices one, all
+    replies one. A fault of such a call is found again, and thrown, where it belongs: its requests
+    are answered one by one.
+
+    Args:
+        chat: who answers.
+        exchanges: who ask; they must not depend on one another.
+        faults: as for `converse`.
+    """
+    results: dict[int, Result] = {}
+    replies: dict[int, Any] = dict.fromkeys(range(len(exchanges)))
+    while replies:
+        waiting: dict[int, Request] = {}
+        for index, reply in replies.items():
+            try:
+                waiting[index] = _go_on(exchanges[index], reply)
+            except StopIteration as end:
+                results[index] = end.value
+        answered = answer_together(chat, list(waiting.values()), faults)
+        replies = dict(zip(waiting, answered, strict=True))
+    return [results[index] for index in range(len(exchanges))]
+
+
+def _go_on(exchange: Exchange[Any], reply: Any) -> Request:
+    """The next request, the last one's reply given; None begins. StopIteration ends it."""
+    return exchange.throw(reply.fault) if isinstance(reply, Failed) else exchange.send(reply)
+
+
+def answer_together(
+    chat: BaseChatModel, requests: Sequence[Request], faults: Faults = MODEL_FAULTS
+) -> list[Any]:
+    """The reply to each request, or what the model failed with, in order."""
+    replies: list[Any] = [None] * len(requests)
+    answerers: tuple[tuple[type[Request], _Answerer], ...] = (
+        (Score, _score_all),
+        (Choose, _choose_all),
+        (Say, _say_all),
+    )
+    for kind, answer_all in answerers:
+        places = [place for place, request in enumerate(requests) if isinstance(request, kind)]
+        asked = [requests[place] for place in places]
+        answers = _all_at_once(chat, asked, answer_all, faults)
+        if answers is None:
+            answers = [_alone(chat, request, faults) for request in asked]
+        for place, answer in zip(places, answers, strict=True):
+            replies[place] = answer
+    return replies
+
+
+_Answerer = Callable[[BaseChatModel, list[Any]], list[Any] | None]
+"""Replies to requests of one kind; None where the model cannot take them together."""
+
+
+def _all_at_once(
+    chat: BaseChatModel, asked: list[Request], answer_all: _Answerer, faults: Faults
+) -> list[Any] | None:
+    """None where they must be answered one by one: for what they are, or after a fault."""
+    if len(asked) < 2:
+        return None
+    try:
+        answers = answer_all(chat, asked)
+    except faults:
+        return None  # it comes again, from the request that it belongs to
+    if answers is None or len(answers) != len(asked):
+        return None
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, faults):
+            raise answer
+    return [Failed(one) if isinstance(one, Exception) else one for one in answers]
+
+
+def _alone(chat: BaseChatModel, request: Request, faults: Faults) -> Any:
+    try:
+        if isinstance(request, Score):
+            items = [(request.messages, text) for text in request.texts]
+            return cast(Scores, chat).score_batch(items)
+        if isinstance(request, Choose):
+            return cast(Chooses, chat).choose(request.messages, list(request.options))
+        return chat.invoke(list(request.messages))
+    except faults as fault:
+        return Failed(fault)
+
+
+def _score_all(chat: BaseChatModel, asked: list[Score]) -> list[Any] | None:
+    known: dict[tuple[tuple[str, str], ...], Messages] = {}
+    items: list[tuple[Messages, str]] = []
+    for request in asked:
+        # Equal conversations as one object: the model reads it once for all their texts.
+        messages = known.setdefault(_content(request.messages), request.messages)
+        items += [(messages, text) for text in request.texts]
+    scores = list(cast(Scores, chat).score_batch(items))
+    if len(scores) != len(items):
+        return None
+    rest = iter(scores)
+    return [[next(rest) for _ in request.texts] for request in asked]
+
+
+def _content(messages: Messages) -> tuple[tuple[str, str], ...]:
+    return tuple((message.type, str(message.content)) for message in messages)
+
+
+def _choose_all(chat: BaseChatModel, asked: list[Choose]) -> list[Any] | None:
+    if not isinstance(chat, ChoosesTogether):
+        return None
+    return list(chat.choose_batch([(one.messages, one.options) for one in asked]))
+
+
+def _say_all(chat: BaseChatModel, asked: list[Say]) -> list[Any] | None:
+    if not isinstance(chat, SaysTogether):
+        inputs: list[LanguageModelInput] = [list(request.messages) for request in asked]
+        return list(chat.batch(inputs, return_exceptions=True))
+    # Neighbours in length share a pass: padding is work for nothing.
+    order = sorted(range(len(asked)), key=lambda place: len(asked[place].messages[-1].text))
+    replies = chat.generate_batch([list(asked[place].messages) for place in order])
+    if len(replies) != len(asked):
+        return None
+    found = dict(zip(order, replies, strict=True))
+    return [found[place] for place in range(len(asked))]

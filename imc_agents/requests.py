@@ -1,0 +1,94 @@
+"""What an agent wants of the model, as values: it yields requests and is sent the replies.
+
+An agent that thinks this way does no input or output of its own, so that one conversation and
+many in lock step go through the same code (`imc_agents.exchange` answers either).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+Messages = tuple[BaseMessage, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How likely is each text after these messages? Replied to with one `ScoreLike` a text."""
+
+    messages: Messages
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Choose:
+    """How probable is each option after these messages? Replied to with one `ChoiceLike`."""
+
+    messages: Messages
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Say:
+    """What comes after these messages? Replied to with one message."""
+
+    messages: Messages
+
+
+Request = Score | Choose | Say
+
+Result = TypeVar("Result")
+Exchange = Generator[Request, Any, Result]
+"""Yields requests, is sent each one's reply (or thrown the fault of the model that failed at it),
+and returns its result."""
+
+
+class ScoreLike(Protocol):
+    """Log-probability of a text, in nats."""
+
+    @property
+    def logprob(self) -> float: ...
+    @property
+    def per_char(self) -> float: ...
+
+
+class ChoiceLike(Protocol):
+    """Probabilities of fixed options, in their order."""
+
+    @property
+    def probabilities(self) -> Sequence[float]: ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A chat model that tells how likely texts are."""
+
+    def score_batch(
+        self, items: Sequence[tuple[Sequence[BaseMessage], str]]
+    ) -> Sequence[ScoreLike]: ...
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """A chat model that weighs fixed options."""
+
+    def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> ChoiceLike: ...
+
+
+@runtime_checkable
+class ChoosesTogether(Protocol):
+    """A chat model that weighs the options of many conversations in one pass."""
+
+    def choose_batch(
+        self, items: Sequence[tuple[Sequence[BaseMessage], Sequence[str]]]
+    ) -> Sequence[ChoiceLike]: ...
+
+
+@runtime_checkable
+class SaysTogether(Protocol):
+    """A chat model that answers many conversations in one pass."""
+
+    def generate_batch(self, messages: Sequence[Sequence[BaseMessage]]) -> Sequence[AIMessage]: ...
