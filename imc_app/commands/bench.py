@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imc_app.commands import bench_report, bench_sheet
+from imc_app.commands import bench_jobs, bench_report, bench_sheet
 from imc_app.options import AsJson, ModelOption, ProfileOption, PrototypesOption, Seed
 from imc_app.refusals import InputRefused
 
@@ -36,6 +36,7 @@ class NoiseAt(StrEnum):
 
 @app.command("run")
 def run(
+    context: typer.Context,
     data_set: Annotated[
         str,
         typer.Option(
@@ -88,6 +89,10 @@ def run(
     keep_text: Annotated[
         bool, typer.Option("--keep-text", help="Store the questions too, not answers alone.")
     ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="So many processes share the run and the cores.")
+    ] = 1,
+    worker_of: Annotated[int | None, typer.Option("--worker-of", hidden=True)] = None,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     profile: ProfileOption = "auto",
@@ -118,14 +123,31 @@ def run(
         for row in checked.items.bad_rows:
             typer.echo(f"imc: left out: {row.where}: {row.why}", err=True)
         runner, store = open_run(
-            checked, open_context(model, prototypes, profile=profile, seed=seed), out
+            checked,
+            open_context(model, prototypes, profile=profile, seed=seed),
+            out,
+            command=bench_jobs.command_line(context),
         )
+        lost = 0
+        stay = bench_jobs.obey(worker_of) if worker_of is not None else None
         with store, _progress() as advance:
-            standing = runner.run(store, advance)
+            if jobs == 1:
+                standing = runner.run(store, advance if stay is None else stay)
+            else:
+                del runner  # and its model: the workers load their own
+                options = bench_jobs.spelled(context, leaving_out=("jobs",))
+                standing, lost = bench_jobs.run_jobs(options, out, jobs, advance)
             skipped = store.skipped()
     typer.echo(f"{out}: {_said(standing)}")
     for why, count in _counted([str(one["why"]) for one in skipped]).items():
         typer.echo(f"imc: left out {count} times: {why}", err=True)
+    if not standing.complete:
+        typer.echo(
+            f"imc: {lost} of {jobs} processes died and left rows missing: run the same command "
+            "again and it goes on",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 @app.command("status")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import Imc
+from imc_app.commands import bench_jobs
+from imc_bench.store import Store
+from tests.conftest import REPOSITORY, Imc
 
 PHANTOMS = ("bench", "run", "--data-set", "phantom", "--limit", "3", "--noises", "none")
 
@@ -54,3 +62,86 @@ def test_bad_input_is_one_line_before_any_model_is_loaded(
 def test_a_status_of_nothing_is_refused(imc: Imc, tmp_path: Path) -> None:
     ran = imc("bench", "status", tmp_path / "none.db")
     assert ran.code == 2 and "no such store" in ran.err
+
+
+# three units for two workers, and under five severities eleven
+SHARED = ("--data-set", "phantom", "--limit", "8", "--noises", "gaussian,typo", "--severities")
+
+
+def rows_of(store: Path) -> list[dict[str, Any]]:
+    """All rows, less the time they took."""
+    with Store.read(store) as opened:
+        return [{k: v for k, v in row.items() if k != "ms"} for row in opened.rows()]
+
+
+@pytest.mark.slow
+def test_two_jobs_make_the_rows_of_one(imc: Imc, embedded_model: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    assert imc("bench", "run", *SHARED, "3", "--out", one).code == 0
+    ran = imc("bench", "run", *SHARED, "3", "--out", two, "--jobs", "2")
+    assert ran.code == 0
+    assert "complete" in ran.out
+    assert rows_of(two) == rows_of(one)
+    with Store.read(two) as store:
+        assert store.facts()["command"] == (
+            "imc bench run --data-set phantom --out two.db --noises gaussian,typo --severities 3 "
+            "--limit 8"
+        )
+
+
+@pytest.mark.slow
+def test_jobs_that_are_interrupted_all_stop_and_give_back_their_work(
+    embedded_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run.db"
+    command = [sys.executable, "-m", "imc_app.cli", "bench", "run", *SHARED, "1,2,3,4,5"]
+    parent = subprocess.Popen([*command, "--out", out, "--jobs", "2"], cwd=REPOSITORY)
+    try:
+        while parent.poll() is None and not (out.is_file() and out.stat().st_size and working(out)):
+            time.sleep(0.1)
+        parent.send_signal(signal.SIGINT)
+        assert parent.wait(timeout=60) == 130
+    finally:
+        parent.kill()
+    assert working(out) == 0
+
+
+def working(store: Path) -> int:
+    """Units that a live process holds."""
+    with Store.read(store) as opened:
+        return opened.standing().working
+
+
+def test_a_run_whose_workers_die_says_so_and_goes_on_later(
+    imc: Imc, embedded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(options: list[str]) -> list[str]:
+        return [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+
+    out = tmp_path / "run.db"
+    command = (*PHANTOMS, "--methods", "none", "--out", out)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench_jobs, "worker_command", dying)
+        ran = imc(*command, "--jobs", "2")
+    assert ran.code == 1
+    assert "died" in ran.err and ran.err.count("\n") == 1
+    assert imc(*command).code == 0
+
+
+def test_what_a_worker_refuses_is_refused_in_its_words(
+    imc: Imc, embedded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = "import sys; print('imc: run.db: disk full: free some space', file=sys.stderr); exit(2)"
+    monkeypatch.setattr(bench_jobs, "worker_command", lambda _: [sys.executable, "-c", says])
+    ran = imc(*PHANTOMS, "--methods", "none", "--out", tmp_path / "run.db", "--jobs", "2")
+    assert (ran.code, ran.err) == (2, "imc: run.db: disk full: free some space\n")
+
+
+def test_a_worker_whose_parent_is_gone_stops() -> None:
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        assert bench_jobs.obey(os.getppid())(None) is None
+        with pytest.raises(KeyboardInterrupt):
+            bench_jobs.obey(-1)(None)
+    finally:
+        signal.signal(signal.SIGTERM, own)

@@ -1,0 +1,158 @@
+"""`imc bench run --jobs N`: N processes of the same command share one run on this machine.
+
+Each worker is `imc bench run` itself, so that it refuses and owns up as the command does; what
+they share is the store. A worker's claim ends with its process, and the others take it up.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import typer
+
+from imc_app.refusals import InputRefused
+
+if TYPE_CHECKING:
+    from imc_bench.units import Standing
+
+POLL_SECONDS = 0.5
+"""How often the store is asked how far the run has come."""
+STOP_SECONDS = 20.0
+"""How long a worker that was told to stop may take to give back its claim."""
+REFUSED = 2
+"""Exit code of a command whose input was refused."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def spelled(context: typer.Context, *, leaving_out: Sequence[str] = ()) -> list[str]:
+    """The options that were given to this command, as words that give them again."""
+    words = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and name not in leaving_out:
+            value = context.params[name]
+            words.append(parameter.opts[0])
+            if value is not True:  # a flag stands alone
+                words.append(str(getattr(value, "value", value)))
+    return words
+
+
+def command_line(context: typer.Context) -> str:
+    """The command for a reader of its report: files and folders by name, not by place."""
+    words = spelled(context, leaving_out=("jobs", "worker_of"))
+    shown = [
+        Path(word).name if os.sep in word and Path(word).parent.is_dir() else word for word in words
+    ]
+    return shlex.join(["imc", "bench", "run", *shown])
+
+
+def run_jobs(
+    options: Sequence[str], out: Path, jobs: int, advance: Callable[[Standing], None]
+) -> tuple[Standing, int]:
+    """Let `jobs` workers finish the run in `out`; how far it came, and how many of them died.
+
+    Args:
+        options: of `imc bench run`, for each worker.
+        out: a store that is this run's already.
+        jobs: at least 1; no more are started than there are units left.
+        advance: called twice a second.
+
+    Raises InputRefused with a worker's own line where it refused to go on: a full disk.
+    """
+    from imc_bench.store import Store
+
+    with Store.read(out) as store, ExitStack() as stack:
+        standing = store.standing()
+        wanted = min(jobs, standing.units - standing.units_done)
+        said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(wanted)]
+        with _workers(worker_command(options), said, _threads(jobs)) as workers:
+            # poll() also buries a dead worker: only then do the others see that it is gone
+            while any([worker.poll() is None for worker in workers]):
+                advance(store.standing())
+                time.sleep(POLL_SECONDS)
+        standing = store.standing()
+        advance(standing)
+        codes = [worker.returncode for worker in workers]
+        if not standing.complete and REFUSED in codes:
+            raise InputRefused(_last_line(said[codes.index(REFUSED)]))
+    return standing, sum(code != 0 for code in codes)
+
+
+def obey(parent: int) -> Callable[[Standing], None]:
+    """Make this process a worker of `parent`: what it returns is its `advance`.
+
+    It ends once the parent is gone. Told to terminate, it ends as if interrupted, which gives back
+    its claim.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def stop_if_alone(standing: Standing) -> None:
+        if os.getppid() != parent:
+            raise KeyboardInterrupt
+
+    return stop_if_alone
+
+
+def worker_command(options: Sequence[str]) -> list[str]:
+    """What a worker of this process runs."""
+    return [
+        *(sys.executable, "-m", "imc_app.cli", "bench", "run"),
+        *options,
+        *("--worker-of", str(os.getpid())),
+    ]
+
+
+@contextmanager
+def _workers(
+    command: Sequence[str], said: Sequence[IO[str]], threads: int
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Workers, each with a file for what it says; none of them outlives the block."""
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for file in said:
+            started.append(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=file,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C comes to us, and from us to them
+                )
+            )
+        yield started
+    finally:
+        for worker in started:
+            worker.terminate()
+        for worker in started:
+            try:
+                worker.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+def _threads(jobs: int) -> int:
+    """Threads for each worker: an equal share of the cores, or less where less is asked for."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    asked = os.environ.get(THREAD_VARIABLES[0], "")
+    return max(1, min(cores // jobs, int(asked) if asked.isdigit() else cores))
+
+
+def _last_line(file: IO[str]) -> str:
+    """A refusal is the last that a command says."""
+    file.seek(0)
+    lines = file.read().strip().splitlines() or ["imc: a worker process refused to go on"]
+    return lines[-1].removeprefix("imc: ")
