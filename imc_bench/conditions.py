@@ -1,6 +1,7 @@
 """What is done to the items before they are asked: which noise, at which severity, on which side.
 
-A condition is clean, one noise, an image noise with a text noise (the 3 × 3 matrix needs both), or
+A condition is clean, one noise, an image noise with a text noise (the 3 × 3 matrix needs both),
+several image noises one upon the other (what no prototype was built for), or
 a control: the image blanked, or swapped for another patient's.
 """
 
@@ -46,10 +47,15 @@ class Condition:
     """What every item of one cell meets. Empty names and severity 0: nothing was done."""
 
     image_noise: str = ""
-    """A noise of `imc_noise`, `blank` or `swapped`."""
+    """A noise of `imc_noise`, several joined by `+`, `blank` or `swapped`."""
     image_severity: Severity = 0
     text_noise: str = ""
     text_severity: Severity = 0
+
+    @property
+    def image_noises(self) -> tuple[str, ...]:
+        """The noises put on the image, in the order in which they are."""
+        return tuple(name for name in self.image_noise.split("+") if name not in {"", *CONTROLS})
 
     @property
     def image_is_clean(self) -> bool:
@@ -69,13 +75,16 @@ class Condition:
         return " + ".join(parts) or "clean"
 
     def spoil_image(self, rgb: NDArray[np.uint8], name: str, seed: int) -> NDArray[np.uint8]:
-        """The pixels (H, W, 3) as this condition shows them; drawn by the image's name and seed."""
+        """The pixels (H, W, 3) as this condition shows them; drawn by the image's name and seed.
+
+        Each of several noises has a generator of its own, so that it draws what it draws alone.
+        """
         if self.image_noise == BLANK:
             return np.zeros_like(rgb)
-        if not self.image_noise or self.image_noise == SWAPPED:
-            return rgb
-        rng = noise_rng(name, self.image_noise, self.image_severity, seed)
-        return apply_image(self.image_noise, rgb, self.image_severity, rng)
+        for noise in self.image_noises:
+            rng = noise_rng(name, noise, self.image_severity, seed)
+            rgb = apply_image(noise, rgb, self.image_severity, rng)
+        return rgb
 
     def spoil_text(self, question: str, item_id: str, seed: int) -> str:
         """The question as this condition puts it; drawn by the item's id and the seed."""
@@ -89,13 +98,14 @@ def make_conditions(noises: Iterable[str], severities: Sequence[Severity]) -> tu
     """Clean first (what everything is compared with), then every noise at every severity.
 
     Args:
-        noises: names of noises, of `SUITES`, of `CONTROLS` (they have no severity), or an image
-            and a text noise joined by `+` (both at the same severity).
+        noises: names of noises, of `SUITES`, of `CONTROLS` (they have no severity), or noises
+            joined by `+`, all at the same severity: image noises, put on in this order, and at
+            most one text noise.
         severities: 1..5.
 
     Raises:
         UnknownNoise: a name or a severity that is not there.
-        RunRefused: two noises of the same side joined, or noises without a severity.
+        RunRefused: two text noises joined, a noise with itself, or noises without a severity.
     """
     levels = [_plain(severity) for severity in severities]
     found: dict[Condition, None] = {Condition(): None}
@@ -116,13 +126,13 @@ def _plain(severity: Severity) -> Severity:
 
 
 def _condition(name: str, severity: Severity) -> Condition:
-    sides: dict[str, str] = {}
+    sides: dict[str, list[str]] = {"image": [], "text": []}
     for part in name.split("+"):
-        modality = get_noise(part).modality
-        if modality in sides:
-            raise RunRefused(
-                f"{name!r} joins two {modality} noises; join one image noise and one text noise"
-            )
-        sides[modality] = part
-    image, text = sides.get("image", ""), sides.get("text", "")
+        side = sides[get_noise(part).modality]
+        if part in side:
+            raise RunRefused(f"{name!r} joins {part!r} with itself; give each noise once")
+        side.append(part)
+    if len(sides["text"]) > 1:
+        raise RunRefused(f"{name!r} joins two text noises; join image noises and one text noise")
+    image, text = "+".join(sides["image"]), "".join(sides["text"])
     return Condition(image, severity if image else 0, text, severity if text else 0)

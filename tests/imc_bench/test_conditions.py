@@ -20,9 +20,19 @@ def test_an_image_and_a_text_noise_are_joined() -> None:
     assert make_conditions(["low_dose+typo"], [3])[1] == Condition("low_dose", 3, "typo", 3)
 
 
-@pytest.mark.parametrize("joined", ["low_dose+gaussian", "typo+ocr"])
-def test_two_noises_of_one_side_are_not(joined: str) -> None:
-    with pytest.raises(RunRefused, match="joins two"):
+def test_image_noises_are_put_one_upon_the_other_each_with_its_own_draw() -> None:
+    stacked = make_conditions(["gaussian+low_contrast+typo"], [2.5])[1]
+    assert stacked == Condition("gaussian+low_contrast", 2.5, "typo", 2.5)
+    assert str(stacked) == "gaussian+low_contrast 2.5 + typo 2.5"
+    rgb = np.full((16, 16, 3), 128, np.uint8)
+    first = Condition("gaussian", 2.5).spoil_image(rgb, "a", 0)
+    both = Condition("low_contrast", 2.5).spoil_image(first, "a", 0)
+    assert (stacked.spoil_image(rgb, "a", 0) == both).all()
+
+
+@pytest.mark.parametrize("joined", ["typo+ocr", "gaussian+gaussian"])
+def test_two_text_noises_and_one_noise_twice_are_not_joined(joined: str) -> None:
+    with pytest.raises(RunRefused, match="joins"):
         make_conditions([joined], [3])
 
 
