@@ -6,6 +6,7 @@ image. Intervals are 95 % percentile intervals over draws of clusters with repla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,27 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure over all items, and the same figure in every draw: what an interval is read from."""
+
+    value: float
+    draws: Floats
+    """(draws,), NaN where a draw has nothing to take a mean of."""
+
+    def __sub__(self, other: Drawn) -> Drawn:
+        """The paired difference."""
+        return Drawn(self.value - other.value, self.draws - other.draws)
+
+
+def average(figures: Sequence[Drawn]) -> Drawn:
+    """The plain mean of several figures over the same draws: of the cells of a side."""
+    return Drawn(
+        float(np.mean([one.value for one in figures])),
+        np.asarray(np.mean([one.draws for one in figures], axis=0)),
+    )
+
+
 class ClusterBootstrap:
     """The same draws of clusters for every figure over the same items, so that all are paired."""
 
@@ -56,51 +78,62 @@ class ClusterBootstrap:
         shares = np.full(self.clusters, 1 / self.clusters)
         rng = np.random.default_rng(seed)
         self._times: Floats = rng.multinomial(self.clusters, shares, size=draws).astype(np.float64)
-        self._size = self._times @ np.bincount(self._cluster)
 
-    def means(self, values: ArrayLike) -> Floats:
-        """The mean over items in every draw, (draws,).
+    def rate(self, values: ArrayLike, counted: ArrayLike | None = None) -> Drawn:
+        """The mean over items, or over those of them that are `counted` (1, others 0).
+
+        Some scoring rules leave answers out of their denominator: it is then drawn too.
 
         Raises:
             StatisticRefused: another number of values than items.
         """
         array = _values(values, self.items)
-        return np.asarray(self._times @ np.bincount(self._cluster, weights=array) / self._size)
+        weights = np.ones(self.items) if counted is None else _values(counted, self.items)
+        hits, sizes = (
+            np.bincount(self._cluster, weights=one, minlength=self.clusters)
+            for one in (array * weights, weights)
+        )
+        with np.errstate(invalid="ignore"):
+            return Drawn(
+                float(np.divide((array * weights).sum(), weights.sum())),
+                np.asarray((self._times @ hits) / (self._times @ sizes)),
+            )
+
+    def estimate(self, figure: Drawn) -> Estimate:
+        """A figure with its interval; draws without it are left out."""
+        usable = figure.draws[~np.isnan(figure.draws)]
+        low, high = np.percentile(usable, INTERVAL) if usable.size else (np.nan, np.nan)
+        return self._estimate(figure.value, float(low), float(high))
 
     def mean(self, values: ArrayLike) -> Estimate:
         """The mean over items: an accuracy, or of a difference `a - b` the paired difference."""
-        array = _values(values, self.items)
-        low, high = np.percentile(self.means(array), INTERVAL)
-        return self._estimate(float(array.mean()), float(low), float(high))
+        return self.estimate(self.rate(values))
 
     def difference(self, after: ArrayLike, before: ArrayLike) -> Estimate:
         """Mean of `after` less mean of `before` over the same items."""
         return self.mean(_values(after, self.items) - _values(before, self.items))
 
-    def recovered(
-        self,
-        clean: ArrayLike,
-        noisy: ArrayLike,
-        repaired: ArrayLike,
-        *,
-        least_drop: float = LEAST_DROP,
+    def recovered(self, clean: ArrayLike, noisy: ArrayLike, repaired: ArrayLike) -> Estimate | None:
+        """`recovered_share` of three arrays over the same items."""
+        return self.recovered_share(self.rate(clean), self.rate(noisy), self.rate(repaired))
+
+    def recovered_share(
+        self, clean: Drawn, noisy: Drawn, repaired: Drawn, *, least_drop: float = LEAST_DROP
     ) -> Estimate | None:
         """(repaired - noisy) / (clean - noisy); None where the denominator is under `least_drop`.
 
         Draws in which noise costs nothing have no fraction. Where they are more than the interval
         leaves out, its ends are infinite: the data do not bound the fraction.
         """
-        won = _values(repaired, self.items) - _values(noisy, self.items)
-        lost = _values(clean, self.items) - _values(noisy, self.items)
+        won, lost = repaired - noisy, clean - noisy
         # a drop of exactly three points is shown; 1e-12 keeps it so in floating point
-        if lost.mean() < least_drop - 1e-12:
+        if not lost.value >= least_drop - 1e-12:
             return None
-        denominators = self.means(lost)
-        usable = denominators > 0
+        usable = lost.draws > 0
         low, high = -np.inf, np.inf
         if (~usable).mean() <= INTERVAL[0] / 100:
-            low, high = np.percentile(self.means(won)[usable] / denominators[usable], INTERVAL)
-        return self._estimate(float(won.mean() / lost.mean()), float(low), float(high))
+            low, high = np.percentile(won.draws[usable] / lost.draws[usable], INTERVAL)
+        return self._estimate(float(won.value / lost.value), float(low), float(high))
 
     def _estimate(self, value: float, low: float, high: float) -> Estimate:
         return Estimate(value, low, high, self.items, self.clusters)

@@ -43,10 +43,19 @@ def score(rule: Rule, predicted: str, item: BenchItem) -> Score:
     Raises:
         ScoreRefused: `rule` is none of `RULES`.
     """
+    return score_answer(rule, predicted, item.answer, item.closed)
+
+
+def score_answer(rule: Rule, predicted: str, expected: str, closed: bool) -> Score:
+    """Score `predicted` where `expected` is the answer to a closed or an open question.
+
+    Raises:
+        ScoreRefused: `rule` is none of `RULES`.
+    """
     scorer = _SCORERS.get(rule)
     if scorer is None:
         raise ScoreRefused(f"unknown scoring rule {rule!r}; choose from {', '.join(RULES)}")
-    return scorer(predicted, item.answer, item.closed)
+    return scorer(predicted, expected, closed)
 
 
 def strict(predicted: str, expected: str, closed: bool) -> Score:

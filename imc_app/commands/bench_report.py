@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,42 +17,73 @@ import typer
 from imc_app.options import AsJson
 from imc_app.refusals import InputRefused
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A store of imc bench run.")]
+
+class ScoringRule(StrEnum):
+    """How answers are scored."""
+
+    STRICT = "strict"
+    LLAVAMED_COMPAT = "llavamed_compat"
+    LMMS_EVAL = "lmms_eval"
 
 
 def report(
-    run: RunArgument,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="One or more stores of imc bench run.")
+    ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Default: beside the store, RUN-report."),
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Default: beside the store, RUN-report; of several runs, runs-report.",
+        ),
+    ] = None,
+    rule: Annotated[
+        ScoringRule,
+        typer.Option("--rule", help="Score the stored answers by this rule in every figure."),
+    ] = ScoringRule.STRICT,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            "--baseline",
+            metavar="METHOD|RUN",
+            help="Corruption errors are relative to this method of the run, or to another run's "
+            "none. Default: none.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run: one HTML page, tables (CSV, Markdown, LaTeX) and plots (PNG).
 
-    With --json the figures are printed; files are then written only where --out is given.
+    Several runs (other data, noise put elsewhere, another model) share one page, with a table over
+    all of them. With --json the figures are printed, of several runs as a list; files are then
+    written only where --out is given.
     """
     from imc_bench.report.document import make_report, to_document
-    from imc_bench.report.files import write_report
+    from imc_bench.report.files import write_report, write_reports
+    from imc_bench.report.runs import overview_table
     from imc_bench.report.tables import make_tables
 
+    alone = len(runs) == 1
+    folder = out or runs[0].with_name(f"{runs[0].stem}-report" if alone else "runs-report")
+    written: list[Path] = []
     with _refused():
-        made = make_report(run)
-        folder = out or run.with_name(f"{run.stem}-report")
-        if as_json and out is None:
-            written = []
-        else:
-            written = write_report(made, folder)
+        made = [make_report(run, rule=rule.value, baseline=baseline) for run in runs]
+        if not as_json or out is not None:
+            written = write_report(made[0], folder) if alone else write_reports(made, folder)
     if as_json:
-        typer.echo(json.dumps(to_document(made), ensure_ascii=False, allow_nan=False))
+        documents = [to_document(one) for one in made]
+        shown = documents[0] if alone else documents
+        typer.echo(json.dumps(shown, ensure_ascii=False, allow_nan=False))
         return
-    for table in make_tables(made)[:2]:
+    for table in make_tables(made[0])[:2] if alone else [overview_table(made)]:
         typer.echo(table.markdown())
-    standing = made.frame.standing
-    if not standing.complete:
-        typer.echo(
-            f"imc: the run is not complete: {standing.rows} of {standing.expected} rows", err=True
-        )
+    for run, one in zip(runs, made, strict=True):
+        standing = one.frame.standing
+        if not standing.complete:
+            typer.echo(
+                f"imc: {run} is not complete: {standing.rows} of {standing.expected} rows", err=True
+            )
     typer.echo(f"{folder / 'report.html'} and {len(written) - 1} files beside it")
 
 

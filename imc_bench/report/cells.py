@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Estimate
+from imc_bench.bootstrap import ClusterBootstrap, Estimate, average
 from imc_bench.conditions import Condition
+from imc_bench.report.baseline import Baseline, corruption_errors
 from imc_bench.report.frame import BASE, CLEAN, Frame, Side, full_grid, kind_of
 from imc_bench.statistics import (
     answer_flips,
     calibration_error,
-    corruption_error,
     flips,
     flips_removed,
-    macro_items,
-    relative_corruption_error,
     share,
     worst_case,
 )
@@ -32,7 +30,7 @@ class Cell:
     condition: Condition
     method: str
     accuracy: Estimate
-    """By the strict rule."""
+    """By the report's rule."""
     drop: Estimate
     """Clean accuracy of `none` less this accuracy."""
     gain: Estimate
@@ -80,13 +78,18 @@ def make_cell(frame: Frame, condition: Condition, method: str) -> Cell | None:
     if not items:
         return None
     draws = ClusterBootstrap(frame.groups(items))
-    clean, noisy = frame.right(CLEAN, BASE, items), frame.right(condition, BASE, items)
-    right = frame.right(condition, method, items)
+    clean, noisy, repaired = (
+        frame.accuracy(draws, one, name, items)
+        for one, name in ((CLEAN, BASE), (condition, BASE), (condition, method))
+    )
     own = frame.answers(CLEAN, BASE, items)
     flipped = answer_flips(own, frame.answers(condition, BASE, items))
     left = answer_flips(own, frame.answers(condition, method, items))
     is_base = method == BASE
-    changed = flips(clean if is_base else noisy, right)
+    changed = flips(
+        frame.right(CLEAN if is_base else condition, BASE, items),
+        frame.right(condition, method, items),
+    )
 
     def mean(field: str) -> float:
         return float(frame.numbers(field, condition, method, items).mean())
@@ -94,16 +97,17 @@ def make_cell(frame: Frame, condition: Condition, method: str) -> Cell | None:
     return Cell(
         condition,
         method,
-        accuracy=draws.mean(right),
-        drop=draws.difference(clean, right),
-        gain=draws.difference(right, noisy),
-        recovered=None if is_base else draws.recovered(clean, noisy, right),
+        accuracy=draws.estimate(repaired),
+        drop=draws.estimate(clean - repaired),
+        gain=draws.estimate(repaired - noisy),
+        recovered=None if is_base else draws.recovered_share(clean, noisy, repaired),
         destructive=changed.destructive,
         corrective=changed.corrective,
         flips=float(left.mean()),
         flips_removed=None if is_base else flips_removed(flipped, left),
         calibration_error=calibration_error(
-            frame.numbers("confidence", condition, method, items), right
+            frame.numbers("confidence", condition, method, items),
+            frame.numbers("value", condition, method, items),
         ),
         touched=mean("touched"),
         edited=mean("question_edited"),
@@ -133,9 +137,9 @@ class SideSummary:
     worst_noise: str
     worst_accuracy: float
     corruption_error: float
-    """Error relative to that of `none`, mean over kinds (MedMNIST-C's BE)."""
+    """Error relative to the baseline's, mean over kinds; NaN where that was not measured (BE)."""
     relative_corruption_error: float
-    """Error that noise adds relative to what it adds for `none`, mean over kinds (rBE)."""
+    """Error that noise adds relative to what it adds for the baseline, mean over kinds (rBE)."""
     violations: int
     calls: float
     ms: float
@@ -160,8 +164,13 @@ class CleanSummary:
     ms: float
 
 
-def summarise_side(frame: Frame, side: Side, method: str) -> SideSummary | None:
-    """One method over one side; None where it was not measured, or nothing can be paired."""
+def summarise_side(
+    frame: Frame, side: Side, method: str, baseline: Baseline | None = None
+) -> SideSummary | None:
+    """One method over one side; None where it was not measured, or nothing can be paired.
+
+    Without a `baseline`, corruption errors are relative to `none` of the same run.
+    """
     grid = full_grid(frame.on(side))
     flat = [condition for kinds in grid for condition in kinds]
     pairs = [(condition, name) for condition in flat for name in dict.fromkeys((BASE, method))]
@@ -169,55 +178,45 @@ def summarise_side(frame: Frame, side: Side, method: str) -> SideSummary | None:
     if not items:
         return None
 
-    def table(
-        name: str, what: str = "correct_strict"
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        return np.array([[frame.numbers(what, one, name, items) for one in row] for row in grid])
-
     own = frame.answers(CLEAN, BASE, items)
 
     def flipped(name: str) -> float:
-        each = [[answer_flips(own, frame.answers(one, name, items)) for one in row] for row in grid]
-        return float(macro_items(np.array(each, dtype=np.float64)).mean())
+        return float(
+            np.mean([answer_flips(own, frame.answers(one, name, items)).mean() for one in flat])
+        )
+
+    def mean(what: str) -> float:
+        return float(np.mean([frame.numbers(what, one, method, items).mean() for one in flat]))
 
     draws = ClusterBootstrap(frame.groups(items))
-    clean = frame.right(CLEAN, BASE, items)
-    by_base, by_method = table(BASE), table(method)
-    noisy, repaired = macro_items(by_base), macro_items(by_method)
+    clean = frame.accuracy(draws, CLEAN, BASE, items)
+    # the grid is full: the mean over its cells is the mean over kinds, then severities
+    by_cell = {one: frame.accuracy(draws, one, method, items) for one in flat}
+    noisy = average([frame.accuracy(draws, one, BASE, items) for one in flat])
+    repaired = average(list(by_cell.values()))
     is_base = method == BASE
     before, after = flipped(BASE), flipped(method)
-    error, base_error = 1 - by_method.mean(axis=2), 1 - by_base.mean(axis=2)
-    own_error = float(1 - frame.right(CLEAN, method, items).mean())
-    clean_error = float(1 - clean.mean())
-    by_kind = {
-        kind_of(row[0]): float(1 - each.mean()) for row, each in zip(grid, error, strict=True)
-    }
+    by_kind = {kind_of(row[0]): float(np.mean([by_cell[one].value for one in row])) for row in grid}
+    against = corruption_errors(frame, grid, method, items, baseline)
     worst_noise, worst_accuracy = worst_case(by_kind)
     return SideSummary(
         method,
         side,
-        accuracy=draws.mean(repaired),
-        drop=draws.difference(clean, repaired),
-        gain=draws.difference(repaired, noisy),
-        recovered=None if is_base else draws.recovered(clean, noisy, repaired),
+        accuracy=draws.estimate(repaired),
+        drop=draws.estimate(clean - repaired),
+        gain=draws.estimate(repaired - noisy),
+        recovered=None if is_base else draws.recovered_share(clean, noisy, repaired),
         flips=after,
         flips_removed=None if is_base or before == 0 else 1 - after / before,
         worst_noise=worst_noise,
         worst_accuracy=worst_accuracy,
-        corruption_error=float(
-            np.mean([corruption_error(a, b) for a, b in zip(error, base_error, strict=True)])
+        corruption_error=against.error,
+        relative_corruption_error=against.relative,
+        violations=int(
+            sum(frame.numbers("protected_violations", one, method, items).sum() for one in flat)
         ),
-        relative_corruption_error=float(
-            np.mean(
-                [
-                    relative_corruption_error(a, own_error, b, clean_error)
-                    for a, b in zip(error, base_error, strict=True)
-                ]
-            )
-        ),
-        violations=int(table(method, "protected_violations").sum()),
-        calls=float(macro_items(table(method, "calls")).mean()),
-        ms=float(macro_items(table(method, "ms")).mean()),
+        calls=mean("calls"),
+        ms=mean("ms"),
     )
 
 
@@ -227,8 +226,8 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
     if not items:
         return None
     draws = ClusterBootstrap(frame.groups(items))
-    before, after = frame.right(CLEAN, BASE, items), frame.right(CLEAN, method, items)
-    changed = flips(before, after)
+    before, after = (frame.accuracy(draws, CLEAN, name, items) for name in (BASE, method))
+    changed = flips(frame.right(CLEAN, BASE, items), frame.right(CLEAN, method, items))
     own, said = frame.answers(CLEAN, BASE, items), frame.answers(CLEAN, method, items)
 
     def numbers(field: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -236,8 +235,8 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
 
     return CleanSummary(
         method,
-        accuracy=draws.mean(after),
-        accuracy_change=draws.difference(after, before),
+        accuracy=draws.estimate(after),
+        accuracy_change=draws.estimate(after - before),
         destructive=changed.destructive,
         corrective=changed.corrective,
         flips=float(answer_flips(own, said).mean()),

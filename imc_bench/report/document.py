@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.bootstrap import Estimate, Floats
+from imc_bench.report.baseline import read_baseline
 from imc_bench.report.cells import (
     Cell,
     CleanSummary,
@@ -20,9 +21,11 @@ from imc_bench.report.cells import (
     summarise_clean,
     summarise_side,
 )
-from imc_bench.report.frame import SIDES, Frame, read_frame
+from imc_bench.report.frame import SIDES, Frame, Side, read_frame
 from imc_bench.report.perception import Perception, matrix, perception
 from imc_bench.report.scores import RuleScores, rule_scores
+from imc_bench.report.severity import SAID
+from imc_bench.scoring import Rule
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 
@@ -32,7 +35,7 @@ class Report:
 
     frame: Frame
     cells: tuple[Cell, ...]
-    sides: Mapping[str, tuple[SideSummary, ...]]
+    sides: Mapping[Side, tuple[SideSummary, ...]]
     """By side, those that were measured; in the order of `frame.methods`."""
     clean: tuple[CleanSummary, ...]
     matrix: Floats
@@ -40,16 +43,27 @@ class Report:
     matrix_conditions: NDArray[np.int64]
     perception: Perception | None
     scores: tuple[RuleScores, ...]
+    baseline: str
+    """What corruption errors are relative to."""
 
 
-def make_report(store: Path) -> Report:
-    """Read a store and work out every figure. Raises StoreRefused or ReportRefused."""
-    frame = read_frame(store)
+def make_report(store: Path, *, rule: Rule = "strict", baseline: str | None = None) -> Report:
+    """Read a store and work out every figure.
+
+    Args:
+        store: of a run.
+        rule: how answers are scored.
+        baseline: a method of the run or another run's store, for corruption errors; None: `none`.
+
+    Raises StoreRefused or ReportRefused.
+    """
+    frame = read_frame(store, rule)
+    base = read_baseline(baseline, frame)
     sides = {
         side: tuple(
             found
             for method in frame.methods
-            if (found := summarise_side(frame, side, method)) is not None
+            if (found := summarise_side(frame, side, method, base)) is not None
         )
         for side in SIDES
     }
@@ -64,6 +78,7 @@ def make_report(store: Path) -> Report:
         conditions,
         perception(frame),
         tuple(rule_scores(frame)),
+        base.name,
     )
 
 
@@ -79,13 +94,17 @@ def to_document(report: Report) -> dict[str, Any]:
             "data_set": frame.dataset,
             "split": frame.split,
             "noise_at": frame.noise_at,
+            "rule": frame.rule,
+            "baseline": report.baseline,
             "seed": arguments.get("seed"),
             "items": len(frame.items),
-            "images": len({item.group for item in frame.items.values()}),
+            "images": len(frame.images),
+            "groups": len({item.group for item in frame.items.values()}),
             "model": frame.facts["model"],
             "versions": frame.facts["versions"],
             "created": frame.facts["created"],
             "machine": frame.facts["machine"],
+            "command": frame.facts["command"],
             "complete": frame.standing.complete,
             "rows": frame.standing.rows,
             "expected": frame.standing.expected,
@@ -114,11 +133,20 @@ def to_document(report: Report) -> dict[str, Any]:
             "truth": list(seen.truth),
             "said": list(seen.said),
             "kinds": seen.kinds.tolist(),
-            "severities": list(seen.severities),
-            "by_severity": seen.by_severity.tolist(),
+            "severities": [
+                {
+                    "kind": one.kind,
+                    "true": list(one.true),
+                    "said": list(SAID),
+                    "images": list(one.images),
+                    "counts": one.counts.tolist(),
+                    **_share("exact", one.exact),
+                    **_share("within_one", one.within_one),
+                }
+                for one in seen.severities
+            ],
             "identified": number(seen.identified),
-            "false_alarms": seen.false_alarms.value,
-            "false_alarms_interval": interval(seen.false_alarms),
+            **_share("false_alarms", seen.false_alarms),
         },
         "scores": [
             {
@@ -157,6 +185,13 @@ def _plain(figures: Cell | SideSummary | CleanSummary) -> dict[str, Any]:
             if value is None and field.name == "recovered":
                 made["recovered_interval"] = None
     return {**made, "items": figures.accuracy.items, "images": figures.accuracy.clusters}
+
+
+def _share(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    return {
+        name: None if estimate is None else number(estimate.value),
+        f"{name}_interval": None if estimate is None else interval(estimate),
+    }
 
 
 def interval(estimate: Estimate) -> list[float | None]:

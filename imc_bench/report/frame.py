@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from imc_bench.bootstrap import Floats
+from imc_bench.bootstrap import ClusterBootstrap, Drawn, Floats
 from imc_bench.conditions import CONTROLS, Condition
+from imc_bench.scoring import Rule, Score, score_answer
 from imc_bench.store import Store
 from imc_bench.units import Standing
 
 BASE = "none"
 """The method that every other is compared with: the model as it is."""
 
-Side = Literal["image", "text", "both"]
+Side = Literal["image", "text", "both", "stacked"]
 SIDES: tuple[Side, ...] = get_args(Side)
-"""Where noise was put; the clean condition and the controls are on none of them."""
+"""Where noise was put: on one side, on both, or several noises one upon the other on the image.
+
+The clean condition and the controls are on none of them.
+"""
+
+
+ANSWERS_HELD = 65_536
+"""Scores kept while a store is read."""
 
 
 class ReportRefused(ValueError):
@@ -28,10 +37,15 @@ class ReportRefused(ValueError):
 
 
 class Told(NamedTuple):
-    """What a report needs of one row; `imc_bench.schema` says what each field is."""
+    """What a report needs of one row; `imc_bench.schema` says what most fields are."""
 
+    correct: bool
+    """By the rule of the report."""
+    value: float
+    """What that rule averages, 0 to 1."""
+    counted: bool
+    """False where that rule leaves the answer out of its denominator."""
     image: str
-    correct_strict: int
     prediction: str
     confidence: float
     question_noisy: int
@@ -48,6 +62,9 @@ class Told(NamedTuple):
     ms: float
 
 
+_AS_STORED = Told._fields[3:]
+
+
 class Asked(NamedTuple):
     """What a report needs of one item."""
 
@@ -61,8 +78,10 @@ CLEAN = Condition()
 
 @dataclass(frozen=True)
 class Frame:
-    """One run, read."""
+    """One run, read and scored by one rule."""
 
+    path: Path
+    rule: Rule
     facts: Mapping[str, Any]
     standing: Standing
     dataset: str
@@ -70,6 +89,8 @@ class Frame:
     noise_at: str
     items: Mapping[str, Asked]
     told: Mapping[tuple[Condition, str], Mapping[str, Told]]
+    left_out: Mapping[str, int]
+    """Why items were left out of conditions, and how often."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -89,8 +110,8 @@ class Frame:
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """Every condition that has rows: clean, image, text, both, then the controls."""
-        places = {"clean": 0, "image": 1, "text": 2, "both": 3, "control": 4}
+        """Every condition that has rows: clean, the sides in their order, then the controls."""
+        places = {name: place for place, name in enumerate(("clean", *SIDES, "control"))}
         return tuple(
             sorted(
                 dict.fromkeys(condition for condition, _ in self.told),
@@ -103,6 +124,11 @@ class Frame:
                 ),
             )
         )
+
+    @property
+    def images(self) -> frozenset[str]:
+        """The names of every image that was shown as it is."""
+        return frozenset(row.image for row in self.told[CLEAN, BASE].values())
 
     def on(self, side: Side) -> tuple[Condition, ...]:
         """The noisy conditions of one side."""
@@ -118,8 +144,17 @@ class Frame:
         return [self.items[item].group for item in items]
 
     def right(self, condition: Condition, method: str, items: Sequence[str]) -> Floats:
-        """1 where the answer is right by the strict rule, else 0; (items,)."""
-        return self.numbers("correct_strict", condition, method, items)
+        """1 where the answer is right by the rule, else 0; (items,)."""
+        return self.numbers("correct", condition, method, items)
+
+    def accuracy(
+        self, draws: ClusterBootstrap, condition: Condition, method: str, items: Sequence[str]
+    ) -> Drawn:
+        """What the rule makes of a cell, over `items`, whose clusters `draws` was made from."""
+        return draws.rate(
+            self.numbers("value", condition, method, items),
+            self.numbers("counted", condition, method, items),
+        )
 
     def numbers(
         self, field: str, condition: Condition, method: str, items: Sequence[str]
@@ -134,14 +169,14 @@ class Frame:
         return [rows[item].prediction for item in items]
 
 
-def side_of(condition: Condition) -> Literal["clean", "image", "text", "both", "control"]:
+def side_of(condition: Condition) -> Literal["clean", "control"] | Side:
     """Where the noise of a condition is."""
     if condition.image_noise in CONTROLS:
         return "control"
     if condition.image_noise and condition.text_noise:
         return "both"
     if condition.image_noise:
-        return "image"
+        return "stacked" if len(condition.image_noises) > 1 else "image"
     return "text" if condition.text_noise else "clean"
 
 
@@ -166,8 +201,10 @@ def full_grid(conditions: Iterable[Condition]) -> list[list[Condition]]:
     return [[levels[level] for level in shared] for levels in by_kind.values()] if shared else []
 
 
-def read_frame(path: Path) -> Frame:
+def read_frame(path: Path, rule: Rule = "strict") -> Frame:
     """Read a store; of a run that is still going on, what is there.
+
+    Strict scores are the store's own; by another rule the stored answers are scored anew.
 
     Raises StoreRefused where it is none, ReportRefused where it lacks clean answers of `none`.
     """
@@ -176,12 +213,13 @@ def read_frame(path: Path) -> Frame:
     named: set[tuple[str, str, str]] = set()
     with Store.read(path) as store:
         facts, standing = store.facts(), store.standing()
+        left_out = Counter(str(one["why"]) for one in store.skipped())
         for row in store.rows():
             condition = Condition(
                 row["image_noise"], row["image_severity"], row["text_noise"], row["text_severity"]
             )
             cell = told.setdefault((condition, row["method"]), {})
-            cell[row["item_id"]] = Told(*(row[field] for field in Told._fields))
+            cell[row["item_id"]] = Told(*_scored(rule, row), *(row[name] for name in _AS_STORED))
             if row["item_id"] not in items:
                 items[row["item_id"]] = Asked(
                     str(row["image_group"]), str(row["answer"]), bool(row["closed"])
@@ -195,4 +233,18 @@ def read_frame(path: Path) -> Frame:
             f"run again with {BASE} among --methods"
         )
     dataset, split, noise_at = sorted(named)[0]
-    return Frame(facts, standing, dataset, split, noise_at, items, told)
+    return Frame(path, rule, facts, standing, dataset, split, noise_at, items, told, left_out)
+
+
+def _scored(rule: Rule, row: Mapping[str, Any]) -> tuple[bool, float, bool]:
+    """The first three fields of `Told`."""
+    if rule == "strict":
+        return bool(row["correct_strict"]), float(row["correct_strict"]), True
+    made = _score(rule, row["prediction"], row["answer"], bool(row["closed"]))
+    return made.correct, made.value, made.counted
+
+
+@lru_cache(maxsize=ANSWERS_HELD)
+def _score(rule: Rule, predicted: str, expected: str, closed: bool) -> Score:
+    """The same few answers come again under every condition."""
+    return score_answer(rule, predicted, expected, closed)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from imc_bench.report.document import Report
+from imc_bench.report.head import head_facts, title_of
 from imc_bench.report.table import Table
 
 TITLES = {
@@ -14,14 +16,21 @@ TITLES = {
     "recovery": "What was won back",
     "matrix": "Image state by text state",
     "confusion": "Noise, and what it was taken for",
+    "severities": "Severity, and what it was taken for",
     "cost": "Cost against gain",
 }
+SHOWN = (
+    *("summary", "severity", "clean", "recovery", "matrix", "controls", "text", "scores"),
+    *("perception", "confusion", "severities", "cost", "cells"),
+)
+"""The order of tables and pictures; what has both stands under one heading."""
 OPEN_ROWS = 24
 """Tables with more rows are folded."""
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
+section + section { border-top: 3px solid #8888; margin-top: 3rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap;
@@ -37,19 +46,52 @@ p.warn { border-left: 4px solid #d55e00; padding-left: .8rem; }
 """
 
 
-def make_page(report: Report, tables: Sequence[Table], plots: Mapping[str, bytes]) -> str:
-    """The page; every text is escaped, pictures are inside it."""
-    frame, facts = report.frame, report.frame.facts
-    title = f"Robustness of {facts['model']['name']} on {frame.dataset} {frame.split}"
-    by_name = {table.name: table for table in tables}
-    body = [f"<h1>{escape(title)}</h1>", _warning(report), _facts(report)]
-    shown = ("summary", "severity", "clean", "recovery", "matrix", "controls", "text")
-    for name in dict.fromkeys((*shown, "scores", "perception", "confusion", "cost", "cells")):
-        table, png = by_name.get(name), plots.get(name)
-        if table is not None:
-            body.append(f"<h2>{escape(table.title)}</h2>")
-        elif png is not None:
-            body.append(f"<h2>{escape(TITLES[name])}</h2>")
+@dataclass(frozen=True)
+class Section:
+    """One run of a page."""
+
+    report: Report
+    tables: Sequence[Table]
+    plots: Mapping[str, bytes]
+    """PNG bytes by name."""
+
+
+def make_page(sections: Sequence[Section], overview: Table | None = None) -> str:
+    """The page; every text is escaped, pictures are inside it.
+
+    Args:
+        sections: one for each run.
+        overview: of several runs, shown above them.
+    """
+    if overview is None:
+        title, level = title_of(sections[0].report), 1
+        body = []
+    else:
+        title, level = f"Robustness over {len(sections)} runs", 2
+        body = [f"<h1>{escape(title)}</h1>", f"<h2>{escape(overview.title)}</h2>", _table(overview)]
+    for section in sections:
+        body += ["<section>", *_section(section, level), "</section>"]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body></html>\n"
+    )
+
+
+def _section(section: Section, level: int) -> list[str]:
+    """One run under a heading of this level."""
+    by_name = {table.name: table for table in section.tables}
+    title = title_of(section.report)
+    body = [f"<h{level}>{escape(title)}</h{level}>", _warning(section.report)]
+    body.append(_facts(section.report))
+    for name in dict.fromkeys((*SHOWN, *by_name)):
+        table, png = by_name.get(name), section.plots.get(name)
+        if table is None and png is None:
+            continue
+        heading = TITLES[name] if table is None else table.title
+        body.append(f"<h{level + 1}>{escape(heading)}</h{level + 1}>")
         if png is not None:
             data = base64.b64encode(png).decode("ascii")
             body.append(
@@ -58,13 +100,7 @@ def make_page(report: Report, tables: Sequence[Table], plots: Mapping[str, bytes
             )
         if table is not None:
             body.append(_table(table))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n"
-        + "\n".join(part for part in body if part)
-        + "\n</body></html>\n"
-    )
+    return body
 
 
 def _warning(report: Report) -> str:
@@ -78,28 +114,9 @@ def _warning(report: Report) -> str:
 
 
 def _facts(report: Report) -> str:
-    frame, facts = report.frame, report.frame.facts
-    model, standing = facts["model"], frame.standing
-    told = {
-        "model": f"{model['name']}, fingerprint {model.get('fingerprint')}",
-        "prototype bank": model.get("bank") or "none",
-        "data": f"{frame.dataset} {frame.split}, {len(frame.items)} questions, "
-        f"{len({item.group for item in frame.items.values()})} images",
-        "left out": f"{len(facts['bad_rows'])} rows of the data set, {standing.skipped} items "
-        "under a condition",
-        "image noise at": f"{frame.noise_at} resolution",
-        "seed": str(facts["arguments"].get("seed")),
-        "run": f"{facts['run_key']}, begun {facts['created']}",
-        "machine": facts["machine"],
-        "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
-    }
-    return (
-        "<dl>"
-        + "".join(
-            f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in told.items()
-        )
-        + "</dl>"
-    )
+    told = head_facts(report).items()
+    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in told)
+    return f"<dl>{pairs}</dl>"
 
 
 def _table(table: Table) -> str:

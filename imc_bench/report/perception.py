@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.bootstrap import Estimate, Floats
-from imc_bench.report.frame import BASE, CLEAN, Frame, side_of
+from imc_bench.report.frame import BASE, CLEAN, Frame, Told, side_of
+from imc_bench.report.severity import SeverityConfusion, Witness, severity_confusions
 from imc_bench.statistics import confusion, false_alarms, state_matrix
+from vision.report import CLEAN as CLEAN_KIND
+from vision.report import UNKNOWN
 
 SEEING = (BASE, "pdc", "sms", "imc")
 """Methods whose perception is of the noisy image itself; a denoiser's is of its own output."""
@@ -22,14 +26,16 @@ class Perception:
     truth: tuple[str, ...]
     said: tuple[str, ...]
     kinds: NDArray[np.int64]
-    """(truth, said): images of each kind (row) and what they were taken for."""
-    severities: tuple[str, ...]
-    by_severity: NDArray[np.int64]
-    """(severities, severities), of noisy images whose kind was named rightly."""
+    """(truth, said): images of each kind (row) and what they were taken for.
+
+    Several noises joined by `+` are a row; no such kind can be named.
+    """
+    severities: tuple[SeverityConfusion, ...]
+    """Of single noises, kind by kind."""
     false_alarms: Estimate
     """Clean images that were taken for noisy."""
     identified: float
-    """Share of noisy images whose kind was named, mean over kinds."""
+    """Share of noisy images whose kind was named, mean over kinds; of single noises."""
 
 
 def perception(frame: Frame) -> Perception | None:
@@ -40,38 +46,44 @@ def perception(frame: Frame) -> Perception | None:
     method = next((name for name in SEEING if (CLEAN, name) in frame.told), None)
     if method is None:
         return None
-    truth, said, true_severity, said_severity = [], [], [], []
-    for condition in (CLEAN, *frame.on("image")):
-        rows = frame.told.get((condition, method), {})
-        seen = {row.image: row for row in rows.values() if row.perceived_kind}
-        for row in seen.values():
-            truth.append(condition.image_noise or "clean")
-            said.append(row.perceived_kind)
-            true_severity.append(f"{condition.image_severity:g}")
-            said_severity.append(f"{row.perceived_severity:g}")
-    if "clean" not in truth:
-        return None
-    true_kinds = ["clean", *sorted(set(truth) - {"clean"})]
-    said_kinds = [*true_kinds, *sorted(set(said) - set(true_kinds) - {"unknown"}), "unknown"]
-    counts = confusion(truth, said, said_kinds)[: len(true_kinds)]
-    named = [
-        place
-        for place, (true, told) in enumerate(zip(truth, said, strict=True))
-        if true == told != "clean"
+    seen = [
+        Witness(
+            condition.image_noise or CLEAN_KIND,
+            float(condition.image_severity),
+            row.perceived_kind,
+            row.perceived_severity,
+        )
+        for condition in (CLEAN, *frame.on("image"), *frame.on("stacked"))
+        for row in _by_image(frame.told.get((condition, method), {}).values())
     ]
-    levels = sorted({v for p in named for v in (true_severity[p], said_severity[p])}, key=float)
-    noisy = counts[1:]
+    alarms = [one.said_kind for one in seen if one.kind == CLEAN_KIND]
+    if not alarms:
+        return None
+    kinds = {one.kind for one in seen}
+    single = [CLEAN_KIND, *sorted(kind for kind in kinds - {CLEAN_KIND} if "+" not in kind)]
+    stacked = sorted(kind for kind in kinds if "+" in kind)
+    others = {one.said_kind for one in seen} - {*single, UNKNOWN}
+    said = [*single, *sorted(others), UNKNOWN]
+    counts = confusion(
+        [one.kind for one in seen], [one.said_kind for one in seen], [*said, *stacked]
+    )
+    kept = [*range(len(single)), *range(len(said), len(said) + len(stacked))]
+    noisy = counts[1 : len(single)]
     with np.errstate(invalid="ignore"):
         rate = np.diagonal(noisy, offset=1) / noisy.sum(axis=1)
     return Perception(
-        tuple(true_kinds),
-        tuple(said_kinds),
-        counts,
-        tuple(levels),
-        confusion([true_severity[p] for p in named], [said_severity[p] for p in named], levels),
-        false_alarms([told for true, told in zip(truth, said, strict=True) if true == "clean"]),
+        (*single, *stacked),
+        tuple(said),
+        counts[kept, : len(said)],
+        severity_confusions([one for one in seen if one.kind in single[1:]]),
+        false_alarms(alarms),
         float(rate.mean()) if rate.size else float("nan"),
     )
+
+
+def _by_image(rows: Iterable[Told]) -> Iterable[Told]:
+    """One row for each image that was perceived."""
+    return {row.image: row for row in rows if row.perceived_kind}.values()
 
 
 def matrix(frame: Frame) -> tuple[Floats, NDArray[np.int64]]:
@@ -98,6 +110,8 @@ def matrix(frame: Frame) -> tuple[Floats, NDArray[np.int64]]:
     image, text, right = [], [], []
     for (condition, method), rows in frame.told.items():
         side = side_of(condition)
+        if side == "stacked" and joined:
+            side = "image"
         if joined and (
             (side == "image" and (condition.image_noise, condition.image_severity) not in image_of)
             or (side == "text" and (condition.text_noise, condition.text_severity) not in text_of)
@@ -106,5 +120,6 @@ def matrix(frame: Frame) -> tuple[Floats, NDArray[np.int64]]:
         for image_state, text_state in states.get((side, method), []):
             image.append(image_state)
             text.append(text_state)
-            right.append(float(np.mean([row.correct_strict for row in rows.values()])))
+            counted = [row.value for row in rows.values() if row.counted]
+            right.append(float(np.mean(counted)) if counted else float("nan"))
     return state_matrix(image, text, right)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from imc_bench.report.cells import Cell
 from imc_bench.report.document import Report
 from imc_bench.report.frame import BASE, CLEAN, SIDES, kind_of, severity_of, side_of
-from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
+from imc_bench.report.maps import confusion_map, heat_map, png_of, severity_maps, state_map
 
-DPI = 150
 COLOURS = "#4d4d4d #0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #56b4e9 #a6761d #7570b3 #b2182b".split()
 """Told apart by colour-blind eyes too (Okabe and Ito's first); one a method, `none` grey."""
 MARKERS = "osD^vPX*<>"
@@ -31,6 +27,7 @@ def make_plots(report: Report) -> dict[str, bytes]:
         "recovery": recovery_map(report),
         "matrix": state_map(report),
         "confusion": confusion_map(report),
+        "severities": severity_maps(report),
         "cost": cost_and_gain(report),
     }
     return {name: png for name, png in drawn.items() if png is not None}
@@ -86,7 +83,7 @@ def accuracy_by_severity(report: Report) -> bytes | None:
     figure.legend(
         handles, labels, loc="outside upper center", ncols=min(10, len(labels)), frameon=False
     )
-    return _png(figure)
+    return png_of(figure)
 
 
 def recovery_map(report: Report) -> bytes | None:
@@ -114,45 +111,10 @@ def recovery_map(report: Report) -> bytes | None:
                 else:
                     value = cell.flips_removed
                 shares[row, column] = np.nan if value is None else value
-        _heat(panel, 100 * shares, [str(c) for c in conditions], methods, "RdBu", -100, 100)
+        heat_map(panel, 100 * shares, [str(c) for c in conditions], methods, "RdBu", -100, 100)
         panel.set_title(title, fontsize=10)
     figure.supxlabel("grey: not shown (noise costs under 3 points, or flips nothing)", fontsize=8)
-    return _png(figure)
-
-
-def state_map(report: Report) -> bytes | None:
-    """The 3 x 3 matrix of image and text states."""
-    figure = Figure(figsize=(3.8, 3.1), layout="constrained")
-    panel = figure.subplots()
-    shown = 100 * report.matrix
-    spread = float(np.nanmax(shown) - np.nanmin(shown)) or 1.0
-    _heat(
-        panel,
-        shown,
-        [f"image {state}" for state in IMAGE_STATES],
-        [f"text {state}" for state in TEXT_STATES],
-        "viridis",
-        float(np.nanmin(shown)) - 0.1 * spread,
-        float(np.nanmax(shown)) + 0.1 * spread,
-    )
-    panel.set_title("accuracy %", fontsize=10)
-    return _png(figure)
-
-
-def confusion_map(report: Report) -> bytes | None:
-    """Kinds of image noise and what they were taken for, each row in percent of its images."""
-    seen = report.perception
-    if seen is None:
-        return None
-    counts = seen.kinds.astype(np.float64)
-    rows = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = (0.55 * len(seen.said) + 2.2, 0.4 * len(seen.truth) + 1.8)
-    figure = Figure(figsize=size, layout="constrained")
-    panel = figure.subplots()
-    _heat(panel, rows, list(seen.truth), list(seen.said), "Blues", 0, 100)
-    panel.set_ylabel("noise put on")
-    panel.set_title("perceived as (% of images)", fontsize=10)
-    return _png(figure)
+    return png_of(figure)
 
 
 def cost_and_gain(report: Report) -> bytes | None:
@@ -190,43 +152,4 @@ def cost_and_gain(report: Report) -> bytes | None:
     figure.legend(
         handles, labels, loc="outside upper center", ncols=min(10, len(labels)), frameon=False
     )
-    return _png(figure)
-
-
-def _heat(
-    panel: Any,
-    shown: NDArray[np.float64],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    colours: str,
-    low: float,
-    high: float,
-) -> None:
-    """A heat map with its figures written in; NaN is grey and empty."""
-    panel.set_facecolor("#e4e4e4")
-    drawn = panel.imshow(
-        np.ma.masked_invalid(shown), cmap=colours, vmin=low, vmax=high, aspect="auto"
-    )
-    panel.set_xticks(range(len(columns)), columns, rotation=45, ha="right", fontsize=8)
-    panel.set_yticks(range(len(rows)), rows, fontsize=8)
-    for row, column in np.argwhere(np.isfinite(shown)):
-        value = shown[row, column]
-        red, green, blue, _ = drawn.cmap(drawn.norm(value))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        panel.text(
-            column,
-            row,
-            f"{value + 0.0:.0f}" if abs(value) >= 0.5 else "0",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="white" if dark else "black",
-        )
-
-
-def _png(figure: Figure) -> bytes:
-    """Without a date or a version, so that the same figures are the same bytes."""
-    FigureCanvasAgg(figure)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=DPI, metadata={"Software": None})
-    return out.getvalue()
+    return png_of(figure)

@@ -80,6 +80,11 @@ def percent(share: float | None) -> str:
     return f"{100 * share + 0.0:.1f}"
 
 
+def ratio(value: float) -> str:
+    """A ratio of two errors."""
+    return f"{value:.3f}" if math.isfinite(value) else NOT_SHOWN
+
+
 def points(estimate: Estimate) -> str:
     """A difference in points of percent, signed."""
     return shown_estimate(estimate, signed=True)
@@ -92,6 +97,8 @@ def recovered(estimate: Estimate | None) -> str:
 
 def shown_estimate(estimate: Estimate, *, signed: bool = False) -> str:
     """`41.7 [30.2, 54.3]`, in percent; an end that the data do not bound is infinite."""
+    if math.isnan(estimate.value):
+        return NOT_SHOWN
     shown = []
     for value in (estimate.value, estimate.low, estimate.high):
         if math.isinf(value):

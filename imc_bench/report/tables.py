@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from imc_bench.report.document import Report
 from imc_bench.report.frame import side_of
-from imc_bench.report.table import Table, percent, points, recovered, shown_estimate
+from imc_bench.report.perception_tables import kind_table, severity_table
+from imc_bench.report.table import Table, percent, points, ratio, recovered, shown_estimate
+from imc_bench.scoring import Rule
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
+
+RULE_WORDS: Mapping[Rule, str] = {
+    "strict": "strict scores",
+    "lmms_eval": "scores by lmms-eval's SLAKE rule",
+    "llavamed_compat": "scores by LLaVA-Med's rule, closed answers by the share right of those it "
+    "counts, open ones by token recall",
+}
+"""How the accuracies of a report were come by."""
 
 
 def make_tables(report: Report) -> list[Table]:
@@ -15,7 +27,7 @@ def make_tables(report: Report) -> list[Table]:
         tables.append(_controls(report))
     tables += [_text(report), _scores(report)]
     if report.perception is not None:
-        tables.append(_perception(report))
+        tables += [kind_table(report.perception), severity_table(report.perception)]
     return [table for table in tables if table.rows]
 
 
@@ -31,8 +43,8 @@ def _main(report: Report) -> Table:
             percent(one.flips),
             percent(one.flips_removed),
             f"{one.worst_noise} {percent(one.worst_accuracy)}",
-            f"{one.corruption_error:.3f}",
-            f"{one.relative_corruption_error:.3f}",
+            ratio(one.corruption_error),
+            ratio(one.relative_corruption_error),
         )
         for side in report.sides.values()
         for one in side
@@ -56,8 +68,10 @@ def _main(report: Report) -> Table:
         tuple(rows),
         _about(report) + " Means over kinds, then severities. Recovered is not shown where noise "
         "costs under 3 points; inf: the data do not bound it. Flips are answers unlike the model's "
-        "own clean answer. BE and rBE are errors, and errors added by noise, relative to those of "
-        "none, which count as no less than 1 %.",
+        "own clean answer. BE is the error over all severities of a kind relative to that of the "
+        "baseline, rBE the same of the error that noise adds, both means over kinds; the baseline "
+        f"is {report.baseline}. As in MedMNIST-C, whose errors are balanced over classes, which "
+        "answers do not have; where the baseline barely errs or drops it counts as 1 % a severity.",
     )
 
 
@@ -242,28 +256,10 @@ def _matrix(report: Report) -> Table:
     )
 
 
-def _perception(report: Report) -> Table:
-    seen = report.perception
-    if seen is None:
-        return Table("perception", "", (), ())
-    return Table(
-        "perception",
-        "Noise of images, and what it was taken for (images)",
-        ("true kind", *seen.said),
-        tuple(
-            (kind, *(str(count) for count in row))
-            for kind, row in zip(seen.truth, seen.kinds.tolist(), strict=True)
-        ),
-        f"Kind named rightly: {percent(seen.identified)} %, mean over kinds. False alarms on clean "
-        f"images: {shown_estimate(seen.false_alarms)} %.",
-    )
-
-
 def _about(report: Report) -> str:
     frame = report.frame
-    groups = len({item.group for item in frame.items.values()})
     return (
-        f"{frame.dataset} {frame.split}, {len(frame.items)} questions on {groups} images; image "
-        f"noise at {frame.noise_at} resolution; strict scores; 95 % intervals by paired bootstrap "
-        "clustered by image."
+        f"{frame.dataset} {frame.split}, {len(frame.items)} questions on {len(frame.images)} "
+        f"images; image noise at {frame.noise_at} resolution; {RULE_WORDS[frame.rule]}; 95 % "
+        "intervals by paired bootstrap clustered by image."
     )

@@ -1,128 +1,25 @@
-"""A small store made by hand, whose every figure can be worked out on paper."""
+"""The figures of a report, worked out on paper from a small store."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
-from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from imc_app.cli import run
-from imc_bench.compare import compare_runs, comparison_document, comparison_table
-from imc_bench.conditions import Condition
-from imc_bench.errors import StoreRefused
 from imc_bench.report.cells import make_cell, summarise_side
 from imc_bench.report.document import make_report, to_document
-from imc_bench.report.files import write_report
 from imc_bench.report.frame import CLEAN, ReportRefused, read_frame
-from imc_bench.report.table import Table
 from imc_bench.report.tables import make_tables
-from imc_bench.schema import Identity, NewRun
-from imc_bench.store import Store
-
-ITEMS = 10
-TYPO, OCR = Condition("", 0, "typo", 3), Condition("", 0, "ocr", 3)
-LOW_DOSE = Condition("low_dose", 3)
-BOTH = Condition("low_dose", 3, "typo", 3)
-BLANK = Condition("blank")
-
-Right = Mapping[tuple[Condition, str], Sequence[int]]
-"""For each cell, the numbers of the items answered rightly; the others say `wrong`."""
-
-# `none` knows 8 of 10 when clean, 4 under typo, 8 under ocr, 6 under low_dose
-WORKED: Right = {
-    (CLEAN, "none"): range(8),
-    (CLEAN, "pdc"): range(8),
-    (CLEAN, "sms"): [*range(1, 8), 8],
-    (TYPO, "none"): range(4),
-    (TYPO, "pdc"): range(4),
-    (TYPO, "sms"): [1, 2, 3, 4, 5, 6],
-    (OCR, "none"): range(8),
-    (OCR, "pdc"): range(8),
-    (OCR, "sms"): range(8),
-    (LOW_DOSE, "none"): range(6),
-    (LOW_DOSE, "pdc"): range(7),
-    (LOW_DOSE, "sms"): range(6),
-    (BLANK, "none"): [0],
-}
-
-
-def make_store(
-    path: Path,
-    right: Right = WORKED,
-    *,
-    seed: int = 0,
-    rows_of: range = range(ITEMS),
-    model: str = "tiny <model>",
-    answer: str = "yes",
-    change: Mapping[tuple[Condition, str, int], Mapping[str, object]] | None = None,
-) -> Path:
-    """Two questions an image, so five clusters; only items of `rows_of` have rows."""
-    identity = Identity(
-        {"data_set": "phantom", "methods": ["none", "pdc", "sms", "imc"], "seed": seed},
-        {"imc-agents": "0.1.0"},
-        {"name": model, "fingerprint": "f00d", "bank": None},
-    )
-    new = NewRun(
-        [(f"q{n}", f"image-{n // 2}", "organ", True, answer, (), None) for n in range(ITEMS)],
-        units=1,
-        expected=ITEMS * len(right),
-    )
-    rows = []
-    for (condition, method), known in right.items():
-        for n in rows_of:
-            row: dict[str, Any] = {
-                "run_key": identity.run_key,
-                "dataset": "phantom",
-                "split": "test",
-                "item_id": f"q{n}",
-                "image": f"image-{n // 2}",
-                "image_group": f"image-{n // 2}",
-                "topic": "organ",
-                "closed": 1,
-                "image_noise": condition.image_noise,
-                "image_severity": condition.image_severity,
-                "text_noise": condition.text_noise,
-                "text_severity": condition.text_severity,
-                "noise_at": "input",
-                "method": method,
-                "prediction": answer if n in known else "wrong",
-                "answer": answer,
-                "confidence": 0.75,
-                "correct_strict": int(n in known),
-                "question_noisy": int(bool(condition.text_noise)),
-                "question_edited": 0,
-                "question_restored": int(not condition.text_noise),
-                "cer_before": 0.0,
-                "cer_after": 0.0,
-                "protected_violations": 0,
-                "touched": 0,
-                "perceived_kind": condition.image_noise or "clean",
-                "perceived_severity": condition.image_severity,
-                "clean_p_value": 0.5,
-                "calls": 1,
-                "ms": 10.0,
-                "question_asked": None,
-            }
-            row.update((change or {}).get((condition, method, n), {}))
-            rows.append(row)
-    with Store.open(path, identity, new) as store:
-        if rows:
-            unit = store.units.claim()
-            assert unit is not None
-            store.finish(unit, rows)
-    return path
-
-
-@pytest.fixture
-def worked(tmp_path: Path) -> Path:
-    return make_store(tmp_path / "run.db")
+from imc_bench.scoring import Rule
+from tests.imc_bench.worked_run import (
+    ITEMS,
+    OCR,
+    TYPO,
+    WORKED,
+    Right,
+    make_store,
+)
 
 
 def test_recovered_is_the_share_of_the_drop_won_back(worked: Path) -> None:
@@ -177,6 +74,41 @@ def test_a_summary_is_the_mean_over_kinds(worked: Path) -> None:
     assert summary.corruption_error == pytest.approx((0.4 / 0.6 + 1) / 2)
 
 
+def test_a_corruption_error_is_relative_to_the_named_baseline(worked: Path, tmp_path: Path) -> None:
+    def errors(baseline: str | None, method: str) -> tuple[float, float]:
+        (one,) = (
+            one
+            for one in make_report(worked, baseline=baseline).sides["text"]
+            if one.method == method
+        )
+        return one.corruption_error, one.relative_corruption_error
+
+    # errors of sms 0.4 and 0.2, of none 0.6 and 0.2, both 0.2 when clean
+    assert errors(None, "none") == (1.0, pytest.approx(0.5))  # ocr adds nothing to either: 0
+    assert errors("sms", "sms")[0] == 1.0
+    assert errors("sms", "none")[0] == pytest.approx((0.6 / 0.4 + 1) / 2)
+    assert errors("sms", "none")[1] == pytest.approx((0.4 / 0.2 + 0) / 2)
+
+    perfect = {cell: range(ITEMS) for cell in WORKED}
+    other = make_store(tmp_path / "other.db", perfect, model="other")
+    # a baseline that never errs counts as 1 %: 0.4 / 0.01 and 0.2 / 0.01
+    assert errors(str(other), "sms")[0] == pytest.approx((40 + 20) / 2)
+    note = make_tables(make_report(worked, baseline=str(other)))[0].note
+    assert "the baseline is method none of other (other.db)" in note
+
+
+def test_a_baseline_that_is_none_is_refused_by_name(worked: Path) -> None:
+    with pytest.raises(ReportRefused, match="'best'.*none, pdc, sms"):
+        make_report(worked, baseline="best")
+
+
+def test_a_baseline_that_lacks_the_conditions_gives_no_figure(worked: Path, tmp_path: Path) -> None:
+    other = make_store(tmp_path / "other.db", {(CLEAN, "none"): range(8)})
+    report = make_report(worked, baseline=str(other))
+    assert to_document(report)["summary"]["sms"]["text"]["corruption_error"] is None
+    assert make_tables(report)[0].rows[0][-2:] == ("-", "-")
+
+
 def test_the_document_holds_what_the_design_promises(worked: Path) -> None:
     document = json.loads(json.dumps(to_document(make_report(worked)), allow_nan=False))
     for method in ("none", "pdc", "sms"):
@@ -214,37 +146,19 @@ def test_controls_are_no_part_of_a_summary(worked: Path) -> None:
     assert ("blank", "none") in {row[:2] for row in controls.rows}
 
 
-def test_the_matrix_holds_the_nine_states(tmp_path: Path) -> None:
-    counts = {"none": 2, "pdc": 3, "sms": 4, "imc": 5}
-    both = {(BOTH, method): range(count) for method, count in counts.items()}
-    imc = {(condition, "imc"): range(8) for condition in (CLEAN, TYPO, LOW_DOSE)}
-    report = make_report(make_store(tmp_path / "run.db", {**WORKED, **imc, **both}))
-    # ocr is not among the joined noises: its perfect score must not enter
-    expected = [[0.8, 0.4, 0.6], [0.6, 0.2, 0.4], [0.7, 0.3, 0.5]]
-    assert report.matrix.tolist() == [pytest.approx(row) for row in expected]
+def test_a_report_by_another_rule_scores_the_stored_answers_anew(tmp_path: Path) -> None:
+    said = {(TYPO, "sms", 0): {"prediction": "Yeah!"}, (TYPO, "sms", 7): {"prediction": "no"}}
+    store = make_store(tmp_path / "run.db", change=said)
 
+    def accuracy(rule: Rule) -> float:
+        cell = make_cell(read_frame(store, rule), TYPO, "sms")
+        assert cell is not None
+        return cell.accuracy.value
 
-def test_an_image_counts_once_in_the_confusion(tmp_path: Path) -> None:
-    mistaken = {(LOW_DOSE, "none", n): {"perceived_kind": "gaussian"} for n in (0, 1)}
-    alarm = {(CLEAN, "none", n): {"perceived_kind": "unknown"} for n in (4, 5)}
-    seen = make_report(make_store(tmp_path / "run.db", change={**mistaken, **alarm})).perception
-    assert seen is not None
-    assert seen.truth == ("clean", "low_dose")
-    assert seen.said == ("clean", "low_dose", "gaussian", "unknown")
-    assert seen.kinds.tolist() == [[4, 0, 0, 1], [0, 4, 1, 0]]
-    assert seen.false_alarms.value == pytest.approx(0.2)
-    assert seen.identified == pytest.approx(0.8)
-
-
-def test_images_of_one_patient_count_apart_in_the_confusion(tmp_path: Path) -> None:
-    one_patient = {
-        (condition, "none", n): {"image_group": "patient"}
-        for condition in (CLEAN, LOW_DOSE)
-        for n in range(ITEMS)
-    }
-    seen = make_report(make_store(tmp_path / "run.db", change=one_patient)).perception
-    assert seen is not None
-    assert seen.kinds.tolist() == [[5, 0, 0], [0, 5, 0]]
+    assert accuracy("strict") == pytest.approx(0.6)  # as stored
+    assert accuracy("lmms_eval") == pytest.approx(0.7)  # "yeah" is a yes to it
+    assert accuracy("llavamed_compat") == pytest.approx(6 / 9)  # a wrong "no" is not counted
+    assert "lmms-eval" in make_tables(make_report(store, rule="lmms_eval"))[0].note
 
 
 def test_the_other_rules_score_the_same_answers(tmp_path: Path) -> None:
@@ -270,120 +184,3 @@ def test_a_store_without_clean_answers_is_refused(tmp_path: Path, right: Right) 
     with pytest.raises(ReportRefused) as refused:
         read_frame(make_store(tmp_path / "run.db", right))
     assert "\n" not in str(refused.value)
-
-
-def test_the_three_formats_hold_the_same_cells(worked: Path) -> None:
-    for table in make_tables(make_report(worked)):
-        expected = [list(table.columns), *map(list, table.rows)]
-        assert list(csv.reader(io.StringIO(table.csv()))) == expected
-        lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
-        del lines[1]
-        assert [[c.strip() for c in line[1:-1].split("|")] for line in lines] == expected
-        inner = [line for line in table.latex().splitlines() if line.endswith(r"\\")]
-        plain = [re.sub(r"\\([%_&#$])", r"\1", line.removesuffix(r" \\")) for line in inner]
-        assert [[c.strip() for c in line.split(" & ")] for line in plain] == expected
-
-
-def test_what_latex_would_obey_is_escaped() -> None:
-    table = Table("t", r"50 % of \input{x}", ("a_b", "c"), (("1 & 2", "$x^2$ #~{}"),))
-    latex = table.latex()
-    assert r"50 \% of \textbackslash{}input\{x\}" in latex
-    assert r"1 \& 2 & \$x\textasciicircum{}2\$ \#\textasciitilde{}\{\}" in latex
-
-
-class _References(HTMLParser):
-    """Everything in a page that a browser would fetch or run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.pictures = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in {"script", "link", "iframe", "object", "embed", "base", "a", "form"}:
-            self.found.append(tag)
-        for name, value in attrs:
-            if name in {"src", "href", "srcset", "style"} or name.startswith("on"):
-                if tag == "img" and str(value).startswith("data:image/png;base64,"):
-                    self.pictures += 1
-                else:
-                    self.found.append(f"{tag} {name}")
-
-
-def test_the_page_stands_alone(worked: Path, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "report"
-    files = write_report(make_report(worked), out)
-    assert all(file.is_file() for file in files)
-    page = (out / "report.html").read_text("utf-8")
-    references = _References()
-    references.feed(page)
-    assert not references.found
-    assert references.pictures == 5
-    assert not re.search(r"https?:|url\(|@import", page)
-    assert "tiny &lt;model&gt;" in page and "tiny <model>" not in page
-    for picture in ("severity", "recovery", "matrix", "confusion", "cost"):
-        assert (out / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_same_store_gives_the_same_files(worked: Path, tmp_path: Path) -> None:
-    first, second = (write_report(make_report(worked), tmp_path / name) for name in "ab")
-    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
-
-
-def test_a_report_that_cannot_be_written_says_so_in_one_line(worked: Path, tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.touch()
-    with pytest.raises(ReportRefused, match="--out") as refused:
-        write_report(make_report(worked), blocked / "report")
-    assert "\n" not in str(refused.value)
-
-
-def test_two_runs_are_compared_item_by_item(tmp_path: Path) -> None:
-    first = make_store(tmp_path / "a.db")
-    better = {**WORKED, (TYPO, "sms"): [1, 2, 3, 4, 5, 6, 7, 8]}
-    second = make_store(tmp_path / "b.db", better, seed=1, rows_of=range(1, ITEMS))
-    document = comparison_document(compare_runs(first, second))
-    (cell,) = (one for one in document["cells"] if (one["on"], one["method"]) == ("typo 3", "sms"))
-    assert cell["items"] == 9  # item 0 has no row in the second
-    assert cell["difference"] == pytest.approx(2 / 9)
-    assert (cell["destructive"], cell["corrective"]) == (0.0, pytest.approx(2 / 9))
-    (mean,) = (one for one in document["summary"] if (one["on"], one["method"]) == ("text", "sms"))
-    assert mean["difference"] == pytest.approx(1 / 9)
-    assert document["differ"] == {"seed": [0, 1]}
-
-
-def test_a_run_does_not_differ_from_itself(worked: Path) -> None:
-    made = compare_runs(worked, worked)
-    assert made.differ == {}
-    assert {row[4] for row in comparison_table(made, every=True).rows} == {"0.0 [0.0, 0.0]"}
-    assert not any(one.difference.claimed for one in made.cells)
-
-
-def test_the_command_reports_and_compares(
-    worked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(["bench", "report", str(worked), "--json"]) == 0
-    assert "summary" in json.loads(capsys.readouterr().out)
-    assert sorted(tmp_path.iterdir()) == [worked]
-    assert run(["bench", "report", str(worked)]) == 0
-    assert (tmp_path / "run-report" / "report.html").is_file()
-    assert run(["bench", "compare", str(worked), str(worked)]) == 0
-    assert "difference" in capsys.readouterr().out
-
-
-def test_the_command_refuses_what_is_no_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = tmp_path / "notes.txt"
-    text.write_text("not a store, though long enough to look like one " * 40, "utf-8")
-    for command in (["report", str(text)], ["compare", str(text), str(tmp_path / "none.db")]):
-        assert run(["bench", *command]) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
-
-
-def test_runs_on_other_answers_are_not_compared(worked: Path, tmp_path: Path) -> None:
-    other = make_store(tmp_path / "other.db", answer="liver")
-    with pytest.raises(ReportRefused, match="another answer"):
-        compare_runs(worked, other)
-    with pytest.raises(StoreRefused):
-        compare_runs(worked, tmp_path / "none.db")

@@ -106,6 +106,14 @@ def test_recovery_of_a_doubtful_drop_has_no_bounds() -> None:
     assert (told.low, told.high) == (-np.inf, np.inf)
 
 
+def test_a_rate_leaves_out_what_is_not_counted_and_draws_its_denominator() -> None:
+    counted = np.arange(200) % 4 != 3
+    rate = ClusterBootstrap(GROUPS).rate(np.arange(200) % 4 == 0, counted)
+    assert rate.value == pytest.approx(1 / 3)
+    assert rate.draws == pytest.approx(1 / 3)  # the same in every image
+    assert np.isnan(ClusterBootstrap(["a"]).rate([1], [0]).value)
+
+
 def test_flips_by_hand() -> None:
     told = flips([1, 1, 1, 0, 0], [1, 0, 0, 1, 0])
     assert (told.destructive, told.corrective, told.items) == (2 / 5, 1 / 5, 5)

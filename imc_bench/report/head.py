@@ -1,0 +1,51 @@
+"""What stands at the head of a report: everything that says where its figures come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from imc_bench.report.document import Report
+from imc_bench.report.tables import RULE_WORDS
+
+REASONS_SHOWN = 8
+"""Different reasons for which something was left out; the store holds them all."""
+
+
+def title_of(report: Report) -> str:
+    """What was measured, on what."""
+    frame = report.frame
+    return f"Robustness of {frame.facts['model']['name']} on {frame.dataset} {frame.split}"
+
+
+def head_facts(report: Report) -> dict[str, str]:
+    """By name, in the order in which they are shown."""
+    frame, facts = report.frame, report.frame.facts
+    model, standing, arguments = facts["model"], frame.standing, facts["arguments"]
+    groups = len({item.group for item in frame.items.values()})
+    return {
+        "data": f"{frame.dataset} {frame.split}, {len(frame.items)} questions on "
+        f"{len(frame.images)} images (clusters of the intervals: {groups})",
+        "methods": ", ".join(frame.methods),
+        "image noise at": f"{frame.noise_at} resolution",
+        "scores": RULE_WORDS[frame.rule],
+        "corruption errors against": report.baseline,
+        "model": f"{model['name']}, fingerprint {model.get('fingerprint')}",
+        "prototype bank": f"SHA-256 {model['bank']}" if model.get("bank") else "none",
+        "seed": str(arguments.get("seed")),
+        "rows": f"{standing.rows} of {standing.expected}",
+        "rows of the data set left out": _left_out(Counter(why for _, why in facts["bad_rows"])),
+        "items left out of a condition": _left_out(frame.left_out),
+        "command": facts["command"] or "none, begun from Python",
+        "run": f"{facts['run_key']}, begun {facts['created']}",
+        "machine": facts["machine"],
+        "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
+    }
+
+
+def _left_out(reasons: Mapping[str, int]) -> str:
+    """`2 × no answer; 1 × no image`, or that there are none."""
+    shown = [f"{count} × {why}" for why, count in sorted(reasons.items())]
+    if len(shown) > REASONS_SHOWN:
+        shown = [*shown[:REASONS_SHOWN], f"{len(shown) - REASONS_SHOWN} other reasons"]
+    return "; ".join(shown) or "none"

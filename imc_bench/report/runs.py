@@ -1,0 +1,88 @@
+"""Several runs side by side: other data, noise put elsewhere, another model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imc_bench.report.cells import SideSummary
+from imc_bench.report.document import Report
+from imc_bench.report.frame import full_grid, severity_of
+from imc_bench.report.table import NOT_SHOWN, Table, percent, recovered, shown_estimate
+
+
+def run_names(reports: Sequence[Report]) -> list[str]:
+    """A name for each run that no other has: its store's, numbered where that comes again."""
+    names: list[str] = []
+    for report in reports:
+        stem, name, again = report.frame.path.stem, report.frame.path.stem, 1
+        while name in names:
+            again += 1
+            name = f"{stem}-{again}"
+        names.append(name)
+    return names
+
+
+def overview_table(reports: Sequence[Report]) -> Table:
+    """One row for each run, side and method."""
+    levels = sorted({level for report in reports for level in _levels(report)})
+    return Table(
+        "runs",
+        "The runs side by side",
+        (
+            "run",
+            "data set",
+            "noise at",
+            "noise on",
+            "method",
+            "clean %",
+            *(f"severity {level:g} %" for level in levels),
+            "recovered %",
+            "flips %",
+            "flips removed %",
+            "clean touched %",
+            "clean edited %",
+            "violations",
+        ),
+        tuple(
+            (
+                name,
+                f"{report.frame.dataset} {report.frame.split}",
+                report.frame.noise_at,
+                one.side,
+                one.method,
+                *_figures(report, one, levels),
+            )
+            for name, report in zip(run_names(reports), reports, strict=True)
+            for side in report.sides.values()
+            for one in side
+        ),
+        "Accuracies are means over kinds of noise; recovered, flips and flips removed over kinds, "
+        "then severities, with 95 % intervals by paired bootstrap clustered by image. Touched and "
+        "edited are clean images and clean questions that a method changed. Violations are changes "
+        "of protected words, over all questions, clean and noisy.",
+    )
+
+
+def _levels(report: Report) -> set[float]:
+    return {severity_of(one) for side in report.sides for one in report.frame.on(side)}
+
+
+def _figures(report: Report, one: SideSummary, levels: Sequence[float]) -> tuple[str, ...]:
+    by_cell = {(cell.condition, cell.method): cell.accuracy.value for cell in report.cells}
+    at: dict[float, list[float]] = {}
+    for row in full_grid(report.frame.on(one.side)):
+        for condition in row:
+            at.setdefault(severity_of(condition), []).append(by_cell[condition, one.method])
+    clean = next(each for each in report.clean if each.method == one.method)
+    return (
+        shown_estimate(clean.accuracy),
+        *(percent(float(np.mean(at[level]))) if level in at else NOT_SHOWN for level in levels),
+        recovered(one.recovered),
+        percent(one.flips),
+        percent(one.flips_removed),
+        shown_estimate(clean.touched),
+        shown_estimate(clean.false_edits),
+        str(one.violations + clean.violations),
+    )
