@@ -124,8 +124,9 @@ def corruption_error(
 ) -> float:
     """Errors over severities relative to a named baseline's, as MedMNIST-C's BE; 1 is as bad.
 
-    sum(errors) / sum(baseline), both (severities,) of 1 - accuracy, the denominator no less than
-    `floor` per severity. MedMNIST-C: Di Salvo et al. 2024, arXiv 2406.17536, after Hendrycks and
+    sum(errors) / sum(baseline), both (severities,) of 1 - accuracy. A baseline under `floor` per
+    severity counts as `floor`, and then so do errors under it: where neither errs the ratio is 1.
+    MedMNIST-C: Di Salvo et al. 2024, arXiv 2406.17536, after Hendrycks and
     Dietterich 2019.
 
     Raises:
@@ -133,7 +134,8 @@ def corruption_error(
     """
     ours, theirs = (np.asarray(side, dtype=np.float64) for side in (errors, baseline))
     _same_items(ours, theirs)
-    return float(ours.mean() / max(float(theirs.mean()), floor))
+    mine, other = float(ours.mean()), float(theirs.mean())
+    return max(mine, floor) / floor if other < floor else mine / other
 
 
 def relative_corruption_error(
@@ -146,8 +148,8 @@ def relative_corruption_error(
 ) -> float:
     """The same of what noise adds (MedMNIST-C's rBE): sum(errors - clean) over the baseline's.
 
-    The denominator is no less than `floor` per severity: a baseline that barely drops, or gains,
-    would make the ratio huge or turn its sign.
+    Floored alike: a baseline that barely drops, or gains, would make the ratio huge or turn its
+    sign.
     """
     ours, theirs = (np.asarray(side, dtype=np.float64) for side in (errors, baseline))
     return corruption_error(ours - clean_error, theirs - baseline_clean_error, floor=floor)

@@ -74,9 +74,12 @@ def accuracy_by_severity(report: Report) -> bytes | None:
             )
         panel.set_title(kind, fontsize=10)
         panel.grid(alpha=0.25, linewidth=0.5)
-        panel.set_xticks([0, *sorted({severity_of(c.condition) for c in report.cells} - {0.0})])
-    for panel in panels.flat[len(by_kind) :]:
-        panel.set_visible(False)
+        levels = sorted({0.0, *(severity_of(cell.condition) for cell in report.cells)})
+        panel.set_xticks(levels, [f"{level:g}" for level in levels])
+    for place, panel in enumerate(panels.flat):
+        panel.set_visible(place < len(by_kind))
+        # the lowest of its column, though not of the figure, has the column's numbers
+        panel.tick_params(labelbottom=place + across >= len(by_kind))
     figure.supxlabel("severity (0: clean)", fontsize=10)
     figure.supylabel("accuracy %, with 95 % interval", fontsize=10)
     handles, labels = panels.flat[0].get_legend_handles_labels()

@@ -71,7 +71,7 @@ def _main(report: Report) -> Table:
         "own clean answer. BE is the error over all severities of a kind relative to that of the "
         "baseline, rBE the same of the error that noise adds, both means over kinds; the baseline "
         f"is {report.baseline}. As in MedMNIST-C, whose errors are balanced over classes, which "
-        "answers do not have; where the baseline barely errs or drops it counts as 1 % a severity.",
+        "answers do not have; errors under 1 % a severity count as 1 % where the baseline's are.",
     )
 
 
