@@ -18,3 +18,7 @@ class StatisticRefused(ValueError):
 
 class StoreRefused(ValueError):
     """A store that cannot be used or written; the message is one line."""
+
+
+class NoiseRefused(ValueError):
+    """A noise of a user's own that cannot be taken in or used; the message is one line."""
