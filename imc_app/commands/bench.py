@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imc_app.commands import bench_jobs, bench_report, bench_sheet
+from imc_app.commands.bench_refusals import refused
 from imc_app.options import AsJson, ModelOption, ProfileOption, PrototypesOption, Seed
 from imc_app.refusals import InputRefused
 
@@ -60,8 +61,8 @@ def run(
         typer.Option(
             "--noises",
             metavar="A,B,...",
-            help="core (the 11), core-image, core-text, extended, names, an image and a "
-            "text noise joined by +, blank, swapped; none for clean alone.",
+            help="core (the 11), core-image, core-text, extended, names, image noises and at most "
+            "one text noise joined by +, blank, swapped; none for clean alone.",
         ),
     ] = "core",
     severities: Annotated[
@@ -99,8 +100,8 @@ def run(
 ) -> None:
     """Measure, or go on with a measurement that was stopped.
 
-    Stop it at any time: the same command goes on where it was. Run the same command twice at once
-    and the two share the work.
+    Stop it at any time: the same command goes on where it was. Run the same command twice at once,
+    or once with --jobs 2, and two processes share the work.
     """
     from imc_app.session import open_context
     from imc_bench.session import RunRequest, check_request, open_run
@@ -185,18 +186,6 @@ def status(
         f"{arguments['noise_at']} resolution, seed {arguments['seed']}"
     )
     typer.echo(f"  begun {facts['created']} on {facts['machine']}; run {facts['run_key']}")
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """Turn what the bench refuses into a refusal of the command."""
-    from imc_bench.conditions import RunRefused
-    from imc_bench.errors import DataRefused, StoreRefused
-
-    try:
-        yield
-    except (DataRefused, RunRefused, StoreRefused) as error:
-        raise InputRefused(str(error)) from error
 
 
 def _names(written: str) -> tuple[str, ...]:

@@ -6,16 +6,14 @@ Registered by `imc_app.commands.bench`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from imc_app.commands.bench_refusals import refused
 from imc_app.options import AsJson
-from imc_app.refusals import InputRefused
 
 
 class ScoringRule(StrEnum):
@@ -67,7 +65,7 @@ def report(
     alone = len(runs) == 1
     folder = out or runs[0].with_name(f"{runs[0].stem}-report" if alone else "runs-report")
     written: list[Path] = []
-    with _refused():
+    with refused():
         made = [make_report(run, rule=rule.value, baseline=baseline) for run in runs]
         if not as_json or out is not None:
             written = write_report(made[0], folder) if alone else write_reports(made, folder)
@@ -98,7 +96,7 @@ def compare(
     """Paired differences between two runs on the same items: the second less the first."""
     from imc_bench.compare import compare_runs, comparison_document, comparison_table
 
-    with _refused():
+    with refused():
         made = compare_runs(first, second)
     if as_json:
         typer.echo(json.dumps(comparison_document(made), ensure_ascii=False, allow_nan=False))
@@ -111,15 +109,3 @@ def compare(
 def _brief(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    """Turn what a report refuses into a refusal of the command."""
-    from imc_bench.errors import StoreRefused
-    from imc_bench.report.frame import ReportRefused
-
-    try:
-        yield
-    except (ReportRefused, StoreRefused) as error:
-        raise InputRefused(str(error)) from error

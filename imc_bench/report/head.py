@@ -13,9 +13,12 @@ REASONS_SHOWN = 8
 
 
 def title_of(report: Report) -> str:
-    """What was measured, on what."""
+    """What was measured, on what, and where image noise was put."""
     frame = report.frame
-    return f"Robustness of {frame.facts['model']['name']} on {frame.dataset} {frame.split}"
+    return (
+        f"Robustness of {frame.facts['model']['name']} on {frame.dataset} {frame.split}, "
+        f"image noise at {frame.noise_at} resolution"
+    )
 
 
 def head_facts(report: Report) -> dict[str, str]:

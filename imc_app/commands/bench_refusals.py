@@ -1,0 +1,21 @@
+"""What the bench refuses, turned into a refusal of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from imc_app.refusals import InputRefused
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Raise InputRefused, with its line, for whatever the bench refuses within the block."""
+    from imc_bench.conditions import RunRefused
+    from imc_bench.errors import DataRefused, StoreRefused
+    from imc_bench.report.frame import ReportRefused
+
+    try:
+        yield
+    except (DataRefused, RunRefused, StoreRefused, ReportRefused) as error:
+        raise InputRefused(str(error)) from error
