@@ -25,7 +25,7 @@ from imc_agents.engine import Engine
 from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.loading import LocalMLLM, load_local_mllm
 from imc_agents.prompt_tokens import ImageFeatures, refuse_without_features
-from imc_agents.scoring import Choice, TextScore, TokenScore
+from imc_agents.scores import Choice, TextScore, TokenScore
 from imc_agents.self_scoring import SelfAssessing
 from imc_agents.structured import StructuredAnswer
 from imc_agents.structuring import Structuring
@@ -66,7 +66,7 @@ class ChatLocalMLLM(SelfAssessing, Structuring, BaseChatModel):
         stop: texts that end every answer.
         timeout: seconds after which an answer is cut off; None for never.
         allow_remote_images: whether http(s) image URLs in messages are fetched.
-        batch_size: most prompts in one `generate`.
+        batch_size: most prompts in one `generate`; see `Engine`.
     """
 
     mllm: LocalMLLM = Field(exclude=True, repr=False)

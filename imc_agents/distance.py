@@ -103,22 +103,31 @@ def shape_distance(first: str, second: str, most: float = 3.0) -> float:
         return 0.0
     if abs(len(first) - len(second)) > 2 * most / LIKELY:
         return float("inf")
-    rows: list[list[float]] = [[float(j) for j in range(len(second) + 1)]]
-    for i in range(1, len(first) + 1):
+    pairs = [second[j - 2 : j] for j in range(len(second) + 1)]  # the two letters before j
+    before: list[float] = []
+    above = [float(j) for j in range(len(second) + 1)]
+    for i, a in enumerate(first, 1):
+        one, two = _SHAPES.get(a), _SHAPES.get(first[i - 2 : i]) if i > 1 else None
         row = [float(i)]
-        for j in range(1, len(second) + 1):
-            a, b = first[i - 1], second[j - 1]
-            cost = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (a != b))
+        for j, b in enumerate(second, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
             if i > 1 and j > 1 and a == second[j - 2] and b == first[i - 2]:
-                cost = min(cost, rows[-2][j - 2] + 1)
-            for width, height in ((1, 1), (1, 2), (2, 1), (2, 2)):
-                if height <= i and width <= j:
-                    shape = _SHAPES.get(first[i - height : i])
-                    if shape and second[j - width : j] in shape:
-                        cost = min(cost, rows[i - height][j - width] + LIKELY)
+                cost = min(cost, before[j - 2] + 1)
+            if one:
+                if b in one:
+                    cost = min(cost, above[j - 1] + LIKELY)
+                if j > 1 and pairs[j] in one:
+                    cost = min(cost, above[j - 2] + LIKELY)
+            if two:
+                if b in two:
+                    cost = min(cost, before[j - 1] + LIKELY)
+                if j > 1 and pairs[j] in two:
+                    cost = min(cost, before[j - 2] + LIKELY)
             row.append(cost)
-        rows.append(row)
-    return rows[-1][-1] if rows[-1][-1] <= most else float("inf")
+        if min(row) > most and min(above) > most:
+            return float("inf")  # no step is taller than two rows
+        before, above = above, row
+    return above[-1] if above[-1] <= most else float("inf")
 
 
 def respelled(word: str) -> Iterator[str]:

@@ -17,10 +17,15 @@ from langchain_core.messages import BaseMessage
 from imc_agents.decoding import DecodingSettings, Generated, TextPump, generate_texts
 from imc_agents.errors import QuestionRefused
 from imc_agents.prompt_tokens import EncodedPrompt, ImageFeatures, PromptEncoder
-from imc_agents.scoring import TextScore, TextScorer
+from imc_agents.scores import TextScore
+from imc_agents.scoring import TextScorer
 from imc_agents.structured import Grammar
 
 __all__ = ["Engine"]
+
+WITHOUT_IMAGE = 4
+"""How many prompts without an image take the place of one with: an image is some hundred tokens,
+a question some dozen."""
 
 Messages = Sequence[BaseMessage]
 GivenFeatures = Sequence[ImageFeatures | None] | None
@@ -33,7 +38,8 @@ class Engine:
         model: an image-text-to-text model in eval mode.
         processor: its processor.
         allow_remote_images: whether http(s) image URLs in messages are fetched.
-        batch_size: most prompts in one `generate`.
+        batch_size: most prompts with an image in one `generate`; of those without, which are much
+            shorter, `WITHOUT_IMAGE` times as many.
 
     Attributes:
         encoder: messages to tokens.
@@ -89,7 +95,7 @@ class Engine:
         decoding: DecodingSettings,
         schema: dict[str, Any] | None = None,
     ) -> list[Generated]:
-        """Answer prompts, `batch_size` at a time.
+        """Answer prompts, a batch at a time.
 
         Args:
             prompts: what `encode` made.
@@ -98,12 +104,15 @@ class Engine:
         """
         answers: list[Generated] = []
         with self._lock:
-            for first in range(0, len(prompts), self._batch_size):
+            most = self._batch_size
+            if all(prompt.features is None for prompt in prompts):
+                most *= WITHOUT_IMAGE
+            for first in range(0, len(prompts), most):
                 self.generations += 1
                 answers += generate_texts(
                     self._model,
                     self._tokenizer,
-                    prompts[first : first + self._batch_size],
+                    prompts[first : first + most],
                     self._constrained(decoding, schema),
                     context_tokens=self.encoder.context_tokens,
                 )

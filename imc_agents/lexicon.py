@@ -3,8 +3,9 @@
 Words come from the frequency dictionary of symspellpy (MIT; 82,834 English words with counts
 from Google Books), from our own lists (radiology and pathology; American spellings, names and
 abbreviations that the dictionary lacks), from the words of the DICOM data dictionary, and from
-a hospital's own files. No index is built: a search compares
-letter sets of all words at once and measures the few that are left, so loading stays quick.
+a hospital's own files. No index is built, so loading stays quick: a search compares the letters of
+all words at once, measures the few that are left, and is remembered, since the same words come
+again and again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ SHORT = 3
 MEASURED = 48
 """How many of the most frequent words two edits away are measured by shape as well."""
 
+REMEMBERED = 16_384
+"""Searches of each kind that a lexicon keeps: the distinct words of a few thousand questions."""
+
 _AS_IT_IS = re.compile(r"[^\W\d_]|\d+(?:st|nd|rd|th)|[23]d|[ctls][1-9]\d?")
 _PART = re.compile(r"[^\W_]+")
 
@@ -61,12 +65,12 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class _Packed:
-    """All words side by side, for searching them at once."""
+    """All words side by side, the shortest first, for searching them at once."""
 
     words: list[str]
     letters: NDArray[np.uint32]  # code points, (words, longest)
     lengths: NDArray[np.int16]
-    sets: NDArray[np.uint32]
+    held: NDArray[np.uint64]  # which letters, see `_letters_held`
 
 
 class Lexicon:
@@ -89,6 +93,9 @@ class Lexicon:
         self._counts = counts
         self.clinical = clinical
         self._sounds = sounds or {}
+        self._keys: dict[str, str] = {}
+        self._suggestions = lru_cache(REMEMBERED)(self._search_near)
+        self._sounding = lru_cache(REMEMBERED)(self._search_sounds)
 
     @classmethod
     def load(cls, extra: Sequence[Path] = ()) -> Lexicon:
@@ -142,9 +149,7 @@ class Lexicon:
         """Corpus count of a word, 0 when it is unknown."""
         return self._counts.get(word.lower(), 0)
 
-    def suggest(
-        self, word: str, max_distance: int = 2, limit: int | None = 12
-    ) -> list[Suggestion]:
+    def suggest(self, word: str, max_distance: int = 2, limit: int | None = 12) -> list[Suggestion]:
         """Known words near ``word``, nearest first, then most common first; never itself.
 
         Args:
@@ -152,7 +157,13 @@ class Lexicon:
             max_distance: edits, 1 or 2; words of up to `SHORT` letters are searched at 1.
             limit: at most so many, None for all.
         """
-        asked = word.lower()
+        return [
+            Suggestion(like(word, found), cost, self._counts[found])
+            for found, cost in self._suggestions(word.lower(), max_distance)[:limit]
+        ]
+
+    def _search_near(self, asked: str, max_distance: int) -> tuple[tuple[str, float], ...]:
+        """Known words near a lower-case one with their costs, best first."""
         most = min(max_distance, 1) if len(asked) <= SHORT else max_distance
         near = self._near(asked, most)
         distance: dict[str, float] = {found: float(edits) for found, edits in near.items()}
@@ -162,10 +173,7 @@ class Lexicon:
             distance[found] = min(distance.get(found, edits), edits)
         distance.pop(asked, None)
         best = sorted(distance, key=lambda found: (distance[found], *self._most_common(found)))
-        return [
-            Suggestion(like(word, found), distance[found], self._counts[found])
-            for found in best[:limit]
-        ]
+        return tuple((found, distance[found]) for found in best)
 
     def split(self, word: str, limit: int = 4) -> list[Suggestion]:
         """Two known words that were run together ("chestxray"), the most common pair first."""
@@ -194,37 +202,53 @@ class Lexicon:
             limit: at most so many.
         """
         asked = " ".join(word.lower().split())
+        return [like(word, other) for other in self._sounding(asked)[:limit]]
+
+    def _search_sounds(self, asked: str) -> tuple[str, ...]:
+        """Lower-case words and phrases that sound like this one, best first."""
         found = list(self._sounds.get(asked, ()))
         if " " not in asked and len(asked) >= SHORT:
             key = phonetic_key(asked)
             near = self._near(asked, 3 if len(asked) > 5 else 2)
-            sounding = [other for other in near if phonetic_key(other) == key]
+            sounding = [other for other in near if self._sounds_as(other) == key]
             found += sorted(sounding, key=lambda other: (near[other], *self._most_common(other)))
-        known = [other for other in dict.fromkeys(found) if all(p in self for p in other.split())]
-        return [like(word, other) for other in known if other != asked][:limit]
+        return tuple(
+            other
+            for other in dict.fromkeys(found)
+            if other != asked and all(part in self for part in other.split())
+        )
+
+    def _sounds_as(self, word: str) -> str:
+        """The phonetic key of a known word, made when it is first asked for: all of them take
+        longer than most questions do."""
+        key = self._keys.get(word)
+        if key is None:
+            key = self._keys[word] = phonetic_key(word)
+        return key
 
     @cached_property
     def _packed(self) -> _Packed:
-        words = list(self._counts)
+        words = sorted(self._counts, key=len)
         stacked = np.array(words)
         letters = stacked.view(np.uint32).reshape(len(words), -1)
         return _Packed(
-            words, letters, np.strings.str_len(stacked).astype(np.int16), _letter_sets(letters)
+            words, letters, np.strings.str_len(stacked).astype(np.int16), _letters_held(letters)
         )
 
     def _near(self, asked: str, most: int) -> dict[str, int]:
-        """Known words within ``most`` edits: an edit changes the set of letters by two at most."""
+        """Known words within ``most`` edits: an edit takes one letter and gives one at most."""
         if not asked or not self._counts:
             return {}
         all_ = self._packed
-        own = _letter_sets(np.array([asked]).view(np.uint32).reshape(1, -1))
-        apart = np.bitwise_count(all_.sets ^ own)
-        likely = (apart <= 2 * most) & (np.abs(all_.lengths - len(asked)) <= most)
-        places = np.flatnonzero(likely)
+        first, end = np.searchsorted(all_.lengths, [len(asked) - most, len(asked) + most + 1])
+        own = _letters_held(np.array([asked]).view(np.uint32).reshape(1, -1))
+        apart = np.bitwise_count(all_.held[first:end] ^ own)
+        places = first + np.flatnonzero(apart <= 2 * most)
         edits = edit_distances(asked, all_.letters[places], all_.lengths[places], most)
+        near = edits <= most
         return {
-            all_.words[at]: int(edit)
-            for at, edit in zip(places[edits <= most], edits[edits <= most], strict=True)
+            all_.words[at]: edit
+            for at, edit in zip(places[near].tolist(), edits[near].tolist(), strict=True)
         }
 
     def _by_shape(self, asked: str) -> dict[str, float]:
@@ -257,10 +281,14 @@ def like(original: str, word: str) -> str:
     return word[:1].upper() + word[1:] if original[:1].isupper() else word
 
 
-def _letter_sets(letters: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Which letters each row holds, as bits: a to z apart, all others in six groups."""
-    at = letters - np.uint32(97)  # wraps round below "a", and so lands among the others
-    at = np.where(at < 26, at, 26 + at % 6)
-    bits = np.where(letters == 0, np.uint32(0), np.uint32(1) << at.astype(np.uint32))
-    sets: NDArray[np.uint32] = np.bitwise_or.reduce(bits, axis=1)
-    return sets
+def _letters_held(letters: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """Which letters each row holds, and which it holds twice, as 32 bits each; code points that
+    are equal modulo 32 count as one letter. A letter more or less changes one bit at most."""
+    once = np.zeros(len(letters), np.uint32)
+    twice = np.zeros(len(letters), np.uint32)
+    for column in np.ascontiguousarray(letters.T):
+        bit = np.uint32(1) << (column & np.uint32(31))
+        twice |= once & bit
+        once |= bit
+    filled = ~np.uint64(1)  # bit 0 is the filling after the last letter
+    return (once & filled) | (twice & filled) << np.uint64(32)

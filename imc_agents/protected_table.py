@@ -174,9 +174,7 @@ def _compile(categories: dict[str, Category]) -> Table:
         }
         for pattern in _patterns(category, any_unit):
             rules.append((name, re.compile(pattern, re.IGNORECASE), normals))
-    owners = {
-        prefix: name for name, category in categories.items() for prefix in category.prefixes
-    }
+    owners = {prefix: name for name, category in categories.items() for prefix in category.prefixes}
     starts = "|".join(sorted(map(re.escape, owners), key=lambda prefix: (-len(prefix), prefix)))
     prefixes = re.compile(rf"(?<!\w)({starts})[^\W\d_]+", re.IGNORECASE) if owners else None
     return Table(categories, tuple(rules), prefixes, owners)

@@ -8,107 +8,28 @@ as plain characters.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from imc_agents.errors import QuestionRefused
 from imc_agents.prompt_tokens import EncodedPrompt, PromptEncoder, stack_prompts
+from imc_agents.scores import TextScore
+from imc_agents.token_tree import TokenTree, can_branch, plant, score_trees
 
-__all__ = ["Choice", "TextScore", "TokenScore", "TextScorer", "make_choice"]
+__all__ = ["TextScorer"]
 
 # Logits of one pass: rows x scored tokens x vocabulary, in float32. 64 Mi values are 256 MB.
 _MAX_LOGITS = 64 * 1024**2
 _MAX_TOKENS = 32 * 1024
+# Tokens of one pass over trees. More at once is no faster on a CPU, whose caches they leave.
+_TREE_TOKENS = 8 * 1024
 # Shared-prefix scoring costs a second pass; below this many saved tokens it does not pay.
 _WORTH_SHARING = 512
 _SHARING_TOLERANCE = 1e-2  # nats a token; float32 agrees to 1e-5, bfloat16 to a few 1e-3
-
-
-@dataclass(frozen=True)
-class TokenScore:
-    """One token of a scored text.
-
-    Attributes:
-        text: the characters it covers, `text[start:end]` of the scored text.
-        start: first character.
-        end: one past the last. Tokens that each carry a part of one character (an emoji's bytes)
-            all cover that character.
-        logprob: natural log-probability given everything before it.
-    """
-
-    text: str
-    start: int
-    end: int
-    logprob: float
-
-
-@dataclass(frozen=True)
-class TextScore:
-    """The model's score of one text.
-
-    Attributes:
-        text: what was scored.
-        tokens: its tokens in order.
-        ending_logprob: log-probability that the turn ends right after; None when it was not asked.
-    """
-
-    text: str
-    tokens: tuple[TokenScore, ...]
-    ending_logprob: float | None = None
-
-    @property
-    def logprob(self) -> float:
-        """Natural log-probability of the whole text (the end of the turn not counted)."""
-        return math.fsum(token.logprob for token in self.tokens)
-
-    @property
-    def per_char(self) -> float:
-        """`logprob` per character of the text, in nats."""
-        return self.logprob / len(self.text)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A probability for each of some fixed options; they add up to 1.
-
-    Attributes:
-        options: as they were given.
-        probabilities: softmax over the options' log-probabilities, in the same order.
-    """
-
-    options: tuple[str, ...]
-    probabilities: tuple[float, ...]
-
-    @property
-    def best(self) -> str:
-        """The most probable option; the first of equals."""
-        return self.options[self.probabilities.index(max(self.probabilities))]
-
-    @property
-    def probability(self) -> float:
-        """The probability of `best`."""
-        return max(self.probabilities)
-
-
-def make_choice(options: Sequence[str], scores: Sequence[TextScore]) -> Choice:
-    """Normalise the scores of options to probabilities.
-
-    Each option counts as log p(option, end of turn): a complete answer's probability, so that
-    neither a short option nor one that begins another ("no", "normal") has the advantage. No
-    length normalisation on top.
-
-    Args:
-        options: the options.
-        scores: their scores, in the same order.
-    """
-    totals = torch.tensor(
-        [score.logprob + (score.ending_logprob or 0.0) for score in scores], dtype=torch.float64
-    )
-    return Choice(tuple(options), tuple(torch.softmax(totals, dim=0).tolist()))
 
 
 @dataclass
@@ -117,7 +38,7 @@ class _Row:
 
     prompt: EncodedPrompt
     text: str
-    ids: Tensor
+    ids: list[int]
     spans: list[tuple[int, int]]
 
 
@@ -135,7 +56,9 @@ class TextScorer:
         self._encoder = encoder
         self._model = encoder.model
         self._tokenizer = encoder.processor.tokenizer
-        self._shares: bool | None = None  # unknown until the first group was scored both ways
+        # Unknown until the first texts were scored both ways:
+        self._shares: bool | None = None
+        self._branches: bool | None = None
         self.passes = 0
 
     def score(
@@ -143,8 +66,8 @@ class TextScorer:
     ) -> list[TextScore]:
         """Score each text as the assistant's turn after its prompt.
 
-        Items with one prompt share its computation where that pays and where the model's cache
-        gives the same numbers (checked once per model).
+        Items with one prompt share its computation, and their own beginnings, where the model
+        gives the same numbers that way (checked once per model).
 
         Args:
             items: prompts and texts.
@@ -153,56 +76,127 @@ class TextScorer:
         Raises:
             QuestionRefused: an empty text, or prompt and text exceed the model's context.
         """
-        rows = [self._row(prompt, text) for prompt, text in items]
+        rows = self._rows(items)
         end_id = self._encoder.renderer.turn_end if ending else None
-        tails = [
-            row.ids if end_id is None else torch.cat([row.ids, row.ids.new_tensor([end_id])])
-            for row in rows
-        ]
-        logprobs: dict[int, list[float]] = {}
+        tails = [row.ids if end_id is None else [*row.ids, end_id] for row in rows]
         groups: dict[tuple[str, str], list[int]] = {}
         for index, row in enumerate(rows):
             groups.setdefault(row.prompt.key, []).append(index)
+        if self._may_branch(rows, tails, groups):
+            logprobs = self._branched(rows, tails, groups)
+        else:
+            logprobs = self._straight(rows, tails, groups)
+        return [
+            self._text_score(row, logprobs[index], scored_end=end_id is not None)
+            for index, row in enumerate(rows)
+        ]
+
+    def _rows(self, items: Sequence[tuple[EncodedPrompt, str]]) -> list[_Row]:
+        if any(not text for _, text in items):
+            raise QuestionRefused("nothing to score, the text is empty: give at least a character")
+        if not items:
+            return []
+        encoded = self._tokenizer(
+            [text for _, text in items],
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+        )
+        rows = []
+        limit = self._encoder.context_tokens
+        for (prompt, text), ids, spans in zip(
+            items, encoded["input_ids"], encoded["offset_mapping"], strict=True
+        ):
+            if limit is not None and len(prompt.ids) + len(ids) + 1 > limit:
+                raise QuestionRefused(
+                    f"prompt and text take {len(prompt.ids) + len(ids)} tokens, the model reads "
+                    f"{limit}: shorten the text"
+                )
+            rows.append(_Row(prompt, text, ids, spans))
+        return rows
+
+    @staticmethod
+    def _text_score(row: _Row, logprobs: list[float], *, scored_end: bool) -> TextScore:
+        own = logprobs[:-1] if scored_end else logprobs
+        return TextScore(
+            row.text, tuple(row.spans), tuple(own), logprobs[-1] if scored_end else None
+        )
+
+    # -- texts as trees -------------------------------------------------------------------------
+
+    def _may_branch(
+        self, rows: list[_Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+    ) -> bool:
+        if self._branches is False:
+            return False
+        for members in groups.values():
+            longest = max(len(tails[index]) for index in members)
+            if not can_branch(self._model, rows[members[0]].prompt, longest):
+                return False
+        if self._branches is None and groups:
+            self._branches = self._trees_agree(rows, tails, next(iter(groups.values()))[:4])
+        return self._branches is True
+
+    def _branched(
+        self, rows: list[_Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+    ) -> dict[int, list[float]]:
+        """All texts from trees, those of like length in one pass."""
+        texts = dict(enumerate(tails))
+        trees = [
+            tree
+            for members in groups.values()
+            for tree in plant(rows[members[0]].prompt, {index: tails[index] for index in members})
+        ]
+        trees.sort(key=_length)
+        found: dict[int, list[float]] = {}
+        for chunk in self._tree_passes(trees):
+            found.update(score_trees(self._model, chunk, texts))
+            self.passes += 1
+        return found
+
+    def _tree_passes(self, trees: Sequence[TokenTree]) -> Iterator[list[TokenTree]]:
+        """Trees, the shortest first, in passes within the memory for tokens, masks and logits."""
+        vocabulary = self._model.config.get_text_config().vocab_size
+        chunk: list[TokenTree] = []
+        for tree in trees:
+            tokens = (len(chunk) + 1) * tree.length
+            if chunk and (
+                tokens > _TREE_TOKENS or tokens * max(vocabulary, tree.length) > _MAX_LOGITS
+            ):
+                yield chunk
+                chunk = []
+            chunk.append(tree)
+        if chunk:
+            yield chunk
+
+    def _trees_agree(self, rows: list[_Row], tails: list[list[int]], members: list[int]) -> bool:
+        """Whether trees give what whole passes give, for this model."""
+        texts = {index: tails[index] for index in members}
+        try:
+            branched = score_trees(self._model, plant(rows[members[0]].prompt, texts), texts)
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+            return False  # an attention that takes no mask of this shape
+        return self._same(branched, self._plain(rows, tails, members))
+
+    # -- texts one by one -----------------------------------------------------------------------
+
+    def _straight(
+        self, rows: list[_Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+    ) -> dict[int, list[float]]:
+        """Each text by itself, after a prompt that is shared where that pays."""
+        found: dict[int, list[float]] = {}
         alone: list[int] = []
         for members in groups.values():
             if not self._worth_sharing(rows, members):
                 alone += members
                 continue
             for chunk in self._chunks(rows, members, shared=True):
-                logprobs.update(self._shared(rows, tails, chunk))
+                found.update(self._shared(rows, tails, chunk))
         for chunk in self._chunks(rows, sorted(alone), shared=False):
-            logprobs.update(self._plain(rows, tails, chunk))
+            found.update(self._plain(rows, tails, chunk))
             self.passes += 1
-        return [
-            self._text_score(row, logprobs[index], scored_end=end_id is not None)
-            for index, row in enumerate(rows)
-        ]
-
-    def _row(self, prompt: EncodedPrompt, text: str) -> _Row:
-        if not text:
-            raise QuestionRefused("nothing to score, the text is empty: give at least a character")
-        encoded = self._tokenizer(
-            text,
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_offsets_mapping=True,
-        )
-        ids = torch.tensor(encoded["input_ids"], dtype=torch.long, device=self._model.device)
-        limit = self._encoder.context_tokens
-        if limit is not None and len(prompt.ids) + len(ids) + 1 > limit:
-            raise QuestionRefused(
-                f"prompt and text take {len(prompt.ids) + len(ids)} tokens, the model reads "
-                f"{limit}: shorten the text"
-            )
-        return _Row(prompt, text, ids, [(int(a), int(b)) for a, b in encoded["offset_mapping"]])
-
-    @staticmethod
-    def _text_score(row: _Row, logprobs: list[float], *, scored_end: bool) -> TextScore:
-        tokens = tuple(
-            TokenScore(row.text[start:end], start, end, value)
-            for (start, end), value in zip(row.spans, logprobs, strict=False)
-        )
-        return TextScore(row.text, tokens, logprobs[-1] if scored_end else None)
+        return found
 
     def _worth_sharing(self, rows: list[_Row], members: list[int]) -> bool:
         saved = (len(members) - 1) * len(rows[members[0]].prompt.ids)
@@ -233,11 +227,14 @@ class TextScorer:
         return chunks
 
     def _plain(
-        self, rows: list[_Row], tails: list[Tensor], chunk: list[int]
+        self, rows: list[_Row], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         """One right-padded pass over whole prompts with their texts."""
         inputs = stack_prompts(
-            [rows[i].prompt for i in chunk], [tails[i] for i in chunk], pad_id=0, side="right"
+            [rows[i].prompt for i in chunk],
+            [rows[i].prompt.ids.new_tensor(tails[i]) for i in chunk],
+            pad_id=0,
+            side="right",
         )
         width = inputs["input_ids"].shape[1]
         starts = [len(rows[i].prompt.ids) for i in chunk]
@@ -252,7 +249,7 @@ class TextScorer:
         return found
 
     def _shared(
-        self, rows: list[_Row], tails: list[Tensor], chunk: list[int]
+        self, rows: list[_Row], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         """The common prompt once, then all texts from its cache."""
         if self._shares is None:
@@ -262,7 +259,7 @@ class TextScorer:
             return self._plain(rows, tails, chunk)
         return self._from_cache(rows, tails, chunk)
 
-    def _cache_agrees(self, rows: list[_Row], tails: list[Tensor], chunk: list[int]) -> bool:
+    def _cache_agrees(self, rows: list[_Row], tails: list[list[int]], chunk: list[int]) -> bool:
         """Whether continuing from the cache gives what whole passes give, for this model."""
         if getattr(self._model.base_model, "rope_deltas", self) is not self:
             return False  # positions depend on state of the last prompt inside the model
@@ -270,15 +267,18 @@ class TextScorer:
             cached = self._from_cache(rows, tails, chunk)
         except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
             return False  # a cache of another kind, or a forward that cannot continue from one
-        plain = self._plain(rows, tails, chunk)
+        return self._same(cached, self._plain(rows, tails, chunk))
+
+    @staticmethod
+    def _same(found: dict[int, list[float]], plain: dict[int, list[float]]) -> bool:
         return all(
             abs(a - b) <= _SHARING_TOLERANCE
-            for index in chunk
-            for a, b in zip(cached[index], plain[index], strict=True)
+            for index, values in plain.items()
+            for a, b in zip(found[index], values, strict=True)
         )
 
     def _from_cache(
-        self, rows: list[_Row], tails: list[Tensor], chunk: list[int]
+        self, rows: list[_Row], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         prompt = rows[chunk[0]].prompt
         with torch.no_grad():
@@ -291,7 +291,7 @@ class TextScorer:
             ids = prompt.ids.new_zeros(len(chunk), longest)
             mask = prompt.ids.new_zeros(len(chunk), len(prompt.ids) + longest)
             for place, index in enumerate(chunk):
-                ids[place, : len(tails[index])] = tails[index]
+                ids[place, : len(tails[index])] = ids.new_tensor(tails[index])
                 mask[place, : len(prompt.ids) + len(tails[index])] = 1
             more = {
                 name: value.new_full(ids.shape, prompt.written[name])
@@ -307,7 +307,12 @@ class TextScorer:
         return found
 
 
-def _gather(logits: Tensor, ids: Tensor) -> list[float]:
-    """Log-probabilities of `ids` (tokens,) under `logits` (tokens, vocabulary)."""
-    values = torch.log_softmax(logits.float(), dim=-1).gather(1, ids[:, None])[:, 0]
-    return [float(value) for value in values]
+def _gather(logits: Tensor, ids: list[int]) -> list[float]:
+    """Log-probabilities of `ids` under `logits` (tokens, vocabulary)."""
+    chosen = torch.tensor(ids, device=logits.device)[:, None]
+    values: list[float] = torch.log_softmax(logits.float(), dim=-1).gather(1, chosen)[:, 0].tolist()
+    return values
+
+
+def _length(tree: TokenTree) -> int:
+    return tree.length

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 from imc_agents.engine import Engine
 from imc_agents.errors import QuestionRefused
 from imc_agents.prompt_tokens import ImageFeatures
-from imc_agents.scoring import Choice, TextScore, make_choice
+from imc_agents.scores import Choice, TextScore, make_choice
 
 __all__ = ["SelfAssessing"]
 
@@ -91,7 +91,7 @@ class SelfAssessing:
             features: precomputed features for each; None for those without an image.
 
         Returns:
-            One `Choice` each, in order; see `imc_agents.scoring.make_choice` for the normalisation.
+            One `Choice` each, in order; see `imc_agents.scores.make_choice` for the normalisation.
 
         Raises:
             QuestionRefused: as for `choose`.

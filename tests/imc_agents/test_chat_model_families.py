@@ -77,9 +77,8 @@ def test_scores_are_the_probabilities_generation_had(family: str, with_image: bo
     prompt = encoder.encode(asking(), features)
     sampled = DecodingSettings(max_new_tokens=10, temperature=1.5, seed=3)
     answer = generate_texts(chat.model, chat.processor.tokenizer, [prompt], sampled)[0]
-    ids = torch.tensor(answer.token_ids)
-    row = _Row(prompt, "unused", ids, [])
-    scored = TextScorer(encoder)._plain([row], [ids], [0])[0]
+    row = _Row(prompt, "unused", list(answer.token_ids), [])
+    scored = TextScorer(encoder)._plain([row], [row.ids], [0])[0]
     assert scored == pytest.approx(answer.token_logprobs, abs=1e-4)
 
 

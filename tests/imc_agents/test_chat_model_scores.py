@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imc_agents.chat_model import ChatLocalMLLM
 from imc_agents.errors import QuestionRefused
-from imc_agents.scoring import TextScore, TokenScore, make_choice
+from imc_agents.scores import TextScore, make_choice
 from tests.imc_agents.chat_helpers import asking, features_of, picture, tiny_chat
 
 
@@ -139,7 +139,7 @@ def test_options_must_be_two_different_texts(options: list[str]) -> None:
 
 def test_a_very_unlikely_option_is_no_nan() -> None:
     def score(value: float) -> TextScore:
-        return TextScore("a", (TokenScore("a", 0, 1, value),), 0.0)
+        return TextScore("a", ((0, 1),), (value,), 0.0)
 
     choice = make_choice(["a", "b"], [score(-2000.0), score(-1.0)])
     assert choice.best == "b"

@@ -37,8 +37,10 @@ from imc_agents.protected import (
         ("noncalcified", {("negation", "non")}),
         ("left-sided", {("laterality", "left"), ("laterality", "side")}),
         ("the L kidney", {("laterality", "left")}),
-        ("Axial T2-weighted MR", {("plane_view", "axial"), ("sequence", "t2"),
-                                  ("modality", "mri")}),
+        (
+            "Axial T2-weighted MR",
+            {("plane_view", "axial"), ("sequence", "t2"), ("modality", "mri")},
+        ),
         ("PA or AP view", {("plane_view", "pa"), ("scope", "or"), ("plane_view", "ap")}),
         ("the lowermost lobe", {("comparative", "lowermost")}),
         ("hyperdense", {("opposite", "hyper")}),
@@ -58,8 +60,12 @@ def test_tokens(text: str, expected: set[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "letters"),
-    [("A) lung B) liver", "ab"), ("(a) yes (b) no", "ab"), ("a. yes b. no", "ab"),
-     ("is option C right", "c")],
+    [
+        ("A) lung B) liver", "ab"),
+        ("(a) yes (b) no", "ab"),
+        ("a. yes b. no", "ab"),
+        ("is option C right", "c"),
+    ],
 )
 def test_option_letters(text: str, letters: str) -> None:
     found = [t.normal for t in find_protected(text) if t.category == "option"]
@@ -181,11 +187,15 @@ def test_reasons_name_only_protected_words() -> None:
 
 def test_a_hospital_adds_words(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("categories:\n  tracer:\n    words: {psma: [psma]}\n"
-                   "  laterality:\n    words: {left: [sinister]}\n")
+    own.write_text(
+        "categories:\n  tracer:\n    words: {psma: [psma]}\n"
+        "  laterality:\n    words: {left: [sinister]}\n"
+    )
     table = load_protected(own)
     assert protected_tokens("PSMA on the sinister side", table) == {
-        ("tracer", "psma"): 1, ("laterality", "left"): 1, ("laterality", "side"): 1
+        ("tracer", "psma"): 1,
+        ("laterality", "left"): 1,
+        ("laterality", "side"): 1,
     }
     assert not protected_violations("sinister", "left", table=table)
 
@@ -198,9 +208,13 @@ def test_a_hospital_cannot_loosen_a_category(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("categories: [", "YAML"), ("- a", "protected table"), ("categories: {x: {wrods: {}}}", "x"),
-     ("categories: {x: {patterns: ['(']}}", "pattern"),
-     ("categories: {x: {patterns: ['a']}}", "group")],
+    [
+        ("categories: [", "YAML"),
+        ("- a", "protected table"),
+        ("categories: {x: {wrods: {}}}", "x"),
+        ("categories: {x: {patterns: ['(']}}", "pattern"),
+        ("categories: {x: {patterns: ['a']}}", "group"),
+    ],
 )
 def test_a_bad_table_is_refused_in_one_line(tmp_path: Path, text: str, why: str) -> None:
     own = tmp_path / "own.yaml"
