@@ -118,6 +118,7 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
             "name": context.model_name,
             "fingerprint": calibrator.encoder.fingerprint,
             "bank": None if bank is None else bank_digest(bank),
+            "kinds": None if bank is None else list(bank.kinds),
         },
     )
 

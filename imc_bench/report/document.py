@@ -147,6 +147,8 @@ def to_document(report: Report) -> dict[str, Any]:
             ],
             "identified": number(seen.identified),
             **_share("false_alarms", seen.false_alarms),
+            "absent": list(seen.absent),
+            **_share("absent_unknown", seen.absent_unknown),
         },
         "scores": [
             {

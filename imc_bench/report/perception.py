@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.bootstrap import Estimate, Floats
+from imc_bench.bootstrap import Estimate, Floats, share
 from imc_bench.report.frame import BASE, CLEAN, Frame, Told, side_of
 from imc_bench.report.severity import SeverityConfusion, Witness, severity_confusions
 from imc_bench.statistics import confusion, false_alarms, state_matrix
@@ -35,7 +35,11 @@ class Perception:
     false_alarms: Estimate
     """Clean images that were taken for noisy."""
     identified: float
-    """Share of noisy images whose kind was named, mean over kinds; of single noises."""
+    """Share of noisy images whose kind was named, mean over kinds that the bank holds."""
+    absent: tuple[str, ...]
+    """Kinds that it does not hold, which none can be named."""
+    absent_unknown: Estimate | None
+    """Share of their images that were taken for unknown; None where there are none."""
 
 
 def perception(frame: Frame) -> Perception | None:
@@ -68,16 +72,25 @@ def perception(frame: Frame) -> Perception | None:
         [one.kind for one in seen], [one.said_kind for one in seen], [*said, *stacked]
     )
     kept = [*range(len(single)), *range(len(said), len(said) + len(stacked))]
-    noisy = counts[1 : len(single)]
-    with np.errstate(invalid="ignore"):
-        rate = np.diagonal(noisy, offset=1) / noisy.sum(axis=1)
+    held = frame.facts["model"].get("kinds") or single
+    absent = tuple(kind for kind in single[1:] if kind not in held)
+    strange = [one.said_kind == UNKNOWN for one in seen if one.kind in absent]
+    rates = [
+        counts[place, place] / counts[place].sum()
+        for place, kind in enumerate(single)
+        if place > 0 and kind not in absent
+    ]
     return Perception(
         (*single, *stacked),
         tuple(said),
         counts[kept, : len(said)],
-        severity_confusions([one for one in seen if one.kind in single[1:]]),
+        severity_confusions(
+            [one for one in seen if one.kind in single[1:] and one.kind not in absent]
+        ),
         false_alarms(alarms),
-        float(rate.mean()) if rate.size else float("nan"),
+        float(np.mean(rates)) if rates else float("nan"),
+        absent,
+        share(sum(strange), len(strange)) if strange else None,
     )
 
 

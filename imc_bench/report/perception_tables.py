@@ -20,7 +20,16 @@ def kind_table(seen: Perception) -> Table:
         ),
         f"Kind named rightly: {percent(seen.identified)} %, mean over kinds. False alarms on clean "
         f"images: {shown_estimate(seen.false_alarms)} %. Noises joined by + were put on one upon "
-        "the other.",
+        f"the other.{_absent(seen)}",
+    )
+
+
+def _absent(seen: Perception) -> str:
+    if seen.absent_unknown is None:
+        return ""
+    return (
+        f" The bank does not hold {', '.join(seen.absent)}: "
+        f"{shown_estimate(seen.absent_unknown)} % of their images were taken for unknown."
     )
 
 

@@ -83,3 +83,17 @@ def test_two_noises_at_once_are_a_side_and_a_row_of_their_own(tmp_path: Path) ->
     assert report.perception.said == ("clean", "low_dose", "gaussian", "unknown")
     assert report.perception.kinds.tolist()[2] == [0, 0, 5, 0]
     assert report.perception.identified == 1.0
+
+
+def test_a_kind_that_the_bank_does_not_hold_should_be_unknown(tmp_path: Path) -> None:
+    fog = Condition("bias_field", 3)
+    said = {(fog, "none", n): {"perceived_kind": "unknown"} for n in range(8)}
+    store = make_store(
+        tmp_path / "run.db", {**WORKED, (fog, "none"): range(5)}, change=said, kinds=["low_dose"]
+    )
+    seen = make_report(store).perception
+    assert seen is not None and seen.absent_unknown is not None
+    assert seen.absent == ("bias_field",)
+    assert seen.absent_unknown.value == pytest.approx(0.8)
+    assert seen.identified == 1.0  # low_dose alone
+    assert [one.kind for one in seen.severities] == ["low_dose"]

@@ -49,12 +49,13 @@ def make_store(
     change: Mapping[tuple[Condition, str, int], Mapping[str, object]] | None = None,
     command: str = "",
     bad_rows: Sequence[tuple[str, str]] = (),
+    kinds: Sequence[str] | None = None,
 ) -> Path:
     """Two questions an image, so five clusters; only items of `rows_of` have rows."""
     identity = Identity(
         {"data_set": "phantom", "methods": ["none", "pdc", "sms", "imc"], "seed": seed},
         {"imc-agents": "0.1.0"},
-        {"name": model, "fingerprint": "f00d", "bank": None},
+        {"name": model, "fingerprint": "f00d", "bank": None, "kinds": kinds},
     )
     new = NewRun(
         [(f"q{n}", f"image-{n // 2}", "organ", True, answer, (), None) for n in range(ITEMS)],
