@@ -18,6 +18,8 @@ from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 DPI = 150
 PANELS_A_ROW = 4
+LABEL_INCHES = 4.6
+"""What the label under the panels of `severity_maps` takes."""
 
 
 def state_map(report: Report) -> bytes | None:
@@ -65,7 +67,8 @@ def severity_maps(report: Report) -> bytes | None:
         return None
     across = min(PANELS_A_ROW, len(seen.severities))
     down = math.ceil(len(seen.severities) / across)
-    figure = Figure(figsize=(2.3 * across + 0.4, 1.9 * down + 0.5), layout="constrained")
+    wide = max(LABEL_INCHES, 2.3 * across + 0.4)
+    figure = Figure(figsize=(wide, 1.9 * down + 0.5), layout="constrained")
     panels: NDArray[Any] = figure.subplots(down, across, squeeze=False)
     for panel, one in zip(panels.flat, seen.severities, strict=False):
         named = one.counts.sum(axis=1, keepdims=True)
