@@ -38,11 +38,14 @@ def refine_batch(
     """
     for question in questions:
         check_question(question)
-    refined: list[SMSOutput] = []
-    for start in range(0, len(questions), together):
-        walks = [_walk(question, context) for question in questions[start : start + together]]
-        refined += converse_together(context.agents, walks, context.faults)
-    return refined
+    different = list(dict.fromkeys(questions))
+    refined: dict[str, SMSOutput] = {}
+    for start in range(0, len(different), together):
+        group = different[start : start + together]
+        walks = [_walk(question, context) for question in group]
+        outputs = converse_together(context.agents, walks, context.faults)
+        refined.update(zip(group, outputs, strict=True))
+    return [refined[question].copy() for question in questions]
 
 
 def _walk(question: str, context: IMCContext) -> Exchange[SMSOutput]:

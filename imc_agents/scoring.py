@@ -25,8 +25,8 @@ __all__ = ["TextScorer"]
 # Logits of one pass: rows x scored tokens x vocabulary, in float32. 64 Mi values are 256 MB.
 _MAX_LOGITS = 64 * 1024**2
 _MAX_TOKENS = 32 * 1024
-# Tokens of one pass over trees. More at once is no faster on a CPU, whose caches they leave.
-_TREE_TOKENS = 8 * 1024
+# Tokens of one pass over trees on a CPU: more leave its caches and are no faster.
+_CPU_TOKENS = 2 * 1024
 # Shared-prefix scoring costs a second pass; below this many saved tokens it does not pay.
 _WORTH_SHARING = 512
 _SHARING_TOLERANCE = 1e-2  # nats a token; float32 agrees to 1e-5, bfloat16 to a few 1e-3
@@ -158,12 +158,11 @@ class TextScorer:
     def _tree_passes(self, trees: Sequence[TokenTree]) -> Iterator[list[TokenTree]]:
         """Trees, the shortest first, in passes within the memory for tokens, masks and logits."""
         vocabulary = self._model.config.get_text_config().vocab_size
+        most = _CPU_TOKENS if self._model.device.type == "cpu" else _MAX_TOKENS
         chunk: list[TokenTree] = []
         for tree in trees:
             tokens = (len(chunk) + 1) * tree.length
-            if chunk and (
-                tokens > _TREE_TOKENS or tokens * max(vocabulary, tree.length) > _MAX_LOGITS
-            ):
+            if chunk and (tokens > most or tokens * max(vocabulary, tree.length) > _MAX_LOGITS):
                 yield chunk
                 chunk = []
             chunk.append(tree)

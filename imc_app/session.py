@@ -10,12 +10,11 @@ from typing import cast
 from graphs.context import BANK_FILE, IMCContext, load_context
 from graphs.document import Document, question_document, to_document
 from graphs.imc import build_imc_graph
-from graphs.sms import build_sms_graph
+from graphs.refining import refine_batch
 from graphs.state import IMCInput, IMCOutput
 from imc_agents.loading import load_local_mllm
 from imc_agents.policy import Method
 from imc_agents.questions import check_question
-from imc_agents.state import SMSOutput
 from imc_app.spoil import read_noise, spoil_image, spoil_question
 from imc_reference import MODEL_DIR
 from vision.bank import PrototypeBank
@@ -88,16 +87,14 @@ def answer_request(
 
 def open_refiner(
     model: str | None, *, profile: str = "auto", seed: int = 0
-) -> Callable[[str], Document]:
-    """Load a model and return what refines one question, as `imc refine --json` prints it."""
+) -> Callable[[Sequence[str]], list[Document]]:
+    """Load a model and return what refines questions, each as `imc refine --json` prints it."""
     context = open_context(model, profile=profile, method="sms", seed=seed)
-    graph = build_sms_graph()
 
-    def refine_one(question: str) -> Document:
-        output = graph.invoke({"question": question}, context=context)
-        return question_document(cast("SMSOutput", output))
+    def refine(questions: Sequence[str]) -> list[Document]:
+        return [question_document(output) for output in refine_batch(questions, context)]
 
-    return refine_one
+    return refine
 
 
 def open_encoder(model: str | None) -> VisionEncoder:

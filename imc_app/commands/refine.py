@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from itertools import islice
+from typing import Annotated, Any
 
 import typer
 
 from imc_app.options import AsJson, ModelOption, ProfileOption, Seed
 from imc_app.refusals import InputRefused, is_refusal, one_line
+
+Question = tuple[str, str | bytes]
+"""Where it stands, and what came in."""
 
 
 def refine(
@@ -25,41 +29,64 @@ def refine(
 ) -> None:
     """Refine each question, or leave it alone, and say why.
 
-    A question that is refused gets its line on stderr and the others are still answered; the exit
-    code is then 2.
+    Many questions are refined together. One that is refused gets its line on stderr and the others
+    are still answered; the exit code is then 2.
     """
-    from rich.text import Text
-
+    from graphs.refining import TOGETHER
+    from imc_agents.questions import check_question
     from imc_app.session import open_refiner
-    from imc_app.show import console, question_diff
 
-    refine_one = open_refiner(model, profile=profile, seed=seed)
-    out = console()
+    refine_all = open_refiner(model, profile=profile, seed=seed)
     refused = False
-    for place, question in _read(questions):
-        try:
-            report = refine_one(_as_text(question))
-        except ValueError as error:
-            if not is_refusal(error):
-                raise
-            typer.echo(f"imc: {place}{one_line(str(error))}", err=True)
-            refused = True
-            continue
-        if as_json:
-            typer.echo(json.dumps(report, ensure_ascii=False))
-        else:
-            asked, used = one_line(report["original"]), one_line(report["used"])
-            why = Text(f"  ({report['reason']})", "dim")
-            if report["changed"]:
-                removed, added = question_diff(asked, used)
-                out.print(removed, Text(" → "), added, why, sep="")
+    # A person at the keyboard waits for each answer; a file can wait for many at once.
+    together = 1 if "-" in questions and sys.stdin.isatty() else TOGETHER
+    for chunk in _chunks(_read(questions), together):
+        askable: list[str] = []
+        refusals: dict[int, str] = {}
+        for index, (place, question) in enumerate(chunk):
+            try:
+                askable.append(check_question(_as_text(question)))
+            except ValueError as error:
+                if not is_refusal(error):
+                    raise
+                refusals[index] = f"imc: {place}{one_line(str(error))}"
+        reports = iter(refine_all(askable))
+        for index in range(len(chunk)):
+            if index in refusals:
+                typer.echo(refusals[index], err=True)
             else:
-                out.print(Text(used), why, sep="")
+                _show(next(reports), as_json=as_json)
+        refused = refused or bool(refusals)
     if refused:
         raise typer.Exit(2)
 
 
-def _read(questions: list[str]) -> Iterator[tuple[str, str | bytes]]:
+def _show(report: dict[str, Any], *, as_json: bool) -> None:
+    """Print what became of one question."""
+    from rich.text import Text
+
+    from imc_app.show import console, question_diff
+
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False))
+        return
+    out = console()
+    asked, used = one_line(report["original"]), one_line(report["used"])
+    why = Text(f"  ({report['reason']})", "dim")
+    if report["changed"]:
+        removed, added = question_diff(asked, used)
+        out.print(removed, Text(" → "), added, why, sep="")
+    else:
+        out.print(Text(used), why, sep="")
+
+
+def _chunks(questions: Iterator[Question], size: int) -> Iterator[list[Question]]:
+    """Up to `size` questions at a time, in order."""
+    while chunk := list(islice(questions, size)):
+        yield chunk
+
+
+def _read(questions: list[str]) -> Iterator[Question]:
     """Yield (where it stands, question); `-` is replaced by the lines of stdin, as they come."""
     for question in questions:
         if question == "-":

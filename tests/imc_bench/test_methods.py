@@ -10,10 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphs.context import IMCContext
-from imc_bench import methods
 from imc_bench.conditions import RunRefused
 from imc_bench.denoisers import Denoiser, median, non_local_means, total_variation, wiener
-from imc_bench.methods import PDC, Read, Rewritten, Tools, Untouched, get_methods, registry
+from imc_bench.methods import (
+    PDC,
+    Read,
+    Rewritten,
+    Tools,
+    Untouched,
+    get_methods,
+    register,
+    registry,
+)
 from imc_bench.spelling import SpellChecker
 from imc_bench.text_distance import character_error, new_violations
 from imc_noise import apply_image, noise_rng
@@ -69,7 +77,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
 @pytest.fixture
 def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A registry to write into, put back afterwards."""
-    monkeypatch.setattr(methods, "_REGISTERED", [])
+    monkeypatch.setattr("imc_bench.methods.catalogue._REGISTERED", [])
     yield
 
 
@@ -80,13 +88,13 @@ def test_a_method_of_ones_own_is_one_small_class(own_methods: None) -> None:
         def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
             return [Read(question.upper()) for question in questions]
 
-    methods.register(Shouted())
+    register(Shouted())
     assert [method.name for method in get_methods(["none", "shouted", "none"])] == [
         "none",
         "shouted",
     ]
     with pytest.raises(RunRefused, match="already"):
-        methods.register(Shouted())
+        register(Shouted())
 
 
 def test_methods_with_the_same_side_say_so() -> None:

@@ -1,0 +1,33 @@
+"""The methods that are compared: what each does to the image and to the question.
+
+A method has two sides. Its *sight* turns images into the features the model is shown; its
+*reading* turns a question into the one the model is asked. Each side carries a name, and methods
+whose side has the same name share its work: `sms` sees what `none` sees. A new method is one small
+class, usually a subclass of `Untouched` that overrides one side, given to `register`.
+"""
+
+from imc_bench.methods.baselines import REWRITE, Denoised, Rewritten, Spelled
+from imc_bench.methods.catalogue import get_methods, register, registry
+from imc_bench.methods.mission import IMC, PDC, SMS, Untouched, encode
+from imc_bench.methods.protocol import Method, Read, Seen, Side, Tools, local_chat
+
+__all__ = [
+    "IMC",
+    "PDC",
+    "REWRITE",
+    "SMS",
+    "Denoised",
+    "Method",
+    "Read",
+    "Rewritten",
+    "Seen",
+    "Side",
+    "Spelled",
+    "Tools",
+    "Untouched",
+    "encode",
+    "get_methods",
+    "local_chat",
+    "register",
+    "registry",
+]

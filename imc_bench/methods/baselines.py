@@ -1,0 +1,103 @@
+"""What the mission's methods are compared with: denoisers, a speller, one-prompt rewriting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from langchain_core.messages import convert_to_messages
+
+from imc_bench.denoisers import Denoiser
+from imc_bench.methods.mission import Untouched, encode
+from imc_bench.methods.protocol import Read, Seen, Side, Tools, local_chat, since
+from imc_bench.spelling import SpellChecker
+from prompts.role import places
+from vision.reading import MedicalImage
+
+REWRITE = (
+    "Rewrite this question about a medical image with its mistakes corrected. "
+    "Reply with the question alone.\n\n{question}"
+)
+"""The one prompt of `rewrite`, for models that follow instructions."""
+
+
+class Denoised(Untouched):
+    """An image-space denoiser, applied blindly to every image, as a user would."""
+
+    acts_on: Side = "image"
+
+    def __init__(self, name: str, denoise: Denoiser) -> None:
+        self.name = self.sight = name
+        self.denoise = denoise
+
+    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+        """The plain features of the denoised images.
+
+        Raises RunRefused where scikit-image is not installed.
+        """
+        start = time.perf_counter()
+        repaired = [MedicalImage.from_rgb(self.denoise(image.rgb)) for image in images]
+        spent = since(start) / max(1, len(images))
+        return [
+            Seen(one.features, one.key, one.key != image.sha256, one.perception, one.ms + spent)
+            for one, image in zip(encode(repaired, tools, calibrate=False), images, strict=True)
+        ]
+
+
+class Spelled(Untouched):
+    """`symspell`: a dictionary spell checker, word by word."""
+
+    name = "symspell"
+    acts_on: Side = "text"
+    reading = "symspell"
+
+    def __init__(self) -> None:
+        self._checker: SpellChecker | None = None
+
+    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+        """Every word that the dictionary lacks becomes its nearest frequent neighbour."""
+        if self._checker is None:  # its dictionary takes seconds to load
+            self._checker = SpellChecker()
+        checked = []
+        for question in questions:
+            start = time.perf_counter()
+            checked.append(Read(self._checker(question), 0, since(start)))
+        return checked
+
+
+class Rewritten(Untouched):
+    """`rewrite`: the same model asked, in one prompt, to write the question anew."""
+
+    name = "rewrite"
+    acts_on: Side = "text"
+    reading = "rewrite"
+
+    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+        """Whatever the model replies is used; an empty reply leaves the question as it was.
+
+        The embedded model knows one such prompt (`correct: ...`), its corrector's; models that
+        follow instructions get `REWRITE`, so that the corrector's safeguards are not borrowed.
+        """
+        own = tools.context.prompts.corrector
+        knows_its_own = own.system is None and places(own.user) == {"question"}
+        rewritten: list[Read] = []
+        for start in range(0, len(questions), tools.batch):
+            chunk = questions[start : start + tools.batch]
+            asked = [
+                convert_to_messages(
+                    own.messages(question=question)
+                    if knows_its_own
+                    else [{"role": "user", "content": REWRITE.replace("{question}", question)}]
+                )
+                for question in chunk
+            ]
+            began = time.perf_counter()
+            # a rewritten question is hardly longer than three tokens a word; twice that is ample
+            longest = 16 + 6 * max(len(question.split()) for question in chunk)
+            replies = local_chat(tools.context).generate_batch(asked, max_new_tokens=longest)
+            spent = since(began) / len(chunk)
+            rewritten += [
+                Read(str(reply.text).strip() or question, 1, spent)
+                for question, reply in zip(chunk, replies, strict=True)
+            ]
+        return rewritten

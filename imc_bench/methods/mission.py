@@ -1,0 +1,103 @@
+"""The mission's four: the bare model, the image calibrated, the question refined, both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from graphs.refining import refine_batch
+from imc_bench.conditions import RunRefused
+from imc_bench.methods.protocol import Read, Seen, Side, Tools, since
+from vision.reading import MedicalImage
+
+AS_IT_IS, CALIBRATED = "as it is", "calibrated"
+AS_ASKED, REFINED = "as asked", "refined"
+
+
+class Untouched:
+    """`none`: the bare model; and the base of the others, which override a side."""
+
+    name: str = "none"
+    acts_on: Side = "nothing"
+    sight: str = AS_IT_IS
+    reading: str = AS_ASKED
+
+    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+        """The plain features."""
+        return encode(images, tools, calibrate=False)
+
+    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+        """The question as it stands."""
+        return [Read(question) for question in questions]
+
+
+class PDC(Untouched):
+    """`pdc`: features calibrated by the model's prototype bank."""
+
+    name = "pdc"
+    acts_on: Side = "image"
+    sight = CALIBRATED
+
+    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+        """Perceived and calibrated; bit-identical to the plain features where the gate is shut."""
+        return encode(images, tools, calibrate=True)
+
+
+class SMS(Untouched):
+    """`sms`: the question refined by the four agents."""
+
+    name = "sms"
+    acts_on: Side = "text"
+    reading = REFINED
+
+    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+        """As the sms graph refines each, all of them in lock step.
+
+        Raises QuestionRefused for a question that cannot be put to a model.
+        """
+        start = time.perf_counter()
+        refined = refine_batch(questions, tools.context.with_policy(method="sms"))
+        spent = since(start) / max(1, len(questions))
+        return [
+            Read(
+                question if (decision := state.get("decision")) is None else decision.used,
+                sum(step.calls for step in state["trace"]),
+                spent,
+            )
+            for question, state in zip(questions, refined, strict=True)
+        ]
+
+
+class IMC(PDC):
+    """`imc`: both."""
+
+    name = "imc"
+    acts_on: Side = "both"
+    reading = REFINED
+
+    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+        """As `sms` does."""
+        return SMS().read(questions, tools)
+
+
+def encode(images: Sequence[MedicalImage], tools: Tools, *, calibrate: bool) -> list[Seen]:
+    """Features of several images in one pass of the encoder where their sizes allow it.
+
+    Raises RunRefused where the context has no image side.
+    """
+    calibrator = tools.context.calibrator
+    if calibrator is None:
+        raise RunRefused("the model has no image side: answers about images cannot be measured")
+    start = time.perf_counter()
+    results = calibrator.calibrate_batch(images, calibrate=calibrate)
+    spent = since(start) / max(1, len(images))
+    return [
+        Seen(
+            one.features,
+            image.sha256 + (":calibrated" if one.report.applied else ""),
+            one.report.applied,
+            one.perception,
+            spent,
+        )
+        for image, one in zip(images, results, strict=True)
+    ]

@@ -1,0 +1,93 @@
+"""What the runner asks of a method, and the values that go between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from graphs.context import IMCContext
+from imc_bench.conditions import RunRefused
+from vision.encoder import EncodedImage
+from vision.reading import MedicalImage
+from vision.report import NoisePerception
+
+if TYPE_CHECKING:
+    from imc_agents.chat_model import ChatLocalMLLM
+
+Side = Literal["nothing", "image", "text", "both"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image as a method shows it to the model."""
+
+    features: EncodedImage
+    key: str
+    """Names the features' content: equal keys are bit-identical features."""
+    touched: bool
+    """The method changed something."""
+    perception: NoisePerception | None
+    """What was perceived of the image; None without a prototype bank."""
+    ms: float
+    """Milliseconds, an equal share of the batch it was made in."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """One question as a method puts it to the model."""
+
+    text: str
+    calls: int = 0
+    """Passes through the model that it took."""
+    ms: float = 0.0
+
+
+@dataclass
+class Tools:
+    """What methods work with: a model's context, and batches."""
+
+    context: IMCContext
+    batch: int = 16
+    """Most prompts in one pass of the model."""
+
+
+class Method(Protocol):
+    """What the runner asks of a method. Both sides must not depend on the batch they are in."""
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+
+    @property
+    def acts_on(self) -> Side:
+        """What it may change."""
+
+    @property
+    def sight(self) -> str:
+        """Name of the image side."""
+
+    @property
+    def reading(self) -> str:
+        """Name of the text side."""
+
+    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+        """Each image as the model will be shown it."""
+
+    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+        """Each question as the model will be asked it."""
+
+
+def local_chat(context: IMCContext) -> ChatLocalMLLM:
+    """The context's chat model. Raises RunRefused where it is not one that takes features."""
+    from imc_agents.chat_model import ChatLocalMLLM
+
+    if not isinstance(context.chat, ChatLocalMLLM):
+        raise RunRefused("the benchmark needs a local model; give one with --model")
+    return context.chat
+
+
+def since(start: float) -> float:
+    """Milliseconds since a `time.perf_counter` reading."""
+    return (time.perf_counter() - start) * 1000.0

@@ -1,0 +1,79 @@
+"""Texts scored as trees: the same numbers as one by one, with every beginning computed once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import BaseMessage
+
+from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.prompt_tokens import EncodedPrompt
+from imc_agents.token_tree import BRANCHES, plant
+from tests.imc_agents.chat_helpers import asking, tiny_chat
+
+Ids = list[int]
+
+
+@pytest.fixture(scope="module")
+def prompt() -> EncodedPrompt:
+    return tiny_chat()._engine.encoder.encode(asking())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(5, 8), min_size=1, max_size=6), min_size=1, max_size=20))
+def test_every_text_is_read_off_its_tree_once(prompt: EncodedPrompt, texts: list[Ids]) -> None:
+    found: dict[int, Ids] = {}
+    for tree in plant(prompt, dict(enumerate(texts))):
+        for index, steps in tree.steps.items():
+            assert index not in found
+            assert all(step < 0 or tree.parents[step] == before for before, step in pairs(steps))
+            found[index] = [tree.tokens[step] for step in steps if step >= 0]
+    assert {index: ids[:-1] for index, ids in enumerate(texts)} == found
+
+
+def pairs(steps: Ids) -> list[tuple[int, int]]:
+    return list(zip(steps, steps[1:], strict=False))
+
+
+def test_what_texts_begin_with_is_one_token_each(prompt: EncodedPrompt) -> None:
+    (tree,) = plant(prompt, {0: [5, 6, 7, 9], 1: [5, 6, 8, 9], 2: [5, 6, 7, 4]})
+    assert sorted(tree.tokens) == [5, 6, 7, 8]
+
+
+def test_many_texts_take_several_trees_of_bounded_length(prompt: EncodedPrompt) -> None:
+    texts = {index: [5 + index % 7, index, *range(20)] for index in range(60)}
+    trees = plant(prompt, texts)
+    assert len(trees) > 1
+    assert all(len(tree.tokens) <= max(BRANCHES, len(prompt.ids)) for tree in trees)
+
+
+def test_trees_give_the_scores_of_whole_passes() -> None:
+    branched, straight = tiny_chat(), tiny_chat()
+    straight._engine._scorer._branches = False
+    items = [
+        (asking(asked), text)
+        for asked in ("Is there a lesion?", "Which organ?")
+        for text in ("yes", "yes, in the left lung", "yes, in the right lung", "no", "é😀")
+    ]
+    for one, other in zip(branched.score_batch(items), straight.score_batch(items), strict=True):
+        assert one.spans == other.spans
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_texts_of_one_prompt_cost_fewer_tokens_than_their_lengths() -> None:
+    mine, asked = tiny_chat(), asking()
+    texts = [f"there is a lesion in the {side} lung" for side in ("left", "right", "upper")] * 8
+    mine.score_batch([(asked, text) for text in texts])  # compares both ways once
+    assert tokens_read(mine, asked, texts) < 3 * tokens_read(mine, asked, texts[:1])
+
+
+def tokens_read(chat: ChatLocalMLLM, asked: list[BaseMessage], texts: list[str]) -> int:
+    """Tokens that went through the model to score the texts."""
+    lengths: list[int] = []
+    hook = chat.model.get_input_embeddings().register_forward_hook(
+        lambda _module, inputs, _output: lengths.append(inputs[0].numel())
+    )
+    chat.score_batch([(asked, text) for text in texts])
+    hook.remove()
+    return sum(lengths)
