@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from imc_app.commands import bench_jobs
+from imc_bench.errors import StoreRefused
 from imc_bench.store import Store
 from tests.conftest import REPOSITORY, Imc
 
@@ -97,19 +98,24 @@ def test_jobs_that_are_interrupted_all_stop_and_give_back_their_work(
     command = [sys.executable, "-m", "imc_app.cli", "bench", "run", *SHARED, "1,2,3,4,5"]
     parent = subprocess.Popen([*command, "--out", out, "--jobs", "2"], cwd=REPOSITORY)
     try:
-        while parent.poll() is None and not (out.is_file() and out.stat().st_size and working(out)):
+        while parent.poll() is None and not working(out):
             time.sleep(0.1)
         parent.send_signal(signal.SIGINT)
         assert parent.wait(timeout=60) == 130
     finally:
         parent.kill()
-    assert working(out) == 0
+    with Store.read(out) as store:
+        standing = store.standing()
+        assert standing.working == 0 and not standing.complete
 
 
 def working(store: Path) -> int:
-    """Units that a live process holds."""
-    with Store.read(store) as opened:
-        return opened.standing().working
+    """Units that a live process holds; none before there is a store."""
+    try:
+        with Store.read(store) as opened:
+            return opened.standing().working
+    except StoreRefused:
+        return 0
 
 
 def test_a_run_whose_workers_die_says_so_and_goes_on_later(
