@@ -17,8 +17,9 @@ from PIL import Image
 
 from imc_bench.conditions import Condition, RunRefused, make_conditions
 from imc_bench.items import PHANTOM_SIZE
+from imc_bench.noises import find_noise
 from imc_bench.similarity import grey_plane, ssim
-from imc_noise import Noise, get_noise
+from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, Noise
 from imc_noise.image.planes import GREY_SPREAD
 from imc_noise.strengths import NOT_BY_SSIM
 from vision.reading import MedicalImage
@@ -36,6 +37,7 @@ SMALLEST, LARGEST = 16, 2048
 """Input sizes that a sheet is made at, in pixels a side."""
 TILE = 160
 """Longest side of a tile in pixels; larger pictures are shrunk for display alone."""
+SET_BY_SSIM = frozenset(CORE_IMAGE + EXTENDED_IMAGE) - frozenset(NOT_BY_SSIM)
 PLACES = 3
 """Decimals of an SSIM: of what is printed, and of what is compared from severity to severity."""
 
@@ -59,9 +61,10 @@ class SheetRequest:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One image noise at severity 1..5."""
+    """Image noise at severity 1..5."""
 
-    noise: Noise
+    noises: tuple[Noise, ...]
+    """Put on in this order; most rows have one."""
     tiles: tuple[Pixels, ...] = field(repr=False)
     """(h, w, 3) each, as large as they are displayed."""
     ssim: tuple[float, ...]
@@ -70,9 +73,19 @@ class SheetRow:
     """Some severity changed some pixel."""
 
     @property
+    def name(self) -> str:
+        """As a run names it."""
+        return "+".join(noise.name for noise in self.noises)
+
+    @property
+    def recoverable(self) -> bool:
+        """What was there can, in principle, still be told."""
+        return all(noise.recoverable for noise in self.noises)
+
+    @property
     def by_ssim(self) -> bool:
         """The severities were set by SSIM bands, not in steps of the noise's own unit."""
-        return self.noise.name not in NOT_BY_SSIM
+        return self.name in SET_BY_SSIM
 
     @property
     def monotone(self) -> bool:
@@ -139,7 +152,8 @@ def make_sheet(
             changes = changes or not np.array_equal(noisy, rgb)
             tiles.append(_tile(noisy))
             advance(len(rows) * len(SEVERITIES) + severity, len(kinds["image"]) * len(SEVERITIES))
-        rows.append(SheetRow(get_noise(name), tuple(tiles), tuple(likeness), changes))
+        noises = tuple(find_noise(part) for part in name.split("+"))
+        rows.append(SheetRow(noises, tuple(tiles), tuple(likeness), changes))
     return Sheet(
         image.sha256,
         rgb.shape[1],
@@ -163,9 +177,9 @@ def sheet_document(sheet: Sheet) -> dict[str, Any]:
         "seed": sheet.seed,
         "rows": [
             {
-                "noise": row.noise.name,
-                "modality": row.noise.modality,
-                "recoverable": row.noise.recoverable,
+                "noise": row.name,
+                "modality": "image",
+                "recoverable": row.recoverable,
                 "ssim": list(row.ssim),
                 "monotone": row.monotone,
                 "by_ssim": row.by_ssim,
@@ -186,15 +200,15 @@ def sheet_document(sheet: Sheet) -> dict[str, Any]:
 
 
 def _kinds(request: SheetRequest) -> dict[str, list[str]]:
-    """The noises of each modality, in order; those of text only where there is a question."""
+    """The rows of each modality, in order; those of text only where there is a question."""
     found: dict[str, list[str]] = {"image": [], "text": []}
     for condition in make_conditions(request.noises, SEVERITIES[:1])[1:]:
         if not condition.image_severity and not condition.text_severity:
             raise RunRefused(f"{condition.image_noise!r} is no noise but a control; leave it out")
         if condition.image_noise and condition.text_noise:
             raise RunRefused(
-                f"'{condition.image_noise}+{condition.text_noise}' is two noises; a sheet shows "
-                "one in a row: name them apart"
+                f"'{condition.image_noise}+{condition.text_noise}' is noise on image and question; "
+                "a row shows one of them: name them apart"
             )
         if condition.image_noise:
             found["image"].append(condition.image_noise)
@@ -245,7 +259,7 @@ def _spoilt(name: str, request: SheetRequest) -> SheetQuestion:
     """Drawn by the question itself, as `imc ask --noise` draws."""
     question = request.question or ""
     return SheetQuestion(
-        get_noise(name),
+        find_noise(name),
         tuple(
             Condition(text_noise=name, text_severity=severity).spoil_text(
                 question, question, request.seed

@@ -24,7 +24,7 @@ def draw_sheet(sheet: Sheet) -> bytes:
     """The sheet as a PNG, without a date or a file name in it."""
     name_font, font = ImageFont.load_default(NAME_SIZE), ImageFont.load_default(TEXT_SIZE)
     labels = [_label(sheet, row) for row in sheet.rows]
-    widths = [name_font.getlength(row.noise.name) for row in sheet.rows]
+    widths = [name_font.getlength(row.name) for row in sheet.rows]
     widths += [font.getlength(text) for label in labels for text, _ in label]
     left = MARGIN + round(max(widths)) + 2 * GAP
     tallest = NAME_LINE + LINE * max(len(label) for label in labels)
@@ -40,7 +40,7 @@ def draw_sheet(sheet: Sheet) -> bytes:
         pen.text((MARGIN, MARGIN + number * LINE), line, fill=FAINT if number else INK, font=font)
     for number, (row, label) in enumerate(zip(sheet.rows, labels, strict=True)):
         y = top + number * row_height
-        pen.text((MARGIN, y), row.noise.name, fill=INK, font=name_font)
+        pen.text((MARGIN, y), row.name, fill=INK, font=name_font)
         for below, (text, colour) in enumerate(label):
             pen.text((MARGIN, y + NAME_LINE + below * LINE), text, fill=colour, font=font)
         for column, (tile, caption) in enumerate(_tiles(sheet, row)):
@@ -69,9 +69,9 @@ def _heading(sheet: Sheet) -> list[str]:
 
 def _label(sheet: Sheet, row: SheetRow) -> list[tuple[str, str]]:
     """The lines under a row's name, each with its colour."""
-    kept = "recoverable" if row.noise.recoverable else "not recoverable"
+    kept = "recoverable" if row.recoverable else "not recoverable"
     return [
-        (f"{row.noise.modality}, {kept}", FAINT),
+        (f"image, {kept}", FAINT),
         *((remark, WARNING) for remark in sheet.remarks(row)),
     ]
 

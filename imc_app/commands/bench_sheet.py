@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imc_app.commands.bench_refusals import refused
 from imc_app.options import AsJson, Frame, Seed
 from imc_app.refusals import InputRefused, printable
 
@@ -70,7 +71,6 @@ def sheet(
     from imc_agents.questions import check_question
     from imc_app.progress import progress_bar
     from imc_app.show import console
-    from imc_bench.conditions import RunRefused
     from imc_bench.sheet import SheetRequest, make_sheet, sheet_document
     from imc_bench.sheet_drawing import draw_sheet
     from vision.reading import read_image
@@ -83,15 +83,12 @@ def sheet(
         seed=seed,
         question=None if text is None else check_question(text),
     )
-    try:
-        with progress_bar() as bar:
-            made = make_sheet(
-                read_image(image, frame=frame),
-                request,
-                lambda done, total: bar("pictures", done, total),
-            )
-    except RunRefused as error:
-        raise InputRefused(str(error)) from error
+    with refused(), progress_bar() as bar:
+        made = make_sheet(
+            read_image(image, frame=frame),
+            request,
+            lambda done, total: bar("pictures", done, total),
+        )
     png = draw_sheet(made)
     try:
         out.write_bytes(png)
@@ -164,9 +161,9 @@ def _figures(made: Sheet) -> list[tuple[str, ...]]:
 
     return [
         (
-            row.noise.name,
-            row.noise.modality,
-            _yes_no(row.noise.recoverable),
+            row.name,
+            "image",
+            _yes_no(row.recoverable),
             *(f"{value:.{PLACES}f}" for value in row.ssim),
             ", ".join(made.remarks(row)),
         )

@@ -34,7 +34,7 @@ def picture(png: bytes) -> Image.Image:
 
 def test_a_sheet_shows_every_image_noise_of_both_suites(phantom: MedicalImage) -> None:
     made = make_sheet(phantom, SheetRequest(noise_at="input", size=32))
-    assert tuple(row.noise.name for row in made.rows) == CORE_IMAGE + EXTENDED_IMAGE
+    assert tuple(row.name for row in made.rows) == CORE_IMAGE + EXTENDED_IMAGE
     assert all(len(row.ssim) == len(row.tiles) == 5 for row in made.rows)
     assert not made.questions
 
@@ -76,7 +76,7 @@ def test_a_picture_smaller_than_its_captions_is_drawn_all_the_same() -> None:
 
 
 def row_of(*ssim: float, name: str = "gaussian", changes: bool = True) -> SheetRow:
-    return SheetRow(get_noise(name), (), ssim, changes)
+    return SheetRow((get_noise(name),), (), ssim, changes)
 
 
 def remarks(row: SheetRow, *, grey: bool = True) -> tuple[str, ...]:
@@ -114,6 +114,13 @@ def test_a_question_is_shown_under_every_text_noise_where_there_is_one(
     document = sheet_document(made)
     assert document["questions"][0]["spoilt"] == list(made.questions[0].spoilt)
     assert document["rows"][0]["ssim"] == list(made.rows[0].ssim)
+
+
+def test_noises_one_upon_the_other_make_one_row(phantom: MedicalImage) -> None:
+    made = make_sheet(phantom, replace(AT_INPUT, noises=("gaussian+pixelate",)))
+    (row,) = made.rows
+    assert (row.name, row.recoverable) == ("gaussian+pixelate", False)
+    assert "uncalibrated" in made.remarks(row)
 
 
 def test_progress_counts_every_picture(phantom: MedicalImage) -> None:
