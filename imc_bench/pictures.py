@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,23 @@ from vision.reading import MedicalImage
 NAME_DIGITS = 16
 """Hex digits of a SHA-256 that name an image in the store: no two of a set will share them."""
 
+HELD_BYTES = 64 * 1024**2
+"""Most clean pixels kept for the chunk: all its images at any input size, one scan or so at native
+size; what is over is read again under every condition."""
+
 SeenImages = dict[tuple[str, ImageSource], Seen]
 """Features by the name of the sight and the item's image."""
+
+
+@dataclass(frozen=True)
+class Clean:
+    """An image as it was read, in the size that noise is put on."""
+
+    rgb: NDArray[np.uint8]
+    """Pixels, `(H, W, 3)`, `uint8`, read-only."""
+    sha256: str
+    """Name of the file's own pixels."""
+    source_format: str
 
 
 class Pictures:
@@ -40,16 +56,19 @@ class Pictures:
         if self._at_input:
             input_size(self._encoder, 64, 64)
         self._clean: SeenImages = {}
-        self._clean_chunk = -1
+        self._pixels: dict[ImageSource, Clean] = {}
+        self._chunk = -1
         self._names: dict[ImageSource, str] = {}
 
     def see(self, unit: Unit, refused: dict[str, str], alive: Callable[[], None]) -> SeenImages:
         """Features of every image of the unit under every sight; clean ones are kept for the chunk.
 
+        So are the clean pixels, which every other condition spoils anew.
+
         An image that cannot be read leaves its items out: `refused` gets each with the reason.
         """
-        if unit.chunk != self._clean_chunk:
-            self._clean, self._names, self._clean_chunk = {}, {}, unit.chunk
+        if unit.chunk != self._chunk:
+            self._clean, self._pixels, self._names, self._chunk = {}, {}, {}, unit.chunk
         clean = unit.condition.image_is_clean
         seen: SeenImages = dict(self._clean) if clean else {}
         by_image: dict[ImageSource, list[BenchItem]] = {}
@@ -84,16 +103,29 @@ class Pictures:
         return self._plan.swapped[item.image] if condition.image_noise == SWAPPED else item
 
     def _picture(self, condition: Condition, item: BenchItem) -> MedicalImage:
-        shown = self._shown(condition, item)
-        image = load_pixels(shown)
-        self._names[shown.image] = image.sha256[:NAME_DIGITS]
+        clean = self._read(
+            self._shown(condition, item), keep=condition.image_noise != SWAPPED
+        )  # stand-ins come from other chunks and are shown once
+        # drawn by the file's own pixels: the same draw at either resolution
+        return MedicalImage.from_rgb(
+            condition.spoil_image(clean.rgb, clean.sha256, self._seed), clean.source_format
+        )
+
+    def _read(self, item: BenchItem, *, keep: bool) -> Clean:
+        held = self._pixels.get(item.image)
+        if held is not None:
+            return held
+        image = load_pixels(item)
+        self._names[item.image] = image.sha256[:NAME_DIGITS]
         rgb = image.rgb
         if self._at_input:
             rgb = _resized(rgb, input_size(self._encoder, image.height, image.width))
-        # drawn by the file's own pixels: the same draw at either resolution
-        return MedicalImage.from_rgb(
-            condition.spoil_image(rgb, image.sha256, self._seed), image.source_format
-        )
+            rgb.setflags(write=False)
+        read = Clean(rgb, image.sha256, image.source_format)
+        held_bytes = sum(one.rgb.nbytes for one in self._pixels.values())
+        if keep and held_bytes + rgb.nbytes <= HELD_BYTES:
+            self._pixels[item.image] = read
+        return read
 
 
 def input_size(encoder: VisionEncoder, height: int, width: int) -> tuple[int, int]:
