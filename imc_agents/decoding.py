@@ -14,9 +14,17 @@ from torch import Tensor
 from transformers import LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
-from imc_agents.prompt_tokens import EncodedPrompt, stack_prompts
+from imc_agents.encoded_prompt import EncodedPrompt
+from imc_agents.prompt_batches import stack_prompts
 
-__all__ = ["DecodingSettings", "Generated", "TextPump", "generate_texts"]
+__all__ = [
+    "DecodingSettings",
+    "Generated",
+    "TextPump",
+    "as_generated",
+    "ending_ids",
+    "generate_texts",
+]
 
 
 @dataclass(frozen=True)
@@ -239,23 +247,52 @@ def generate_texts(
         )
     written = sequences[:, width:].tolist()
     values = logprobs.finish(sequences).tolist()
-    results = []
-    for row, prompt in enumerate(prompts):
-        ids = written[row]
-        end = next((i + 1 for i, token in enumerate(ids) if token in endings), len(ids))
-        ended = bool(end) and ids[end - 1] in endings
-        if row in stopping.ended_at:
-            end, ended = min(end, stopping.ended_at[row]), True
-        text, _ = _cut(_decode(tokenizer, ids[:end]), settings.stop)
-        own = values[row][: end - 1] if end > 1 and ids[end - 1] in endings else values[row][:end]
-        results.append(
-            Generated(
-                text=text,
-                token_ids=tuple(ids[:end]),
-                token_logprobs=tuple(values[row][:end]),
-                finish_reason="stop" if ended else "length",
-                prompt_tokens=len(prompt.ids),
-                confidence=math.exp(sum(own) / len(own)) if own else 0.0,
-            )
+    return [
+        as_generated(
+            tokenizer,
+            prompt,
+            written[row],
+            values[row],
+            endings,
+            stop=settings.stop,
+            stopped_at=stopping.ended_at.get(row),
         )
-    return results
+        for row, prompt in enumerate(prompts)
+    ]
+
+
+def as_generated(
+    tokenizer: Any,
+    prompt: EncodedPrompt,
+    ids: Sequence[int],
+    logprobs: Sequence[float],
+    endings: set[int],
+    *,
+    stop: Sequence[str] = (),
+    stopped_at: int | None = None,
+) -> Generated:
+    """One answer, from what was written after its prompt.
+
+    Args:
+        tokenizer: decodes it.
+        prompt: the prompt.
+        ids: tokens written; what follows the first ending token is padding.
+        logprobs: natural log-probability of each of `ids`.
+        endings: ids that end an answer.
+        stop: texts that end an answer.
+        stopped_at: number of tokens with which one of them was complete; None for never.
+    """
+    end = next((i + 1 for i, token in enumerate(ids) if token in endings), len(ids))
+    if stopped_at is not None:
+        end = min(end, stopped_at)
+    by_itself = bool(end) and ids[end - 1] in endings
+    text, _ = _cut(_decode(tokenizer, ids[:end]), stop)
+    own = logprobs[: end - 1] if end > 1 and by_itself else logprobs[:end]
+    return Generated(
+        text=text,
+        token_ids=tuple(ids[:end]),
+        token_logprobs=tuple(logprobs[:end]),
+        finish_reason="stop" if by_itself or stopped_at is not None else "length",
+        prompt_tokens=len(prompt.ids),
+        confidence=math.exp(sum(own) / len(own)) if own else 0.0,
+    )

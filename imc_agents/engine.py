@@ -15,8 +15,10 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from imc_agents.decoding import DecodingSettings, Generated, TextPump, generate_texts
+from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.errors import QuestionRefused
-from imc_agents.prompt_tokens import EncodedPrompt, ImageFeatures, PromptEncoder
+from imc_agents.image_sharing import ImageSharing
+from imc_agents.prompt_tokens import ImageFeatures, PromptEncoder
 from imc_agents.scores import TextScore
 from imc_agents.scoring import TextScorer
 from imc_agents.structured import Grammar
@@ -58,6 +60,7 @@ class Engine:
         self._tokenizer = processor.tokenizer
         self._batch_size = batch_size
         self._scorer = TextScorer(self.encoder)
+        self._sharing = ImageSharing(model, processor.tokenizer)
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 
@@ -109,9 +112,7 @@ class Engine:
                 most *= WITHOUT_IMAGE
             for first in range(0, len(prompts), most):
                 self.generations += 1
-                answers += generate_texts(
-                    self._model,
-                    self._tokenizer,
+                answers += self._sharing.generate(
                     prompts[first : first + most],
                     self._constrained(decoding, schema),
                     context_tokens=self.encoder.context_tokens,

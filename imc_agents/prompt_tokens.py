@@ -1,4 +1,4 @@
-"""Prompts as tokens, and batches of them, with image features in place of pixels.
+"""Prompts as tokens, with image features in place of pixels.
 
 A prompt's images are always encoded to features first and reach the language model through
 `mm_encoder_outputs`, the same route that `generate(pixel_values=...)` takes inside transformers:
@@ -11,26 +11,27 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from langchain_core.messages import BaseMessage
 from PIL import Image
 from torch import Tensor
 
+from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.errors import ModelRefused, QuestionRefused
-from imc_agents.messages import read_conversation
+from imc_agents.image_slots import ImageSlots
+from imc_agents.messages import Conversation, Turn, read_conversation
 from imc_agents.rendering import Renderer
 
 __all__ = [
-    "EncodedPrompt",
     "ImageFeatures",
     "PromptEncoder",
     "refuse_without_features",
-    "stack_prompts",
 ]
 
-_CACHED_PROMPTS = 64
+_CACHED_PROMPTS = 512
+"""Some units of the bench and the agents' own prompts beside them, at about 2 kB each."""
 
 
 class ImageFeatures(Protocol):
@@ -50,27 +51,6 @@ class ImageFeatures(Protocol):
     def output(self) -> Any: ...
 
 
-@dataclass(frozen=True)
-class EncodedPrompt:
-    """One prompt, ready for the language model.
-
-    Attributes:
-        ids: token ids, shape (tokens,).
-        per_token: further inputs with one value a token (`token_type_ids`, ...), shape (tokens,).
-        written: for each of `per_token`, the value that tokens written after the prompt take.
-        per_image: further inputs with one row an image (`image_grid_thw`, `image_sizes`, ...).
-        features: the encoder's output for the prompt's images; None without images.
-        key: equal for equal prompts; says which items share a prefix.
-    """
-
-    ids: Tensor
-    per_token: dict[str, Tensor]
-    written: dict[str, int]
-    per_image: dict[str, Tensor]
-    features: Any
-    key: tuple[str, str]
-
-
 @dataclass
 class PromptEncoder:
     """Messages to `EncodedPrompt`, for one model and processor.
@@ -85,9 +65,10 @@ class PromptEncoder:
     processor: Any
     allow_remote_images: bool = False
     renderer: Renderer = field(init=False)
-    _cache: OrderedDict[tuple[str, tuple[int, int] | None], EncodedPrompt] = field(
+    _cache: OrderedDict[tuple[tuple[Turn, ...], tuple[int, int] | None], EncodedPrompt] = field(
         init=False, repr=False, default_factory=OrderedDict
     )
+    _slots: ImageSlots = field(init=False, repr=False, default_factory=ImageSlots)
 
     def __post_init__(self) -> None:
         self.renderer = Renderer(self.processor)
@@ -120,30 +101,43 @@ class PromptEncoder:
             placeholder=features is not None,
             allow_remote_images=self.allow_remote_images,
         )
-        text = self.renderer.render(conversation)
         if conversation.images:
-            prompt = self._with_pixels(text, conversation.images)
+            prompt = self._with_pixels(self.renderer.render(conversation), conversation.images)
         else:
-            prompt = self._cached(text, None if features is None else features.size)
+            prompt = self._cached(conversation, None if features is None else features.size)
             if features is not None:
                 # A name alone could be reused for recalibrated features: the object decides.
-                key = (text, f"{features.name}:{id(features.output)}")
+                key = (prompt.key[0], f"{features.name}:{id(features.output)}")
                 prompt = replace(prompt, features=features.output, key=key)
         self._check(prompt, given=features is not None)
         return prompt
 
-    def _cached(self, text: str, size: tuple[int, int] | None) -> EncodedPrompt:
+    def _cached(self, conversation: Conversation, size: tuple[int, int] | None) -> EncodedPrompt:
         """A prompt's tokens, its image slot expanded as for a blank image of that size."""
-        found = self._cache.get((text, size))
-        if found is None:
-            images = () if size is None else (Image.new("RGB", (size[1], size[0])),)
-            found, _ = self._tokenise(text, images)
-            self._cache[(text, size)] = found
-            if len(self._cache) > _CACHED_PROMPTS:
-                self._cache.popitem(last=False)
+        key = (conversation.turns, size)
+        found = self._cache.get(key)
+        if found is not None:
+            self._cache.move_to_end(key)
+            return found
+        text = self.renderer.render(conversation)
+        if size is None:
+            found, _ = self._tokenise(text, ())
         else:
-            self._cache.move_to_end((text, size))
+            found = self._with_slot(text, size)
+        self._cache[key] = found
+        if len(self._cache) > _CACHED_PROMPTS:
+            self._cache.popitem(last=False)
         return found
+
+    def _with_slot(self, text: str, size: tuple[int, int]) -> EncodedPrompt:
+        """The processor looks at a blank image of this size until it is known what it puts in."""
+        ids = self.processor.tokenizer(text, **self._specials(text))["input_ids"]
+        filled = self._slots.filled(ids, size)
+        if filled is not None:
+            return replace(filled, key=(text, ""))
+        prompt, _ = self._tokenise(text, (Image.new("RGB", (size[1], size[0])),))
+        self._slots.learn(ids, self.renderer.image_token_id, size, prompt)
+        return prompt
 
     def _with_pixels(self, text: str, images: tuple[Image.Image, ...]) -> EncodedPrompt:
         prompt, pixels = self._tokenise(text, images)
@@ -156,9 +150,7 @@ class PromptEncoder:
     ) -> tuple[EncodedPrompt, dict[str, Any]]:
         """Run the processor; returns the prompt without features, and the encoder's inputs."""
         tokenizer = self.processor.tokenizer
-        settings: dict[str, Any] = {"return_tensors": "pt"}
-        if tokenizer.bos_token and text.startswith(tokenizer.bos_token):
-            settings["add_special_tokens"] = False  # the template wrote it, as in transformers
+        settings: dict[str, Any] = {"return_tensors": "pt", **self._specials(text)}
         try:
             outputs = (
                 self.processor(images=list(images), text=text, **settings)
@@ -197,6 +189,11 @@ class PromptEncoder:
         written = {name: self._written_type(name, value) for name, value in per_token.items()}
         prompt = EncodedPrompt(ids[0].to(device), per_token, written, per_image, None, (text, ""))
         return prompt, pixels
+
+    def _specials(self, text: str) -> dict[str, Any]:
+        """Settings of the tokenizer: nothing is added to what the template wrote already."""
+        begins = self.processor.tokenizer.bos_token
+        return {"add_special_tokens": False} if begins and text.startswith(begins) else {}
 
     def _written_type(self, name: str, prompt_types: Tensor) -> int:
         """The token type of a written token, from the model's own generation loop.
@@ -243,76 +240,3 @@ def refuse_without_features(model: Any) -> None:
             f"{type(model).__name__} takes no precomputed image features (mm_encoder_outputs): "
             "use a family that does, such as llava, qwen2_5_vl or gemma3"
         )
-
-
-def merge_features(outputs: Sequence[Any]) -> Any:
-    """Join encoder outputs of several prompts, in the container type their model uses.
-
-    Args:
-        outputs: `BaseModelOutputWithPooling`s; `pooler_output` a tensor (images, tokens, dim) or a
-            list of (tokens, dim); `deepstack_features`, where present, one such entry a layer.
-
-    Returns:
-        One output for the whole batch; the very object when there is only one.
-    """
-    if len(outputs) == 1:
-        return outputs[0]
-
-    def join(parts: Sequence[Any]) -> Any:
-        if all(isinstance(part, Tensor) for part in parts):
-            return torch.cat(list(parts), dim=0)
-        return [image for part in parts for image in part]
-
-    merged = {"pooler_output": join([output.pooler_output for output in outputs])}
-    layers = getattr(outputs[0], "deepstack_features", None)
-    if layers is not None:
-        merged["deepstack_features"] = [
-            join([output.deepstack_features[layer] for output in outputs])
-            for layer in range(len(layers))
-        ]
-    return type(outputs[0])(**merged)
-
-
-def stack_prompts(
-    prompts: Sequence[EncodedPrompt],
-    tails: Sequence[Tensor] | None = None,
-    *,
-    pad_id: int,
-    side: Literal["left", "right"],
-) -> dict[str, Any]:
-    """Pad prompts, each followed by its tail, into one batch of model inputs.
-
-    Args:
-        prompts: the prompts.
-        tails: token ids to append to each, shape (tail tokens,); None for none.
-        pad_id: id written into the padding.
-        side: where the padding goes; left to generate, right to score.
-
-    Returns:
-        `input_ids` and `attention_mask`, (batch, tokens), and the prompts' further inputs;
-        `mm_encoder_outputs` holds the images of the whole batch, in reading order.
-    """
-    rows = [p.ids if tails is None else torch.cat([p.ids, tails[i]]) for i, p in enumerate(prompts)]
-    longest = max(len(row) for row in rows)
-
-    def padded(row: Tensor, fill: int) -> Tensor:
-        padding = row.new_full((longest - len(row),), fill)
-        return torch.cat([padding, row] if side == "left" else [row, padding])
-
-    inputs: dict[str, Any] = {
-        "input_ids": torch.stack([padded(row, pad_id) for row in rows]),
-        "attention_mask": torch.stack([padded(torch.ones_like(row), 0) for row in rows]),
-    }
-    for name in {name for prompt in prompts for name in prompt.per_token}:
-        values = []
-        for prompt, row in zip(prompts, rows, strict=True):
-            value = prompt.per_token.get(name, torch.zeros_like(prompt.ids))
-            after = value.new_full((len(row) - len(value),), prompt.written.get(name, 0))
-            values.append(padded(torch.cat([value, after]), 0))
-        inputs[name] = torch.stack(values)
-    for name in {name for prompt in prompts for name in prompt.per_image}:
-        inputs[name] = torch.cat([p.per_image[name] for p in prompts if name in p.per_image])
-    outputs = [prompt.features for prompt in prompts if prompt.features is not None]
-    if outputs:
-        inputs["mm_encoder_outputs"] = {"image": merge_features(outputs)}
-    return inputs

@@ -49,6 +49,12 @@ class Renderer:
         return str(getattr(self._processor, "image_token", None) or "<image>")
 
     @cached_property
+    def image_token_id(self) -> int | None:
+        """Its id; None when it is not one token."""
+        ids = self._tokenizer(self.image_token, add_special_tokens=False)["input_ids"]
+        return int(ids[0]) if len(ids) == 1 else None
+
+    @cached_property
     def control_tokens(self) -> dict[str, int]:
         """Token text to id: every special token, and added ones that the template itself writes."""
         template = self.template or ""

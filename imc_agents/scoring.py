@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.errors import QuestionRefused
-from imc_agents.prompt_tokens import EncodedPrompt, PromptEncoder, stack_prompts
+from imc_agents.prompt_batches import stack_prompts
+from imc_agents.prompt_tokens import PromptEncoder
 from imc_agents.scores import TextScore
 from imc_agents.token_tree import TokenTree, can_branch, plant, score_trees
 

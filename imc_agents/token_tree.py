@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imc_agents.prompt_tokens import EncodedPrompt
+from imc_agents.encoded_prompt import EncodedPrompt
 
 __all__ = ["TokenTree", "can_branch", "plant", "score_trees"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
 from imc_agents.chat_model import ChatLocalMLLM
-from imc_agents.prompt_tokens import EncodedPrompt
+from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.token_tree import BRANCHES, plant
 from tests.imc_agents.chat_helpers import asking, tiny_chat
 
