@@ -85,8 +85,13 @@ def run(
     ] = None,
     seed: Seed = 0,
     batch: Annotated[
-        int, typer.Option("--batch", min=1, help="Most questions in one pass; changes no answer.")
-    ] = 16,
+        int,
+        typer.Option(
+            "--batch",
+            min=1,
+            help="Most questions in one pass; changes no answer. Fewer need less memory.",
+        ),
+    ] = 64,
     keep_text: Annotated[
         bool, typer.Option("--keep-text", help="Store the questions too, not answers alone.")
     ] = False,

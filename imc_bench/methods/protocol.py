@@ -49,7 +49,7 @@ class Tools:
     """What methods work with: a model's context, and batches."""
 
     context: IMCContext
-    batch: int = 16
+    batch: int = 64
     """Most prompts in one pass of the model."""
 
 
