@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from imc_agents.proposals import LexiconLike, words_of
+from imc_agents.proposals import LexiconLike
+from imc_agents.words import words_of
 
 _ENGLISH = frozenset(
     "a an the is are was were be been do does did has have had can could will would should may "

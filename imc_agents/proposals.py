@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol
 
 from imc_agents.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
 from imc_agents.policy import Policy, WordClass
 from imc_agents.state import Candidate, Edit, NoiseKind
+from imc_agents.words import Word, like_case, may_be_judged, words_of
 
 
 class SuggestionLike(Protocol):
@@ -41,24 +40,6 @@ class LexiconLike(Protocol):
     def homophones(self, word: str, limit: int = 8) -> Sequence[str]: ...
 
 
-@dataclass(frozen=True)
-class Word:
-    """One word of a question and its place."""
-
-    start: int
-    end: int
-    text: str
-    begins: bool = False
-    """It is the first of its sentence."""
-
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_UNTOUCHABLE = re.compile(
-    r"\S*(?:https?:|www\.|@|//)\S*|[\w-]+(?:\.[\w-]+)+/\S*|\w+(?:\.\w+){2,}|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)",
-    re.I,
-)
-"""Addresses, mail, code and mark-up: a slip in them cannot be told from their own spelling."""
-
 EVERYDAY = 30_000_000
 """Count in symspell's dictionary from which a word is everyday English (about 2,500 words)."""
 OBSCURE = 300_000
@@ -77,21 +58,6 @@ JUDGED_LENGTH = 3
 """Shorter common words are glue ("is", "in"): too many others are as near."""
 
 
-def words_of(question: str) -> list[Word]:
-    """Words that may be judged, in order: runs of letters and digits outside addresses and code."""
-    closed = [match.span() for match in _UNTOUCHABLE.finditer(question)]
-    return [
-        Word(match.start(), match.end(), match.group(), _begins(question, match.start()))
-        for match in _WORD.finditer(question)
-        if not any(start < match.end() and match.start() < end for start, end in closed)
-    ]
-
-
-def _begins(question: str, start: int) -> bool:
-    before = question[:start].rstrip()
-    return not before or before[-1] in ".?!"
-
-
 def word_class(word: str, lexicon: LexiconLike) -> WordClass:
     """How a word must be treated: the better known it is, the more an edit must gain."""
     if word not in lexicon:
@@ -101,34 +67,6 @@ def word_class(word: str, lexicon: LexiconLike) -> WordClass:
     if word.lower() in lexicon.clinical or count >= everyday:
         return "common"
     return "rare" if count >= OBSCURE else "obscure"
-
-
-def may_be_judged(word: str) -> bool:
-    """Words that could be a spoilt English word: not numbers, abbreviations, or other scripts."""
-    if not word.isascii() or not any(character.isalpha() for character in word):
-        return False
-    letters = [character for character in word if character.isalpha()]
-    if len(letters) <= 5 and all(character.isupper() for character in letters):
-        return False  # CT, MRI, FLAIR, T2: capitals say that it is meant as it stands
-    digits = len(word) - len(letters)
-    return digits <= 1 and digits <= len(letters)
-
-
-def like_case(word: str, model: str, *, begins: bool = False) -> str:
-    """`word` in the case of `model`: capitals, a capital first letter, or as it stands.
-
-    Where it begins a sentence, a capital may have been read as a digit, or I as l; elsewhere, l
-    as I.
-    """
-    if len(model) > 1 and model.isupper():
-        return word.upper()
-    if begins and (model[:1].isdigit() or model[:1] in "l|!" and word[:1] == "i"):
-        return word[:1].upper() + word[1:]
-    if not begins and model[:1] == "I" and word[:1] == "l":
-        return word
-    if model[:1].isupper():
-        return word[:1].upper() + word[1:]
-    return word
 
 
 def word_edits(

@@ -6,17 +6,10 @@ from difflib import SequenceMatcher
 
 from imc_agents.noisy_channel import slip, sounds_alike_cost
 from imc_agents.policy import Policy
-from imc_agents.proposals import (
-    LexiconLike,
-    Word,
-    another_form,
-    like_case,
-    may_be_judged,
-    word_class,
-    words_of,
-)
+from imc_agents.proposals import LexiconLike, another_form, word_class
 from imc_agents.sentences import Sentence, split_sentences, without
 from imc_agents.state import Edit
+from imc_agents.words import Word, like_case, may_be_judged, words_of
 
 MAX_SLIPS_PER_LETTER = 0.5
 """A word whose every second letter differs is another word, not a repaired one."""

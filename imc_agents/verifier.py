@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from imc_agents.agent import RoleAgent
 from imc_agents.exchange import converse
 from imc_agents.policy import Policy
-from imc_agents.proposals import LexiconLike, apply_edits, words_of
+from imc_agents.proposals import LexiconLike, apply_edits
 from imc_agents.protected import protected_violations
 from imc_agents.requests import Exchange
 from imc_agents.sentences import split_sentences
 from imc_agents.state import Candidate, Edit, Verdict
+from imc_agents.words import words_of
 from prompts import PromptSet
 
 Violations = Callable[[str, str, Sequence[tuple[int, int]]], Sequence[str]]
