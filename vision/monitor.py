@@ -49,7 +49,7 @@ WINDOW = 50
 EXPONENTS = np.arange(1, 10) / 10.0
 """Grid of eps: near 0 bets on a few tiny p-values, near 1 on many that are a little small."""
 
-_GRID_RATIO = 1.2
+_GRID_RATIO = 1.1
 """Ranks at which the bound on p-values is exact; between them it is that of the next."""
 
 _SLACK = 1e-9
