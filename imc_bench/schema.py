@@ -25,7 +25,8 @@ Tables, for whoever reads them (`Store.read`, or any SQLite client):
     cer_before, cer_after (character errors against the clean question, a share of its length),
     protected_violations (against the clean question, those that the method made),
     touched (0/1: the method changed the image or its features),
-    perceived_kind ('' without a bank), perceived_severity, clean_p_value (null without a bank),
+    perceived_kind ('' where the method perceives nothing), perceived_severity,
+    clean_p_value (null where it does not),
     calls (passes through the model), ms (milliseconds, equal shares of shared work),
     question_asked (where `keep_text` is set, else null).
     The condition of all severities 0 is the clean one. Unique by run_key, item_id, condition,

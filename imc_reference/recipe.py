@@ -1,20 +1,30 @@
 """From nothing to the shipped folder: train, build the prototype bank, measure, write the card."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from transformers import AutoModelForImageTextToText
 
 from imc_reference.architecture import load_processor
 from imc_reference.card import write_card
+from imc_reference.corpus import as_rgb
 from imc_reference.curve import validation_curve
 from imc_reference.evaluation import EvaluateConfig, EvaluationReport, evaluate
+from imc_reference.phantoms import make_phantom
 from imc_reference.real_data import load_slake, load_vqa_rad
 from imc_reference.training import TrainConfig, Trainer
 
-BANK_IMAGES = 384
-"""Clean training images in the bank: FINDINGS' figure, a few minutes to build."""
+if TYPE_CHECKING:
+    from vision.reading import MedicalImage
+
+BANK_PHANTOMS = 128
+"""Phantoms among the bank's references: the model is asked about those too."""
+_PHANTOM_SEED = 4_711
+"""Phantoms that neither training nor evaluation draws."""
 
 Say = Callable[[str], None]
 
@@ -37,28 +47,44 @@ def train(config: TrainConfig, say: Say = print) -> Path:
     return config.out
 
 
-def build_reference_bank(model_dir: Path, data: Path, *, seed: int, say: Say = print) -> Path:
-    """Build `prototypes.safetensors` beside the weights from real training images, unlabelled."""
+def bank_references(data: Path, seed: int) -> list[MedicalImage]:
+    """The bank's clean references, unlabelled: SLAKE's training images, those of VQA-RAD that its
+    test split does not show, and phantoms."""
+    from vision.reading import MedicalImage, read_image
+
+    tested = {image.path for image in load_vqa_rad(data / "vqa-rad", "test")}
+    images = load_slake(data / "slake", "train")
+    images += [i for i in load_vqa_rad(data / "vqa-rad", "train") if i.path not in tested]
+    order = np.random.default_rng(seed).permutation(len(images))
+    real = [read_image(images[int(i)].path) for i in order]
+    return real + [
+        MedicalImage.from_rgb(as_rgb(make_phantom(np.random.default_rng([_PHANTOM_SEED, i])).image))
+        for i in range(BANK_PHANTOMS)
+    ]
+
+
+def build_reference_bank(
+    model_dir: Path, data: Path, *, seed: int, out: Path | None = None, say: Say = print
+) -> Path:
+    """Build a bank from `bank_references`; `out` None: `prototypes.safetensors` by the weights."""
     from vision.encoder import VisionEncoder, model_fingerprint
     from vision.prototypes import build_bank
-    from vision.reading import read_image
 
-    images = load_slake(data / "slake", "train") + load_vqa_rad(data / "vqa-rad", "train")
-    order = np.random.default_rng(seed).permutation(len(images))[:BANK_IMAGES]
     model = AutoModelForImageTextToText.from_pretrained(
         model_dir, local_files_only=True, use_safetensors=True
     ).eval()
     encoder = VisionEncoder(
         model, load_processor(str(model_dir)), fingerprint=model_fingerprint(model)
     )
-    say(f"prototype bank from {len(order)} training images")
+    references = bank_references(data, seed)
+    say(f"prototype bank from {len(references)} clean images")
     bank = build_bank(
         encoder,
-        [read_image(images[int(i)].path) for i in order],
+        references,
         seed=seed,
         progress=lambda what, done, of: say(f"bank: {what} ({done} of {of})"),
     )
-    path = model_dir / "prototypes.safetensors"
+    path = out if out is not None else model_dir / "prototypes.safetensors"
     bank.save(path)
     return path
 

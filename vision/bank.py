@@ -16,9 +16,10 @@ from torch import Tensor
 from vision.cascade import TapMaps
 from vision.errors import BankRefused
 from vision.perception import WITNESSES, Perceiver
+from vision.restorer import PixelRestorer, unknown_last
 from vision.witness import Gaussians, Reduction
 
-FORMAT = "imc-prototypes-1"
+FORMAT = "imc-prototypes-2"
 
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""
@@ -43,7 +44,12 @@ class PrototypeBank:
     maps: dict[str, TapMaps] = field(repr=False)
     """By tap, in order of depth."""
     restored: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
-    """By tap and kind: share of the residual that held-out references get back there."""
+    """By tap and kind: share of the residual that held-out references get back there; `pixels` is
+    the pixel stage."""
+    restorer: PixelRestorer | None = field(default=None, repr=False)
+    """The pixel stage; None: features alone are calibrated."""
+    again: Perceiver | None = field(default=None, repr=False)
+    """Perceives restored pictures; its clean class is "restored, and nothing left to do"."""
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -53,14 +59,13 @@ class PrototypeBank:
     def save(self, path: str | Path) -> None:
         """Write the bank as one safetensors file."""
         tensors: dict[str, Tensor] = {}
-        for name in self.perceiver.reductions:
-            for key, value in self.perceiver.reductions[name].to_tensors().items():
-                tensors[f"perceiver.reduction.{name}.{key}"] = torch.from_numpy(value).float()
-        for name in self.perceiver.densities:
-            for key, value in self.perceiver.densities[name].to_tensors().items():
-                tensors[f"perceiver.density.{name}.{key}"] = torch.from_numpy(value)
-            scores = self.perceiver.clean_scores[name]
-            tensors[f"perceiver.clean.{name}"] = torch.from_numpy(scores)
+        tensors.update(_perceiver_tensors("perceiver", self.perceiver))
+        if self.again is not None:
+            tensors.update(_perceiver_tensors("again", self.again))
+        if self.restorer is not None:
+            for key, tensor in self.restorer.to_tensors().items():
+                half = tensor.numel() >= _HALF_FROM and key != "maps"
+                tensors[f"restorer.{key}"] = tensor.half() if half else tensor
         for tap, maps in self.maps.items():
             for key, tensor in maps.to_tensors().items():
                 half = tensor.numel() >= _HALF_FROM
@@ -140,14 +145,19 @@ class PrototypeBank:
         def arrays(prefix: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
             return {key: value.double().numpy() for key, value in under(prefix).items()}
 
-        names = [name for name in WITNESSES if under(f"perceiver.reduction.{name}.")]
-        density_names = [*names, "joint"] if len(names) > 1 else names
-        perceiver = Perceiver(
-            tuple((str(kind), int(severity)) for kind, severity in _rows(about["classes"])),
-            {n: Reduction.from_tensors(arrays(f"perceiver.reduction.{n}.")) for n in names},
-            {n: Gaussians.from_tensors(arrays(f"perceiver.density.{n}.")) for n in density_names},
-            {n: tensors[f"perceiver.clean.{n}"].double().numpy() for n in density_names},
-        )
+        classes = tuple((str(kind), int(severity)) for kind, severity in _rows(about["classes"]))
+
+        def perceiver(prefix: str) -> Perceiver:
+            names = [name for name in WITNESSES if under(f"{prefix}.reduction.{name}.")]
+            every = [*names, "joint"] if len(names) > 1 else names
+            return Perceiver(
+                classes,
+                {n: Reduction.from_tensors(arrays(f"{prefix}.reduction.{n}.")) for n in names},
+                {n: Gaussians.from_tensors(arrays(f"{prefix}.density.{n}.")) for n in every},
+                {n: tensors[f"{prefix}.clean.{n}"].double().numpy() for n in every},
+            )
+
+        pixels = under("restorer.")
         restored = about.get("restored")
         return cls(
             fingerprint=str(about["fingerprint"]),
@@ -157,12 +167,26 @@ class PrototypeBank:
             seed=int(str(about["seed"])),
             side=int(str(about["side"])),
             perception_tap=str(about["perception_tap"]),
-            perceiver=perceiver,
+            perceiver=perceiver("perceiver"),
             maps={
                 str(tap): TapMaps.from_tensors(under(f"maps.{tap}.")) for tap in _row(about["taps"])
             },
             restored=restored if isinstance(restored, dict) else {},
+            restorer=PixelRestorer.from_tensors(unknown_last(classes), pixels) if pixels else None,
+            again=perceiver("again") if under("again.") else None,
         )
+
+
+def _perceiver_tensors(prefix: str, perceiver: Perceiver) -> dict[str, Tensor]:
+    tensors = {}
+    for name, reduction in perceiver.reductions.items():
+        for key, value in reduction.to_tensors().items():
+            tensors[f"{prefix}.reduction.{name}.{key}"] = torch.from_numpy(value).float()
+    for name, density in perceiver.densities.items():
+        for key, value in density.to_tensors().items():
+            tensors[f"{prefix}.density.{name}.{key}"] = torch.from_numpy(value)
+        tensors[f"{prefix}.clean.{name}"] = torch.from_numpy(perceiver.clean_scores[name])
+    return tensors
 
 
 def _row(value: object) -> Sequence[object]:

@@ -67,19 +67,35 @@ def resized(image: MedicalImage, shorter: int) -> MedicalImage:
     return MedicalImage.from_rgb(np.asarray(small), image.source_format)
 
 
+BEYOND = 6
+"""The class of noise stronger than severity 5: the strongest, upon a first helping of itself."""
+
+
 def noisy_draw(
-    image: MedicalImage, kind: str, severity: int, draw: int, *, side: int | None, seed: int
+    image: MedicalImage,
+    kind: str,
+    severity: int,
+    draw: int,
+    *,
+    side: int | None,
+    seed: int,
+    spread: float = 0.5,
 ) -> MedicalImage:
-    """One draw of a noise on `image`, with its strength varied around the grid point.
+    """One draw of a noise on `image`, its strength varied by up to `spread` around the grid point.
 
     The image is spoilt at or a little over the model's input `side`, so that severity means what
     the model sees; with None it is spoilt at its own size.
     """
-    rng = noise_rng(f"prototype {image.sha256} {draw}", kind, severity, seed)
-    strength = float(np.clip(severity + rng.uniform(-0.5, 0.5), 1.0, 5.0))
+    beyond = severity == BEYOND
+    name = f"prototype {image.sha256} {draw}{' beyond' if beyond else ''}"
+    rng = noise_rng(name, kind, min(severity, 5), seed)
+    strength = float(np.clip(severity + rng.uniform(-spread, spread), 1.0, 5.0))
     finer = 1.0 if rng.random() < _AT_INPUT else float(rng.uniform(1.0, _UP_TO))
     working = image if side is None else resized(image, round(side * finer))
-    return MedicalImage.from_rgb(apply_image(kind, working.rgb, strength, rng), "ARRAY")
+    rgb = working.rgb
+    if beyond:
+        rgb = apply_image(kind, rgb, float(rng.uniform(2.0, 5.0)), rng)
+    return MedicalImage.from_rgb(apply_image(kind, rgb, strength, rng), "ARRAY")
 
 
 def clean_view(image: MedicalImage, view: int, *, side: int, seed: int) -> MedicalImage:

@@ -67,6 +67,7 @@ class VisionEncoder:
         self.processor = processor
         self.fingerprint = fingerprint or model_fingerprint(model)
         self.forwards = 0
+        """Whole passes so far; a look at a shallow tap is none."""
         self.structure = find_structure(model)
         self.pixels = PixelPreparer(model, processor)
         self.taps = tap_names(self.structure)
@@ -84,6 +85,10 @@ class VisionEncoder:
     def has_fixed_tokens(self) -> bool:
         """Whether every image becomes one tile of the same size, whatever its own size."""
         return self.pixels.has_fixed_tokens
+
+    def input_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """(height, width) in pixels that an image of this size is brought to; None: it varies."""
+        return self.pixels.input_size(height, width)
 
     def prepare(self, image: MedicalImage) -> PixelInputs:
         """The pixel inputs of one image, as the model's own processor makes them."""
@@ -147,12 +152,14 @@ class VisionEncoder:
             return changed
 
         try:
-            self._run(inputs, stopping)
+            self._run(inputs, stopping, whole=last_tap == self.taps[-1])
         except _Stop:
             return
 
     @torch.inference_mode()
-    def _run(self, inputs: PixelInputs, intervene: BatchIntervention | None) -> Any:
+    def _run(
+        self, inputs: PixelInputs, intervene: BatchIntervention | None, *, whole: bool = True
+    ) -> Any:
         device = next(self.model.parameters()).device
         dtype = next(self.model.parameters()).dtype
         moved = {
@@ -160,7 +167,7 @@ class VisionEncoder:
             for name, value in inputs.tensors.items()
         }
         with self._lock, tapped(self.structure, inputs.images, intervene):
-            self.forwards += 1
+            self.forwards += whole
             return self.model.get_image_features(**moved, return_dict=True)
 
 

@@ -133,6 +133,12 @@ class Perceiver:
             witnesses={name: self._by_kind(w) for name, w in perceived.witnesses.items()},
         )
 
+    def named(self, weights: Floats) -> str:
+        """The likeliest noise under posterior `weights`, as `low_contrast 4`."""
+        posterior = self._by_kind(weights)
+        kind = max((k for k in posterior if k != CLEAN), key=lambda k: posterior[k])
+        return f"{kind} {self._severity(weights, kind)}"
+
     def _by_kind(self, weights: Floats) -> dict[str, float]:
         posterior: dict[str, float] = {}
         for (kind, _), weight in zip(self.classes, weights, strict=False):
@@ -150,7 +156,8 @@ class Perceiver:
         total = sum(weight for _, weight in chosen)
         if total <= 0.0:
             return 3
-        return max(1, round(sum(severity * weight for severity, weight in chosen) / total))
+        mean = sum(severity * weight for severity, weight in chosen) / total
+        return min(5, max(1, round(mean)))
 
 
 def fit_perceiver(

@@ -52,6 +52,17 @@ class PixelPreparer:
                     return value
         return None
 
+    def input_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """(height, width) in pixels that an image of this size is brought to; None: it varies."""
+        side = self.input_side
+        if side is None:
+            return None
+        size = getattr(getattr(self.processor, "image_processor", self.processor), "size", None)
+        if self.has_fixed_tokens and _entry(size, "shortest_edge") is None:
+            return side, side  # squeezed into a square
+        short = min(height, width)
+        return max(1, round(height * side / short)), max(1, round(width * side / short))
+
     def prepare(self, image: MedicalImage) -> PixelInputs:
         """The pixel inputs of one image, as the model's own processor makes them."""
         tensors = self._processed([image])

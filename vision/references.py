@@ -6,7 +6,7 @@ the clean references' features at the taps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.acquisition import acquisition_statistics, grey_image
 from vision.cascade import Moments, Standard
 from vision.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
 from vision.encoder import PixelInputs, VisionEncoder
 from vision.layout import TokenLayout, infer_layout
+from vision.perception import Perceiver, fit_perceiver
 from vision.reading import MedicalImage
+from vision.restorer import Working, at_size, grey_tensor
+from vision.sight import Sight, look
 from vision.token_statistics import token_statistics
 
 CLEAN_VIEWS = 4
@@ -41,20 +43,41 @@ class WitnessRows:
     """Statistics for perception, one row per image seen."""
 
     encoder: list[NDArray[np.float64]] = field(default_factory=list)
+    """(n, s) each; none where the tower cannot be tapped."""
     pixels: list[NDArray[np.float64]] = field(default_factory=list)
+    """(n, p) each."""
     labels: list[int] = field(default_factory=list)
     references: list[int] = field(default_factory=list)
+
+    def add(self, sight: Sight, label: int | Sequence[int], numbers: Sequence[int]) -> None:
+        """Add what was seen of versions of the references of these numbers."""
+        self.pixels.append(sight.pixels)
+        if sight.tokens is not None:
+            self.encoder.append(sight.tokens.double().numpy())
+        self.labels.extend([label] * len(numbers) if isinstance(label, int) else label)
+        self.references.extend(numbers)
+
+    def fit(self, classes: Sequence[tuple[str, int]], seed: int) -> Perceiver:
+        """The perceiver of everything that was added."""
+        statistics = {"pixels": np.concatenate(self.pixels)}
+        if self.encoder:
+            statistics = {"encoder": np.concatenate(self.encoder), **statistics}
+        return fit_perceiver(
+            statistics,
+            np.array(self.labels, dtype=np.int64),
+            np.array(self.references, dtype=np.int64),
+            classes,
+            np.random.default_rng(seed),
+        )
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Prepared versions of the references, in their order, and where their rows begin."""
+    """Prepared versions of references."""
 
     numbers: list[int]
     """Which reference each is a version of."""
     inputs: list[PixelInputs]
-    first_row: int
-    """Row of the first one in `WitnessRows`."""
 
     def batches(self, encoder: VisionEncoder) -> Iterator[tuple[list[int], PixelInputs]]:
         """(positions, stacked inputs), at most a batch at a time."""
@@ -78,7 +101,13 @@ class References:
         # must have the same size to be compared token by token.
         self.fixed = encoder.has_fixed_tokens
         self.images = images if self.fixed else self.small
+        self.workings = [Working.of(image, encoder) for image in self.images]
+        self.clean_pictures = [working.grey for working in self.workings]
+        self.spreads: dict[str, float] = {}
+        """By kind: how far a draw's strength lies from its grid point; half a step, if missing."""
         self.rows = WitnessRows()
+        self.noisy_sums: list[tuple[Tensor, int]] = []
+        """(sum of statistics at the perception tap, images) of each noisy class, as drawn."""
         self.clean: dict[str, dict[int, Tensor]] = {tap: {} for tap in taps}
         self.standards: dict[str, Standard] = {}
         self.clean_statistics: dict[str, list[Tensor]] = {tap: [] for tap in taps}
@@ -96,29 +125,60 @@ class References:
         for view in range(CLEAN_VIEWS):
             source = self.images if view == 0 else self.small
             views = [clean_view(image, view, side=self.side, seed=self.seed) for image in source]
-            drawn = self._prepare(views, 0)
+            for start in range(0, len(views), _BATCH):
+                numbers = range(start, min(start + _BATCH, len(views)))
+                self.rows.add(self.look(views[start : start + _BATCH]), 0, numbers)
+            drawn = self.prepared(views, range(len(views)))
             for positions, inputs in drawn.batches(self.encoder):
                 for tap, features in self._features(inputs):
                     layout = infer_layout(features.shape[2], inputs.aspect)
-                    found = token_statistics(features, layout)
-                    self.clean_statistics[tap].append(found)
-                    if tap == self.perception_tap:
-                        self._note(found, positions, drawn.first_row)
+                    self.clean_statistics[tap].append(token_statistics(features, layout))
                     if view == 0:
                         patches = features[:, :, layout.prefix :]
                         self.clean[tap].update(zip(positions, patches, strict=True))
                         power[tap].append(_power(patches))
         self.standards = {tap: _standard(torch.stack(parts)) for tap, parts in power.items()}
 
-    def draw(self, kind: str, severity: int, label: int, draws: int) -> Drawn:
-        """`draws` noisy versions of every reference, prepared."""
+    def noisy(
+        self, kind: str, severity: int, draw: int, numbers: Sequence[int]
+    ) -> list[MedicalImage]:
+        """One draw of a noise on the references of these numbers."""
         side = self.side if self.fixed else None
-        versions = [
-            noisy_draw(image, kind, severity, draw, side=side, seed=self.seed)
-            for draw in range(draws)
-            for image in self.small
+        spread = self.spreads.get(kind, 0.5)
+        return [
+            noisy_draw(
+                self.small[i], kind, severity, draw, side=side, seed=self.seed, spread=spread
+            )
+            for i in numbers
         ]
-        return self._prepare(versions, label)
+
+    def pictures(self, kind: str, severity: int, draw: int, numbers: Sequence[int]) -> list[Tensor]:
+        """The same as (H, W) brightness in [0, 1], at the sizes of `clean_pictures`."""
+        drawn = self.noisy(kind, severity, draw, numbers)
+        sizes = [self.workings[i].size for i in numbers]
+        return [grey_tensor(at_size(image, size)) for image, size in zip(drawn, sizes, strict=True)]
+
+    def look_at_noisy(self, kind: str, severity: int, label: int, draws: int) -> None:
+        """Statistics of a class's draws, for perception."""
+        everyone = range(len(self.small))
+        for draw in range(draws):
+            for start in range(0, len(everyone), _BATCH):
+                numbers = everyone[start : start + _BATCH]
+                sight = self.look(self.noisy(kind, severity, draw, numbers))
+                self.rows.add(sight, label, numbers)
+                if sight.tokens is not None:
+                    self._noisy_sums(sight.tokens, first=start == 0 and draw == 0)
+
+    def look(self, images: Sequence[MedicalImage]) -> Sight:
+        """What both witnesses see of images."""
+        return look(self.encoder, images, side=self.side, tap=self.perception_tap)
+
+    def prepared(self, images: Sequence[MedicalImage], numbers: Sequence[int]) -> Drawn:
+        """Versions of the references of these numbers, prepared for the encoder."""
+        inputs: list[PixelInputs] = []
+        for start in range(0, len(images), _BATCH):
+            inputs.extend(self.encoder.prepare_many(images[start : start + _BATCH]))
+        return Drawn(list(numbers), inputs)
 
     def moments(self, drawn: Drawn, tap: str, fitted: dict[str, FittedMap]) -> Moments | None:
         """The moments of the map at `tap` on features calibrated at the taps before it.
@@ -135,8 +195,6 @@ class References:
             found = token_statistics(features, layout)
             total = found.double().sum(0) + (total if count else 0.0)
             count += len(found)
-            if tap == self.perception_tap:
-                self._note(found, positions, drawn.first_row)
             numbers = [drawn.numbers[position] for position in positions]
             pairs = self._pairs(tap, features, layout, numbers)
             if pairs is None:
@@ -149,25 +207,19 @@ class References:
             self.noisy_means[tap].append(total / count)
         return moments
 
+    def means(self, tap: str) -> Tensor:
+        """(classes, s) mean statistics of noisy classes; at the first tap as drawn and restored."""
+        found = list(self.noisy_means[tap])
+        if tap == self.perception_tap:
+            found += [total / max(count, 1) for total, count in self.noisy_sums]
+        return torch.stack(found)
+
     def finish(self, drawn: Drawn, fitted: dict[str, FittedMap]) -> None:
         """A last pass, for what the last tap looks like when it has been calibrated."""
         for positions, inputs in drawn.batches(self.encoder):
             self._calibrated(inputs, "", fitted, drawn, positions)
 
     # -- details --------------------------------------------------------------------------------
-
-    def _prepare(self, images: list[MedicalImage], label: int) -> Drawn:
-        first_row = len(self.rows.labels)
-        inputs: list[PixelInputs] = []
-        numbers = [position % len(self.small) for position in range(len(images))]
-        for start in range(0, len(images), _BATCH):
-            inputs.extend(self.encoder.prepare_many(images[start : start + _BATCH]))
-        for number, image in zip(numbers, images, strict=True):
-            grey = grey_image(image.rgb, self.side)
-            self.rows.pixels.append(acquisition_statistics(grey))
-            self.rows.labels.append(label)
-            self.rows.references.append(number)
-        return Drawn(numbers, inputs, first_row)
 
     def _features(self, inputs: PixelInputs) -> list[tuple[str, Tensor]]:
         seen: list[tuple[str, Tensor]] = []
@@ -232,13 +284,13 @@ class References:
         folds = torch.tensor([numbers[row] % 2 for row in rows])
         return context, residual.reshape(len(rows), -1, residual.shape[-1]), folds
 
-    def _note(self, found: Tensor, positions: list[int], first_row: int) -> None:
-        """Put rows of encoder statistics where the pixels' rows of the same images are."""
-        rows = self.rows.encoder
-        for row, position in enumerate(positions):
-            while len(rows) <= first_row + position:
-                rows.append(np.zeros(0))
-            rows[first_row + position] = found[row].double().numpy()
+    def _noisy_sums(self, tokens: Tensor, *, first: bool) -> None:
+        """Add to the mean statistics of the class at hand, or begin the next class."""
+        sums = self.noisy_sums
+        if first:
+            sums.append((torch.zeros(tokens.shape[1], dtype=torch.float64), 0))
+        total, count = sums[-1]
+        sums[-1] = (total + tokens.double().sum(0), count + len(tokens))
 
 
 def apply_map(

@@ -11,6 +11,10 @@ UNKNOWN = "unknown"
 """The kind of an image that looks like nothing the bank was built with."""
 
 
+PIXELS = "pixels"
+"""What a report calls the pixel stage among the taps."""
+
+
 class NoisePerception(BaseModel):
     """Which noise an image carries, and how sure that is."""
 
@@ -40,7 +44,10 @@ class CalibrationReport(BaseModel):
     reason: str
     """One sentence: why it was applied, or why not, and what was off."""
     taps: list[str] = Field(default_factory=list)
-    """The taps at which the features were changed, in order of depth."""
+    """Where something was changed, in order of depth: `pixels` for the picture itself, then taps of
+    the encoder."""
+    rounds: list[str] = Field(default_factory=list)
+    """What was undone in the picture, round after round, as `low_contrast 4`."""
     strength: float = 0.0
     """Mean over those taps of the share of the features' norm that was changed."""
     distance_before: float | None = None

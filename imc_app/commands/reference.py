@@ -109,6 +109,31 @@ def evaluate(
             typer.echo(line)
 
 
+@app.command("bank")
+def bank(
+    out: Annotated[Path, typer.Option("--out", help="The bank to write (.safetensors).")],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Model folder. Default: the embedded one.")
+    ] = None,
+    data: DataFolder = None,
+    seed: Seed = 0,
+) -> None:
+    """Build the embedded model's prototype bank again, from training images and phantoms."""
+    from imc_reference import MODEL_DIR
+    from imc_reference.recipe import build_reference_bank
+
+    if data is None:
+        raise InputRefused(
+            "reference bank needs the public VQA-RAD and SLAKE files; give --data or set IMC_DATA"
+        )
+    _check_data(data)
+    folder = MODEL_DIR if model is None else model
+    build_reference_bank(
+        folder, data, seed=seed, out=out, say=lambda line: typer.echo(line, err=True)
+    )
+    typer.echo(f"{out}: the prototype bank of {folder}")
+
+
 def _check_data(data: Path) -> None:
     missing = [name for name in ("vqa-rad", "slake") if not (data / name).is_dir()]
     if missing:

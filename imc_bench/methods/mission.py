@@ -89,7 +89,7 @@ def encode(images: Sequence[MedicalImage], tools: Tools, *, calibrate: bool) -> 
     if calibrator is None:
         raise RunRefused("the model has no image side: answers about images cannot be measured")
     start = time.perf_counter()
-    results = calibrator.calibrate_batch(images, calibrate=calibrate)
+    results = calibrator.calibrate_batch(images, calibrate=calibrate, perceive=calibrate)
     spent = since(start) / max(1, len(images))
     return [
         Seen(

@@ -29,7 +29,7 @@ class Seen:
     touched: bool
     """The method changed something."""
     perception: NoisePerception | None
-    """What was perceived of the image; None without a prototype bank."""
+    """What was perceived of the image; None where the method does not look, or has no bank."""
     ms: float
     """Milliseconds, an equal share of the batch it was made in."""
 

@@ -47,7 +47,14 @@ def perception(frame: Frame) -> Perception | None:
 
     An image weighs no more for being asked about more often.
     """
-    method = next((name for name in SEEING if (CLEAN, name) in frame.told), None)
+    method = next(
+        (
+            name
+            for name in SEEING
+            if any(row.perceived_kind for row in frame.told.get((CLEAN, name), {}).values())
+        ),
+        None,
+    )
     if method is None:
         return None
     seen = [

@@ -38,6 +38,7 @@ def context(request: pytest.FixtureRequest) -> IMCContext:
         [scan(number, side=48) for number in range(64)],
         kinds=("gaussian",),
         severities=(5,),
+        more_kinds=(),
     )
     return IMCContext(
         chat=ChatLocalMLLM.from_parts(model, tiny.processor, name=request.param),

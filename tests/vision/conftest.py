@@ -98,7 +98,7 @@ def encoder() -> VisionEncoder:
 def bank(encoder: VisionEncoder) -> PrototypeBank:
     """A bank of 72 synthetic scans and two kinds of noise."""
     references = [scan(number) for number in range(72)]
-    return build_bank(encoder, references, kinds=KINDS, severities=SEVERITIES)
+    return build_bank(encoder, references, kinds=KINDS, severities=SEVERITIES, more_kinds=())
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_noise_opens_the_gate_and_clean_stays_bit_for_bit(family: str) -> None:
     tiny = build_tiny(family)
     encoder = VisionEncoder(tiny.model.eval(), tiny.processor)
     references = [scan(number, side=60 + number % 3 * 14) for number in range(64)]
-    bank = build_bank(encoder, references, kinds=("low_contrast",), severities=(5,))
+    bank = build_bank(encoder, references, kinds=("low_contrast",), severities=(5,), more_kinds=())
     calibrator = Calibrator(encoder, bank)
     begun = encoder.forwards
 

@@ -134,7 +134,9 @@ def test_unknown_kinds_are_refused_before_any_work(encoder: VisionEncoder) -> No
 def test_two_builds_are_equal(encoder: VisionEncoder) -> None:
     references = [scan(number) for number in range(64)]
     one, other = (
-        build_bank(encoder, references, kinds=("low_contrast",), severities=(4,), seed=3)
+        build_bank(
+            encoder, references, kinds=("low_contrast",), severities=(4,), more_kinds=(), seed=3
+        )
         for _ in range(2)
     )
     assert torch.equal(one.maps["embed"].left, other.maps["embed"].left)

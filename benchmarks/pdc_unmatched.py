@@ -1,0 +1,219 @@
+"""Calibration under noise that the bank was not built with: the harder half.
+
+    python benchmarks/pdc_unmatched.py --data DATA [--bank FILE] [--stages both pixels features]
+
+Every question of SLAKE validation, the embedded model, noise at its input resolution, seed 0:
+other implementations (scikit-image's; MONAI's where it is installed), strengths off the bank's
+grid, kinds that it lacks, two noises at once. A flip is an answer that differs from the model's own
+on the clean image; restored is the share of flips that calibration takes back, net of those it
+makes. Beside both stages: non-local means with an estimated sigma, applied blindly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+from skimage.exposure import adjust_gamma
+from skimage.util import random_noise
+
+from imc_bench.denoisers import non_local_means
+from imc_noise import apply_image, noise_rng
+from imc_reference import MODEL_DIR
+from imc_reference.architecture import IMAGE_SIZE
+from imc_reference.evaluation import Answerer, EvaluateConfig
+from imc_reference.real_data import load_slake
+from imc_reference.scoring import is_right, normalise_answer
+from vision.encoder import VisionEncoder
+from vision.pdc import Calibrator
+from vision.prototypes import PrototypeBank
+from vision.reading import MedicalImage, read_image
+
+Pixels = NDArray[np.uint8]
+Spoil = Callable[[Pixels, int], Pixels]
+"""(pixels (H, W, 3), number of the image) -> spoilt."""
+Floats = NDArray[np.float64]
+
+STAGES = {"both": {}, "pixels": {"features": False}, "features": {"pixels": False}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds slake/ as published")
+    parser.add_argument("--model", type=Path, default=MODEL_DIR)
+    parser.add_argument("--bank", type=Path, help="default: the model folder's own")
+    parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=["both"])
+    args = parser.parse_args()
+
+    images = load_slake(args.data / "slake", "validate")
+    asked = [(row, pair) for row, image in enumerate(images) for pair in image.pairs]
+    questions = [(row, pair.question) for row, pair in asked]
+    answerer = Answerer(EvaluateConfig(model=args.model, batch=96, max_new_tokens=16))
+    encoder = VisionEncoder(answerer.model, answerer.processor)
+    bank = PrototypeBank.load(
+        args.bank or args.model / "prototypes.safetensors", fingerprint=encoder.fingerprint
+    )
+    calibrators = {name: Calibrator(encoder, bank, **STAGES[name]) for name in args.stages}
+    side = (IMAGE_SIZE, IMAGE_SIZE)
+    clean = [
+        np.asarray(
+            Image.fromarray(read_image(image.path).rgb).resize(side, Image.Resampling.BICUBIC)
+        )
+        for image in images
+    ]
+
+    def told(pictures: list[Pixels], calibrator: Calibrator | None) -> tuple[list[str], int]:
+        plain = next(iter(calibrators.values()))
+        results = []
+        for start in range(0, len(pictures), 32):
+            batch = [MedicalImage.from_rgb(one) for one in pictures[start : start + 32]]
+            results += (calibrator or plain).calibrate_batch(
+                batch, calibrate=calibrator is not None, perceive=calibrator is not None
+            )
+        features = [
+            torch.cat(
+                [part.reshape(-1, part.shape[-1]) for part in r.features.output.pooler_output]
+            )
+            for r in results
+        ]
+        touched = sum(r.report.applied for r in results)
+        return answerer.answers_from(features, questions), touched
+
+    def flips(answers: list[str]) -> float:
+        pairs = zip(answers, own, strict=True)
+        return float(np.mean([normalise_answer(a) != normalise_answer(b) for a, b in pairs]))
+
+    def accuracy(answers: list[str]) -> float:
+        pairs = zip(answers, asked, strict=True)
+        return float(np.mean([is_right(a, p.answer, closed=p.closed) for a, (_, p) in pairs]))
+
+    own, _ = told(clean, None)
+    print(f"SLAKE validation, {len(asked)} questions on {len(clean)} images; seed 0")
+    for name, calibrator in calibrators.items():
+        answers, touched = told(clean, calibrator)
+        print(
+            f"clean, {name}: {touched} of {len(clean)} touched, flips {flips(answers):.4f}, "
+            f"accuracy {accuracy(own):.3f} -> {accuracy(answers):.3f}"
+        )
+    columns = [*calibrators, "non-local means"]
+    print(
+        f"| noise | accuracy | flips | {' | '.join(f'{c}: accuracy, restored' for c in columns)} |"
+    )
+    print("|" + " --- |" * (3 + len(columns)))
+    restored: dict[str, list[float]] = {column: [] for column in columns}
+    conditions = {**_conditions(), **_monai()}
+    for condition, spoil in conditions.items():
+        noisy = [spoil(picture, number) for number, picture in enumerate(clean)]
+        before = told(noisy, None)[0]
+        lost = flips(before)
+        cells = []
+        for column in columns:
+            answers = (
+                told(noisy, calibrators[column])[0]
+                if column in calibrators
+                else told([non_local_means(picture) for picture in noisy], None)[0]
+            )
+            share = 1.0 - flips(answers) / lost if lost else float("nan")
+            restored[column].append(share)
+            cells.append(f"{accuracy(answers):.3f}, {share:+.2f}")
+        print(
+            f"| {condition} | {accuracy(before):.3f} | {lost:.3f} | {' | '.join(cells)} |",
+            flush=True,
+        )
+    for column, shares in restored.items():
+        mixed = [s for name, s in zip(conditions, shares, strict=True) if " then " in name]
+        print(f"{column}: mean restored {np.mean(shares):.2f}, mixtures {np.mean(mixed):.2f}")
+
+
+def _own(*noises: tuple[str, float]) -> Spoil:
+    def spoil(picture: Pixels, number: int) -> Pixels:
+        for kind, severity in noises:
+            rng = noise_rng(f"unmatched {number}", kind, severity)
+            picture = apply_image(kind, picture, severity, rng)
+        return picture
+
+    return spoil
+
+
+def _grey(change: Callable[[Floats, int], Floats]) -> Spoil:
+    """On brightness in [0, 1], the same on every plane."""
+
+    def spoil(picture: Pixels, number: int) -> Pixels:
+        changed = change(picture.mean(axis=2) / 255.0, number)
+        grey = np.clip(np.rint(255.0 * changed), 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+
+    return spoil
+
+
+def _scikit(mode: str, **options: float) -> Spoil:
+    return _grey(lambda grey, number: random_noise(grey, mode=mode, rng=number, **options))
+
+
+def _pixelated(grey: Floats) -> Floats:
+    rows, columns = (size // 4 for size in grey.shape)
+    cells = grey[: rows * 4, : columns * 4].reshape(rows, 4, columns, 4).mean(axis=(1, 3))
+    return np.asarray(np.kron(cells, np.ones((4, 4))), dtype=np.float64)
+
+
+def _conditions() -> dict[str, Spoil]:
+    return {
+        "gaussian .12 (scikit-image)": _scikit("gaussian", var=0.12**2),
+        "gaussian .18 (scikit-image)": _scikit("gaussian", var=0.18**2),
+        "Poisson, 25 a pixel (numpy)": _grey(
+            lambda grey, number: np.random.default_rng(number).poisson(25.0 * grey) / 25.0
+        ),
+        "speckle .5 (scikit-image)": _scikit("speckle", var=0.25),
+        "salt and pepper 5 % (scikit-image)": _scikit("s&p", amount=0.05),
+        "gamma 1.6 and contrast .45 (scikit-image)": _grey(
+            lambda grey, number: 0.45 * adjust_gamma(grey, 1.6) + 0.1
+        ),
+        "horizontal blur 9 (scipy)": _grey(
+            lambda grey, number: ndimage.uniform_filter1d(grey, 9, axis=1, mode="constant")
+        ),
+        "gaussian blur 1.8 (scipy)": _grey(lambda grey, number: ndimage.gaussian_filter(grey, 1.8)),
+        "pixelation 4": _grey(lambda grey, number: _pixelated(grey)),
+        "low_contrast 2.5": _own(("low_contrast", 2.5)),
+        "bias_field 3.5": _own(("bias_field", 3.5)),
+        "ghosting 4.5": _own(("ghosting", 4.5)),
+        "low_contrast 3 then gaussian 4": _own(("low_contrast", 3), ("gaussian", 4)),
+        "gaussian 3 then bias_field 4": _own(("gaussian", 3), ("bias_field", 4)),
+        "low_contrast 4 then motion 3": _own(("low_contrast", 4), ("motion", 3)),
+        "bias_field 3 then ghosting 3": _own(("bias_field", 3), ("ghosting", 3)),
+        "ghosting 3 then low_contrast 3": _own(("ghosting", 3), ("low_contrast", 3)),
+    }
+
+
+def _monai() -> dict[str, Spoil]:
+    if importlib.util.find_spec("monai") is None:
+        print("MONAI is not installed: its noises are left out")
+        return {}
+    from monai import transforms
+
+    def made(name: str, **options: object) -> Spoil:
+        def change(grey: Floats, number: int) -> Floats:
+            transform = getattr(transforms, name)(prob=1.0, **options)
+            transform.set_random_state(number)
+            spoilt = transform(torch.from_numpy(grey.astype(np.float32))[None])
+            return np.asarray(spoilt, dtype=np.float64)[0]
+
+        return _grey(change)
+
+    return {
+        "Rician .1 (MONAI)": made("RandRicianNoise", mean=0.0, std=0.1),
+        "bias field (MONAI)": made("RandBiasField", degree=3, coeff_range=(0.2, 0.5)),
+        "k-space spike (MONAI)": made("RandKSpaceSpikeNoise", intensity_range=(9.5, 10.5)),
+        "Gibbs ringing (MONAI)": made("RandGibbsNoise", alpha=(0.5, 0.7)),
+        "gamma 2.5-3.5 (MONAI)": made("RandAdjustContrast", gamma=(2.5, 3.5)),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What a pixel's restoration may look at: its neighbourhood, bands of detail, the whole image.
+
+Every channel is fixed; only the linear readout over them is fitted (`vision.restorer`). Details are
+split into bands and, softly, by how much of the band there is nearby and by how bright it is there,
+so that a linear readout can shrink a band where it is weak and keep it where it is strong, as
+wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with thresholds that are
+fitted instead of derived.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PATCH = 9
+"""Side of the raw neighbourhood in pixels."""
+BLURS = (0.7, 1.4, 2.8, 5.6, 11.2)
+"""Standard deviations of the Gaussian scale space, in pixels."""
+LEVELS = (0.05, 0.3, 0.6, 0.9)
+"""Centres of the soft brightness classes, full scale 1."""
+ENERGIES = (-6.0, -5.0, -4.0, -3.2, -2.4, -1.6)
+"""Centres of the soft classes of a band's local root mean square, natural logarithm."""
+
+_BANDS = len(BLURS) + 1
+_LEVEL_WIDTH = 0.2
+_ENERGY_WIDTH = 0.6
+_ENERGY_BLUR = 1.4
+_FLOOR = 1e-8
+_QUANTILES = (0.5, 0.9, 0.99)
+
+CHANNELS = (
+    PATCH * PATCH + len(BLURS) + 2 + _BANDS * (len(ENERGIES) + len(LEVELS)) + len(_QUANTILES) + 3
+)
+
+
+def pixel_context(grey: Tensor) -> Tensor:
+    """(images, H, W) grey in [0, 1] -> (images, CHANNELS, H, W); H and W at least 8."""
+    picture = grey[:, None].float()
+    images, _, height, width = picture.shape
+    radius = PATCH // 2
+    around = F.unfold(F.pad(picture, (radius,) * 4, mode="reflect"), PATCH)
+    scales = [picture, *(blurred(picture, sigma) for sigma in BLURS)]
+    medians = [_median(picture, 3), _median(picture, 5)]
+    details = [fine - coarse for fine, coarse in zip(scales[:-2], scales[1:-1], strict=True)]
+    details += [picture - median for median in medians]
+    levels = _soft(scales[2], LEVELS, _LEVEL_WIDTH)
+    channels = [around.view(images, PATCH * PATCH, height, width), *scales[1:], *medians]
+    for detail in details:
+        energy = 0.5 * torch.log(blurred(detail.square(), _ENERGY_BLUR).clamp_min(_FLOOR))
+        channels += [detail * _soft(energy, ENERGIES, _ENERGY_WIDTH), detail * levels]
+    channels.append(_whole(picture).expand(-1, -1, height, width))
+    return torch.cat(channels, dim=1)
+
+
+def blurred(picture: Tensor, sigma: float) -> Tensor:
+    """(images, 1, H, W) under a Gaussian of `sigma` pixels, edges replicated."""
+    radius = max(1, int(3.0 * sigma + 0.5))
+    at = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-at.square() / (2.0 * sigma * sigma))
+    kernel = kernel / kernel.sum()
+    rows = F.pad(picture, (radius, radius, 0, 0), mode="replicate")
+    rows = F.conv2d(rows, kernel.view(1, 1, 1, -1))
+    columns = F.pad(rows, (0, 0, radius, radius), mode="replicate")
+    return F.conv2d(columns, kernel.view(1, 1, -1, 1))
+
+
+def _median(picture: Tensor, side: int) -> Tensor:
+    radius = side // 2
+    padded = F.pad(picture, (radius,) * 4, mode="replicate")
+    around = padded.unfold(2, side, 1).unfold(3, side, 1)
+    return around.flatten(4).median(dim=4).values
+
+
+def _soft(values: Tensor, centres: tuple[float, ...], width: float) -> Tensor:
+    """Soft membership of (images, 1, H, W) in each centre: (images, centres, H, W), sum one."""
+    at = torch.tensor(centres).view(1, -1, 1, 1)
+    inside = values.clamp(centres[0], centres[-1])
+    return torch.softmax(-((inside - at) / width).square(), dim=1)
+
+
+def _whole(picture: Tensor) -> Tensor:
+    """Quantiles, mean, spread and a constant of each image: (images, 6, 1, 1)."""
+    flat = picture.flatten(1)
+    quantiles = torch.quantile(flat, torch.tensor(_QUANTILES), dim=1).T
+    moments = torch.stack([flat.mean(1), flat.std(1), torch.ones(len(flat))], dim=1)
+    return torch.cat([quantiles, moments], dim=1)[:, :, None, None]

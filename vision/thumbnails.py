@@ -1,0 +1,77 @@
+"""Thumbnails: what the landmark regressions read, and the slow losses of signal they predict."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIDE = 14
+"""Cells along each side of a thumbnail."""
+ORDERS = 4
+"""Cosine orders of a gain field along each axis."""
+
+_FLOOR = 0.02
+"""Grey level added under logarithms: five of 256, where a picture is air."""
+_QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+_MOST_GAIN = 3.0
+"""Largest logarithm of a gain that is undone."""
+_SATURATED = 0.999
+
+
+def thumbnail(grey: Tensor) -> Tensor:
+    """(images, H, W) -> (images, SIDE, SIDE) means of cells."""
+    return F.adaptive_avg_pool2d(grey[:, None].float(), SIDE)[:, 0]
+
+
+def enlarged(thumbnails: Tensor, shape: tuple[int, int]) -> Tensor:
+    """(images, SIDE, SIDE) -> (images, H, W), bicubic."""
+    large = F.interpolate(thumbnails[:, None], size=shape, mode="bicubic", align_corners=False)
+    return large[:, 0]
+
+
+def vectors(grey: Tensor) -> tuple[Tensor, Tensor]:
+    """What is read of (images, H, W): thumbnail and quantiles, as grey and as log grey."""
+    flat = grey.flatten(1).float()
+    quantiles = torch.quantile(flat, torch.tensor(_QUANTILES), dim=1).T
+    plain = torch.cat([thumbnail(grey).flatten(1), quantiles], dim=1)
+    return plain, torch.log(plain.clamp_min(0.0) + _FLOOR)
+
+
+def loss(clean: Tensor, noisy: Tensor) -> Tensor:
+    """What is missing from each cell: (images, SIDE * SIDE)."""
+    return thumbnail(clean - noisy).flatten(1)
+
+
+def gain(clean: Tensor, noisy: Tensor) -> Tensor:
+    """Cosine coefficients (images, ORDERS ** 2) of the smooth log gain from noisy to clean.
+
+    Weighted least squares over pixels, heavier where the clean picture is bright, lighter where
+    the noisy one is saturated.
+    """
+    images, height, width = clean.shape
+    basis = _basis(height, width).double()
+    weight = clean.reshape(images, -1).double().clamp(0.0, 1.0) + 1e-3
+    weight = torch.where(noisy.reshape(images, -1) >= _SATURATED, 0.1 * weight, weight)
+    wanted = torch.log(clean.double() + _FLOOR) - torch.log(noisy.double() + _FLOOR)
+    weighted = basis[None] * weight[:, None]
+    gram = weighted @ basis.T
+    ridge = 1e-3 * weight.sum(dim=1)[:, None, None] * torch.eye(len(basis), dtype=torch.float64)
+    cross = weighted @ wanted.reshape(images, -1, 1)
+    solved: Tensor = torch.linalg.solve(gram + ridge, cross)
+    return solved[:, :, 0].float()
+
+
+def brightened(grey: Tensor, coefficients: Tensor) -> Tensor:
+    """(images, H, W) under the gain of (images, ORDERS ** 2) coefficients, in [0, 1]."""
+    images, height, width = grey.shape
+    log_gain = (coefficients @ _basis(height, width)).clamp(-_MOST_GAIN, _MOST_GAIN)
+    return (grey * torch.exp(log_gain).reshape(images, height, width)).clamp(0.0, 1.0)
+
+
+def _basis(height: int, width: int) -> Tensor:
+    """(ORDERS ** 2, height * width) products of cosines on [0, 1]."""
+    orders = torch.arange(ORDERS, dtype=torch.float32)[:, None]
+    rows = torch.cos(torch.pi * orders * (torch.arange(height) + 0.5) / height)
+    columns = torch.cos(torch.pi * orders * (torch.arange(width) + 0.5) / width)
+    return torch.einsum("ay,bx->abyx", rows, columns).reshape(ORDERS**2, height * width)
