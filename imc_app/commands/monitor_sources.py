@@ -1,0 +1,93 @@
+"""What a drift monitor watches: folders and image files in an order, or paths on stdin."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+
+from imc_app.commands.prototypes import SNIFFED_BYTES
+from imc_app.refusals import InputRefused
+
+STDIN = "-"
+BATCH = 16
+"""Images perceived together; of a stream each is answered as it comes."""
+
+
+class Order(StrEnum):
+    """In which order images are taken."""
+
+    NAME = "name"
+    TIME = "time"
+
+
+def watched(sources: Sequence[str], order: Order) -> Iterator[list[Path]]:
+    """Yield the paths of images in batches.
+
+    Raises InputRefused where nothing is named, a folder holds no image, or `-` is not alone.
+    """
+    if STDIN not in sources:
+        return _batches(_ordered(sources, order), BATCH)
+    if len(sources) > 1:
+        raise InputRefused("-: stdin is watched alone; name either - or folders and images")
+    return _batches(_lines(), 1)
+
+
+def _batches(paths: Iterator[Path], size: int) -> Iterator[list[Path]]:
+    while batch := list(islice(paths, size)):
+        yield batch
+
+
+def _lines() -> Iterator[Path]:
+    """A path a line, as it comes. A file name may be any bytes."""
+    for line in getattr(sys.stdin, "buffer", sys.stdin):
+        yield Path(os.fsdecode(line).rstrip("\r\n"))
+
+
+def _ordered(sources: Sequence[str], order: Order) -> Iterator[Path]:
+    paths: list[Path] = []
+    for source in sources:
+        path = Path(source)
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        found = [each for each in path.rglob("*") if each.is_file() and _may_be_image(each)]
+        if not found:
+            raise InputRefused(
+                f"{source}: holds no image; PNG, JPEG, TIFF, WebP and DICOM are read"
+            )
+        paths += found
+    by_name = sorted(paths, key=_name_key)
+    return iter(sorted(by_name, key=_written) if order is Order.TIME else by_name)
+
+
+def _may_be_image(path: Path) -> bool:
+    """Whether it begins as an image does; one that cannot be opened is refused when its turn comes.
+
+    DICOM files often have no extension.
+    """
+    from vision.reading import sniff
+
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(SNIFFED_BYTES)) is not None
+    except OSError:
+        return True
+
+
+def _name_key(path: Path) -> list[tuple[int, str]]:
+    """Numbers inside names in the order of counting: 9 comes before 10."""
+    parts = re.split(r"([0-9]+)", path.as_posix())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _written(path: Path) -> float:
+    """When the file was last written; one that is not there comes last, to be refused."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return float("inf")

@@ -1,0 +1,290 @@
+"""`imc perceive --monitor`: a stream in, JSON lines out, an alarm when it drifts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Imc, Ran
+from tests.imc_app.test_refusals import assert_refused
+from vision.errors import BankRefused
+from vision.reading import MedicalImage
+from vision.report import NoisePerception
+
+LINE_KEYS = {
+    "index",
+    "source",
+    "sha256",
+    "kind",
+    "severity",
+    "clean_p_value",
+    "evidence",
+    "alarm",
+    "shares",
+}
+CLEAN_GREY, NOISY_GREY, BROKEN_GREY = 40, 200, 250
+
+
+class GreyCalibrator:
+    """Calls an image noisy where it is bright, and its features not finite where it is white."""
+
+    def __init__(self) -> None:
+        self.bank = SimpleNamespace(
+            images=384, perceiver=SimpleNamespace(p_values_are_modelled=False)
+        )
+        self.batches: list[int] = []
+
+    def perceive(self, image: MedicalImage) -> NoisePerception:
+        grey = int(image.rgb[0, 0, 0])
+        if grey >= BROKEN_GREY:
+            raise BankRefused("the encoder's features of this image are not finite")
+        noisy = grey >= NOISY_GREY
+        kind = "motion" if noisy else "clean"
+        p_value = 1 / 385 if noisy else 0.6
+        return NoisePerception(
+            kind=kind,
+            severity=3 * noisy,
+            probability=0.9,
+            clean_p_value=p_value,
+            posterior={kind: 0.9},
+        )
+
+    def perceive_batch(self, images: Sequence[MedicalImage]) -> list[NoisePerception]:
+        self.batches.append(len(images))
+        return [self.perceive(image) for image in images]
+
+
+@pytest.fixture
+def calibrator(monkeypatch: pytest.MonkeyPatch) -> GreyCalibrator:
+    """What the command opens in place of a model."""
+    stand_in = GreyCalibrator()
+    monkeypatch.setattr("imc_app.session.open_calibrator", lambda model, prototypes: stand_in)
+    return stand_in
+
+
+def grey_scan(path: Path, grey: int) -> Path:
+    Image.fromarray(np.full((8, 8), grey, dtype=np.uint8)).save(path)
+    return path
+
+
+def scans(folder: Path, clean: int, noisy: int) -> Path:
+    """`clean` dark scans and then `noisy` bright ones, numbered without leading zeros."""
+    for number in range(clean + noisy):
+        grey_scan(folder / f"{number}.png", CLEAN_GREY if number < clean else NOISY_GREY)
+    return folder
+
+
+def lines_of(ran: Ran) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The lines of the images, and the summary."""
+    *lines, last = [json.loads(line) for line in ran.out.splitlines()]
+    assert set(last) == {"summary"}
+    return lines, last["summary"]
+
+
+def test_a_line_an_image_and_a_summary(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    ran = imc("perceive", "--monitor", scans(tmp_path, 20, 0))
+    assert (ran.code, ran.err) == (0, "")
+    lines, summary = lines_of(ran)
+    assert all(set(line) == LINE_KEYS for line in lines)
+    assert [line["index"] for line in lines] == list(range(20))
+    assert (summary["images"], summary["alarm"], summary["alarm_at"]) == (20, False, None)
+    assert summary["counts"] == {"clean": 20}
+    assert calibrator.batches == [16, 4]
+
+
+def test_a_scanner_that_goes_wrong_raises_the_alarm(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    ran = imc("perceive", "--monitor", scans(tmp_path, 20, 30), "--window", 10)
+    assert ran.code == 0
+    lines, summary = lines_of(ran)
+    assert summary["alarm"] and 20 < summary["alarm_at"] < 40
+    assert summary["change_at"] == 20
+    assert summary["main_noise_since_change"] == "motion"
+    first = next(line["index"] for line in lines if line["alarm"])
+    assert first == summary["alarm_at"]
+    assert lines[first]["evidence"] >= summary["alarm_evidence"]
+    assert lines[24]["shares"] == {"clean": 0.5, "motion": 0.5}
+
+
+def test_an_alarm_can_fail_the_command(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    base = ("perceive", "--monitor", scans(tmp_path, 0, 30), tmp_path / "nowhere.png")
+    assert imc(*base).code == 2
+    assert imc(*base, "--fail-on-alarm").code == 3
+
+
+def test_a_run_length_can_be_promised_instead(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    ran = imc("perceive", "--monitor", scans(tmp_path, 3, 0), "--run-length", 5000)
+    _, summary = lines_of(ran)
+    assert summary["run_length"] == 5000
+    assert "at least 5000 images" in summary["promise"]
+
+
+def test_an_unreadable_image_is_named_and_the_others_go_on(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    truncated = tmp_path / "1.png"
+    scans(tmp_path, 3, 0)
+    truncated.write_bytes(truncated.read_bytes()[:40])
+    ran = imc("perceive", "--monitor", tmp_path)
+    assert ran.code == 2
+    assert len(ran.err.splitlines()) == 1 and "1.png" in ran.err
+    lines, summary = lines_of(ran)
+    assert [Path(line["source"]).name for line in lines] == ["0.png", "2.png"]
+    assert (summary["images"], summary["refused"]) == (2, 1)
+
+
+def test_large_images_do_not_wait_for_a_full_batch(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imc_app.commands.monitor.TOGETHER_PIXELS", 3 * 8 * 8)
+    assert imc("perceive", "--monitor", scans(tmp_path, 7, 0)).code == 0
+    assert calibrator.batches == [3, 3, 1]
+
+
+def test_features_that_are_not_finite_cost_their_image_alone(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    grey_scan(scans(tmp_path, 4, 0) / "2.png", BROKEN_GREY)
+    ran = imc("perceive", "--monitor", tmp_path)
+    assert ran.code == 2
+    assert len(ran.err.splitlines()) == 1
+    assert "2.png" in ran.err and "not finite" in ran.err
+    assert lines_of(ran)[1]["images"] == 3
+
+
+def test_by_name_counts_and_by_time_follows_the_clock(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    for seconds, number in enumerate((9, 10, 1)):
+        os.utime(grey_scan(tmp_path / f"{number}.png", CLEAN_GREY), (seconds, seconds))
+
+    def order(*options: object) -> list[str]:
+        lines, _ = lines_of(imc("perceive", "--monitor", tmp_path, *options))
+        return [Path(line["source"]).stem for line in lines]
+
+    assert order() == ["1", "9", "10"]
+    assert order("--by", "time") == ["9", "10", "1"]
+
+
+def test_paths_come_from_a_stream_and_are_answered_one_by_one(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "2.png", tmp_path / "nowhere.png", tmp_path / "0.png"]
+    scans(tmp_path, 3, 0)
+    content = "".join(f"{path}\n" for path in paths).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    ran = imc("perceive", "--monitor", "-")
+    lines, _ = lines_of(ran)
+    assert [line["source"] for line in lines] == [str(paths[0]), str(paths[2])]
+    assert ran.code == 2 and "nowhere.png" in ran.err
+    assert calibrator.batches == [1, 1]
+
+
+def test_an_interrupted_stream_is_summed_up(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = grey_scan(tmp_path / "0.png", CLEAN_GREY)
+
+    def typed() -> Iterator[bytes]:
+        yield f"{image}\n".encode()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", typed())
+    ran = imc("perceive", "--monitor", "-")
+    assert ran.code == 130
+    assert lines_of(ran)[1]["images"] == 1
+
+
+def test_it_is_deterministic(imc: Imc, tmp_path: Path, calibrator: GreyCalibrator) -> None:
+    folder = scans(tmp_path, 5, 20)
+    assert imc("perceive", "--monitor", folder) == imc("perceive", "--monitor", folder)
+
+
+def test_the_course_is_drawn(imc: Imc, tmp_path: Path, calibrator: GreyCalibrator) -> None:
+    plot = tmp_path / "course.png"
+    assert imc("perceive", "--monitor", scans(tmp_path, 5, 30), "--plot", plot).code == 0
+    with Image.open(plot) as drawn:
+        assert drawn.format == "PNG" and drawn.width > 400
+
+
+def test_a_long_course_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    from imc_app.commands import monitor_plot
+    from vision.monitor import Standing
+
+    monkeypatch.setattr(monitor_plot, "POINTS", 10)
+    course = monitor_plot.Course()
+    for index in range(100):
+        course.add(Standing(index, 0.0, False, {"clean": 1.0}))
+    assert len(course.kept) <= 10
+    assert np.ptp(np.diff([one.index for one in course.kept])) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--monitor", "--false-alarms", 1.5), "--false-alarms"),
+        (("--monitor", "--run-length", 0), "--run-length"),
+        (("--monitor", "--window", 0), "--window"),
+        (("--monitor", "--by", "size"), "--by"),
+        (("--monitor", "--plot", "nowhere/course.png"), "--plot"),
+        (("--monitor", "--plot", "course.jpg"), ".png"),
+        (("--monitor", "-"), "alone"),
+        (("--fail-on-alarm",), "--monitor"),
+        (("--window", 20), "--monitor"),
+    ],
+)
+def test_what_cannot_be_monitored_is_refused(
+    options: tuple[object, ...], says: str, imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    assert_refused(imc("perceive", scans(tmp_path, 1, 0), *options), says)
+
+
+def test_a_folder_without_images_is_refused(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    (tmp_path / "notes.txt").write_text("not an image\n")
+    assert_refused(imc("perceive", "--monitor", tmp_path), "no image")
+
+
+def test_matplotlib_is_asked_for_before_the_work(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imc_app.commands.monitor_plot.find_spec", lambda name: None)
+    plot = tmp_path / "course.png"
+    ran = imc("perceive", "--monitor", scans(tmp_path, 1, 0), "--plot", plot)
+    assert_refused(ran, "matplotlib", "pip install")
+
+
+def test_without_a_bank_nothing_is_monitored(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
+    ran = imc("perceive", "--monitor", scans(tmp_path, 1, 0), "--model", tiny_llava)
+    assert_refused(ran, "bank", "imc prototypes build")
+
+
+@pytest.mark.slow
+def test_a_real_bank_is_monitored_against(
+    imc: Imc, clean_images: Path, tiny_llava: Path, tiny_bank: Path
+) -> None:
+    ran = imc(
+        *("perceive", "--monitor", clean_images),
+        *("--model", tiny_llava, "--prototypes", tiny_bank),
+    )
+    assert (ran.code, ran.err) == (0, "")
+    lines, summary = lines_of(ran)
+    assert len(lines) == summary["references"] == 64
+    assert not summary["alarm"]
