@@ -1,13 +1,14 @@
-"""`imc prototypes`: the prototype bank of another model."""
+"""`imc prototypes`: the prototype bank of another model, built and shown."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imc_app.options import Seed
+from imc_app.options import AsJson, Seed
 from imc_app.refusals import InputRefused, is_refusal
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 SNIFFED_BYTES = 512  # past the DICOM preamble (128) and the first elements
 
-app = typer.Typer(help="Build a model's prototype bank.", no_args_is_help=True)
+app = typer.Typer(help="Build a model's prototype bank, or show one.", no_args_is_help=True)
 
 
 @app.callback()
 def prototypes() -> None:
-    """Build a model's prototype bank from clean, unlabelled images of its domain."""
+    """Build a model's prototype bank from clean, unlabelled images of its domain, or show one."""
 
 
 @app.command("build")
@@ -48,6 +49,29 @@ def build(
         bank = build_bank(encoder, clean, seed=seed, progress=advance)
     bank.save(out)
     typer.echo(f"{out}: a bank from {len(clean)} images")
+
+
+@app.command("show")
+def show(
+    bank: Annotated[Path, typer.Argument(metavar="BANK", help="A bank (.safetensors).")],
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="PATH_OR_ID", help="Say whether the bank is this model's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a bank knows, and how well it restores held-out references."""
+    from imc_app.commands.prototypes_show import bank_document, show_bank
+    from imc_app.session import open_encoder
+    from vision.bank import PrototypeBank
+
+    known = PrototypeBank.load(bank, fingerprint=None)
+    fits = None if model is None else open_encoder(model).fingerprint == known.fingerprint
+    document = bank_document(known, bank, fits=fits)
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        show_bank(document)
 
 
 def _find_images(folder: Path) -> list[Path]:

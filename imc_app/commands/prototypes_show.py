@@ -1,0 +1,129 @@
+"""What `imc prototypes show` says of a bank, as a document and in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imc_app.show import Document
+
+if TYPE_CHECKING:
+    from vision.bank import PrototypeBank
+    from vision.perception import Perceiver
+
+_HEADER_LENGTH = 8
+"""Bytes of a safetensors file that say how long its header is (format's own specification)."""
+
+
+def bank_document(bank: PrototypeBank, file: Path, *, fits: bool | None) -> Document:
+    """Everything a loaded bank says of itself, as `imc prototypes show --json` prints it."""
+    from vision.pdc import ALPHA
+    from vision.report import PIXELS
+
+    return {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "parts": part_sizes(file),
+        "fingerprint": bank.fingerprint,
+        "fits": fits,
+        "references": bank.images,
+        "seed": bank.seed,
+        "side": bank.side,
+        "kinds": list(bank.kinds),
+        "severities": list(bank.severities),
+        "classes": len(bank.perceiver.classes),
+        "perception_tap": bank.perception_tap,
+        "taps": list(bank.taps),
+        "level": ALPHA,
+        "perception": _perception(bank.perceiver),
+        "second_perception": None if bank.again is None else _perception(bank.again),
+        "pixel_stage": bank.restorer is not None,
+        "restored": {
+            stage: bank.restored[stage] for stage in (PIXELS, *bank.taps) if stage in bank.restored
+        },
+    }
+
+
+def _perception(perceiver: Perceiver) -> Document:
+    scores = {name: len(known) for name, known in perceiver.clean_scores.items()}
+    return {
+        "witnesses": list(perceiver.reductions),
+        "clean_scores": min(scores.values()),
+        "smallest_p_value": 1.0 / (min(scores.values()) + 1),
+        "conformal": not perceiver.p_values_are_modelled,
+    }
+
+
+def part_sizes(file: Path) -> dict[str, int]:
+    """Bytes of tensors by part (`perceiver`, `again`, `restorer`, `maps.TAP`), from the header."""
+    with file.open("rb") as stored:
+        length = int.from_bytes(stored.read(_HEADER_LENGTH), "little")
+        header: dict[str, Any] = json.loads(stored.read(length))
+    sizes: dict[str, int] = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        part = name.split(".")[0]
+        if part == "maps":
+            part = name.rpartition(".")[0]  # taps have dots in their names too
+        begin, end = entry["data_offsets"]
+        sizes[part] = sizes.get(part, 0) + end - begin
+    return dict(sorted(sizes.items()))
+
+
+def show_bank(document: Document) -> None:
+    """Print it for a person; what a file says of itself is shown, never executed."""
+    from rich.text import Text
+
+    from imc_app.refusals import printable
+    from imc_app.show import console
+
+    fits = {None: "", True: ": fits", False: ": is another's"}[document["fits"]]
+    again = document["second_perception"]
+    rows = {
+        "bank": f"{document['file']}, {_size(document['bytes'])}",
+        "model": f"{document['fingerprint']}{fits}",
+        "built from": f"{document['references']} references, seed {document['seed']}, pixels seen "
+        f"at side {document['side']}",
+        "kinds": ", ".join(document["kinds"]),
+        "severities": ", ".join(map(str, document["severities"])),
+        "taps": ", ".join(document["taps"]) or "none: features are not calibrated",
+        "perceives": _describe_perception(document["perception"], document),
+        "restores": "pixels" if document["pixel_stage"] else "no pixels: features alone",
+        "perceives restored": _describe_perception(again, document) if again else "never",
+        "parts": ", ".join(f"{part} {_size(size)}" for part, size in document["parts"].items()),
+    }
+    out = console()
+    for label, told in rows.items():
+        out.print(Text(f"{label:20}", "dim").append(printable(told), "not dim"))
+    if document["restored"]:
+        out.print()
+        for line in restored_table(document):
+            out.print(Text(printable(line)))
+
+
+def _describe_perception(perception: Document, document: Document) -> str:
+    how = "conformal" if perception["conformal"] else "modelled, too few for conformal ones"
+    tap = f" at {document['perception_tap']}" if document["perception_tap"] else ""
+    return (
+        f"{' and '.join(perception['witnesses'])}{tap}; level {document['level']:g} against "
+        f"{perception['clean_scores']} clean scores, p-values {how}"
+    )
+
+
+def restored_table(document: Document) -> list[str]:
+    """Share of what noise took from held-out references that each stage brings back, percent."""
+    restored: dict[str, dict[str, float]] = document["restored"]
+    first = max(len(kind) for kind in ("brought back", *document["kinds"]))
+    widths = [max(len(stage), 5) for stage in restored]
+    lines = ["  ".join([f"{'brought back':{first}}", *map(str.rjust, restored, widths)])]
+    for kind in document["kinds"]:
+        shares = [by_kind.get(kind) for by_kind in restored.values()]
+        cells = ["" if share is None else f"{100 * share:.0f} %" for share in shares]
+        lines.append("  ".join([f"{kind:{first}}", *map(str.rjust, cells, widths)]).rstrip())
+    return lines
+
+
+def _size(length: int) -> str:
+    return f"{length / 1e6:.2f} MB" if length >= 10_000 else f"{length} bytes"

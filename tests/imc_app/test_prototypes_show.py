@@ -1,0 +1,147 @@
+"""`imc prototypes show`: what a bank knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import Imc
+from tests.imc_app.test_refusals import assert_refused
+from tests.tiny_models import save_tiny
+from vision.bank import PrototypeBank
+from vision.cascade import CleanDistance, Standard, TapMaps
+from vision.perception import Perceiver, fit_perceiver
+
+KINDS = ("gaussian", "motion")
+REFERENCES = 72
+RESTORED = {
+    "pixels": {"gaussian": 0.81, "motion": 0.42},
+    "embed": {"gaussian": 0.3, "motion": 0.07},
+    "block.0": {"gaussian": 0.21},
+}
+
+
+def small_perceiver() -> Perceiver:
+    """Of two views of each reference, clean and with each noise, all drawn at random."""
+    rng = np.random.default_rng(0)
+    classes = [("clean", 0), *((kind, 3) for kind in KINDS)]
+    labels = np.repeat(np.arange(len(classes)), 2 * REFERENCES)
+    numbers = np.tile(np.arange(REFERENCES), 2 * len(classes))
+    statistics = {
+        name: rng.normal(size=(len(labels), size)) + labels[:, None]
+        for name, size in (("encoder", 6), ("pixels", 4))
+    }
+    return fit_perceiver(statistics, labels, numbers, classes, rng)
+
+
+def small_maps() -> TapMaps:
+    """Maps of rank 2 over 8 channels."""
+    return TapMaps(
+        Standard(torch.zeros(8), torch.ones(8)),
+        CleanDistance(torch.ones(12, 3), torch.zeros(3), 1.0),
+        left=torch.ones(len(KINDS) + 1, 30, 2),
+        right=torch.ones(len(KINDS) + 1, 2, 8),
+        cap=1.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def shown_bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bank made by hand, as a file."""
+    perceiver = small_perceiver()
+    path = tmp_path_factory.mktemp("shown") / "bank.safetensors"
+    PrototypeBank(
+        fingerprint="f" * 64,
+        kinds=KINDS,
+        severities=(3,),
+        images=REFERENCES,
+        seed=7,
+        side=64,
+        perception_tap="embed",
+        perceiver=perceiver,
+        maps={"embed": small_maps(), "block.0": small_maps()},
+        restored=RESTORED,
+        again=perceiver,
+    ).save(path)
+    return path
+
+
+def test_the_document_says_what_the_bank_holds(imc: Imc, shown_bank: Path) -> None:
+    ran = imc("prototypes", "show", shown_bank, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    document = json.loads(ran.out)
+    assert (document["fingerprint"], document["fits"]) == ("f" * 64, None)
+    assert (document["references"], document["seed"], document["side"]) == (REFERENCES, 7, 64)
+    assert (document["kinds"], document["severities"]) == (list(KINDS), [3])
+    assert (document["perception_tap"], document["taps"]) == ("embed", ["embed", "block.0"])
+    assert document["pixel_stage"] is False
+    assert document["second_perception"] == document["perception"]
+    assert document["restored"] == RESTORED
+
+
+def test_perception_says_how_small_a_p_value_can_be(imc: Imc, shown_bank: Path) -> None:
+    document = json.loads(imc("prototypes", "show", shown_bank, "--json").out)
+    perception = document["perception"]
+    assert perception["witnesses"] == ["encoder", "pixels"]
+    assert perception["conformal"] is True
+    assert perception["clean_scores"] == 2 * REFERENCES
+    assert perception["smallest_p_value"] == 1 / (2 * REFERENCES + 1)
+    assert 0 < document["level"] < 0.1
+
+
+def test_the_parts_add_up_to_the_file_less_its_header(imc: Imc, shown_bank: Path) -> None:
+    document = json.loads(imc("prototypes", "show", shown_bank, "--json").out)
+    header = 8 + int.from_bytes(shown_bank.read_bytes()[:8], "little")
+    assert document["bytes"] == shown_bank.stat().st_size
+    assert sum(document["parts"].values()) == document["bytes"] - header
+    assert {f"maps.{tap}" for tap in document["taps"]} < set(document["parts"])
+
+
+def test_a_person_reads_what_each_stage_brings_back(imc: Imc, shown_bank: Path) -> None:
+    ran = imc("prototypes", "show", shown_bank)
+    assert ran.code == 0
+    rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines() if line}
+    assert rows["built"][1:3] == [str(REFERENCES), "references,"]
+    assert rows["brought"] == ["back", "pixels", "embed", "block.0"]
+    assert rows["gaussian"] == "81 % 30 % 21 %".split()
+    assert rows["motion"] == "42 % 7 %".split()
+
+
+def test_what_a_file_says_of_itself_is_never_executed(imc: Imc, tmp_path: Path) -> None:
+    path = tmp_path / "bank.safetensors"
+    perceiver = small_perceiver()
+    bank = PrototypeBank("\x1b[2J", KINDS, (3,), 72, 0, 64, "", perceiver, maps={})
+    bank.save(path)
+    ran = imc("prototypes", "show", path)
+    assert ran.code == 0
+    assert "\x1b" not in ran.out and "\\u001b" in ran.out
+
+
+@pytest.mark.slow
+def test_a_bank_says_whether_it_is_the_models(
+    imc: Imc, tmp_path: Path, tiny_llava: Path, tiny_bank: Path
+) -> None:
+    other = save_tiny("llava_onevision", tmp_path / "other")
+    for model, fits in ((tiny_llava, True), (other, False)):
+        ran = imc("prototypes", "show", tiny_bank, "--model", model, "--json")
+        assert json.loads(ran.out)["fits"] is fits
+    assert "is another's" in imc("prototypes", "show", tiny_bank, "--model", other).out
+
+
+def test_a_missing_bank_is_refused(imc: Imc, tmp_path: Path) -> None:
+    assert_refused(imc("prototypes", "show", tmp_path / "nowhere.safetensors"), "nowhere")
+
+
+def test_a_truncated_bank_is_refused(imc: Imc, tmp_path: Path, shown_bank: Path) -> None:
+    part = tmp_path / "part.safetensors"
+    part.write_bytes(shown_bank.read_bytes()[:1000])
+    assert_refused(imc("prototypes", "show", part), "truncated")
+
+
+def test_what_is_no_bank_is_refused(imc: Imc, tiny_llava: Path) -> None:
+    ran = imc("prototypes", "show", tiny_llava / "model.safetensors")
+    assert_refused(ran, "not a prototype bank")
