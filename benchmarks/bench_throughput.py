@@ -44,7 +44,7 @@ from imc_bench.plan import Plan
 from imc_bench.session import CheckedRequest, RunRequest, check_request, open_run
 from imc_reference import MODEL_DIR
 
-NOISES = ("low_dose", "motion", "typo")
+NOISES = ("core",)
 SEVERITIES = (3,)
 METHODS = ("none", "pdc", "sms", "imc")
 LEAST_AGREEMENT = 0.99
@@ -141,7 +141,7 @@ def part(checked: CheckedRequest, items: Sequence[BenchItem]) -> CheckedRequest:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("IMC_DATA"))
-    parser.add_argument("--pairs", type=int, default=6, help="slices, each answered by both sides")
+    parser.add_argument("--pairs", type=int, default=3, help="slices, each answered by both sides")
     parser.add_argument("--batch", type=int, default=RunRequest("").batch, help="the runner's")
     parser.add_argument("--noises", nargs="*", default=NOISES, help="as imc bench run names them")
     parser.add_argument("--severities", nargs="*", type=int, default=SEVERITIES)

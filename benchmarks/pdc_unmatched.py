@@ -202,7 +202,8 @@ def _monai() -> dict[str, Spoil]:
             transform = getattr(transforms, name)(prob=1.0, **options)
             transform.set_random_state(number)
             spoilt = transform(torch.from_numpy(grey.astype(np.float32))[None])
-            return np.asarray(spoilt, dtype=np.float64)[0]
+            whole: Floats = np.asarray(spoilt, dtype=np.float64)[0]
+            return whole
 
         return _grey(change)
 

@@ -95,7 +95,7 @@ def build_bank(
             references.clean_pictures,
             references.pictures,
             noisy,
-            draws=_PROTOTYPE_DRAWS * draws,
+            draws=_PROTOTYPE_DRAWS,
             seed=seed,
             tell=lambda kind: steps.next(f"restore {kind}"),
         )

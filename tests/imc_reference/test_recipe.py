@@ -14,10 +14,12 @@ from imc_reference.losses import answer_logits
 from imc_reference.packing import Encoder, pack
 from imc_reference.questions import Pair
 from imc_reference.real_data import DataMissing, load_slake, load_vqa_rad
+from imc_reference.recipe import bank_references
 from imc_reference.scoring import is_right
 from imc_reference.text_skills import scramble, text_exercise
 from imc_reference.tokenizer import train_tokenizer
 from imc_reference.training import TrainConfig, Trainer
+from vision.reading import read_image
 
 TEXTS = ["Is there a lesion?", "Which organ is shown?", "yes", "no", "right lung", "12 mm"] * 4
 
@@ -195,3 +197,11 @@ def test_an_interrupted_training_goes_on_and_exports_a_loadable_folder(data, tmp
         p.name for p in out.iterdir()
     }
     assert not list(out.rglob("*.bin")) and not list(out.rglob("*.pt"))
+
+
+def test_the_bank_is_built_from_no_image_that_vqa_rad_tests(data_folder):
+    shown = load_vqa_rad(data_folder / "vqa-rad", "test")
+    tested = {read_image(image.path).sha256 for image in shown}
+    references = bank_references(data_folder, seed=0)
+    assert len(references) > 500
+    assert not tested & {image.sha256 for image in references}

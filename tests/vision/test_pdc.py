@@ -101,6 +101,22 @@ def test_perceiving_alone_changes_nothing(calibrator: Calibrator, encoder: Visio
     assert result.perception == calibrator.perceive(noisy)
 
 
+def test_images_may_be_encoded_without_a_look_at_their_noise(
+    calibrator: Calibrator, encoder: VisionEncoder
+) -> None:
+    noisy = spoilt(scan(2), "gaussian", 5)
+    result = calibrator.calibrate_batch([noisy], perceive=False)[0]
+    assert result.perception is None
+    assert "not perceived" in result.report.reason
+    assert torch.equal(projected(result.features), projected(encoder.encode(noisy)))
+
+
+def test_a_batch_is_perceived_as_its_images_are(calibrator: Calibrator) -> None:
+    images = [scan(1), spoilt(scan(2), "gaussian", 5), spoilt(scan(4), "low_contrast", 5)]
+    together = calibrator.perceive_batch(images)
+    assert [one.kind for one in together] == [calibrator.perceive(i).kind for i in images]
+
+
 def test_without_a_bank_the_features_are_plain(encoder: VisionEncoder) -> None:
     calibrator = Calibrator(encoder, None)
     result = calibrator(scan(1))

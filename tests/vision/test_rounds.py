@@ -18,7 +18,7 @@ HELD_OUT = range(500, 512)
 
 
 def mixed(number: int) -> MedicalImage:
-    return spoilt(spoilt(scan(number), "low_contrast", 5), "gaussian", 4)
+    return spoilt(spoilt(scan(number), "low_contrast", 3), "gaussian", 5)
 
 
 def distance(encoder: VisionEncoder, shown: torch.Tensor, number: int) -> float:
