@@ -5,8 +5,9 @@
 Every question of SLAKE validation, the embedded model, noise at its input resolution, seed 0:
 other implementations (scikit-image's; MONAI's where it is installed), strengths off the bank's
 grid, kinds that it lacks, two noises at once. A flip is an answer that differs from the model's own
-on the clean image; restored is the share of flips that calibration takes back, net of those it
-makes. Beside both stages: non-local means with an estimated sigma, applied blindly.
+on the clean image (answers are cut at 16 tokens); restored is the share of flips that calibration
+takes back, net of those it makes. Beside both stages: non-local means with an estimated sigma,
+applied blindly.
 """
 
 from __future__ import annotations

@@ -86,6 +86,9 @@ def main() -> None:
     report = [_imc(), "bench", "report", *map(str, stores), "--out", str(args.out)]
     shown = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     print(shown)
+    for name in args.only[1:]:  # the page holds every picture; the first run's stand beside it too
+        for picture in (args.out / name).glob("*.png"):
+            picture.unlink()
     (args.out / "README.md").write_text(_readme(args.out, args.only), encoding="utf-8")
 
 
@@ -104,8 +107,8 @@ def _readme(folder: Path, names: list[str]) -> str:
         "`make results` (`IMC_DATA` names the folder of the data sets).",
         "",
         "Answers by the strict rule; intervals are 95 %, bootstrapped by image; a recovered share",
-        "is left out where noise costs under 3 points. `report.html` has all on one page; each",
-        "run's folder has its tables (CSV, Markdown, LaTeX) and plots.",
+        "is left out where noise costs under 3 points. `report.html` has all on one page;",
+        "each run's folder has its tables (CSV, Markdown, LaTeX).",
         "",
         overview,
         "",

@@ -1,7 +1,8 @@
 """The `imc` command: its commands, its exit codes and the one line a failure gets.
 
 Exit codes: 0 answered; 2 the input was refused (one line on stderr: what, why, the mend);
-1 a fault of ours. Nothing heavy is imported here: `imc --help` stays quick.
+1 a fault of ours; 3 drift, and only with `perceive --monitor --fail-on-alarm`. Nothing heavy is
+imported here: `imc --help` stays quick.
 """
 
 from __future__ import annotations
