@@ -80,8 +80,16 @@ class Renderer:
             `text`, unchanged when it spells out no control token.
 
         Raises:
-            QuestionRefused: a control token survives, which no known tokenizer does.
+            QuestionRefused: half a character (a lone surrogate), which no tokenizer reads, or a
+                control token survives, which no known tokenizer does.
         """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as problem:
+            raise QuestionRefused(
+                f"the text holds half a character (U+{ord(text[problem.start]):04X}) at position "
+                f"{problem.start}; send it as UTF-8"
+            ) from problem
         text = self._broken(text)
         if self._holds_control(text):
             # The tokenizer's normalizer composed a control token (full-width letters, for one).

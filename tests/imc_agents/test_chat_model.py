@@ -121,9 +121,14 @@ def test_no_text_can_spell_a_control_token(pieces: list[str]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(alphabet=st.characters(exclude_characters="<"), max_size=40))
+@given(st.text(alphabet=st.characters(exclude_characters="<", codec="utf-8"), max_size=40))
 def test_other_text_passes_through_untouched(text: str) -> None:
     assert tiny_chat()._engine.encoder.renderer.plain(text) == text
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(QuestionRefused, match=r"half a character \(U\+D800\) at position 3"):
+        tiny_chat().invoke("is \ud800 it?")
 
 
 def test_a_stream_adds_up_to_the_answer() -> None:
