@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from imc_bench.conditions import SWAPPED, Condition, RunRefused
 from imc_bench.errors import DataRefused
@@ -17,6 +16,7 @@ from imc_bench.plan import Plan, Unit
 from vision.encoder import VisionEncoder
 from vision.errors import ImageRefused
 from vision.reading import MedicalImage
+from vision.resizing import resize_rgb
 
 NAME_DIGITS = 16
 """Hex digits of a SHA-256 that name an image in the store: no two of a set will share them."""
@@ -119,7 +119,7 @@ class Pictures:
         self._names[item.image] = image.sha256[:NAME_DIGITS]
         rgb = image.rgb
         if self._at_input:
-            rgb = _resized(rgb, input_size(self._encoder, image.height, image.width))
+            rgb = resize_rgb(rgb, input_size(self._encoder, image.height, image.width))
             rgb.setflags(write=False)
         read = Clean(rgb, image.sha256, image.source_format)
         held_bytes = sum(one.rgb.nbytes for one in self._pixels.values())
@@ -133,32 +133,10 @@ def input_size(encoder: VisionEncoder, height: int, width: int) -> tuple[int, in
 
     Raises RunRefused for a processor whose size varies with more than the image's shape.
     """
-    side = encoder.input_side
-    if side is None:
+    size = encoder.input_size(height, width)
+    if size is None:
         raise RunRefused(
             "this model's processor has no fixed input size; put the noise on the images as they "
             "are with --noise-at native"
         )
-    if encoder.has_fixed_tokens and not _keeps_shape(encoder.processor):
-        return side, side
-    short = min(height, width)
-    return max(1, round(height * side / short)), max(1, round(width * side / short))
-
-
-def _keeps_shape(processor: object) -> bool:
-    """The processor scales the shorter side and crops, instead of squeezing into a square."""
-    size = getattr(getattr(processor, "image_processor", processor), "size", None)
-    shortest = (
-        size.get("shortest_edge")
-        if isinstance(size, dict)
-        else getattr(size, "shortest_edge", None)
-    )
-    return shortest is not None
-
-
-def _resized(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    if rgb.shape[:2] == size:
-        return rgb
-    height, width = size
-    small = Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(small)
+    return size

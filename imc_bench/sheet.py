@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from imc_bench.conditions import Condition, RunRefused, make_conditions
 from imc_bench.items import PHANTOM_SIZE
@@ -23,6 +22,7 @@ from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, Noise
 from imc_noise.image.planes import GREY_SPREAD
 from imc_noise.strengths import NOT_BY_SSIM
 from vision.reading import MedicalImage
+from vision.resizing import resize_rgb
 
 Pixels = NDArray[np.uint8]
 NoiseAt = Literal["input", "native", "bounded"]
@@ -226,7 +226,7 @@ def _sized(rgb: Pixels, request: SheetRequest) -> Pixels:
         side = PHANTOM_SIZE if request.size is None else request.size
         if not SMALLEST <= side <= LARGEST:
             raise RunRefused(f"size {side}: give {SMALLEST} to {LARGEST} pixels")
-        return _resized(rgb, side, side)
+        return resize_rgb(rgb, (side, side))
     if request.size is not None:
         raise RunRefused(
             f"size {request.size} is an input size; leave it out, or put the noise at input"
@@ -235,7 +235,7 @@ def _sized(rgb: Pixels, request: SheetRequest) -> Pixels:
     if request.noise_at == "native" or longest <= BOUND:
         return rgb
     scale = BOUND / longest
-    return _resized(rgb, max(1, round(width * scale)), max(1, round(height * scale)))
+    return resize_rgb(rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _tile(rgb: Pixels) -> Pixels:
@@ -246,13 +246,7 @@ def _tile(rgb: Pixels) -> Pixels:
         times = TILE // longest
         return rgb.repeat(times, axis=0).repeat(times, axis=1)
     scale = TILE / longest
-    return _resized(rgb, max(1, round(width * scale)), max(1, round(height * scale)))
-
-
-def _resized(rgb: Pixels, width: int, height: int) -> Pixels:
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
+    return resize_rgb(rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _spoilt(name: str, request: SheetRequest) -> SheetQuestion:

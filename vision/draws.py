@@ -11,6 +11,7 @@ from PIL import Image
 from imc_noise import apply_image, noise_rng
 from vision.errors import BankRefused
 from vision.reading import MedicalImage
+from vision.resizing import resize_rgb
 
 MIN_IMAGES = 64
 
@@ -62,9 +63,8 @@ def resized(image: MedicalImage, shorter: int) -> MedicalImage:
     scale = shorter / min(image.width, image.height)
     if scale >= 1.0:
         return image
-    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-    small = Image.fromarray(image.rgb).resize(size, Image.Resampling.BICUBIC)
-    return MedicalImage.from_rgb(np.asarray(small), image.source_format)
+    size = (max(round(image.height * scale), 1), max(round(image.width * scale), 1))
+    return MedicalImage.from_rgb(resize_rgb(image.rgb, size), image.source_format)
 
 
 BEYOND = 6

@@ -14,8 +14,9 @@ from vision.report import CalibrationReport, NoisePerception
 from vision.rounds import MAX_ROUNDS, perceive_and_restore
 
 ALPHA = 0.015
-"""Level of the conformal gate. Its references count turned and cropped views too, which look less
-clean than images do, so that fewer clean images than this are called noisy."""
+"""Level of the conformal gate, for images like the bank's references. Those count turned and
+cropped views too, which look less clean than images do; images of another origin may be called
+noisy more often (`docs/results` has both)."""
 
 
 @dataclass(frozen=True)

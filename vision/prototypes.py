@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 """(what, done, of all)."""
 
 DEFAULT_RANK = 48
-"""Rank of each map: half-precision maps of a 128-dim, 5-tap tower then take about 10 MB."""
+"""Rank of each map: half-precision maps of a 128-dim, 5-tap tower then take about 14 MB."""
 
 MORE_KINDS = ("speckle", "impulse", "gamma_up", "kspace_spike")
 """Kinds beside the core six that a bank knows, coarsely: those whose information survives and that

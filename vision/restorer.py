@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from vision.encoder import VisionEncoder
@@ -25,6 +24,7 @@ from vision.landmarks import LandmarkRegression
 from vision.pixel_context import CHANNELS, pixel_context
 from vision.reading import MedicalImage
 from vision.report import UNKNOWN
+from vision.resizing import resize_rgb
 from vision.thumbnails import SIDE, brightened, enlarged, thumbnail, vectors
 
 READ = CHANNELS + 3
@@ -136,9 +136,7 @@ def at_size(image: MedicalImage, size: tuple[int, int]) -> MedicalImage:
     """`image` brought to (height, width) pixels as processors do (bicubic)."""
     if (image.height, image.width) == size:
         return image
-    height, width = size
-    small = Image.fromarray(image.rgb).resize((width, height), Image.Resampling.BICUBIC)
-    return MedicalImage.from_rgb(np.asarray(small), image.source_format)
+    return MedicalImage.from_rgb(resize_rgb(image.rgb, size), image.source_format)
 
 
 def unknown_last(classes: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:

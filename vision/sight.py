@@ -51,6 +51,8 @@ def look(encoder: VisionEncoder, images: Sequence[MedicalImage], *, side: int, t
                 seen.append(features.detach().float().cpu())
 
         encoder.visit(inputs, keep, last_tap=tap)
+        if not seen:  # hooks met nothing that they can read: the pixels witness alone
+            return Sight(pixels, None, finite)
         hidden = seen[0]
         finite[positions] = torch.isfinite(hidden).flatten(1).all(dim=1)
         clean_of_nan = torch.nan_to_num(hidden, nan=0.0, posinf=0.0, neginf=0.0)

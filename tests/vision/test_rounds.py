@@ -13,6 +13,7 @@ from vision.bank import PrototypeBank
 from vision.encoder import VisionEncoder
 from vision.pdc import Calibrator
 from vision.reading import MedicalImage
+from vision.sight import look
 
 HELD_OUT = range(500, 512)
 
@@ -80,3 +81,12 @@ def test_the_features_bear_the_name_of_the_image_that_came_in(
     result = Calibrator(encoder, bank)(noisy)
     assert result.features.name == noisy.sha256
     assert result.features.size == (noisy.height, noisy.width)
+
+
+def test_a_tap_that_shows_nothing_leaves_the_pixels_to_witness(
+    encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "visit", lambda inputs, visitor, *, last_tap: None)
+    sight = look(encoder, [scan(1), scan(2)], side=64, tap="embed")
+    assert sight.tokens is None
+    assert set(sight.statistics) == {"pixels"}
