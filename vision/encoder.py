@@ -27,6 +27,7 @@ from vision.taps import (
     tap_names,
     tapped,
 )
+from vision.token_order import find_order, patch_grid
 
 __all__ = [
     "BatchIntervention",
@@ -72,6 +73,7 @@ class VisionEncoder:
         self.pixels = PixelPreparer(model, processor)
         self.taps = tap_names(self.structure)
         """`embed`, `block.0`, ..., `projector`: those that this model has, in order of depth."""
+        self._order = find_order(model)
         self._lock = threading.RLock()
 
     # -- pixels ---------------------------------------------------------------------------------
@@ -166,6 +168,9 @@ class VisionEncoder:
             name: value.to(device, dtype) if value.is_floating_point() else value.to(device)
             for name, value in inputs.tensors.items()
         }
+        grid = patch_grid(inputs.tensors)
+        if intervene is not None and self._order is not None and grid is not None:
+            intervene = self._order.in_rows(intervene, grid)
         with self._lock, tapped(self.structure, inputs.images, intervene):
             self.forwards += whole
             return self.model.get_image_features(**moved, return_dict=True)

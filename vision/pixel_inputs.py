@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from vision.reading import MedicalImage
+from vision.token_order import patch_grid
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class PixelInputs:
     images: int
     """How many images they hold."""
     aspect: tuple[int, int] | None
-    """(height, width) of one tile in pixels, where the tensors say it."""
+    """(height, width) of one tile in pixels or patches, where the tensors say it."""
 
 
 class PixelPreparer:
@@ -153,5 +154,5 @@ def _entry(source: Any, key: str) -> Any:
 def _tile_aspect(tensors: dict[str, Tensor]) -> tuple[int, int] | None:
     pixels = tensors.get("pixel_values")
     if pixels is None or pixels.dim() < 4:
-        return None
+        return patch_grid(tensors)
     return int(pixels.shape[-2]), int(pixels.shape[-1])
