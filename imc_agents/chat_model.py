@@ -11,25 +11,21 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import get_config_list, run_in_executor
 from pydantic import AliasChoices, Field, PrivateAttr
 
 from imc_agents.answers import answer_message, as_chunk, usage_of
-from imc_agents.decoding import DecodingSettings
+from imc_agents.batching import Batching
 from imc_agents.engine import Engine
-from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.loading import LocalMLLM, load_local_mllm
 from imc_agents.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.scores import Choice, TextScore, TokenScore
 from imc_agents.self_scoring import SelfAssessing
 from imc_agents.structured import StructuredAnswer
 from imc_agents.structuring import Structuring
-from imc_agents.tool_calls import call_schema, forced_tools, tool_messages
 
 __all__ = [
     "ChatLocalMLLM",
@@ -40,19 +36,8 @@ __all__ = [
     "TokenScore",
 ]
 
-_SETTINGS = {"max_tokens", "max_new_tokens", "temperature", "seed", "timeout"}
-# What LangChain's agents and runnables bind to any chat model, whether or not it has a meaning.
-_IGNORED = {
-    "ls_structured_output_format",
-    "output_version",
-    "parallel_tool_calls",
-    "stream",
-    "stream_usage",
-    "strict",
-}
 
-
-class ChatLocalMLLM(SelfAssessing, Structuring, BaseChatModel):
+class ChatLocalMLLM(Batching, SelfAssessing, Structuring, BaseChatModel):
     """Any HF image-text-to-text model as a LangChain chat model.
 
     Built with `from_pretrained` or `from_parts`. Every call holds one lock, so one instance may
@@ -213,118 +198,6 @@ class ChatLocalMLLM(SelfAssessing, Structuring, BaseChatModel):
         if answer is None:
             answer = self.generate_batch([messages], features=[features], stop=stop, **kwargs)[0]
         return ChatResult(generations=[ChatGeneration(message=answer)])
-
-    def generate_batch(
-        self,
-        messages: Sequence[Sequence[BaseMessage]],
-        *,
-        features: Sequence[ImageFeatures | None] | None = None,
-        stop: Sequence[str] | None = None,
-        tools: Sequence[dict[str, Any]] = (),
-        tool_choice: Any = None,
-        response_schema: dict[str, Any] | None = None,
-        **settings: Any,
-    ) -> list[AIMessage]:
-        """Answer many conversations, left-padded and run together.
-
-        Args:
-            messages: the conversations.
-            features: precomputed image features of each; None for those without.
-            stop: texts that end an answer.
-            tools: OpenAI-style tools on offer.
-            tool_choice: which must be called; see `bind_tools`.
-            response_schema: JSON schema that the answers must follow where xgrammar is installed.
-            **settings: `max_tokens` (or `max_new_tokens`), `temperature`, `seed`, `timeout` for
-                this call alone.
-
-        Returns:
-            One message each, with `usage_metadata` and `response_metadata`: `model_name`,
-            `finish_reason` ("stop" or "length"), `confidence` (geometric mean token probability)
-            and `token_logprobs`.
-
-        Raises:
-            QuestionRefused: a conversation that cannot be put to the model.
-            ModelRefused: features of another model.
-            TypeError: a setting this model does not have.
-        """
-        forced = forced_tools(tools, tool_choice) if tools else []
-        asked = [tool_messages(list(m), tools, forced) for m in messages] if tools else messages
-        answers = self._engine.generate(
-            self._engine.encode(asked, features),
-            self._decoding(stop, settings),
-            call_schema(forced) if forced else response_schema,
-        )
-        return [answer_message(answer, self.model_name, tools) for answer in answers]
-
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Answer many inputs in batched passes of the model; callbacks run for each.
-
-        Args:
-            inputs: what `invoke` takes.
-            config: one configuration, or one each.
-            return_exceptions: put errors in the place of answers instead of raising.
-            **kwargs: as for `generate_batch`; `features` may be a list with one for each input.
-        """
-        features = kwargs.pop("features", None)
-        each = list(features) if isinstance(features, list | tuple) else [features] * len(inputs)
-        configs = get_config_list(config, len(inputs))
-        try:
-            whole = self.generate_batch(
-                [self._convert_input(one).to_messages() for one in inputs], features=each, **kwargs
-            )
-        except (QuestionRefused, ModelRefused):
-            if not return_exceptions:
-                raise
-            return [
-                self._invoked(one, how, image, kwargs)
-                for one, how, image in zip(inputs, configs, each, strict=True)
-            ]
-        return [
-            self.invoke(one, how, features=image, written=answer, **kwargs)
-            for one, how, image, answer in zip(inputs, configs, each, whole, strict=True)
-        ]
-
-    def _invoked(
-        self, one: LanguageModelInput, how: RunnableConfig, image: Any, kwargs: dict[str, Any]
-    ) -> Any:
-        try:
-            return self.invoke(one, how, features=image, **kwargs)
-        except (QuestionRefused, ModelRefused) as error:
-            return error
-
-    async def abatch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """`batch`, in a thread."""
-        return await run_in_executor(
-            None, self.batch, inputs, config, return_exceptions=return_exceptions, **kwargs
-        )
-
-    def _decoding(self, stop: Sequence[str] | None, settings: dict[str, Any]) -> DecodingSettings:
-        unknown = settings.keys() - _SETTINGS - _IGNORED
-        if unknown:
-            raise TypeError(f"unknown setting {min(unknown)!r}: use {', '.join(sorted(_SETTINGS))}")
-        limit = settings.get("max_tokens") or settings.get("max_new_tokens") or self.max_tokens
-        temperature = settings.get("temperature")
-        return DecodingSettings(
-            max_new_tokens=int(limit),
-            temperature=self.temperature if temperature is None else float(temperature),
-            seed=settings.get("seed", self.seed),
-            stop=tuple(stop if stop is not None else self.stop or ()),
-            max_seconds=settings.get("timeout", self.timeout),
-        )
 
     def _stream(
         self,

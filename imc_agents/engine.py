@@ -17,10 +17,10 @@ from langchain_core.messages import BaseMessage
 from imc_agents.decoding import DecodingSettings, Generated, TextPump, generate_texts
 from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.errors import QuestionRefused
-from imc_agents.image_sharing import ImageSharing
 from imc_agents.prompt_tokens import ImageFeatures, PromptEncoder
 from imc_agents.scores import TextScore
 from imc_agents.scoring import TextScorer
+from imc_agents.shared_beginnings import SharedBeginnings
 from imc_agents.structured import Grammar
 
 __all__ = ["Engine"]
@@ -60,7 +60,7 @@ class Engine:
         self._tokenizer = processor.tokenizer
         self._batch_size = batch_size
         self._scorer = TextScorer(self.encoder)
-        self._sharing = ImageSharing(model, processor.tokenizer)
+        self._sharing = SharedBeginnings(model, processor.tokenizer)
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.prompt_batches import stack_prompts
+from imc_agents.shortcut import Shortcut
 
 __all__ = ["MAX_LOGITS", "MAX_TOKENS", "Row", "StraightPasses"]
 
@@ -20,8 +21,6 @@ MAX_TOKENS = 32 * 1024
 """Tokens of one pass."""
 _WORTH_SHARING = 512
 """Tokens saved; a shared prompt costs a second pass, below this it does not pay."""
-_SHARING_TOLERANCE = 1e-2
-"""Nats a token; float32 agrees to 1e-5, bfloat16 to a few 1e-3."""
 
 
 @dataclass
@@ -46,7 +45,9 @@ class StraightPasses:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._shares: bool | None = None  # unknown until the first texts were scored both ways
+        self._shares = Shortcut()
+        if hasattr(model.base_model, "rope_deltas"):
+            self._shares.rule_out()  # positions depend on the prompt that the model saw last
         self.passes = 0
 
     def logprobs(
@@ -74,7 +75,7 @@ class StraightPasses:
 
     def _worth_sharing(self, rows: list[Row], members: list[int]) -> bool:
         saved = (len(members) - 1) * len(rows[members[0]].prompt.ids)
-        return self._shares is not False and saved >= _WORTH_SHARING
+        return self._shares.agrees is not False and saved >= _WORTH_SHARING
 
     def _chunks(self, rows: list[Row], members: list[int], *, shared: bool) -> list[list[int]]:
         """Split rows into passes that stay within the memory for tokens and logits."""
@@ -126,31 +127,12 @@ class StraightPasses:
         self, rows: list[Row], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         """The common prompt once, then all texts from its cache."""
-        if self._shares is None:
-            self._shares = self._cache_agrees(rows, tails, chunk[:2])
-        self.passes += 1
-        if not self._shares:
-            return self.plain(rows, tails, chunk)
-        return self._from_cache(rows, tails, chunk)
-
-    def _cache_agrees(self, rows: list[Row], tails: list[list[int]], chunk: list[int]) -> bool:
-        """Whether continuing from the cache gives what whole passes give, for this model."""
-        if getattr(self._model.base_model, "rope_deltas", self) is not self:
-            return False  # positions depend on state of the last prompt inside the model
-        try:
-            cached = self._from_cache(rows, tails, chunk)
-        except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
-            return False  # a cache of another kind, or a forward that cannot continue from one
-        return self.same(cached, self.plain(rows, tails, chunk))
-
-    @staticmethod
-    def same(found: dict[int, list[float]], plain: dict[int, list[float]]) -> bool:
-        """Whether another way of scoring gives what whole passes give."""
-        return all(
-            abs(a - b) <= _SHARING_TOLERANCE
-            for index, values in plain.items()
-            for a, b in zip(found[index], values, strict=True)
+        tried = chunk[:2]
+        shares = self._shares.holds(
+            lambda: self._from_cache(rows, tails, tried), lambda: self.plain(rows, tails, tried)
         )
+        self.passes += 1
+        return self._from_cache(rows, tails, chunk) if shares else self.plain(rows, tails, chunk)
 
     def _from_cache(
         self, rows: list[Row], tails: list[list[int]], chunk: list[int]

@@ -50,7 +50,7 @@ def test_many_texts_take_several_trees_of_bounded_length(prompt: EncodedPrompt) 
 
 def test_trees_give_the_scores_of_whole_passes() -> None:
     branched, straight = tiny_chat(), tiny_chat()
-    straight._engine._scorer._branches = False
+    straight._engine._scorer._branching.rule_out()
     items = [
         (asking(asked), text)
         for asked in ("Is there a lesion?", "Which organ?")
@@ -68,12 +68,26 @@ def test_texts_of_one_prompt_cost_fewer_tokens_than_their_lengths() -> None:
     assert tokens_read(mine, asked, texts) < 3 * tokens_read(mine, asked, texts[:1])
 
 
+def test_short_prompts_are_not_padded_to_a_long_one() -> None:
+    chat = tiny_chat()
+    short = [(asking(f"Is there a lesion? {n}"), "yes") for n in range(20)]
+    long = (asking("Is there a lesion? " + "in the lung " * 20), "yes")
+    chat.score_batch(short)  # compares both ways once
+    apart = tokens_in(chat, short) + tokens_in(chat, [long])
+    assert tokens_in(chat, [*short, long]) == apart
+
+
 def tokens_read(chat: ChatLocalMLLM, asked: list[BaseMessage], texts: list[str]) -> int:
-    """Tokens that went through the model to score the texts."""
+    """Tokens that went through the model to score texts after one prompt."""
+    return tokens_in(chat, [(asked, text) for text in texts])
+
+
+def tokens_in(chat: ChatLocalMLLM, items: list[tuple[list[BaseMessage], str]]) -> int:
+    """Tokens that went through the model to score the items, padding included."""
     lengths: list[int] = []
     hook = chat.model.get_input_embeddings().register_forward_hook(
         lambda _module, inputs, _output: lengths.append(inputs[0].numel())
     )
-    chat.score_batch([(asked, text) for text in texts])
+    chat.score_batch(items)
     hook.remove()
     return sum(lengths)

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from PIL import Image
 
 from imc_agents.chat_model import ChatLocalMLLM
-from imc_agents.image_sharing import ImageSharing
+from imc_agents.shared_beginnings import SharedBeginnings
 from tests.imc_agents.chat_helpers import Features, asking, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES
 
@@ -41,7 +41,8 @@ def plain(chat: ChatLocalMLLM) -> ChatLocalMLLM:
     unshared = chat.from_parts(
         chat.model, chat.processor, max_tokens=chat.max_tokens, batch_size=chat.batch_size
     )
-    unshared._engine._sharing._agrees = False
+    for way in unshared._engine._sharing._ways.values():
+        way.rule_out()
     return unshared
 
 
@@ -104,7 +105,7 @@ def test_the_embedded_model_answers_alike_in_any_batch(
 ) -> None:
     chat = reference.from_parts(reference.model, reference.processor, batch_size=batch)
     told = answers(chat, five_images)
-    assert chat._engine._sharing._agrees is (True if batch > 1 else None)
+    assert chat._engine._sharing._ways["image"].agrees is (True if batch > 1 else None)
     assert agree(told, answers(plain(reference), five_images))
     assert len({message.content for message in told}) > 1
 
@@ -133,24 +134,24 @@ def test_a_model_that_answers_otherwise_from_the_cache_is_asked_in_whole_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
-    beginnings = ImageSharing._beginnings
+    beginnings = SharedBeginnings._beginnings
 
-    def of_another_image(self: ImageSharing, prompts: Any, begin: int) -> Any:
+    def of_another_image(self: SharedBeginnings, prompts: Any, begin: int) -> Any:
         return beginnings(self, prompts[::-1], begin)
 
-    monkeypatch.setattr(ImageSharing, "_beginnings", of_another_image)
+    monkeypatch.setattr(SharedBeginnings, "_beginnings", of_another_image)
     told = answers(chat, asked)
-    assert chat._engine._sharing._agrees is False
+    assert chat._engine._sharing._ways["image"].agrees is False
     assert agree(told, answers(plain(chat), asked))
 
 
 def test_a_model_that_cannot_go_on_from_a_cache_is_asked_in_whole_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuses(self: ImageSharing, *_: Any) -> Any:
+    def refuses(self: SharedBeginnings, *_: Any) -> Any:
         raise TypeError("no position_ids here")
 
-    monkeypatch.setattr(ImageSharing, "_beginnings", refuses)
+    monkeypatch.setattr(SharedBeginnings, "_beginnings", refuses)
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     assert agree(answers(chat, asked), answers(plain(chat), asked))
 
@@ -161,7 +162,7 @@ def test_penalties_of_a_checkpoint_are_left_to_its_own_decoding(
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     monkeypatch.setattr(chat.model.generation_config, "repetition_penalty", 1.3)
     assert agree(answers(chat, asked), answers(plain(chat), asked))
-    assert chat._engine._sharing._agrees is False
+    assert chat._engine._sharing._ways["image"].agrees is False
 
 
 @pytest.mark.parametrize(
@@ -172,4 +173,31 @@ def test_penalties_of_a_checkpoint_are_left_to_its_own_decoding(
 def test_what_is_not_plainly_greedy_is_not_shared(settings: dict[str, Any]) -> None:
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     assert agree(answers(chat, asked, **settings), answers(plain(chat), asked, **settings))
-    assert chat._engine._sharing._agrees is None
+    assert chat._engine._sharing._ways["image"].agrees is None
+
+
+def questions_alone() -> Asked:
+    """Prompts without an image that begin alike and differ in length."""
+    asked = [asking(f"{QUESTIONS[n % 4]} {'please ' * (n % 5)}") for n in range(16)]
+    return asked, [None] * len(asked)
+
+
+def test_questions_without_an_image_share_what_they_begin_with(reference: ChatLocalMLLM) -> None:
+    chat, asked = reference.from_parts(reference.model, reference.processor), questions_alone()
+    told = answers(chat, asked)
+    assert chat._engine._sharing._ways["text"].agrees is True
+    assert agree(told, answers(plain(reference), asked))
+    assert tokens_read(chat, asked) < tokens_read(plain(reference), asked)
+
+
+def test_questions_without_an_image_are_tried_by_themselves(reference: ChatLocalMLLM) -> None:
+    chat, asked = reference.from_parts(reference.model, reference.processor), questions_alone()
+    chat._engine._sharing._ways["image"].rule_out()
+    answers(chat, asked)
+    assert chat._engine._sharing._ways["text"].agrees is True
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_answers_questions_without_an_image_as_in_whole_passes(family: str) -> None:
+    chat, asked = tiny_chat(family, batch_size=BATCH), questions_alone()
+    assert agree(answers(chat, asked), answers(plain(chat), asked))

@@ -1,9 +1,9 @@
-"""Answers to many questions about few images: what the questions share is computed once.
+"""Answers to many prompts that begin alike: the beginning is computed once.
 
-Prompts about one image are the same up to the image's end, and the image is most of them. That
-beginning goes through the model once for each image of a batch; its keys and values are repeated
-for the image's questions, and of each prompt only the rest is read. A finished answer leaves the
-batch.
+Prompts about one image are the same up to the image's end, and the image is most of them; those of
+one agent are the same up to the question. That beginning goes through the model once (once for
+each image of a batch); its keys and values are repeated for the prompts, and of each only the rest
+is read. A finished answer leaves the batch.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from imc_agents.decoding import (
 )
 from imc_agents.encoded_prompt import EncodedPrompt
 from imc_agents.prompt_batches import stack_prompts
+from imc_agents.shortcut import Logprobs, Shortcut
 
-__all__ = ["ImageSharing"]
+__all__ = ["SharedBeginnings"]
 
 _WORTH_SHARING = 256
 """Tokens saved; the beginnings' own pass costs about as much."""
-_TOLERANCE = 1e-2
-"""Nats a token; float32 agrees to 1e-5, bfloat16 to a few 1e-3."""
+_WORTH_LEAVING = 8
+"""Prompts without an image from which it pays that finished answers leave, however short the
+beginning that they share."""
 _PLAIN_GENERATION = {
     "_from_model_config",
     "bos_token_id",
@@ -50,10 +52,10 @@ _PLAIN_GENERATION = {
 """Generation settings of a checkpoint that greedy decoding does not heed, or heeds here, too."""
 
 
-class ImageSharing:
-    """Writes the answers of one model, sharing images where the model gives the same that way.
+class SharedBeginnings:
+    """Writes the answers of one model, sharing beginnings where it gives the same that way.
 
-    Whether it does is tried once, on the first prompts that would gain by it.
+    Whether it does is tried once with images and once without, on the first prompts to gain by it.
 
     Args:
         model: takes `mm_encoder_outputs`.
@@ -63,7 +65,7 @@ class ImageSharing:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._agrees: bool | None = None
+        self._ways = {"image": Shortcut(), "text": Shortcut()}
 
     def generate(
         self,
@@ -84,12 +86,10 @@ class ImageSharing:
             One `Generated` per prompt, in order.
         """
         found: dict[int, Generated] = {}
-        if self._agrees is not False and _is_greedy(settings):
+        if _is_greedy(settings):
             for begin, members in self._alike(prompts):
                 some = [prompts[index] for index in members]
-                if self._agrees is None:
-                    self._agrees = self._tried(some, begin, settings, context_tokens)
-                if self._agrees:
+                if self._may_share(some, begin, settings, context_tokens):
                     answers = self._shared(some, begin, settings, context_tokens)
                     found.update(zip(members, answers, strict=True))
         left = [index for index in range(len(prompts)) if index not in found]
@@ -105,28 +105,38 @@ class ImageSharing:
         return [found[index] for index in range(len(prompts))]
 
     def _alike(self, prompts: Sequence[EncodedPrompt]) -> list[tuple[int, list[int]]]:
-        """Prompts with the same tokens up to the image's end, by index, and how many tokens.
+        """Prompts that begin with the same tokens, by index, and how many tokens those are.
 
-        Only those where sharing saves more than it costs.
+        Up to the image's end, or as far as those without an image agree; only where sharing saves
+        more than it costs.
         """
         image_token = self._model.config.image_token_id
         groups: dict[tuple[int, ...], list[int]] = {}
+        texts: list[int] = []
         for index, prompt in enumerate(prompts):
-            if prompt.features is None or prompt.per_token:
+            if prompt.per_token:
                 continue  # token types: what a token attends to may depend on the whole prompt
+            if prompt.features is None:
+                texts.append(index)
+                continue
             places = (prompt.ids == image_token).nonzero()
             begin = int(places[-1]) + 1 if len(places) else 0
             if 0 < begin < len(prompt.ids):
                 groups.setdefault(tuple(prompt.ids[:begin].tolist()), []).append(index)
-        return [
+        alike = [
             (len(beginning), members)
             for beginning, members in groups.items()
             if (len(members) - len({id(prompts[index].features) for index in members}))
             * len(beginning)
             >= _WORTH_SHARING
         ]
+        if len(texts) >= _WORTH_LEAVING:
+            begin = _in_common([prompts[index] for index in texts])
+            if begin:
+                alike.append((begin, texts))
+        return alike
 
-    def _tried(
+    def _may_share(
         self,
         prompts: Sequence[EncodedPrompt],
         begin: int,
@@ -134,17 +144,18 @@ class ImageSharing:
         context_tokens: int | None,
     ) -> bool:
         """Whether the answers to some of these prompts are those of whole passes."""
-        if not self._may_agree():
-            return False
+        way = self._ways["text" if prompts[0].features is None else "image"]
+        if way.agrees is None and not self._may_agree():
+            way.rule_out()
         some = _telling(prompts)
-        try:
-            shared = self._shared(some, begin, settings, context_tokens)
-        except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
-            return False  # a cache of another kind, or a forward that cannot continue from one
-        plain = generate_texts(
-            self._model, self._tokenizer, some, settings, context_tokens=context_tokens
+        return way.holds(
+            lambda: _told(self._shared(some, begin, settings, context_tokens)),
+            lambda: _told(
+                generate_texts(
+                    self._model, self._tokenizer, some, settings, context_tokens=context_tokens
+                )
+            ),
         )
-        return all(_same(one, other) for one, other in zip(shared, plain, strict=True))
 
     def _may_agree(self) -> bool:
         """Neither positions, attention nor decoding are more than the loop below knows."""
@@ -260,8 +271,13 @@ def _telling(prompts: Sequence[EncodedPrompt]) -> list[EncodedPrompt]:
     return [first, other, by_length[-1]]
 
 
-def _same(one: Generated, other: Generated) -> bool:
-    return one.token_ids == other.token_ids and all(
-        abs(a - b) <= _TOLERANCE
-        for a, b in zip(one.token_logprobs, other.token_logprobs, strict=True)
-    )
+def _in_common(prompts: Sequence[EncodedPrompt]) -> int:
+    """How many tokens all of them begin with; one at least is left to each as its rest."""
+    shortest = min(len(prompt.ids) for prompt in prompts) - 1
+    beginnings = torch.stack([prompt.ids[:shortest] for prompt in prompts])
+    return int((beginnings == beginnings[0]).all(dim=0).cumprod(dim=0).sum())
+
+
+def _told(answers: Sequence[Generated]) -> Logprobs:
+    """Each answer's tokens with what they were worth."""
+    return {(row, answer.token_ids): answer.token_logprobs for row, answer in enumerate(answers)}
