@@ -23,6 +23,7 @@ from imc_bench.report.cells import (
 )
 from imc_bench.report.frame import SIDES, Frame, Side, read_frame
 from imc_bench.report.perception import Perception, matrix, perception
+from imc_bench.report.reliability import Gate
 from imc_bench.report.scores import RuleScores, rule_scores
 from imc_bench.report.severity import SAID
 from imc_bench.scoring import Rule
@@ -149,6 +150,7 @@ def to_document(report: Report) -> dict[str, Any]:
             **_share("false_alarms", seen.false_alarms),
             "absent": list(seen.absent),
             **_share("absent_unknown", seen.absent_unknown),
+            "gate": None if seen.gate is None else _gate(seen.gate),
         },
         "scores": [
             {
@@ -187,6 +189,17 @@ def _plain(figures: Cell | SideSummary | CleanSummary) -> dict[str, Any]:
             if value is None and field.name == "recovered":
                 made["recovered_interval"] = None
     return {**made, "items": figures.accuracy.items, "images": figures.accuracy.clusters}
+
+
+def _gate(found: Gate) -> dict[str, Any]:
+    """Shares called noisy at each level, and the intervals beside them."""
+    return {
+        "level": list(found.levels),
+        "clean": [number(one.value) for one in found.clean],
+        "clean_interval": [interval(one) for one in found.clean],
+        "noisy": [number(one.value) for one in found.noisy],
+        "noisy_interval": [interval(one) for one in found.noisy],
+    }
 
 
 def _share(name: str, estimate: Estimate | None) -> dict[str, Any]:

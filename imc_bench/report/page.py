@@ -17,11 +17,12 @@ TITLES = {
     "matrix": "Image state by text state",
     "confusion": "Noise, and what it was taken for",
     "severities": "Severity, and what it was taken for",
+    "reliability": "Is the p-value of being clean a p-value?",
     "cost": "Cost against gain",
 }
 SHOWN = (
     *("summary", "severity", "clean", "recovery", "matrix", "controls", "text", "scores"),
-    *("perception", "confusion", "severities", "cost", "cells"),
+    *("perception", "confusion", "severities", "reliability", "cost", "cells"),
 )
 """The order of tables and pictures; what has both stands under one heading."""
 OPEN_ROWS = 24

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imc_bench.bootstrap import Estimate, Floats, share
 from imc_bench.report.frame import BASE, CLEAN, Frame, Told, side_of
+from imc_bench.report.reliability import Gate, gate
 from imc_bench.report.severity import SeverityConfusion, Witness, severity_confusions
 from imc_bench.statistics import confusion, false_alarms, state_matrix
 from vision.report import CLEAN as CLEAN_KIND
@@ -40,6 +41,8 @@ class Perception:
     """Kinds that it does not hold, which none can be named."""
     absent_unknown: Estimate | None
     """Share of their images that were taken for unknown; None where there are none."""
+    gate: Gate | None
+    """What a gate would do at other levels; None where no p-value was kept."""
 
 
 def perception(frame: Frame) -> Perception | None:
@@ -98,7 +101,21 @@ def perception(frame: Frame) -> Perception | None:
         float(np.mean(rates)) if rates else float("nan"),
         absent,
         share(sum(strange), len(strange)) if strange else None,
+        _gate(frame, method),
     )
+
+
+def _gate(frame: Frame, method: str) -> Gate | None:
+    clean, noisy = (
+        [
+            row.clean_p_value
+            for condition in conditions
+            for row in _by_image(frame.told.get((condition, method), {}).values())
+            if row.clean_p_value is not None
+        ]
+        for conditions in ((CLEAN,), (*frame.on("image"), *frame.on("stacked")))
+    )
+    return gate(clean, noisy) if clean else None
 
 
 def _by_image(rows: Iterable[Told]) -> Iterable[Told]:

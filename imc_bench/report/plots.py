@@ -13,6 +13,7 @@ from imc_bench.report.cells import Cell
 from imc_bench.report.document import Report
 from imc_bench.report.frame import BASE, CLEAN, SIDES, kind_of, severity_of, side_of
 from imc_bench.report.maps import confusion_map, heat_map, png_of, severity_maps, state_map
+from imc_bench.report.reliability_plots import gate_plot
 
 COLOURS = "#4d4d4d #0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #56b4e9 #a6761d #7570b3 #b2182b".split()
 """Told apart by colour-blind eyes too (Okabe and Ito's first); one a method, `none` grey."""
@@ -22,12 +23,14 @@ PANELS_A_ROW = 4
 
 def make_plots(report: Report) -> dict[str, bytes]:
     """Every picture that the run has figures for, by name: PNG bytes."""
+    seen = report.perception
     drawn: dict[str, bytes | None] = {
         "severity": accuracy_by_severity(report),
         "recovery": recovery_map(report),
         "matrix": state_map(report),
         "confusion": confusion_map(report),
         "severities": severity_maps(report),
+        "reliability": None if seen is None or seen.gate is None else gate_plot(seen.gate),
         "cost": cost_and_gain(report),
     }
     return {name: png for name, png in drawn.items() if png is not None}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from imc_bench.report.document import Report
 from imc_bench.report.frame import side_of
 from imc_bench.report.perception_tables import kind_table, severity_table
+from imc_bench.report.reliability_tables import gate_table
 from imc_bench.report.table import Table, percent, points, ratio, recovered, shown_estimate
 from imc_bench.scoring import Rule
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
@@ -28,6 +29,8 @@ def make_tables(report: Report) -> list[Table]:
     tables += [_text(report), _scores(report)]
     if report.perception is not None:
         tables += [kind_table(report.perception), severity_table(report.perception)]
+        if report.perception.gate is not None:
+            tables.append(gate_table(report.perception.gate))
     return [table for table in tables if table.rows]
 
 

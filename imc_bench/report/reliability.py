@@ -1,0 +1,98 @@
+"""Whether probabilities mean what they say: of perceived kinds, and of the conformal gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from imc_bench.bootstrap import Estimate, share
+from imc_bench.errors import StatisticRefused
+from imc_bench.statistics import calibration_error
+
+BINS = 10
+LEVELS = (0.005, 0.01, 0.015, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Levels that a gate is looked at: densely where one is set."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Cases whose probability lies in one interval."""
+
+    low: float
+    high: float
+    told: float
+    """Mean probability."""
+    right: Estimate
+    """Share that was right, with Wilson's interval."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram (DeGroot and Fienberg 1983): probability told against share right."""
+
+    bins: tuple[Bin, ...]
+    """Those that hold anything, rising."""
+    error: float
+    """Expected calibration error over the same bins."""
+
+    @property
+    def cases(self) -> int:
+        """How many all bins hold."""
+        return sum(one.right.items for one in self.bins)
+
+
+def reliability(told: ArrayLike, right: ArrayLike, *, bins: int = BINS) -> Reliability:
+    """By equal-width bins of the probability told (cases,), and whether it was right (cases,).
+
+    A probability on an edge belongs to the bin below, 0 to the first.
+
+    Raises:
+        StatisticRefused: no cases, another number in each, or a probability outside 0 to 1.
+    """
+    error = calibration_error(told, right, bins=bins)
+    said, hits = np.asarray(told, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    place = np.clip(np.ceil(said * bins).astype(int) - 1, 0, bins - 1)
+    found = []
+    for number in np.unique(place).tolist():
+        chosen = place == number
+        found.append(
+            Bin(
+                number / bins,
+                (number + 1) / bins,
+                float(said[chosen].mean()),
+                share(round(float(hits[chosen].sum())), int(chosen.sum())),
+            )
+        )
+    return Reliability(tuple(found), error)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """At each level, the images that a gate there would call noisy: p-values no higher than it."""
+
+    levels: tuple[float, ...]
+    clean: tuple[Estimate, ...]
+    """Of clean images: no more than the level, if the p-values are valid for them."""
+    noisy: tuple[Estimate, ...]
+    """Of noisy images; empty where there are none."""
+
+
+def gate(clean: Sequence[float], noisy: Sequence[float]) -> Gate:
+    """From the p-values of "this image is clean", one an image.
+
+    Raises:
+        StatisticRefused: no clean images, or a p-value outside 0 to 1.
+    """
+    sides = [np.asarray(side, dtype=np.float64) for side in (clean, noisy)]
+    if not all(((side >= 0) & (side <= 1)).all() for side in sides):
+        raise StatisticRefused("a p-value is outside 0 to 1")
+    under = [
+        tuple(share(int((side <= level).sum()), side.size) for level in LEVELS) if side.size else ()
+        for side in sides
+    ]
+    if not under[0]:
+        raise StatisticRefused("a gate is judged by clean images, and there are none")
+    return Gate(LEVELS, under[0], under[1])

@@ -1,0 +1,50 @@
+"""The tables of reliability: probabilities of kinds, and the gate's levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from imc_bench.report.reliability import Gate, Reliability
+from imc_bench.report.table import NOT_SHOWN, Table, percent, shown_estimate
+
+
+def gate_table(found: Gate) -> Table:
+    """Levels of the gate, and what it would call noisy there."""
+    noisy = [shown_estimate(one) for one in found.noisy] or [NOT_SHOWN] * len(found.levels)
+    return Table(
+        "reliability",
+        "Is the p-value of being clean a p-value? (images)",
+        ("level %", "clean images called noisy %", "noisy images called noisy %"),
+        tuple(
+            (f"{100 * level:g}", shown_estimate(clean), shown)
+            for level, clean, shown in zip(found.levels, found.clean, noisy, strict=True)
+        ),
+        "Called noisy at a level: a p-value no higher than it. For images like the bank's "
+        "references the first share is no more than the level. Noisy: kinds that the bank holds "
+        "and others, at every severity of the run, joined ones too.",
+    )
+
+
+def bin_table(name: str, title: str, found: Mapping[str, Reliability]) -> Table:
+    """Bins of the probability told, for each witness by name."""
+    return Table(
+        name,
+        title,
+        ("witness", "probability %", "cases", "mean told %", "right %"),
+        tuple(
+            (
+                witness,
+                f"{100 * one.low:g}-{100 * one.high:g}",
+                str(one.right.items),
+                percent(one.told),
+                shown_estimate(one.right),
+            )
+            for witness, of in found.items()
+            for one in of.bins
+        ),
+        "; ".join(
+            f"{witness}: {of.cases} cases, expected calibration error {percent(of.error)} %"
+            for witness, of in found.items()
+        )
+        + ".",
+    )
