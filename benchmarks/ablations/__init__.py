@@ -1,0 +1,1 @@
+"""What each part of PDC is worth: the runs, banks and figures of `pdc_ablations.py`."""

@@ -1,0 +1,157 @@
+"""Figures of the rows, with intervals by image, and the page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablations.cells import CLEAN, Cell
+from ablations.ground import Ground
+from ablations.plan import NONE, Line, Part
+from ablations.store import Answers, Told
+from imc_bench.bootstrap import LEAST_DROP, Drawn, Estimate, average
+from imc_bench.report.table import NOT_SHOWN, Table, recovered, shown_estimate
+from imc_bench.statistics import ClusterBootstrap, answer_flips, share
+from imc_noise import CORE_IMAGE
+from imc_reference.scoring import is_right
+
+COLUMNS = (
+    "row",
+    "accuracy %",
+    "recovered %",
+    "flips %",
+    "flips restored %",
+    "of two noises: restored %",
+    "clean images touched %",
+    "clean answers flipped %",
+)
+
+
+class NotMeasured(LookupError):
+    """A row's run is not in the store yet."""
+
+
+@dataclass
+class Figures:
+    """Works out the rows of tables from stored answers."""
+
+    ground: Ground
+    answers: Answers
+
+    def __post_init__(self) -> None:
+        self.bootstrap = ClusterBootstrap(self.ground.groups)
+        self.own = self._told(NONE, CLEAN).answers
+        self.right_when_clean = self._right(NONE, CLEAN)
+
+    def table(self, part: Part) -> Table:
+        """A part's rows."""
+        return Table(
+            part.letter,
+            f"{part.letter}. {part.title}",
+            COLUMNS,
+            tuple(self._row(line) for line in part.lines),
+            part.note,
+        )
+
+    def by_kind(self, part: Part) -> Table:
+        """Flips restored, by kind: of a part whose rows hold every kind."""
+        lines = [
+            line
+            for line in part.lines
+            if len(_kinds(line)) == len(CORE_IMAGE) and not _is_plain(line)
+        ]
+        return Table(
+            f"{part.letter}-kinds",
+            f"{part.letter}. {part.title}: flips restored % by kind",
+            ("row", *CORE_IMAGE),
+            tuple(
+                (
+                    line.label,
+                    *(
+                        recovered(self._restored(line, [c for c in _single(line) if _of(c, kind)]))
+                        for kind in CORE_IMAGE
+                    ),
+                )
+                for line in lines
+            ),
+        )
+
+    def _row(self, line: Line) -> tuple[str, ...]:
+        single = _single(line)
+        mixed = [cell for cell in line.runs if len(cell.noises) > 1]
+        accuracy = average([self._right(line.runs[cell], cell) for cell in single])
+        flips = average([self._flipped(line.runs[cell], cell) for cell in single])
+        return (
+            line.label,
+            shown_estimate(self.bootstrap.estimate(accuracy)),
+            recovered(self._recovered(line, single)),
+            shown_estimate(self.bootstrap.estimate(flips)),
+            recovered(self._restored(line, single)),
+            recovered(self._restored(line, mixed)),
+            *self._clean(line),
+        )
+
+    def _recovered(self, line: Line, cells: Sequence[Cell]) -> Estimate | None:
+        """Of the accuracy lost in those cells that lost at least three points, all together."""
+        if _is_plain(line):
+            return None
+        lost = [
+            cell
+            for cell in cells
+            if self.right_when_clean.value - self._right(NONE, cell).value >= LEAST_DROP - 1e-12
+        ]
+        if not lost:
+            return None
+        noisy = average([self._right(NONE, cell) for cell in lost])
+        repaired = average([self._right(line.runs[cell], cell) for cell in lost])
+        return self.bootstrap.recovered_share(self.right_when_clean, noisy, repaired)
+
+    def _restored(self, line: Line, cells: Sequence[Cell]) -> Estimate | None:
+        """Of the answers that noise flips in those cells, net of those that the row flips."""
+        if not cells or _is_plain(line):
+            return None
+        before = average([self._flipped(NONE, cell) for cell in cells])
+        after = average([self._flipped(line.runs[cell], cell) for cell in cells])
+        none = Drawn(0.0, np.zeros_like(before.draws))
+        return self.bootstrap.recovered_share(
+            none - none, none - before, none - after, least_drop=1e-9
+        )
+
+    def _clean(self, line: Line) -> tuple[str, str]:
+        if not line.clean:
+            return NOT_SHOWN, NOT_SHOWN
+        told = self._told(line.clean, CLEAN)
+        flips = self.bootstrap.estimate(self._flipped(line.clean, CLEAN))
+        return shown_estimate(share(told.touched, told.images)), shown_estimate(flips)
+
+    def _right(self, run: str, cell: Cell) -> Drawn:
+        pairs = zip(self._told(run, cell).answers, self.ground.asked, strict=True)
+        right = [is_right(told, pair.answer, closed=pair.closed) for told, pair in pairs]
+        return self.bootstrap.rate(right)
+
+    def _flipped(self, run: str, cell: Cell) -> Drawn:
+        return self.bootstrap.rate(answer_flips(self.own, self._told(run, cell).answers))
+
+    def _told(self, run: str, cell: Cell) -> Told:
+        found = self.answers.get(run, cell.name)
+        if found is None:
+            raise NotMeasured(f"{run} under {cell.name} is not measured")
+        return found
+
+
+def _is_plain(line: Line) -> bool:
+    return set(line.runs.values()) == {NONE}
+
+
+def _single(line: Line) -> list[Cell]:
+    return [cell for cell in line.runs if len(cell.noises) == 1]
+
+
+def _of(cell: Cell, kind: str) -> bool:
+    return cell.noises[0][0] == kind
+
+
+def _kinds(line: Line) -> set[str]:
+    return {cell.noises[0][0] for cell in _single(line)}

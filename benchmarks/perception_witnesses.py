@@ -1,0 +1,203 @@
+"""Perception's two witnesses, each alone and fused: confusion, reliability, false alarms.
+
+    python benchmarks/perception_witnesses.py --data DATA [--out FOLDER] [--limit IMAGES]
+
+Noise: SLAKE validation, six core kinds at severities 1 to 5 and the clean images, at the model's
+input resolution, seed 0. False alarms: clean images of SLAKE validation, VQA-RAD test and phantoms.
+What is judged is what a report says: the kind, clean where the gate is shut, and its probability.
+A bank expects half of all images to be clean; here one in 31 is.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoModelForImageTextToText
+
+from imc_bench.report.reliability import Reliability, reliability
+from imc_bench.report.reliability_tables import bin_table
+from imc_bench.report.table import Table, percent, shown_estimate
+from imc_bench.statistics import confusion, false_alarms
+from imc_noise import CORE_IMAGE, apply_image, noise_rng
+from imc_reference import MODEL_DIR
+from imc_reference.architecture import IMAGE_SIZE, load_processor
+from imc_reference.corpus import as_rgb
+from imc_reference.phantoms import make_phantom
+from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
+from vision.bank import PrototypeBank
+from vision.encoder import VisionEncoder
+from vision.pdc import ALPHA
+from vision.perception import WITNESSES, Floats
+from vision.reading import MedicalImage, read_image
+from vision.report import CLEAN, UNKNOWN, NoisePerception
+from vision.resizing import resize_rgb
+from vision.sight import look
+
+SEVERITIES = (1, 2, 3, 4, 5)
+FUSED = "fused"
+PHANTOMS = 200
+_PHANTOM_SEED = 7_001
+"""Phantoms that neither training nor a bank draws."""
+_BATCH = 32
+
+
+@dataclass
+class Eyes:
+    """Perceives with both witnesses and with each alone."""
+
+    encoder: VisionEncoder
+    bank: PrototypeBank
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """`fused`, then each witness that the bank has."""
+        return (FUSED, *(name for name in WITNESSES if name in self.bank.perceiver.reductions))
+
+    def see(self, images: Sequence[MedicalImage]) -> dict[str, list[NoisePerception]]:
+        """By witness: what each image is said to carry."""
+        found: dict[str, list[NoisePerception]] = {name: [] for name in self.names}
+        for start in range(0, len(images), _BATCH):
+            chunk = images[start : start + _BATCH]
+            sight = look(
+                self.encoder, chunk, side=self.bank.side, tap=self.bank.perception_tap
+            ).statistics
+            for name in self.names:
+                told: Mapping[str, Floats] = sight if name == FUSED else {name: sight[name]}
+                found[name] += [
+                    self.bank.perceiver.report(one, alpha=ALPHA)
+                    for one in self.bank.perceiver.perceive(told)
+                ]
+        return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds vqa-rad/ and slake/")
+    parser.add_argument("--model", type=Path, default=MODEL_DIR)
+    parser.add_argument("--bank", type=Path, help="default: the model folder's own")
+    parser.add_argument("--limit", type=int, help="so many images of each set: to try it")
+    parser.add_argument("--out", type=Path, help="folder for perception.md and perception.png")
+    args = parser.parse_args()
+
+    model = AutoModelForImageTextToText.from_pretrained(
+        args.model, local_files_only=True, use_safetensors=True
+    ).eval()
+    encoder = VisionEncoder(model, load_processor(str(args.model)))
+    path = args.bank or args.model / "prototypes.safetensors"
+    eyes = Eyes(encoder, PrototypeBank.load(path, fingerprint=encoder.fingerprint))
+    sets = {
+        "SLAKE validation": _read(load_slake(args.data / "slake", "validate")[: args.limit]),
+        "VQA-RAD test": _read(load_vqa_rad(args.data / "vqa-rad", "test")[: args.limit]),
+        "phantoms": _phantoms(min(PHANTOMS, args.limit or PHANTOMS)),
+    }
+    clean = {name: eyes.see(images) for name, images in sets.items()}
+    truth, said = _noisy(eyes, sets["SLAKE validation"], clean["SLAKE validation"])
+    diagrams = {name: _diagram(truth, said[name]) for name in eyes.names}
+    tables = [
+        _alarms(eyes, clean),
+        *(_confusion(name, truth, said[name]) for name in eyes.names),
+        bin_table(
+            "reliability", "Probability of the kind that is said, and how often it is", diagrams
+        ),
+    ]
+    page = "\n".join(table.markdown() for table in tables)
+    print(page)
+    if args.out is not None:
+        from imc_bench.report.reliability_plots import reliability_plot
+
+        args.out.mkdir(parents=True, exist_ok=True)
+        head = f"# {(__doc__ or '').splitlines()[0]}\n\n{_about()}\n\n![](perception.png)\n\n"
+        (args.out / "perception.md").write_text(head + page, encoding="utf-8")
+        (args.out / "perception.png").write_bytes(reliability_plot(diagrams))
+
+
+def _about() -> str:
+    """The docstring's last paragraph."""
+    return (__doc__ or "").strip().split("\n\n")[-1]
+
+
+def _read(images: Sequence[RealImage]) -> list[MedicalImage]:
+    return [_at_input(read_image(image.path).rgb) for image in images]
+
+
+def _phantoms(count: int) -> list[MedicalImage]:
+    drawn = (make_phantom(np.random.default_rng([_PHANTOM_SEED, i])) for i in range(count))
+    return [_at_input(as_rgb(phantom.image)) for phantom in drawn]
+
+
+def _at_input(rgb: np.typing.NDArray[np.uint8]) -> MedicalImage:
+    return MedicalImage.from_rgb(resize_rgb(rgb, (IMAGE_SIZE, IMAGE_SIZE)))
+
+
+def _noisy(
+    eyes: Eyes, images: Sequence[MedicalImage], clean: Mapping[str, Sequence[NoisePerception]]
+) -> tuple[list[str], dict[str, list[NoisePerception]]]:
+    """The true kind of every picture, clean ones first, and what was said of it by witness."""
+    truth = [CLEAN] * len(images)
+    said = {name: list(told) for name, told in clean.items()}
+    for kind in CORE_IMAGE:
+        for severity in SEVERITIES:
+            spoilt = [
+                MedicalImage.from_rgb(
+                    apply_image(
+                        kind,
+                        image.rgb,
+                        severity,
+                        noise_rng(f"witnesses {number}", kind, severity),
+                    )
+                )
+                for number, image in enumerate(images)
+            ]
+            truth += [kind] * len(images)
+            for name, told in eyes.see(spoilt).items():
+                said[name] += told
+    return truth, said
+
+
+def _diagram(truth: Sequence[str], said: Sequence[NoisePerception]) -> Reliability:
+    right = [one.kind == kind for one, kind in zip(said, truth, strict=True)]
+    return reliability([min(one.probability, 1.0) for one in said], right)
+
+
+def _alarms(eyes: Eyes, clean: Mapping[str, Mapping[str, Sequence[NoisePerception]]]) -> Table:
+    return Table(
+        "alarms",
+        f"Clean images called noisy, % (gate at {ALPHA:g})",
+        ("data", "images", *eyes.names),
+        tuple(
+            (
+                name,
+                str(len(told[FUSED])),
+                *(
+                    shown_estimate(false_alarms([one.kind for one in told[witness]]))
+                    for witness in eyes.names
+                ),
+            )
+            for name, told in clean.items()
+        ),
+        "The bank holds training images of SLAKE and VQA-RAD and other phantoms.",
+    )
+
+
+def _confusion(name: str, truth: Sequence[str], said: Sequence[NoisePerception]) -> Table:
+    kinds = [CLEAN, *CORE_IMAGE]
+    others = sorted({one.kind for one in said} - {*kinds, UNKNOWN})
+    labels = [*kinds, *others, UNKNOWN]
+    counts = confusion(truth, [one.kind for one in said], labels)[: len(kinds)]
+    named = counts.diagonal() / counts.sum(axis=1)
+    return Table(
+        f"confusion-{name}",
+        f"What noise was taken for (images): {name}",
+        ("true kind", *labels),
+        tuple((kind, *map(str, row)) for kind, row in zip(kinds, counts.tolist(), strict=True)),
+        f"Kind named rightly: {percent(float(named[1:].mean()))} %, mean over noisy kinds, all "
+        "severities together.",
+    )
+
+
+if __name__ == "__main__":
+    main()
