@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vision.bank_checks import check_fit
 from vision.cascade import TapMaps
 from vision.errors import BankRefused
 from vision.perception import WITNESSES, Perceiver
 from vision.restorer import PixelRestorer, unknown_last
 from vision.witness import Gaussians, Reduction
 
-FORMAT = "imc-prototypes-2"
+FORMAT = "imc-prototypes-3"
+_READ = ("imc-prototypes-2", FORMAT)
+"""Formats that are read. In 2, every class had a map of the same rank at every tap."""
 
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""
@@ -42,7 +46,7 @@ class PrototypeBank:
     """The tap whose statistics are the encoder's witness; `""` where there is none."""
     perceiver: Perceiver = field(repr=False)
     maps: dict[str, TapMaps] = field(repr=False)
-    """By tap, in order of depth."""
+    """By tap, in order of depth: where a class has a map, and the perception tap."""
     restored: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
     """By tap and kind: share of the residual that held-out references get back there; `pixels` is
     the pixel stage."""
@@ -54,7 +58,7 @@ class PrototypeBank:
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that are calibrated."""
-        return tuple(self.maps)
+        return tuple(tap for tap, maps in self.maps.items() if not maps.is_empty)
 
     def save(self, path: str | Path) -> None:
         """Write the bank as one safetensors file."""
@@ -85,17 +89,17 @@ class PrototypeBank:
         }
         # A temporary file beside it: a killed build leaves no half-written bank.
         target = Path(path)
-        partial = target.with_name(target.name + ".partial")
+        writing = target.with_name(target.name + ".writing")
         contiguous = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, partial, metadata={"imc": json.dumps(about, sort_keys=True)})
-        partial.replace(target)
+        save_file(contiguous, writing, metadata={"imc": json.dumps(about, sort_keys=True)})
+        writing.replace(target)
 
     @classmethod
     def load(cls, path: str | Path, *, fingerprint: str | None) -> PrototypeBank:
         """Read a bank for the model of `fingerprint` (None: of any model, to show it).
 
         Raises BankRefused: no such file, truncated or not a bank, of an unknown format version, of
-        another model, or with values that are not finite.
+        another model, with values that are not finite, or with parts that do not fit together.
         """
         source = Path(path)
         mend = "build it again with `imc prototypes build`"
@@ -109,7 +113,7 @@ class PrototypeBank:
             raise BankRefused(
                 f"prototype bank {source.name!r} is truncated or no safetensors file: {mend}"
             ) from problem
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
+        if not isinstance(about, dict) or about.get("format") not in _READ:
             raise BankRefused(
                 f"{source.name!r} is not a prototype bank of format {FORMAT!r}: {mend}"
             )
@@ -125,11 +129,18 @@ class PrototypeBank:
                     f"in {name!r}: {mend}"
                 )
         try:
-            return cls._from(about, tensors)
-        except (KeyError, TypeError, ValueError) as problem:
+            bank = cls._from(about, tensors)
+            check_fit(bank)
+        except KeyError as problem:
             raise BankRefused(
                 f"prototype bank {source.name!r} lacks a part ({problem}): {mend}"
             ) from problem
+        except (TypeError, ValueError, IndexError, RuntimeError) as problem:
+            why = str(problem).partition("\n")[0]
+            raise BankRefused(
+                f"prototype bank {source.name!r} does not fit together ({why}): {mend}"
+            ) from problem
+        return bank
 
     @classmethod
     def _from(cls, about: dict[str, object], tensors: dict[str, Tensor]) -> PrototypeBank:
@@ -158,7 +169,6 @@ class PrototypeBank:
             )
 
         pixels = under("restorer.")
-        restored = about.get("restored")
         return cls(
             fingerprint=str(about["fingerprint"]),
             kinds=tuple(str(kind) for kind in _row(about["kinds"])),
@@ -169,9 +179,10 @@ class PrototypeBank:
             perception_tap=str(about["perception_tap"]),
             perceiver=perceiver("perceiver"),
             maps={
-                str(tap): TapMaps.from_tensors(under(f"maps.{tap}.")) for tap in _row(about["taps"])
+                str(tap): TapMaps.from_tensors(under(f"maps.{tap}."), len(classes))
+                for tap in _row(about["taps"])
             },
-            restored=restored if isinstance(restored, dict) else {},
+            restored=_shares(about["restored"]),
             restorer=PixelRestorer.from_tensors(unknown_last(classes), pixels) if pixels else None,
             again=perceiver("again") if under("again.") else None,
         )
@@ -189,11 +200,21 @@ def _perceiver_tensors(prefix: str, perceiver: Perceiver) -> dict[str, Tensor]:
     return tensors
 
 
-def _row(value: object) -> Sequence[object]:
+def _row(value: object) -> Sequence[Any]:
     if not isinstance(value, list):
         raise TypeError("a list is missing in its description")
     return value
 
 
 def _rows(value: object) -> list[tuple[str, int]]:
-    return [(str(row[0]), int(row[1])) for row in _row(value) if isinstance(row, list)]
+    return [(str(kind), int(severity)) for kind, severity in map(_row, _row(value))]
+
+
+def _shares(value: object) -> dict[str, dict[str, float]]:
+    """By stage and kind."""
+    if not isinstance(value, dict) or not all(isinstance(part, dict) for part in value.values()):
+        raise TypeError("what it restores is not told by stage and kind")
+    return {
+        str(stage): {str(kind): float(share) for kind, share in by_kind.items()}
+        for stage, by_kind in value.items()
+    }

@@ -56,7 +56,7 @@ class CalibrationPass:
         self.finite &= torch.isfinite(hidden).flatten(1).all(dim=1)
         if not (self.calibrate and self.features):
             return None
-        open_gate = self.finite & (self.weights.sum(dim=1) > 0.0)
+        open_gate = self.finite & self.bank.maps[tap].reaches(self.weights)
         rows = open_gate.nonzero().flatten().tolist()
         if not rows:
             return None
@@ -70,25 +70,28 @@ class CalibrationPass:
         chosen = hidden[rows]
         change = maps.change(chosen, layout, self.weights[rows])
         before = maps.distance(chosen, layout)
-        trials = [maps.distance(chosen + g * change, layout) for g in STRENGTHS]
-        accepted = [maps.distance.accepts(before, after) for after in trials]
         changed = features.clone()
-        moved = False
-        for row, i in enumerate(rows):
-            first = next((t for t, accepts in enumerate(accepted) if bool(accepts[row])), None)
-            if first is None:
-                self.undone[i].append(tap)
-                continue
-            step = STRENGTHS[first] * change[row]
-            changed[i] = (chosen[row] + step).to(changed)
-            moved = True
-            self.touched[i].append(tap)
-            self.before[i].append(float(before[row]))
-            self.after[i].append(float(trials[first][row]))
-            norm = maps.standard.patches(chosen[row : row + 1], layout).norm()
-            size = (step[:, layout.prefix :] / maps.standard.scale).norm()
-            self.strengths[i].append(float(size / norm.clamp_min(1e-9)))
-        return changed if moved else None
+        waiting = list(range(len(rows)))
+        for strength in STRENGTHS:
+            if not waiting:
+                break
+            trial = chosen[waiting] + strength * change[waiting]
+            after = maps.distance(trial, layout)
+            accepted = maps.distance.accepts(before[waiting], after).tolist()
+            for place, row in enumerate(waiting):
+                if accepted[place]:
+                    i = rows[row]
+                    changed[i] = trial[place].to(changed)
+                    self.touched[i].append(tap)
+                    self.before[i].append(float(before[row]))
+                    self.after[i].append(float(after[place]))
+                    norm = maps.standard.patches(chosen[row : row + 1], layout).norm()
+                    step = strength * change[row][:, layout.prefix :] / maps.standard.scale
+                    self.strengths[i].append(float(step.norm() / norm.clamp_min(1e-9)))
+            waiting = [row for row, done in zip(waiting, accepted, strict=True) if not done]
+        for row in waiting:
+            self.undone[rows[row]].append(tap)
+        return changed if len(waiting) < len(rows) else None
 
     def perception(self, i: int) -> NoisePerception | None:
         """What was perceived of image `i`; None where its features are not finite."""
@@ -139,14 +142,21 @@ class CalibrationPass:
             return f"{perception.kind} perceived ({p_value}); calibration was not asked for"
         if self.undone[i] or self.seen[i].refused:
             return f"{perception.kind} perceived ({p_value}); nothing came nearer to clean: undone"
-        return f"{perception.kind} perceived ({p_value}); no tap can be calibrated{self._limits()}"
+        return (
+            f"{perception.kind} perceived ({p_value}); the bank has no map for it{self._limits()}"
+        )
 
     def _limits(self) -> str:
         notes = []
         if not self.bank.perception_tap:
-            notes.append("the tower cannot be tapped: perceived from pixels alone")
+            notes.append(
+                "the tower cannot be tapped: perceived from pixels alone, features not calibrated"
+            )
         elif self.bank.perception_tap != "embed":
-            notes.append(f"the tower's blocks cannot be tapped: only {self.bank.perception_tap}")
+            notes.append(
+                "the tower's blocks cannot be tapped: perceived, and calibrated, at "
+                f"{self.bank.perception_tap} alone"
+            )
         if self.bank.perceiver.p_values_are_modelled:
             notes.append("few references: the p-value is a modelled tail")
         return "".join(f" ({note})" for note in notes)

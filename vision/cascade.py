@@ -3,127 +3,28 @@
     X' = X + g * sum_k p_k W_k phi(X),    W_k = argmin |(X_0 - X_k) - W phi(X_k)|^2 + lambda |W|^2
 
 X are the patch tokens, standardised channel by channel on clean references; phi stacks a token
-with its neighbours' mean, the image's mean, CLS if there is one, and position. Maps are fitted from
-streaming sufficient statistics (phi' phi, phi' residual), so features are never stored, and are cut
-to a rank by reduced-rank regression (Izenman 1975).
+with its neighbours' mean, position, the image's mean, and CLS if there is one (`vision.context`).
+`vision.moments` fits the maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vision.layout import POSITION_FEATURES, TokenLayout, neighbour_mean, position_features
+from vision.context import Standard
+from vision.layout import POSITION_FEATURES, TokenLayout, infer_layout
+from vision.moments import FittedMap
 from vision.token_statistics import token_statistics
-
-LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Ridge strengths tried, relative to the mean diagonal of phi' phi."""
-
-_NEIGHBOURS, _IMAGE, _FIRST = 0.5, 0.1, 0.02
-"""Sizes of the context's parts against the token itself: the smaller, the harder the ridge presses
-on them. The image's mean and CLS vary over references, not over tokens, so that few references say
-little about them (held-out gain on 224 references: at size one, they cost the other parts theirs).
-"""
 
 DROP_BELOW = 0.03
 """Posteriors under this are dropped and the rest brought back to sum one."""
 
 STRENGTHS = (1.0, 0.5)
 """Values of g tried, strongest first, until one brings the features nearer to clean."""
-
-
-@dataclass(frozen=True)
-class Standard:
-    """Channel-wise standardisation of a tap's patches, from clean references."""
-
-    centre: Tensor
-    """(dim,)."""
-    scale: Tensor
-    """(dim,)."""
-
-    def patches(self, features: Tensor, layout: TokenLayout) -> Tensor:
-        """Standardised patches (images, tiles, patches, dim) of (images, tiles, tokens, dim)."""
-        return (features[:, :, layout.prefix :].to(torch.float32) - self.centre) / self.scale
-
-    def context(self, features: Tensor, layout: TokenLayout) -> Tensor:
-        """phi: (images, tiles * patches, context) of (images, tiles, tokens, dim)."""
-        patches = self.patches(features, layout)
-        images, tiles, count, dim = patches.shape
-        parts = [patches, _NEIGHBOURS * neighbour_mean(patches, layout)]
-        parts.append(_IMAGE * patches.mean(dim=(1, 2), keepdim=True).expand_as(patches))
-        if layout.prefix:
-            first = (features[:, :, :1].to(torch.float32) - self.centre) / self.scale
-            parts.append(_FIRST * first.expand_as(patches))
-        position = position_features(layout).to(patches.device)
-        parts.append(position.expand(images, tiles, count, POSITION_FEATURES))
-        return torch.cat(parts, dim=-1).reshape(images, tiles * count, -1)
-
-
-class Moments:
-    """Streaming sufficient statistics of one map, in two folds for cross-validation."""
-
-    def __init__(self, context: int, dim: int) -> None:
-        self.gram = torch.zeros(2, context, context, dtype=torch.float64)
-        self.cross = torch.zeros(2, context, dim, dtype=torch.float64)
-        self.power = torch.zeros(2, dtype=torch.float64)
-
-    def add(self, context: Tensor, residual: Tensor, folds: Tensor) -> None:
-        """Add (images, tokens, context) with (images, tokens, dim) residuals; folds (images,)."""
-        for fold in (0, 1):
-            chosen = folds == fold
-            if not bool(chosen.any()):
-                continue
-            phi = context[chosen].reshape(-1, context.shape[-1])
-            rest = residual[chosen].reshape(-1, residual.shape[-1])
-            self.gram[fold] += (phi.T @ phi).double()
-            self.cross[fold] += (phi.T @ rest).double()
-            self.power[fold] += rest.square().sum().double()
-
-    def merge(self, other: Moments) -> None:
-        """Add another map's statistics (the pooled map is the merge of all)."""
-        self.gram += other.gram
-        self.cross += other.cross
-        self.power += other.power
-
-    def solve(self, rank: int) -> tuple[Tensor, Tensor, float]:
-        """(left (context, rank), right (rank, dim), share of held-out residual it explains).
-
-        Lambda is the one that explains most across the two folds; the map is zero where none
-        explains anything.
-        """
-        gains = {strength: self._held_out_gain(strength) for strength in LAMBDAS}
-        strength = max(gains, key=lambda key: gains[key])
-        context, dim = self.cross.shape[1:]
-        rank = min(rank, context, dim)
-        if gains[strength] <= 0.0:
-            return torch.zeros(context, rank), torch.zeros(rank, dim), 0.0
-        gram = self.gram.sum(0)
-        full = _ridge(gram, self.cross.sum(0), strength)
-        _, vectors = torch.linalg.eigh(full.T @ gram @ full)
-        right = vectors[:, -rank:]
-        return (full @ right).float(), right.T.contiguous().float(), gains[strength]
-
-    def _held_out_gain(self, strength: float) -> float:
-        explained = 0.0
-        for fold in (0, 1):
-            fitted = _ridge(self.gram[fold], self.cross[fold], strength)
-            gram, cross = self.gram[1 - fold], self.cross[1 - fold]
-            explained += float(2.0 * (fitted * cross).sum() - (fitted * (gram @ fitted)).sum())
-        return explained / max(float(self.power.sum()), 1e-12)
-
-
-def _ridge(gram: Tensor, cross: Tensor, strength: float) -> Tensor:
-    penalty = strength * gram.diagonal().mean() + 1e-9
-    while True:
-        regular = gram + penalty * torch.eye(len(gram), dtype=gram.dtype)
-        factor, failed = torch.linalg.cholesky_ex(regular)
-        if not bool(failed) or not bool(torch.isfinite(penalty)):
-            return torch.cholesky_solve(cross, factor)
-        # Single-precision products leave a nearly singular gram slightly indefinite.
-        penalty = penalty * 10.0
 
 
 @dataclass(frozen=True)
@@ -188,16 +89,45 @@ def fit_distance(clean: Tensor, calibrated: Tensor, noisy_means: Tensor) -> Clea
 
 @dataclass(frozen=True)
 class TapMaps:
-    """Everything calibration needs at one tap."""
+    """Everything calibration needs at one tap.
+
+    Maps stand side by side: class k's are `ranks[k]` columns of `left` and rows of `right`, after
+    those of the classes before it. A class that no map brings nearer to clean has rank 0.
+    """
 
     standard: Standard
     distance: CleanDistance
+    ranks: Tensor
+    """(classes,) int64: one map per noisy class, the pooled map last."""
     left: Tensor
-    """(classes, context, rank): one map per noisy class, the pooled map last."""
+    """(context, all ranks together)."""
     right: Tensor
-    """(classes, rank, dim)."""
+    """(all ranks together, dim)."""
     cap: float
     """Largest |X' - X| / |X| (standardised norms) that calibration may reach."""
+
+    @classmethod
+    def of(
+        cls, standard: Standard, distance: CleanDistance, maps: Sequence[FittedMap], cap: float
+    ) -> TapMaps:
+        """From the maps of every class, the pooled map last."""
+        return cls(
+            standard,
+            distance,
+            torch.tensor([one.rank for one in maps]),
+            torch.cat([one.left for one in maps], dim=1),
+            torch.cat([one.right for one in maps]),
+            cap,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no class has a map here: the tap is looked at, never changed."""
+        return len(self.right) == 0
+
+    def reaches(self, weights: Tensor) -> Tensor:
+        """(images,) whether weights (images, classes) are on any class that has a map."""
+        return (weights[:, self.ranks > 0] != 0.0).any(dim=1)
 
     def change(self, features: Tensor, layout: TokenLayout, weights: Tensor) -> Tensor:
         """What to add to (images, tiles, tokens, dim): sum_k p_k W_k phi, capped.
@@ -207,10 +137,12 @@ class TapMaps:
         context = self.standard.context(features, layout)
         patches = self.standard.patches(features, layout)
         residual = torch.zeros_like(patches)
-        for image, mixture in enumerate(weights):
-            for k in mixture.nonzero().flatten().tolist():
-                part = (context[image] @ self.left[k]) @ self.right[k]
-                residual[image] += mixture[k] * part.reshape(residual[image].shape)
+        shares = weights.repeat_interleave(self.ranks, dim=1)
+        for image, share in enumerate(shares):
+            used = share.nonzero().flatten()
+            if len(used):
+                told = (context[image] @ self.left[:, used]) * share[used]
+                residual[image] = (told @ self.right[used])[0]
         norm = patches.flatten(1).norm(dim=1)
         size = residual.flatten(1).norm(dim=1)
         shrink = (self.cap * norm / size.clamp_min(1e-9)).clamp_max(1.0)
@@ -226,22 +158,63 @@ class TapMaps:
             "scale": self.standard.scale,
             "distance_project": self.distance.project,
             "distance_centre": self.distance.centre,
+            "ranks": self.ranks,
             "left": self.left,
             "right": self.right,
             "limits": torch.tensor([self.cap, self.distance.band]),
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> TapMaps:
-        """Rebuild from `to_tensors`; KeyError where an array is missing."""
-        cap, band = tensors["limits"]
-        return cls(
-            Standard(tensors["centre"], tensors["scale"]),
-            CleanDistance(tensors["distance_project"], tensors["distance_centre"], float(band)),
-            tensors["left"],
-            tensors["right"],
-            float(cap),
-        )
+    def from_tensors(cls, tensors: Mapping[str, Tensor], classes: int) -> TapMaps:
+        """Rebuild from `to_tensors` for so many classes; banks of format 2 are read too.
+
+        KeyError where an array is missing, ValueError where shapes do not fit.
+        """
+        if "ranks" not in tensors:
+            tensors = _side_by_side(tensors)
+        centre, ranks = tensors["centre"], tensors["ranks"]
+        left, right = tensors["left"], tensors["right"]
+        dim, total = len(centre), int(ranks.sum())
+        sizes = {2 * dim + POSITION_FEATURES + dim * parts for parts in (1, 2)}
+        statistics = (_statistics(dim), *tensors["distance_centre"].shape)
+        checks = {
+            "ranks": ranks.shape == (classes,) and bool((ranks >= 0).all()),
+            "scale": tensors["scale"].shape == centre.shape == (dim,),
+            "distance_project": tensors["distance_project"].shape == statistics,
+            "left": left.dim() == 2 and left.shape[1] == total and len(left) in sizes,
+            "right": right.shape == (total, dim),
+            "limits": tensors["limits"].shape == (2,),
+        }
+        for name, fits in checks.items():
+            if not fits:
+                raise ValueError(f"{name} has the wrong shape {tuple(tensors[name].shape)}")
+        cap, band = tensors["limits"].tolist()
+        distance = CleanDistance(tensors["distance_project"], tensors["distance_centre"], band)
+        return cls(Standard(centre, tensors["scale"]), distance, ranks, left, right, cap)
+
+
+def _statistics(dim: int) -> int:
+    """How many statistics describe features of `dim` channels."""
+    return token_statistics(torch.zeros(1, 1, 16, dim), infer_layout(16)).shape[1]
+
+
+def _side_by_side(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Format 2 had a map of full rank for every class, and what varies last in the context."""
+    left, right = tensors["left"], tensors["right"]
+    if left.dim() != 3 or right.dim() != 3 or left.shape[::2] != right.shape[:2]:
+        raise ValueError(f"left has the wrong shape {tuple(left.shape)}")
+    dim = right.shape[2]
+    order = torch.arange(left.shape[1])
+    order = torch.cat([order[: 2 * dim], order[-POSITION_FEATURES:], order[2 * dim :]])
+    order = order[: left.shape[1]]
+    kept = left.flatten(1).any(dim=1)
+    ranks = kept * left.shape[2]
+    return {
+        **tensors,
+        "ranks": ranks,
+        "left": left[kept][:, order].permute(1, 0, 2).flatten(1),
+        "right": right[kept].flatten(0, 1),
+    }
 
 
 def calibration_weights(posterior: Tensor) -> Tensor:

@@ -1,28 +1,32 @@
 """Passes of the encoder over a bank's references: what they feed perception and the maps.
 
-Features are seen and forgotten: what stays is statistics, sufficient moments, and (for targets)
-the clean references' features at the taps.
+Features are seen and forgotten: what stays is statistics, sufficient moments, and small pictures.
+Clean features, which the maps aim at, are computed anew beside the noisy ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.cascade import Moments, Standard
+from vision.context import Standard, standard_of, summed_power
 from vision.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
 from vision.encoder import PixelInputs, VisionEncoder
+from vision.errors import BankRefused
+from vision.kept_draws import KeptDraws
 from vision.layout import TokenLayout, infer_layout
-from vision.perception import Perceiver, fit_perceiver
+from vision.moments import FittedMap, Moments
 from vision.reading import MedicalImage
 from vision.restorer import Working, at_size, grey_tensor
 from vision.sight import Sight, look
 from vision.token_statistics import token_statistics
+from vision.witness_rows import WitnessRows
+
+__all__ = ["CLEAN_VIEWS", "Drawn", "Reached", "References", "WitnessRows"]
 
 CLEAN_VIEWS = 4
 """Each reference as it is, resized, and twice turned and cropped."""
@@ -31,44 +35,12 @@ _BATCH = 32
 _DEFAULT_SIDE = 224
 """Working side of acquisition statistics where the model's input side varies by image."""
 
-_KEPT_STATISTICS = 2048
-"""Rows of calibrated statistics kept per tap, spread over the classes, to bound memory."""
+_CLEAN_STATISTICS = 2048
+"""Most clean views whose statistics are kept per tap: a distance needs no more."""
 
-FittedMap = tuple[Tensor, Tensor]
-"""(left (context, rank), right (rank, dim))."""
-
-
-@dataclass
-class WitnessRows:
-    """Statistics for perception, one row per image seen."""
-
-    encoder: list[NDArray[np.float64]] = field(default_factory=list)
-    """(n, s) each; none where the tower cannot be tapped."""
-    pixels: list[NDArray[np.float64]] = field(default_factory=list)
-    """(n, p) each."""
-    labels: list[int] = field(default_factory=list)
-    references: list[int] = field(default_factory=list)
-
-    def add(self, sight: Sight, label: int | Sequence[int], numbers: Sequence[int]) -> None:
-        """Add what was seen of versions of the references of these numbers."""
-        self.pixels.append(sight.pixels)
-        if sight.tokens is not None:
-            self.encoder.append(sight.tokens.double().numpy())
-        self.labels.extend([label] * len(numbers) if isinstance(label, int) else label)
-        self.references.extend(numbers)
-
-    def fit(self, classes: Sequence[tuple[str, int]], seed: int) -> Perceiver:
-        """The perceiver of everything that was added."""
-        statistics = {"pixels": np.concatenate(self.pixels)}
-        if self.encoder:
-            statistics = {"encoder": np.concatenate(self.encoder), **statistics}
-        return fit_perceiver(
-            statistics,
-            np.array(self.labels, dtype=np.int64),
-            np.array(self.references, dtype=np.int64),
-            classes,
-            np.random.default_rng(seed),
-        )
+_SAMPLED = 32
+"""Draws of each class whose features are kept until its map is known, to see what it makes of
+them."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +58,28 @@ class Drawn:
                 yield [start + position for position in positions], inputs
 
 
+@dataclass
+class Reached:
+    """What one pass over a class's draws saw at one tap."""
+
+    moments: Moments | None = None
+    """None where no draw has the tokens of its reference."""
+    sample: list[tuple[Tensor, TokenLayout]] = field(default_factory=list)
+    """Features (images, tiles, tokens, dim) of some draws."""
+
+    def statistics(self, standard: Standard, fitted: FittedMap | None = None) -> Tensor:
+        """(n, s) of the sampled draws, changed by a map or as they are."""
+        return torch.cat(
+            [
+                token_statistics(
+                    hidden if fitted is None else apply_map(hidden, layout, standard, fitted),
+                    layout,
+                )
+                for hidden, layout in self.sample
+            ]
+        )
+
+
 class References:
     """The references of one bank, and every pass over them."""
 
@@ -93,7 +87,6 @@ class References:
         self, encoder: VisionEncoder, images: list[MedicalImage], taps: tuple[str, ...], seed: int
     ) -> None:
         self.encoder = encoder
-        self.taps = taps
         self.seed = seed
         self.side = encoder.input_side or _DEFAULT_SIDE
         self.small = [resized(image, NATIVE_SIDES * self.side) for image in images]
@@ -103,51 +96,69 @@ class References:
         self.images = images if self.fixed else self.small
         self.workings = [Working.of(image, encoder) for image in self.images]
         self.clean_pictures = [working.grey for working in self.workings]
+        self.taps = self._shown(taps)
+        """Those of `taps` at which the encoder shows features that vision can read."""
         self.spreads: dict[str, float] = {}
         """By kind: how far a draw's strength lies from its grid point; half a step, if missing."""
+        self._draws = KeptDraws()
         self.rows = WitnessRows()
-        self.noisy_sums: list[tuple[Tensor, int]] = []
-        """(sum of statistics at the perception tap, images) of each noisy class, as drawn."""
-        self.clean: dict[str, dict[int, Tensor]] = {tap: {} for tap in taps}
         self.standards: dict[str, Standard] = {}
-        self.clean_statistics: dict[str, list[Tensor]] = {tap: [] for tap in taps}
-        self.calibrated_statistics: dict[str, list[Tensor]] = {tap: [] for tap in taps}
-        self.noisy_means: dict[str, list[Tensor]] = {tap: [] for tap in taps}
+        self.clean_statistics: dict[str, Tensor] = {}
+        """By tap: (n, s) of clean views."""
 
     @property
     def perception_tap(self) -> str:
         """The first tap: where the encoder's witness looks."""
         return self.taps[0] if self.taps else ""
 
-    def look_at_clean(self) -> None:
-        """Clean features at every tap (targets), their standardisation and statistics."""
-        power: dict[str, list[Tensor]] = {tap: [] for tap in self.taps}
+    def look_at_clean(self) -> dict[str, Tensor]:
+        """Clean views seen by both witnesses and at every tap, for `take_clean`.
+
+        Raises BankRefused where the encoder's features of clean images are not finite.
+        """
+        rows = WitnessRows()
+        powers: dict[str, Tensor] = {}
+        statistics: dict[str, list[Tensor]] = {tap: [] for tap in self.taps}
+        every = -(-CLEAN_VIEWS * len(self.images) // _CLEAN_STATISTICS)
         for view in range(CLEAN_VIEWS):
             source = self.images if view == 0 else self.small
-            views = [clean_view(image, view, side=self.side, seed=self.seed) for image in source]
-            for start in range(0, len(views), _BATCH):
-                numbers = range(start, min(start + _BATCH, len(views)))
-                self.rows.add(self.look(views[start : start + _BATCH]), 0, numbers)
-            drawn = self.prepared(views, range(len(views)))
-            for positions, inputs in drawn.batches(self.encoder):
-                for tap, features in self._features(inputs):
-                    layout = infer_layout(features.shape[2], inputs.aspect)
-                    self.clean_statistics[tap].append(token_statistics(features, layout))
-                    if view == 0:
-                        patches = features[:, :, layout.prefix :]
-                        self.clean[tap].update(zip(positions, patches, strict=True))
-                        power[tap].append(_power(patches))
-        self.standards = {tap: _standard(torch.stack(parts)) for tap, parts in power.items()}
+            for start in range(0, len(source), _BATCH):
+                part = source[start : start + _BATCH]
+                numbers = range(start, start + len(part))
+                views = [clean_view(one, view, side=self.side, seed=self.seed) for one in part]
+                rows.add(self.look(views), 0, numbers)
+                for positions, inputs in self.encoder.group(self.encoder.prepare_many(views)):
+                    kept = [i for i, at in enumerate(positions) if numbers[at] % every == 0]
+                    for tap, features in self._features(inputs, self.taps):
+                        if not bool(torch.isfinite(features).all()):
+                            raise BankRefused(
+                                f"the encoder's features of clean images are not finite at {tap}: "
+                                "this model cannot have a prototype bank"
+                            )
+                        layout = infer_layout(features.shape[2], inputs.aspect)
+                        if kept:
+                            statistics[tap].append(token_statistics(features[kept], layout))
+                        if view == 0:
+                            power = summed_power(features[:, :, layout.prefix :])
+                            powers[tap] = power + powers[tap] if tap in powers else power
+        tensors = {f"rows.{name}": tensor for name, tensor in rows.to_tensors().items()}
+        tensors |= {f"power.{tap}": power for tap, power in powers.items()}
+        tensors |= {f"statistics.{tap}": torch.cat(parts) for tap, parts in statistics.items()}
+        return tensors
+
+    def take_clean(self, tensors: Mapping[str, Tensor]) -> None:
+        """Remember what `look_at_clean` found."""
+        self.rows.extend({name[5:]: tensors[name] for name in tensors if name.startswith("rows.")})
+        self.standards = {tap: standard_of(tensors[f"power.{tap}"]) for tap in self.taps}
+        self.clean_statistics = {tap: tensors[f"statistics.{tap}"] for tap in self.taps}
 
     def noisy(
         self, kind: str, severity: int, draw: int, numbers: Sequence[int]
     ) -> list[MedicalImage]:
         """One draw of a noise on the references of these numbers."""
-        side = self.side if self.fixed else None
-        spread = self.spreads.get(kind, 0.5)
         return [
-            noisy_draw(
-                self.small[i], kind, severity, draw, side=side, seed=self.seed, spread=spread
+            self._draws.get(
+                (kind, severity, draw, i), partial(self._noisy, kind, severity, draw, i)
             )
             for i in numbers
         ]
@@ -158,16 +169,15 @@ class References:
         sizes = [self.workings[i].size for i in numbers]
         return [grey_tensor(at_size(image, size)) for image, size in zip(drawn, sizes, strict=True)]
 
-    def look_at_noisy(self, kind: str, severity: int, label: int, draws: int) -> None:
-        """Statistics of a class's draws, for perception."""
+    def look_at_noisy(self, kind: str, severity: int, label: int, draws: int) -> dict[str, Tensor]:
+        """Statistics of a class's draws, for perception: rows for `self.rows.extend`."""
+        rows = WitnessRows()
         everyone = range(len(self.small))
         for draw in range(draws):
             for start in range(0, len(everyone), _BATCH):
                 numbers = everyone[start : start + _BATCH]
-                sight = self.look(self.noisy(kind, severity, draw, numbers))
-                self.rows.add(sight, label, numbers)
-                if sight.tokens is not None:
-                    self._noisy_sums(sight.tokens, first=start == 0 and draw == 0)
+                rows.add(self.look(self.noisy(kind, severity, draw, numbers)), label, numbers)
+        return rows.to_tensors()
 
     def look(self, images: Sequence[MedicalImage]) -> Sight:
         """What both witnesses see of images."""
@@ -180,142 +190,109 @@ class References:
             inputs.extend(self.encoder.prepare_many(images[start : start + _BATCH]))
         return Drawn(list(numbers), inputs)
 
-    def moments(self, drawn: Drawn, tap: str, fitted: dict[str, FittedMap]) -> Moments | None:
-        """The moments of the map at `tap` on features calibrated at the taps before it.
-
-        None where no draw has the tokens of its reference.
-        """
-        moments: Moments | None = None
-        total, count = torch.zeros(0), 0
+    def reach(
+        self, drawn: Drawn, fitted: Mapping[str, FittedMap], taps: Sequence[str]
+    ) -> dict[str, Reached]:
+        """One pass over draws with the maps `fitted` in place: what it sees at `taps`, all of them
+        deeper than the maps."""
+        reached = {tap: Reached() for tap in taps}
+        every = max(len(drawn.inputs) // _SAMPLED, 1)
         for positions, inputs in drawn.batches(self.encoder):
-            features = self._calibrated(inputs, tap, fitted, drawn, positions)
-            if features is None:
-                continue
-            layout = infer_layout(features.shape[2], inputs.aspect)
-            found = token_statistics(features, layout)
-            total = found.double().sum(0) + (total if count else 0.0)
-            count += len(found)
             numbers = [drawn.numbers[position] for position in positions]
-            pairs = self._pairs(tap, features, layout, numbers)
-            if pairs is None:
-                continue
-            context, residual, folds = pairs
-            if moments is None:
-                moments = Moments(context.shape[-1], residual.shape[-1])
-            moments.add(context, residual, folds)
-        if count:
-            self.noisy_means[tap].append(total / count)
-        return moments
-
-    def means(self, tap: str) -> Tensor:
-        """(classes, s) mean statistics of noisy classes; at the first tap as drawn and restored."""
-        found = list(self.noisy_means[tap])
-        if tap == self.perception_tap:
-            found += [total / max(count, 1) for total, count in self.noisy_sums]
-        return torch.stack(found)
-
-    def finish(self, drawn: Drawn, fitted: dict[str, FittedMap]) -> None:
-        """A last pass, for what the last tap looks like when it has been calibrated."""
-        for positions, inputs in drawn.batches(self.encoder):
-            self._calibrated(inputs, "", fitted, drawn, positions)
+            kept = [row for row, position in enumerate(positions) if position % every == 0]
+            clean = self._clean(numbers, taps)
+            for tap, features in self._features(inputs, taps, fitted):
+                layout = infer_layout(features.shape[2], inputs.aspect)
+                if kept:
+                    reached[tap].sample.append((features[kept], layout))
+                self._add(reached[tap], tap, features, layout, numbers, clean[tap])
+        return reached
 
     # -- details --------------------------------------------------------------------------------
 
-    def _features(self, inputs: PixelInputs) -> list[tuple[str, Tensor]]:
-        seen: list[tuple[str, Tensor]] = []
+    def _noisy(self, kind: str, severity: int, draw: int, number: int) -> MedicalImage:
+        side = self.side if self.fixed else None
+        spread = self.spreads.get(kind, 0.5)
+        return noisy_draw(
+            self.small[number], kind, severity, draw, side=side, seed=self.seed, spread=spread
+        )
+
+    def _shown(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        shown: set[str] = set()
 
         def see(tap: str, features: Tensor) -> None:
-            if tap in self.taps:
-                seen.append((tap, features.float().cpu()))
+            shown.add(tap)
 
-        self.encoder.visit(inputs, see, last_tap=self.taps[-1])
-        return seen
+        if taps:
+            self.encoder.visit(self.encoder.prepare(self.images[0]), see, last_tap=taps[-1])
+        return tuple(tap for tap in taps if tap in shown)
 
-    def _calibrated(
+    def _features(
         self,
         inputs: PixelInputs,
-        stop: str,
-        fitted: dict[str, FittedMap],
-        drawn: Drawn,
-        positions: list[int],
-    ) -> Tensor | None:
-        """Features at `stop` after the maps before it; what they did is noted in passing.
-
-        The statistics of calibrated features are kept at the last tap that is passed, and at all
-        of them when there is no stop.
-        """
-        last = self.taps[self.taps.index(stop) - 1] if stop in self.taps[1:] else ""
-        reached: list[Tensor] = []
-        classes = max(len(self.noisy_means[self.taps[0]]), 1)
-        keep_every = max(classes * len(drawn.inputs) // _KEPT_STATISTICS, 1)
-        rows = [i for i, position in enumerate(positions) if position % keep_every == 0]
+        taps: Sequence[str],
+        fitted: Mapping[str, FittedMap] | None = None,
+    ) -> list[tuple[str, Tensor]]:
+        """Features (images, tiles, tokens, dim) at `taps`, with the maps `fitted` before them."""
+        seen: list[tuple[str, Tensor]] = []
 
         def see(tap: str, features: Tensor) -> Tensor | None:
-            if tap not in self.taps:
-                return None
-            hidden = features.float().cpu()
-            if tap == stop:
-                reached.append(hidden)
-                return None
-            layout = infer_layout(hidden.shape[2], inputs.aspect)
-            changed = apply_map(hidden, layout, self.standards[tap], fitted[tap])
-            if rows and (tap == last or (not stop and tap == self.taps[-1])):
-                self.calibrated_statistics[tap].append(token_statistics(changed[rows], layout))
-            return changed
+            if fitted and tap in fitted and fitted[tap].rank:
+                hidden = features.float().cpu()
+                layout = infer_layout(hidden.shape[2], inputs.aspect)
+                return apply_map(hidden, layout, self.standards[tap], fitted[tap])
+            if tap in taps:
+                seen.append((tap, features.float().cpu()))
+            return None
 
-        self.encoder.visit(inputs, see, last_tap=stop or self.taps[-1])
-        return reached[0] if reached else None
+        if taps:
+            self.encoder.visit(inputs, see, last_tap=taps[-1])
+        return seen
 
-    def _pairs(
-        self, tap: str, features: Tensor, layout: TokenLayout, numbers: list[int]
-    ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """(context, standardised residual to clean, folds) of those with their clean tokens."""
+    def _clean(self, numbers: Sequence[int], taps: Sequence[str]) -> dict[str, dict[int, Tensor]]:
+        """By tap and number: patches (tiles, patches, dim) of clean references."""
+        different = list(dict.fromkeys(numbers))
+        images = [self.workings[number].image for number in different]
+        found: dict[str, dict[int, Tensor]] = {tap: {} for tap in taps}
+        for positions, inputs in self.encoder.group(self.encoder.prepare_many(images)):
+            for tap, features in self._features(inputs, taps):
+                layout = infer_layout(features.shape[2], inputs.aspect)
+                patches = features[:, :, layout.prefix :]
+                found[tap].update(zip((different[i] for i in positions), patches, strict=True))
+        return found
+
+    def _add(
+        self,
+        reached: Reached,
+        tap: str,
+        features: Tensor,
+        layout: TokenLayout,
+        numbers: Sequence[int],
+        clean: Mapping[int, Tensor],
+    ) -> None:
+        """Add the draws that have as many tokens as their clean reference to the moments."""
         patches = features[:, :, layout.prefix :]
         rows = [
-            row
-            for row, number in enumerate(numbers)
-            if self.clean[tap][number].shape == patches[row].shape
+            row for row, number in enumerate(numbers) if clean[number].shape == patches[row].shape
         ]
         if not rows:
-            return None
-        clean = torch.stack([self.clean[tap][numbers[row]] for row in rows])
-        residual = (clean - patches[rows]) / self.standards[tap].scale
+            return
+        wanted = torch.stack([clean[numbers[row]] for row in rows])
+        residual = (wanted - patches[rows]) / self.standards[tap].scale
         context = self.standards[tap].context(features[rows], layout)
+        if reached.moments is None:
+            reached.moments = Moments(context.size, residual.shape[-1])
         folds = torch.tensor([numbers[row] % 2 for row in rows])
-        return context, residual.reshape(len(rows), -1, residual.shape[-1]), folds
-
-    def _noisy_sums(self, tokens: Tensor, *, first: bool) -> None:
-        """Add to the mean statistics of the class at hand, or begin the next class."""
-        sums = self.noisy_sums
-        if first:
-            sums.append((torch.zeros(tokens.shape[1], dtype=torch.float64), 0))
-        total, count = sums[-1]
-        sums[-1] = (total + tokens.double().sum(0), count + len(tokens))
+        reached.moments.add(context, residual, folds)
 
 
 def apply_map(
     features: Tensor, layout: TokenLayout, standard: Standard, fitted: FittedMap
 ) -> Tensor:
     """Features (images, tiles, tokens, dim) with one map's change added to the patches."""
-    left, right = fitted
-    change = ((standard.context(features, layout) @ left) @ right) * standard.scale
+    if not fitted.rank:
+        return features
+    change = ((standard.context(features, layout) @ fitted.left) @ fitted.right) * standard.scale
     changed = features.clone()
-    patches = changed[:, :, layout.prefix :]
-    patches += change.reshape(patches.shape)
+    changed[:, :, layout.prefix :] += change
     return changed
-
-
-def _power(patches: Tensor) -> Tensor:
-    """Sum, sum of squares and count over all patches, (3, dim)."""
-    flat = patches.reshape(-1, patches.shape[-1]).double()
-    count = torch.full((flat.shape[1],), float(len(flat)), dtype=torch.float64)
-    return torch.stack([flat.sum(0), flat.square().sum(0), count])
-
-
-def _standard(power: Tensor) -> Standard:
-    first, second, count = power.sum(0)
-    centre = first / count
-    scale = (second / count - centre.square()).clamp_min(1e-12).sqrt()
-    # Channels that hardly move would be blown up: floor at a hundredth of the typical spread.
-    floor = float(0.01 * scale.median())
-    return Standard(centre.float(), scale.clamp_min(max(floor, 1e-6)).float())

@@ -64,13 +64,13 @@ class TokenOrder:
 
 def find_order(model: Any) -> TokenOrder | None:
     """The order of `model`'s tower; None where patches come row by row."""
-    config = getattr(getattr(model, "config", None), "vision_config", None)
-    merge = getattr(config, "spatial_merge_size", None)
+    vision: Any = getattr(getattr(model, "config", None), "vision_config", None)
+    merge = getattr(vision, "spatial_merge_size", None)
     if not isinstance(merge, int) or merge < 1:
         return None
     window = 0
-    if getattr(config, "fullatt_block_indexes", None) is not None:
-        window = int(config.window_size) // merge // int(config.patch_size)
+    if getattr(vision, "fullatt_block_indexes", None) is not None:
+        window = int(vision.window_size) // merge // int(vision.patch_size)
     return TokenOrder(merge, window)
 
 

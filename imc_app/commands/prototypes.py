@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from vision.reading import MedicalImage
 
 SNIFFED_BYTES = 512  # past the DICOM preamble (128) and the first elements
+MOST_IMAGES = 384
+"""Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
+most, and the clean p-values of four views of 384 reach far below the gate's level."""
+RANK = 48
+"""`vision.prototypes.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
 app = typer.Typer(help="Build a model's prototype bank, or show one.", no_args_is_help=True)
 
@@ -33,21 +38,60 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="The bank to write (.safetensors).")],
     limit: Annotated[
         int, typer.Option("--limit", min=64, help="Most images to use, drawn by the seed.")
-    ] = 384,
+    ] = MOST_IMAGES,
+    rank: Annotated[
+        int,
+        typer.Option("--rank", min=1, help="Most rank of a map; the size said before follows it."),
+    ] = RANK,
+    kinds: Annotated[
+        str,
+        typer.Option(
+            "--kinds",
+            help="Noises to know, comma-separated; `core`: the six, and some more coarsely.",
+        ),
+    ] = "core",
+    severities: Annotated[
+        str, typer.Option("--severities", help="Their grid, from 1 to 5; 6 lies beyond 5.")
+    ] = "1,2,3,4,5,6",
     seed: Seed = 0,
 ) -> None:
-    """Build a bank from at least 64 clean, unlabelled images of the domain to be served."""
+    """Build a bank from at least 64 clean, unlabelled images of the domain to be served.
+
+    A build that was stopped goes on where it was when it is run again with the same arguments.
+    """
     from imc_app.progress import progress_bar
     from imc_app.session import open_encoder
-    from vision.prototypes import build_bank
+    from vision.bank_size import largest_maps
+    from vision.draws import check_references
+    from vision.finished_steps import remove_steps
+    from vision.prototypes import MORE_KINDS, bank_classes, build_bank
 
+    grid = _parse_severities(severities)
+    names = _parse_kinds(kinds)
+    more = MORE_KINDS if kinds == "core" else ()
     paths = _find_images(images)
     _check_writable(out)
     encoder = open_encoder(model)
     clean = _read_images(_draw(paths, limit, seed))
+    check_references(clean)
+    _say_if_coloured(clean)
+    most = largest_maps(encoder, bank_classes(names, grid, more), rank=rank)
+    typer.echo(f"imc: {len(clean)} images; the maps take {most / 1e6:.0f} MB at most", err=True)
+    unfinished = out.with_name(f"{out.name}.partial")
     with progress_bar() as advance:
-        bank = build_bank(encoder, clean, seed=seed, progress=advance)
+        bank = build_bank(
+            encoder,
+            clean,
+            kinds=names,
+            severities=grid,
+            more_kinds=more,
+            seed=seed,
+            rank=rank,
+            unfinished=unfinished,
+            progress=advance,
+        )
     bank.save(out)
+    remove_steps(unfinished)
     typer.echo(f"{out}: a bank from {len(clean)} images")
 
 
@@ -72,6 +116,48 @@ def show(
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
         show_bank(document)
+
+
+def _parse_kinds(text: str) -> tuple[str, ...]:
+    """Names of noises; `core` stands for the six core kinds. UnknownNoise is a refusal."""
+    from imc_noise import CORE_IMAGE, get_noise
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputRefused("--kinds: names no noise; give names, comma-separated, or `core`")
+    every = [one for name in names for one in (CORE_IMAGE if name == "core" else (name,))]
+    for name in every:
+        get_noise(name)
+    return tuple(dict.fromkeys(every))
+
+
+def _parse_severities(text: str) -> tuple[int, ...]:
+    from vision.draws import BEYOND
+
+    try:
+        grid = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        grid = []
+    if not grid or grid[0] < 1 or grid[-1] > BEYOND:
+        raise InputRefused(
+            f"--severities {text!r}: not a list of whole numbers from 1 to {BEYOND}; give 1,3,5"
+        )
+    if grid == [BEYOND]:
+        raise InputRefused(f"--severities {text!r}: a grid needs one severity from 1 to 5 too")
+    return tuple(grid)
+
+
+def _say_if_coloured(images: list[MedicalImage]) -> None:
+    """Photographs make a bank that serves no scanner; colour alone does not make a photograph."""
+    from vision.suitability import coloured_share
+
+    share = coloured_share(images)
+    if share > 0.5:
+        typer.echo(
+            f"imc: {share:.0%} of the images are strongly coloured: if they are photographs, the "
+            "bank will not know scans; give images of the domain to be served",
+            err=True,
+        )
 
 
 def _find_images(folder: Path) -> list[Path]:

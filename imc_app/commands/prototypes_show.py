@@ -35,6 +35,7 @@ def bank_document(bank: PrototypeBank, file: Path, *, fits: bool | None) -> Docu
         "classes": len(bank.perceiver.classes),
         "perception_tap": bank.perception_tap,
         "taps": list(bank.taps),
+        "maps": {tap: int((bank.maps[tap].ranks > 0).sum()) for tap in bank.taps},
         "level": ALPHA,
         "perception": _perception(bank.perceiver),
         "second_perception": None if bank.again is None else _perception(bank.again),
@@ -88,7 +89,7 @@ def show_bank(document: Document) -> None:
         f"at side {document['side']}",
         "kinds": ", ".join(document["kinds"]),
         "severities": ", ".join(map(str, document["severities"])),
-        "taps": ", ".join(document["taps"]) or "none: features are not calibrated",
+        "taps": _describe_taps(document) or "none: features are not calibrated",
         "perceives": _describe_perception(document["perception"], document),
         "restores": "pixels" if document["pixel_stage"] else "no pixels: features alone",
         "perceives restored": _describe_perception(again, document) if again else "never",
@@ -101,6 +102,12 @@ def show_bank(document: Document) -> None:
         out.print()
         for line in restored_table(document):
             out.print(Text(printable(line)))
+
+
+def _describe_taps(document: Document) -> str:
+    """Where features are calibrated, and of how many classes (the one for unknown noise too)."""
+    maps = [f"{tap} ({classes})" for tap, classes in document["maps"].items()]
+    return f"{', '.join(maps)} of {document['classes']} maps" if maps else ""
 
 
 def _describe_perception(perception: Document, document: Document) -> str:

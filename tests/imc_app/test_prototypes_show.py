@@ -12,12 +12,19 @@ import torch
 from tests.conftest import Imc
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import save_tiny
+from vision.acquisition import acquisition_statistics
 from vision.bank import PrototypeBank
-from vision.cascade import CleanDistance, Standard, TapMaps
+from vision.cascade import CleanDistance, TapMaps
+from vision.context import Standard
+from vision.layout import infer_layout
+from vision.moments import FittedMap
 from vision.perception import Perceiver, fit_perceiver
+from vision.token_statistics import token_statistics
 
 KINDS = ("gaussian", "motion")
 REFERENCES = 72
+TOKENS = token_statistics(torch.zeros(1, 1, 16, 8), infer_layout(16)).shape[1]
+"""Statistics of tokens of 8 channels."""
 RESTORED = {
     "pixels": {"gaussian": 0.81, "motion": 0.42},
     "embed": {"gaussian": 0.3, "motion": 0.07},
@@ -31,22 +38,23 @@ def small_perceiver() -> Perceiver:
     classes = [("clean", 0), *((kind, 3) for kind in KINDS)]
     labels = np.repeat(np.arange(len(classes)), 2 * REFERENCES)
     numbers = np.tile(np.arange(REFERENCES), 2 * len(classes))
+    sizes = {
+        "encoder": TOKENS,
+        "pixels": len(acquisition_statistics(rng.random((32, 32)))),
+    }
     statistics = {
-        name: rng.normal(size=(len(labels), size)) + labels[:, None]
-        for name, size in (("encoder", 6), ("pixels", 4))
+        name: rng.normal(size=(len(labels), size)) + labels[:, None] for name, size in sizes.items()
     }
     return fit_perceiver(statistics, labels, numbers, classes, rng)
 
 
 def small_maps() -> TapMaps:
     """Maps of rank 2 over 8 channels."""
-    return TapMaps(
-        Standard(torch.zeros(8), torch.ones(8)),
-        CleanDistance(torch.ones(12, 3), torch.zeros(3), 1.0),
-        left=torch.ones(len(KINDS) + 1, 30, 2),
-        right=torch.ones(len(KINDS) + 1, 2, 8),
-        cap=1.0,
-    )
+    standard = Standard(torch.zeros(8), torch.ones(8))
+    distance = CleanDistance(torch.ones(TOKENS, 3), torch.zeros(3), 1.0)
+    context = standard.context(torch.zeros(1, 1, 16, 8), infer_layout(16)).size
+    fitted = FittedMap(torch.ones(context, 2), torch.ones(2, 8), gain=0.1)
+    return TapMaps.of(standard, distance, [fitted] * (len(KINDS) + 1), cap=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +121,9 @@ def test_a_person_reads_what_each_stage_brings_back(imc: Imc, shown_bank: Path) 
 
 def test_what_a_file_says_of_itself_is_never_executed(imc: Imc, tmp_path: Path) -> None:
     path = tmp_path / "bank.safetensors"
-    perceiver = small_perceiver()
-    bank = PrototypeBank("\x1b[2J", KINDS, (3,), 72, 0, 64, "", perceiver, maps={})
+    bank = PrototypeBank(
+        "\x1b[2J", KINDS, (3,), 72, 0, 64, "embed", small_perceiver(), {"embed": small_maps()}
+    )
     bank.save(path)
     ran = imc("prototypes", "show", path)
     assert ran.code == 0

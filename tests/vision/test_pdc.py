@@ -85,7 +85,8 @@ def test_the_report_says_what_was_done(calibrator: Calibrator) -> None:
     report = calibrator(spoilt(scan(2), "gaussian", 5)).report
     assert report.applied
     assert report.taps
-    assert 0.0 < report.strength <= 1.0
+    # the share of the features that calibration changed: restoring the picture changes none
+    assert (0.0 < report.strength <= 1.0) == (report.taps != ["pixels"])
     assert report.distance_before is not None
     assert report.distance_after is not None
     assert report.distance_after < report.distance_before

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from imc_noise import UnknownNoise
@@ -18,6 +20,7 @@ from vision.errors import BankRefused
 from vision.pdc import Calibrator
 from vision.prototypes import PrototypeBank, build_bank
 from vision.reading import MedicalImage
+from vision.suitability import coloured_share
 
 
 @pytest.fixture
@@ -82,8 +85,6 @@ def test_weights_that_are_no_bank_are_refused(tmp_path: Path) -> None:
 
 
 def _rewritten(path: Path, **changed: torch.Tensor) -> None:
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as stored:
         about = stored.metadata()
     save_file({**load_file(path), **changed}, path, metadata=about)
@@ -96,8 +97,6 @@ def test_a_bank_with_nan_is_refused(saved: Path, encoder: VisionEncoder) -> None
 
 
 def test_a_bank_that_lacks_a_part_is_refused(saved: Path, encoder: VisionEncoder) -> None:
-    from safetensors import safe_open
-
     with safe_open(saved, framework="pt") as stored:
         about = stored.metadata()
     tensors = load_file(saved)
@@ -105,6 +104,78 @@ def test_a_bank_that_lacks_a_part_is_refused(saved: Path, encoder: VisionEncoder
     save_file(tensors, saved, metadata=about)
     with pytest.raises(BankRefused, match="lacks a part"):
         PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("maps.embed.right", torch.ones(2, 2)),
+        ("maps.embed.centre", torch.ones(7)),
+        ("perceiver.reduction.pixels.centre", torch.ones(3)),
+        ("perceiver.density.joint.means", torch.ones(2, 2)),
+        ("perceiver.clean.joint", torch.ones(2, 2)),
+        ("again.reduction.encoder.weights", torch.ones(3, 3)),
+        ("restorer.maps", torch.ones(2, 2)),
+        ("restorer.gaussian.gain.weights", torch.ones(5, 2)),
+    ],
+)
+def test_a_part_of_another_shape_is_refused_when_it_is_loaded(
+    saved: Path, name: str, changed: torch.Tensor
+) -> None:
+    assert name in load_file(saved)
+    _rewritten(saved, **{name: changed})
+    with pytest.raises(BankRefused, match=r"^[^\n]*does not fit together[^\n]*$"):
+        PrototypeBank.load(saved, fingerprint=None)
+
+
+@pytest.mark.parametrize(
+    "told", [{"restored": [1, 2]}, {"classes": [["clean"]]}, {"side": 10**9}, {"kinds": ["fog"]}]
+)
+def test_a_bank_that_tells_nonsense_of_itself_is_refused(
+    saved: Path, told: dict[str, object]
+) -> None:
+    with safe_open(saved, framework="pt") as stored:
+        about = json.loads(stored.metadata()["imc"])
+    save_file(load_file(saved), saved, metadata={"imc": json.dumps({**about, **told})})
+    with pytest.raises(BankRefused, match="does not fit together"):
+        PrototypeBank.load(saved, fingerprint=None)
+
+
+def test_a_bank_keeps_only_the_maps_that_bring_something_back(bank: PrototypeBank) -> None:
+    assert set(bank.taps) <= set(bank.maps)
+    assert bank.perception_tap in bank.maps
+    for tap, maps in bank.maps.items():
+        kinds = [kind for kind in KINDS for _ in SEVERITIES]
+        by_kind = dict.fromkeys(KINDS, 0)
+        for kind, rank in zip(kinds, maps.ranks.tolist(), strict=False):
+            by_kind[kind] += rank
+        assert {kind for kind in KINDS if by_kind[kind]} == {
+            kind for kind in KINDS if bank.restored[tap][kind] > 0.0
+        }
+
+
+def test_features_that_are_not_finite_are_refused(encoder: VisionEncoder) -> None:
+    embedding = encoder.model.model.vision_tower.embeddings.patch_embedding
+    handle = embedding.register_forward_hook(lambda module, args, output: output * float("nan"))
+    try:
+        with pytest.raises(BankRefused, match="not finite at embed"):
+            build_bank(encoder, [scan(number) for number in range(64)])
+    finally:
+        handle.remove()
+
+
+def test_an_experiment_may_ask_for_fewer_references(encoder: VisionEncoder) -> None:
+    with pytest.raises(BankRefused, match="at least 32"):
+        build_bank(encoder, [scan(number) for number in range(31)], fewest=32)
+
+
+def test_colour_is_told() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 255, (3, 1, 1, 3), dtype=np.uint8)
+    base[..., 0], base[..., 2] = 200, 20
+    photographs = [MedicalImage.from_rgb(np.tile(one, (40, 40, 1))) for one in base]
+    assert coloured_share(photographs) == 1.0
+    assert coloured_share([*photographs, scan(1), scan(2), scan(3)]) == 0.5
 
 
 def test_too_few_references_are_refused(encoder: VisionEncoder) -> None:

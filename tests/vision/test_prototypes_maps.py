@@ -1,0 +1,136 @@
+"""A class has a map where a map brings held-out references back, of the rank that this takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vision.cascade import CleanDistance, TapMaps
+from vision.context import Context, Standard
+from vision.layout import infer_layout
+from vision.moments import FittedMap, Moments
+from vision.token_statistics import token_statistics
+
+DIM = 8
+TOKENS = 16
+
+
+def context_of(patches: torch.Tensor) -> Context:
+    return Context(patches, patches.mean(dim=2))
+
+
+def moments_of(noise: float, *, rank: int = 3, images: int = 64) -> Moments:
+    """What is missing is a map of that rank of the patches, and noise of its own."""
+    draw = torch.Generator().manual_seed(0)
+    patches = torch.randn(images, 1, TOKENS, DIM, generator=draw)
+    truth = torch.randn(DIM, rank, generator=draw) @ torch.randn(rank, DIM, generator=draw)
+    lost = patches @ truth / truth.norm() + noise * torch.randn(patches.shape, generator=draw)
+    moments = Moments(2 * DIM, DIM)
+    moments.add(context_of(patches), lost, torch.arange(images) % 2)
+    return moments
+
+
+def test_a_map_has_the_rank_of_what_is_missing() -> None:
+    fitted = moments_of(noise=0.01).solve(rank=6)
+    assert fitted.rank == 3
+    assert fitted.gain > 0.9
+
+
+def test_a_map_is_never_of_more_rank_than_asked() -> None:
+    assert moments_of(noise=0.01).solve(rank=2).rank == 2
+
+
+def test_what_brings_nothing_back_is_no_map() -> None:
+    draw = torch.Generator().manual_seed(1)
+    patches, lost = torch.randn(2, 64, 1, TOKENS, DIM, generator=draw)
+    moments = Moments(2 * DIM, DIM)
+    moments.add(context_of(patches), lost, torch.arange(64) % 2)
+    fitted = moments.solve(rank=6)
+    assert fitted.rank == 0
+    assert fitted.left.shape == (2 * DIM, 0)
+
+
+def test_moments_are_those_of_the_whole_context() -> None:
+    draw = torch.Generator().manual_seed(2)
+    patches, lost = torch.randn(2, 6, 2, TOKENS, DIM, generator=draw)
+    context = context_of(patches)
+    moments = Moments(2 * DIM, DIM)
+    moments.add(context, lost, torch.tensor([0, 1, 0, 1, 0, 1]))
+    shared = context.constant[:, :, None].expand(-1, -1, TOKENS, -1)
+    phi = torch.cat([context.varying, shared], dim=-1).reshape(-1, 2 * DIM).double()
+    assert torch.allclose(moments.gram.sum(0), phi.T @ phi, atol=1e-3)
+    assert torch.allclose(moments.cross.sum(0), phi.T @ lost.reshape(-1, DIM).double(), atol=1e-3)
+
+
+@pytest.fixture
+def maps() -> TapMaps:
+    """Two classes without a map beside one and the pooled one, on a grid of 4 x 4 tokens."""
+    standard = Standard(torch.zeros(DIM), torch.ones(DIM))
+    layout = infer_layout(TOKENS)
+    statistics = token_statistics(torch.zeros(1, 1, TOKENS, DIM), layout).shape[1]
+    distance = CleanDistance(torch.ones(statistics, 2), torch.zeros(2), 1.0)
+    size = standard.context(torch.zeros(1, 1, TOKENS, DIM), layout).size
+    draw = torch.Generator().manual_seed(3)
+
+    def fitted(rank: int) -> FittedMap:
+        left = 0.1 * torch.randn(size, rank, generator=draw)
+        return FittedMap(left, torch.randn(rank, DIM, generator=draw), 0.1 * rank)
+
+    return TapMaps.of(standard, distance, [fitted(0), fitted(2), fitted(0), fitted(1)], cap=9.0)
+
+
+def test_classes_without_a_map_change_nothing(maps: TapMaps) -> None:
+    features = torch.randn(2, 1, TOKENS, DIM)
+    weights = torch.tensor([[0.6, 0.0, 0.4, 0.0], [0.5, 0.5, 0.0, 0.0]])
+    assert maps.reaches(weights).tolist() == [False, True]
+    change = maps.change(features, infer_layout(TOKENS), weights)
+    assert not change[0].any()
+    assert change[1].any()
+
+
+def test_a_mixture_is_the_mean_of_its_maps(maps: TapMaps) -> None:
+    features = torch.randn(1, 1, TOKENS, DIM)
+    layout = infer_layout(TOKENS)
+    one, other = torch.eye(4)[[1]], torch.eye(4)[[3]]
+    apart = 0.25 * maps.change(features, layout, one) + 0.75 * maps.change(features, layout, other)
+    together = maps.change(features, layout, 0.25 * one + 0.75 * other)
+    assert torch.allclose(apart, together, atol=1e-5)
+
+
+def test_maps_survive_storing(maps: TapMaps) -> None:
+    again = TapMaps.from_tensors(maps.to_tensors(), classes=4)
+    features, weights = torch.randn(1, 1, TOKENS, DIM), torch.full((1, 4), 0.25)
+    layout = infer_layout(TOKENS)
+    assert torch.equal(
+        again.change(features, layout, weights), maps.change(features, layout, weights)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("left", (3, 3)), ("right", (3, DIM + 1)), ("ranks", (5,)), ("scale", (DIM + 1,))],
+)
+def test_maps_that_do_not_fit_are_refused(maps: TapMaps, name: str, shape: tuple[int, ...]) -> None:
+    tensors = {**maps.to_tensors(), name: torch.ones(shape)}
+    with pytest.raises(ValueError, match="wrong shape"):
+        TapMaps.from_tensors(tensors, classes=4)
+
+
+def test_the_format_before_is_read(maps: TapMaps) -> None:
+    """It had a map of one rank for every class, and the context's position last."""
+    size, rank = len(maps.left), 2
+    old_left = 0.05 * torch.randn(3, size, rank)
+    old_left[1] = 0.0
+    right = torch.randn(3, rank, DIM)
+    tensors = {**maps.to_tensors(), "left": old_left, "right": right}
+    del tensors["ranks"]
+    again = TapMaps.from_tensors(tensors, classes=3)
+    assert again.ranks.tolist() == [2, 0, 2]
+    features = torch.randn(1, 1, TOKENS, DIM)
+    layout = infer_layout(TOKENS)
+    context = again.standard.context(features, layout)
+    token, neighbours, position = context.varying.split([DIM, DIM, size - 3 * DIM], dim=-1)
+    shared = context.constant[:, :, None].expand_as(token)
+    old_context = torch.cat([token, neighbours, shared, position], dim=-1)
+    change = again.change(features, layout, torch.eye(3)[[2]])
+    assert torch.allclose(change, old_context @ old_left[2] @ right[2], atol=1e-4)

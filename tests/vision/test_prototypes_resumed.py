@@ -1,0 +1,109 @@
+"""A build that was stopped goes on where it was, and the same bank comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.vision.conftest import scan
+from vision.encoder import VisionEncoder
+from vision.errors import BankRefused
+from vision.finished_steps import FinishedSteps, remove_steps
+from vision.prototypes import PrototypeBank, build_bank
+
+REFERENCES = [scan(number) for number in range(40)]
+
+
+class Stopped(Exception):
+    """What stops a build from outside."""
+
+
+def small_bank(
+    encoder: VisionEncoder, folder: Path | None, *, stop: str = "", seed: int = 0
+) -> tuple[PrototypeBank, list[str]]:
+    """A bank of two classes, and the steps that were told of; `stop`: raised where that begins."""
+    told: list[str] = []
+
+    def tell(what: str, done: int, of: int) -> None:
+        told.append(what)
+        if stop and what == stop:
+            raise Stopped(what)
+
+    bank = build_bank(
+        encoder,
+        REFERENCES,
+        kinds=("low_contrast", "gaussian"),
+        severities=(4,),
+        more_kinds=(),
+        seed=seed,
+        fewest=32,
+        unfinished=folder,
+        progress=tell,
+    )
+    return bank, told
+
+
+def saved_tensors(bank: PrototypeBank, path: Path) -> dict[str, torch.Tensor]:
+    bank.save(path)
+    tensors: dict[str, torch.Tensor] = load_file(path)
+    return tensors
+
+
+@pytest.mark.slow
+def test_a_resumed_build_gives_the_same_bank(encoder: VisionEncoder, tmp_path: Path) -> None:
+    whole, told = small_bank(encoder, None)
+    folder = tmp_path / "bank.partial"
+    for stop in ("perceive gaussian 4", "restore low_contrast", "calibrate gaussian 4", "mixtures"):
+        with pytest.raises(Stopped):
+            small_bank(encoder, folder, stop=stop)
+    begun = encoder.forwards
+    resumed, told_again = small_bank(encoder, folder)
+    assert told_again == told
+    # nothing but the probe of the taps: all that needs whole passes had been done
+    assert encoder.forwards - begun <= 2
+    one = saved_tensors(whole, tmp_path / "one.safetensors")
+    other = saved_tensors(resumed, tmp_path / "other.safetensors")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert (tmp_path / "one.safetensors").read_bytes() == (
+        tmp_path / "other.safetensors"
+    ).read_bytes()
+
+
+def test_an_unfinished_build_serves_no_other(encoder: VisionEncoder, tmp_path: Path) -> None:
+    folder = tmp_path / "bank.partial"
+    with pytest.raises(Stopped):
+        small_bank(encoder, folder, stop="clean references")
+    with pytest.raises(BankRefused, match="unfinished build of another model"):
+        small_bank(encoder, folder, seed=1)
+
+
+def test_a_damaged_step_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    steps = FinishedSteps(tmp_path / "bank.partial", {"seed": 0})
+    steps.keep("look at it", {"row": torch.ones(3)})
+    known = steps.recall("look at it")
+    assert known is not None
+    assert torch.equal(known["row"], torch.ones(3))
+    next((tmp_path / "bank.partial").glob("look*")).write_bytes(b"half a file")
+    with pytest.raises(BankRefused, match=r"damaged at the step 'look at it'"):
+        FinishedSteps(tmp_path / "bank.partial", {"seed": 0}).recall("look at it")
+
+
+def test_files_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "bank.partial"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(BankRefused, match="no unfinished build"):
+        FinishedSteps(folder, {"seed": 0})
+    remove_steps(folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_finished_build_leaves_no_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "bank.partial"
+    FinishedSteps(folder, {"seed": 0}).keep("look", {"row": torch.ones(3)})
+    remove_steps(folder)
+    assert not folder.exists()

@@ -1,0 +1,115 @@
+"""Finished steps of a long build, kept in a folder, so that a killed build goes on where it was.
+
+One safetensors file per step and one JSON file that says what they are steps of; nothing else is
+ever read or written. Without a folder nothing is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vision.errors import BankRefused
+
+_ABOUT = "build.json"
+_STEP = ".safetensors"
+_WRITING = ".writing"
+
+
+class FinishedSteps:
+    """Results of steps by name; a half-written file never counts."""
+
+    def __init__(self, folder: Path | None, of: Mapping[str, object]) -> None:
+        """Open `folder`, or make it.
+
+        Args:
+            folder: where steps are kept; None: nowhere.
+            of: what the steps are of, in plain JSON values: they serve no other build.
+
+        Raises BankRefused where the folder is another build's, damaged or cannot be made.
+        """
+        self.folder = folder
+        if folder is None:
+            return
+        about = folder / _ABOUT
+        try:
+            if about.is_file():
+                known = json.loads(about.read_text(encoding="utf-8"))
+                if known != json.loads(json.dumps(of)):
+                    raise BankRefused(
+                        f"{folder.name!r} holds an unfinished build of another model, other images "
+                        "or other settings: repeat that one, or remove the folder"
+                    )
+                return
+            folder.mkdir(exist_ok=True)
+            if any(folder.iterdir()):
+                raise BankRefused(
+                    f"{folder.name!r} holds files that are no unfinished build: move them, or name "
+                    "another output"
+                )
+            _replace_text(about, json.dumps(of, sort_keys=True))
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as problem:
+            raise BankRefused(
+                f"{folder.name!r}, for an unfinished build, cannot be used "
+                f"({type(problem).__name__}): remove it, or name another output"
+            ) from problem
+
+    def has(self, step: str) -> bool:
+        """Whether a step was finished."""
+        return self.folder is not None and self._file(self.folder, step).is_file()
+
+    def recall(self, step: str) -> dict[str, Tensor] | None:
+        """A finished step's result; None where it was not finished.
+
+        Raises BankRefused where its file is damaged.
+        """
+        if self.folder is None or not self.has(step):
+            return None
+        try:
+            known: dict[str, Tensor] = load_file(self._file(self.folder, step))
+        except (SafetensorError, OSError) as problem:
+            raise BankRefused(
+                f"{self.folder.name!r}, an unfinished build, is damaged at the step {step!r}: "
+                "remove the folder"
+            ) from problem
+        return known
+
+    def keep(self, step: str, result: Mapping[str, Tensor]) -> None:
+        """Remember a finished step's result."""
+        if self.folder is None:
+            return
+        target = self._file(self.folder, step)
+        writing = target.with_name(target.name + _WRITING)
+        # cloned: safetensors takes no two tensors that share their memory
+        save_file({name: one.clone().contiguous() for name, one in result.items()}, writing)
+        writing.replace(target)
+
+    def forget(self, step: str) -> None:
+        """A step whose result is no longer wanted."""
+        if self.folder is not None:
+            self._file(self.folder, step).unlink(missing_ok=True)
+
+    @staticmethod
+    def _file(folder: Path, step: str) -> Path:
+        return folder / f"{step.replace(' ', '-')}{_STEP}"
+
+
+def remove_steps(folder: Path) -> None:
+    """Remove the folder of a build that is done, and what was kept in it; nothing else."""
+    if not (folder / _ABOUT).is_file():
+        return
+    for file in folder.iterdir():
+        if file.name == _ABOUT or file.suffix in (_STEP, _WRITING):
+            file.unlink()
+    folder.rmdir()
+
+
+def _replace_text(target: Path, text: str) -> None:
+    writing = target.with_name(target.name + _WRITING)
+    writing.write_text(text, encoding="utf-8")
+    writing.replace(target)
