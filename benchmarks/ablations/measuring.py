@@ -17,8 +17,10 @@ from ablations.workshop import Settings, Workshop
 Tasks = list[tuple[str, list[Cell]]]
 """Runs of one group, each with its cells that are still to be measured."""
 
+_LONG = (LAYERS, "bank of 512", "bank of 256")
+"""Groups that begin first, so that no process is left with one of them at the end, ..."""
 _QUICK = (NONE, SHIPPED, USUAL, "perception", "stages")
-"""Groups that build nothing go last: the longest work begins first."""
+"""... and those that build nothing, which go last."""
 
 
 class MeasuringFailed(RuntimeError):
@@ -88,7 +90,7 @@ def _carry_out(shop: Workshop, answers: Answers, runs: Mapping[str, Run], tasks:
 
 
 def _tasks(runs: Mapping[str, Run], answers: Answers, parts: Sequence[Part]) -> list[Tasks]:
-    """By group; what builds a bank first, the largest before others."""
+    """By group; the longest first."""
     wanted: dict[str, set[Cell]] = {}
     for part in parts:
         for name, cells in needed(part).items():
@@ -102,9 +104,10 @@ def _tasks(runs: Mapping[str, Run], answers: Answers, parts: Sequence[Part]) -> 
         ]
         if missing:
             grouped.setdefault(run.group, []).append((name, missing))
-    order = {group: place for place, group in enumerate(reversed(grouped))}
-    first = sorted(grouped, key=lambda group: (group in _QUICK, order[group]))
-    return [grouped[group] for group in first]
+    long = [group for group in _LONG if group in grouped]
+    quick = [group for group in _QUICK if group in grouped]
+    rest = [group for group in grouped if group not in {*long, *quick}]
+    return [grouped[group] for group in (*long, *rest, *quick)]
 
 
 def _groups(runs: Mapping[str, Run], tasks: Sequence[Tasks]) -> set[str]:
