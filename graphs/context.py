@@ -80,14 +80,16 @@ def load_context(
 
     Args:
         model_path: a HuggingFace folder or cached id.
-        bank_path: prototype bank; None: the model folder's own, or none.
+        bank_path: prototype bank; None: the model folder's own, or none. The thresholds beside it
+            (`imc_agents.thresholds`) are read too.
         profile: prompt profile; None: `reference` for the embedded model, else `instruct`.
         method: what is done before the model answers.
         seed: recorded with every answer.
-        policy: budgets and thresholds; `method` and `seed` are put into it.
+        policy: budgets and thresholds; `method` and `seed` are put into it. Margins that it was
+            given stand against measured ones.
         device, dtype, trust_remote_code, local_files_only: how the model is loaded.
 
-    Raises ModelRefused, BankRefused or PromptRefused, each in one line.
+    Raises ModelRefused, BankRefused, MarginsRefused or PromptRefused, each in one line.
     """
     from imc_agents.loading import load_local_mllm
 
@@ -102,15 +104,25 @@ def load_context(
     own_bank, own_words = folder / BANK_FILE, folder / VOCABULARY_FILE
     reference = is_reference(folder)
     base = policy if policy is not None else Policy()
+    bank = bank_path if bank_path is not None or not own_bank.is_file() else own_bank
     return context_over(
         local.model,
         local.processor,
         name=REFERENCE_MODEL if reference else local.name,
-        bank_path=bank_path if bank_path is not None or not own_bank.is_file() else own_bank,
+        bank_path=bank,
         profile=profile if profile is not None else ("reference" if reference else "instruct"),
         vocabularies=[own_words] if own_words.is_file() else [],
+        thresholds_path=_thresholds(bank, own_bank),
         policy=base.model_copy(update={"method": method, "seed": seed}),
     )
+
+
+def _thresholds(bank: str | Path | None, own_bank: Path) -> Path | None:
+    """The thresholds beside the bank in use, else those of the model's folder, else none."""
+    from imc_agents.thresholds import beside
+
+    places = [beside(Path(bank))] if bank is not None else []
+    return next((path for path in [*places, beside(own_bank)] if path.is_file()), None)
 
 
 def context_over(
@@ -121,6 +133,7 @@ def context_over(
     bank_path: str | Path | None = None,
     profile: str | Path = "instruct",
     vocabularies: Sequence[Path] = (),
+    thresholds_path: Path | None = None,
     policy: Policy | None = None,
 ) -> IMCContext:
     """A context over a model that is in memory already.
@@ -132,12 +145,14 @@ def context_over(
         bank_path: its prototype bank; None: nothing is perceived or calibrated.
         profile: prompt profile.
         vocabularies: `word<TAB>count` files of words that questions use.
-        policy: method, budgets, thresholds.
+        thresholds_path: thresholds measured on its clean questions; None: the shipped floors.
+        policy: method, budgets, thresholds; margins that it was given stand.
 
-    Raises BankRefused or PromptRefused, each in one line.
+    Raises BankRefused, MarginsRefused or PromptRefused, each in one line.
     """
     from imc_agents.chat_model import ChatLocalMLLM
     from imc_agents.lexicon import Lexicon
+    from imc_agents.thresholds import QuestionThresholds, language_fingerprint
     from vision.bank import PrototypeBank
     from vision.encoder import VisionEncoder, model_fingerprint
     from vision.pdc import Calibrator
@@ -148,12 +163,16 @@ def context_over(
         if bank_path is not None
         else None
     )
+    policy = policy if policy is not None else Policy()
+    if thresholds_path is not None:
+        measured = QuestionThresholds.load(thresholds_path, fingerprint=language_fingerprint(model))
+        policy = measured.applied(policy)
     return IMCContext(
         chat=ChatLocalMLLM.from_parts(model, processor, name),
         calibrator=Calibrator(encoder, bank),
         lexicon=Lexicon.load(list(vocabularies)),
         prompts=load_prompts(profile),
-        policy=policy if policy is not None else Policy(),
+        policy=policy,
         model_name=name,
     )
 

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
+from imc_agents.evidence import evidence, places_after
 from imc_agents.exchange import converse
 from imc_agents.languages import why_not_english
 from imc_agents.proposals import candidate_of, word_edits
@@ -52,6 +53,16 @@ class Step:
     """Set when `goto` is `settled`."""
     again: bool = False
     """A new round: the last candidate and its verdict are done with."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What one batched pass over a question and its single edits showed."""
+
+    logprob: float
+    """log p(question), in nats."""
+    found: list[tuple[Candidate, float]]
+    """Every single edit as a candidate, and the nats that speak for it."""
 
 
 class Coordinator(RoleAgent):
@@ -98,6 +109,18 @@ class Coordinator(RoleAgent):
         )
 
     def _scored(self, question: str) -> Exchange[Assessment]:
+        weighed = yield from self.weigh(question)
+        if weighed is None:
+            return Assessment(
+                question=question,
+                scored=True,
+                suspicious=False,
+                reason="clean: every word is known and nothing resembles it",
+            )
+        return self._judged(question, weighed)
+
+    def weigh(self, question: str) -> Exchange[Weighed | None]:
+        """Score a question and its best single edits in one batched pass; None: it has none."""
         sentences = split_sentences(question)
         alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
         room = max(1, self.policy.max_alternatives - len(alone))
@@ -106,37 +129,40 @@ class Coordinator(RoleAgent):
         )
         texts = [question, *alone, *(candidate_of(question, [e], gain=0.0).text for e in edits)]
         if len(texts) == 1:
-            return Assessment(
-                question=question,
-                scored=True,
-                suspicious=False,
-                reason="clean: every word is known and nothing resembles it",
-            )
+            return None
         scores = yield from self.model.log_likelihoods(self.prompts.coordinator, texts)
         here = scores[0].logprob
-        found = [
-            candidate_of(
-                question,
-                [edit.model_copy(update={"gain": score.logprob - here - edit.cost})],
-                gain=score.logprob - here - edit.cost,
-            )
-            for edit, score in zip(edits, scores[1 + len(alone) :], strict=True)
-        ]
+        found = []
+        for edit, score in zip(edits, scores[1 + len(alone) :], strict=True):
+            gain = score.logprob - here - edit.cost
+            scored = edit.model_copy(update={"gain": gain})
+            (place,) = places_after([scored])
+            worth = evidence(scored, score, place, self.policy, self.lexicon)
+            found.append((candidate_of(question, [scored], gain=gain), worth))
         per_char = [score.per_char for score in scores[1 : 1 + len(alone)]]
         if per_char:
-            cuts = irrelevant_sentences(question, sentences, per_char, self.policy)
-            found += [
-                candidate_of(question, [cut], gain=cut.gain or 0.0, source="sentences")
-                for cut in cuts
-            ]
-        return self._judged(question, here, found)
+            for cut in irrelevant_sentences(question, sentences, per_char, self.policy):
+                gain = cut.gain or 0.0
+                found.append((candidate_of(question, [cut], gain=gain, source="sentences"), gain))
+        return Weighed(here, found)
 
-    def _judged(self, question: str, here: float, found: Sequence[Candidate]) -> Assessment:
-        ordered = sorted(found, key=lambda candidate: candidate.edits[0].excess, reverse=True)
+    def _judged(self, question: str, weighed: Weighed) -> Assessment:
+        slack, doubt = self.policy.suspicion_slack, self.policy.doubt
+        ordered = sorted(
+            (candidate for candidate, _ in weighed.found),
+            key=lambda candidate: candidate.edits[0].excess,
+            reverse=True,
+        )
         best = ordered[0].edits[0] if ordered else None
-        suspicious = best is not None and best.excess > -self.policy.suspicion_slack
+        gains = best is not None and best.excess > -slack
+        suspicious = any(
+            candidate.edits[0].excess > -slack and worth > candidate.edits[0].margin - doubt
+            for candidate, worth in weighed.found
+        )
         if best is None or best.gain is None:
             reason = "clean: nothing resembles it"
+        elif gains and not suspicious:
+            reason = f"clean: the word that gains {best.gain:.1f} nats would be as unlikely there"
         elif suspicious:
             reason = f"the best alternative gains {best.gain:.1f} of {best.margin:.1f} nats"
         else:
@@ -145,7 +171,7 @@ class Coordinator(RoleAgent):
             question=question,
             scored=True,
             suspicious=suspicious,
-            logprob=here,
+            logprob=weighed.logprob,
             alternatives=ordered,
             reason=reason,
         )

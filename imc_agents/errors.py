@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ModelRefused", "QuestionRefused"]
+__all__ = ["MarginsRefused", "ModelRefused", "QuestionRefused"]
 
 
 class ModelRefused(ValueError):
     """A model that cannot be used: missing, incomplete, pickled, text-only or unsupported."""
+
+
+class MarginsRefused(ModelRefused):
+    """Thresholds that cannot be used with a model: unreadable, or measured on another."""
 
 
 class QuestionRefused(ValueError):

@@ -14,8 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from imc_agents.distance import edit_distance
-from imc_agents.lexicon import known_words
-from imc_agents.protected_table import Category, ProtectedToken, Table, read_table
+from imc_agents.lexicon import Lexicon, known_words
+from imc_agents.noisy_channel import slip
+from imc_agents.protected_table import ProtectedToken, Table, read_table
 from imc_agents.sentences import split_sentences
 
 __all__ = [
@@ -29,6 +30,21 @@ __all__ = [
 SHORT = 4
 """Up to this many letters a mended word may be one edit away, above it two: two edits turn most
 four-letter words into most others."""
+
+CLEAR = 0.99
+"""Nats by which a protected word must be likelier misspelt so than another one: the slips of one
+named mechanism and of another differ by .4, one slip and two by 2.6 or more."""
+CLEAR_OF_COMMON = 0.39
+"""The same over a common word: letters that changed places ("adn" for "and") are clear of a letter
+too many ("an"), two slips of one cost are not."""
+
+EVERYDAY, OBSCURE = 30_000_000, 300_000
+"""Counts from which a word of no clinical list is met every day, and below which hardly ever."""
+OUTNUMBERED = 20
+"""Times as often as a rarer word the protected one must be met to be meant of the two."""
+
+FEWEST_WORDS = 3
+"""Words of a sentence that may be left out: less ("No", "- Yes", "L2.") is an answer or a label."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*")
 
@@ -70,9 +86,10 @@ def protected_violations(
 
     One narrow exception, for repairable categories only (never numbers, units, negation or
     option letters): a token may be added where it replaces, at the same place, something that
-    is no word at all and from which no other member of its category is as near. So
-    "lefft" becomes "left", while "lift", a word, does not, nor "hyerdense", which could be
-    two things.
+    is no word at all and from which nothing else that may have been meant is about as near: no
+    other protected word of any category, no common word, no rarer one that is nearer. So "lefft"
+    becomes "left", while "lift", a word, does not, nor "hyerdense" or "botom" for "both", which
+    could be two things.
 
     Args:
         original: the question as it came.
@@ -147,28 +164,56 @@ def _mended(
             continue
         broken = original[source[0] : source[1]].lower()
         target = candidate[token.whole[0] : token.whole[1]].lower()
-        if broken not in known and _only_neighbour(broken, target, token, category):
+        if broken not in known and _only_neighbour(broken, target, token, table, known):
             mended.add(token)
     return mended
 
 
-def _only_neighbour(broken: str, target: str, token: ProtectedToken, category: Category) -> bool:
+def _only_neighbour(
+    broken: str, target: str, token: ProtectedToken, table: Table, known: Container[str]
+) -> bool:
+    """Nothing else that may have been meant is about as near as the protected word."""
     most = 1 if len(target) <= SHORT else 2
     near = edit_distance(broken, target, most)
     if near > most or len(broken) < 2 or len(target) < 3:
         return False
-    rivals: Iterable[str]
+    category = table.categories[token.category]
+    alike: Iterable[str]
     if token.is_prefix:
         rest = target[len(token.normal) :]
-        rivals = [other + rest for other in category.prefixes if other != token.normal]
+        alike = [other + rest for other in category.prefixes if other != token.normal]
     else:
-        rivals = [
+        alike = [
             spelling
             for normal, spellings in category.words.items()
             if normal != token.normal
             for spelling in spellings
         ]
-    return all(edit_distance(broken, rival, near) > near for rival in rivals)
+    if any(edit_distance(broken, rival, near) <= near for rival in alike):
+        return False
+    lexicon = known if isinstance(known, Lexicon) else known_words()
+    others = (one.word.lower() for one in lexicon.suggest(broken, 2, limit=None))
+    return not any(_rivals(other, target, broken, table, lexicon) for other in others)
+
+
+def _rivals(other: str, target: str, broken: str, table: Table, lexicon: Lexicon) -> bool:
+    """Another word could have been misspelt so about as well as the protected one."""
+    lead = slip(other, broken).cost - slip(target, broken).cost
+    if lead > CLEAR or _meaning(other, table) == _meaning(target, table):
+        return False
+    if _meaning(other, table):
+        return True
+    count = lexicon.frequency(other)
+    if count >= EVERYDAY or other in lexicon.clinical:
+        return lead <= CLEAR_OF_COMMON
+    rival = count >= OBSCURE and OUTNUMBERED * count >= lexicon.frequency(target)
+    return rival and lead <= 0.0
+
+
+@lru_cache(maxsize=65536)
+def _meaning(word: str, table: Table) -> frozenset[tuple[str, str]]:
+    """The protected tokens in one word; most words have none."""
+    return frozenset(token.key for token in table.find(word))
 
 
 def _places(original: str, candidate: str) -> dict[tuple[int, int], tuple[int, int]]:
@@ -191,6 +236,8 @@ def _whole_sentences(text: str, span: tuple[int, int]) -> bool:
     if not 0 <= start < end <= len(text):
         return False
     core = text[start:end]
+    if len(_WORD.findall(core)) < FEWEST_WORDS:
+        return False
     start += len(core) - len(core.lstrip())
     end -= len(core) - len(core.rstrip())
     sentences = [(sentence.start, sentence.end) for sentence in split_sentences(text)]

@@ -74,9 +74,10 @@ class ProtectedToken:
         return self.category, self.normal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """Compiled tables; `find` is all that the rest needs."""
+    """Compiled tables; `find` is all that the rest needs. Two are equal if they are the same one,
+    so that what was found in them can be remembered."""
 
     categories: dict[str, Category]
     _rules: tuple[tuple[str, re.Pattern[str], dict[str, str]], ...] = field(repr=False)

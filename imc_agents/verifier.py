@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
+from imc_agents.evidence import TokenScoresLike, evidence, places_after
 from imc_agents.exchange import converse
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike, apply_edits
@@ -36,7 +37,7 @@ class SameReply(BaseModel):
 
 
 class Verifier(RoleAgent):
-    """Checks a candidate: safeguards first, then its margins with the model's vote."""
+    """Checks a candidate: safeguards first, then the evidence for every edit among the others."""
 
     def __init__(
         self,
@@ -106,15 +107,27 @@ class Verifier(RoleAgent):
         return _refuse(candidate, f"it changes {len(repairs)} of {words} words", weakest)
 
     def _weighed(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
-        """Every edit must clear its margin with the model's vote added."""
-        agreement = yield from self._agreement(original, candidate)
+        """Every edit's evidence among the others must clear its margin.
+
+        Where the model's scores do not show their tokens, a gain is all there is, and the model's
+        own vote is added to it.
+        """
+        (score,) = yield from self.model.log_likelihoods(self.prompts.coordinator, [candidate.text])
+        shown = isinstance(score, TokenScoresLike)
+        agreement = None if shown else (yield from self._agreement(original, candidate))
         vote = self._vote(agreement)
-        weak = [edit for edit in candidate.edits if edit.excess + vote <= 0]
-        said = (
-            f"the model's own vote {agreement:.2f} at weight {self.policy.vote_weight:g}"
-            if agreement is not None
-            else "the model has no vote"
-        )
+        places = places_after(candidate.edits)
+        weak = [
+            edit
+            for edit, place in zip(candidate.edits, places, strict=True)
+            if evidence(edit, score, place, self.policy, self.lexicon) + vote <= edit.margin
+        ]
+        if shown:
+            said = f"each among the others, over a new word's {self.policy.new_word:g} nats at most"
+        elif agreement is not None:
+            said = f"the model's own vote {agreement:.2f} at weight {self.policy.vote_weight:g}"
+        else:
+            said = "the model has no vote"
         if weak:
             return _refuse(
                 candidate,
