@@ -18,12 +18,10 @@ from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from imc_agents.distance import edit_distances, respelled, shape_distance
+from imc_agents.distance import respelled, shape_distance
 from imc_agents.phonetics import phonetic_key
 from imc_agents.vocabulary import english_counts, own_counts, sound_table
+from imc_agents.word_search import Packed, near, pack
 
 CLINICAL = 5_000_000
 """Count given to a word of our clinical list, about that of "kidney": rare in books does not
@@ -35,6 +33,9 @@ SEEN = 100_000
 
 SHORT = 3
 """Words of up to so many letters are searched one edit away only."""
+
+SOUND_EDITS = 3
+"""How far apart the spellings of a familiar word and of one that sounds like it may be."""
 
 MEASURED = 48
 """How many of the most frequent words two edits away are measured by shape as well."""
@@ -63,16 +64,6 @@ class Suggestion:
         return math.ceil(self.cost)
 
 
-@dataclass(frozen=True)
-class _Packed:
-    """All words side by side, the shortest first, for searching them at once."""
-
-    words: list[str]
-    letters: NDArray[np.uint32]  # code points, (words, longest)
-    lengths: NDArray[np.int16]
-    held: NDArray[np.uint64]  # which letters, see `_letters_held`
-
-
 class Lexicon:
     """Known words with their counts. Case is ignored throughout."""
 
@@ -81,6 +72,7 @@ class Lexicon:
         counts: dict[str, int],
         *,
         clinical: frozenset[str] = frozenset(),
+        familiar: frozenset[str] = frozenset(),
         sounds: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
         """Take words as they are; `load` is the usual way in.
@@ -88,14 +80,17 @@ class Lexicon:
         Args:
             counts: lower-case word to its count.
             clinical: those among them that come from the clinical lists.
+            familiar: those among them that questions about images are made of.
             sounds: word or phrase to those that sound like it.
         """
         self._counts = counts
         self.clinical = clinical
+        self.familiar = familiar
         self._sounds = sounds or {}
         self._keys: dict[str, str] = {}
         self._suggestions = lru_cache(REMEMBERED)(self._search_near)
         self._sounding = lru_cache(REMEMBERED)(self._search_sounds)
+        self._mistaken = lru_cache(REMEMBERED)(self._search_familiar)
 
     @classmethod
     def load(cls, extra: Sequence[Path] = ()) -> Lexicon:
@@ -112,14 +107,17 @@ class Lexicon:
         clinical = set()
         for name in ("medical_terms.txt", "general_terms.txt", "dicom_terms.txt"):
             clinical.update(own.joinpath(name).read_text("utf-8").split())
+        familiar = set(own.joinpath("question_words.txt").read_text("utf-8").split())
         for word in clinical:
             counts[word] = max(counts.get(word, 0), CLINICAL)
         for path in extra:
             for word, count in own_counts(path):
                 counts[word] = max(counts.get(word, 0), count * SEEN)
                 clinical.add(word)
+                familiar.add(word)
         sounds = sound_table(own.joinpath("sounds_alike.tsv").read_text("utf-8"))
-        return cls(counts, clinical=frozenset(clinical), sounds=sounds)
+        known = frozenset(familiar & counts.keys())
+        return cls(counts, clinical=frozenset(clinical), familiar=known, sounds=sounds)
 
     def __len__(self) -> int:
         """How many words are known."""
@@ -165,9 +163,9 @@ class Lexicon:
     def _search_near(self, asked: str, max_distance: int) -> tuple[tuple[str, float], ...]:
         """Known words near a lower-case one with their costs, best first."""
         most = min(max_distance, 1) if len(asked) <= SHORT else max_distance
-        near = self._near(asked, most)
-        distance: dict[str, float] = {found: float(edits) for found, edits in near.items()}
-        for found in sorted(near, key=self._most_common)[:MEASURED]:
+        close = self._near(asked, most)
+        distance: dict[str, float] = {found: float(edits) for found, edits in close.items()}
+        for found in sorted(close, key=self._most_common)[:MEASURED]:
             distance[found] = min(distance[found], shape_distance(asked, found, most))
         for found, edits in self._by_shape(asked).items():
             distance[found] = min(distance.get(found, edits), edits)
@@ -204,14 +202,33 @@ class Lexicon:
         asked = " ".join(word.lower().split())
         return [like(word, other) for other in self._sounding(asked)[:limit]]
 
+    def mistaken(self, word: str) -> Sequence[str]:
+        """Familiar words, lower case, of which a word may be a slip: one edit away or, from
+        `SHORT` letters, of the same sound; the most common first, never itself.
+
+        Args:
+            word: a word, known or not, or two that were one.
+        """
+        return self._mistaken("".join(word.lower().split()))
+
+    def _search_familiar(self, asked: str) -> tuple[str, ...]:
+        close = near(self._familiar, asked, 1 if len(asked) < SHORT else SOUND_EDITS)
+        key = phonetic_key(asked)
+        found = [
+            other
+            for other, edits in close.items()
+            if edits == 1 or (edits > 1 and self._sounds_as(other) == key)
+        ]
+        return tuple(sorted(found, key=self._most_common))
+
     def _search_sounds(self, asked: str) -> tuple[str, ...]:
         """Lower-case words and phrases that sound like this one, best first."""
         found = list(self._sounds.get(asked, ()))
         if " " not in asked and len(asked) >= SHORT:
             key = phonetic_key(asked)
-            near = self._near(asked, 3 if len(asked) > 5 else 2)
-            sounding = [other for other in near if self._sounds_as(other) == key]
-            found += sorted(sounding, key=lambda other: (near[other], *self._most_common(other)))
+            close = self._near(asked, SOUND_EDITS if len(asked) > 5 else 2)
+            sounding = [other for other in close if self._sounds_as(other) == key]
+            found += sorted(sounding, key=lambda other: (close[other], *self._most_common(other)))
         return tuple(
             other
             for other in dict.fromkeys(found)
@@ -227,29 +244,16 @@ class Lexicon:
         return key
 
     @cached_property
-    def _packed(self) -> _Packed:
-        words = sorted(self._counts, key=len)
-        stacked = np.array(words)
-        letters = stacked.view(np.uint32).reshape(len(words), -1)
-        return _Packed(
-            words, letters, np.strings.str_len(stacked).astype(np.int16), _letters_held(letters)
-        )
+    def _packed(self) -> Packed:
+        return pack(self._counts)
+
+    @cached_property
+    def _familiar(self) -> Packed:
+        return pack(self.familiar)
 
     def _near(self, asked: str, most: int) -> dict[str, int]:
-        """Known words within ``most`` edits: an edit takes one letter and gives one at most."""
-        if not asked or not self._counts:
-            return {}
-        all_ = self._packed
-        first, end = np.searchsorted(all_.lengths, [len(asked) - most, len(asked) + most + 1])
-        own = _letters_held(np.array([asked]).view(np.uint32).reshape(1, -1))
-        apart = np.bitwise_count(all_.held[first:end] ^ own)
-        places = first + np.flatnonzero(apart <= 2 * most)
-        edits = edit_distances(asked, all_.letters[places], all_.lengths[places], most)
-        near = edits <= most
-        return {
-            all_.words[at]: edit
-            for at, edit in zip(places[near].tolist(), edits[near].tolist(), strict=True)
-        }
+        """Known words within ``most`` edits."""
+        return near(self._packed, asked, most)
 
     def _by_shape(self, asked: str) -> dict[str, float]:
         """Known words reached by undoing one or two confusions of shapes."""
@@ -279,16 +283,3 @@ def like(original: str, word: str) -> str:
     if len(original) > 1 and original.isupper():
         return word.upper()
     return word[:1].upper() + word[1:] if original[:1].isupper() else word
-
-
-def _letters_held(letters: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """Which letters each row holds, and which it holds twice, as 32 bits each; code points that
-    are equal modulo 32 count as one letter. A letter more or less changes one bit at most."""
-    once = np.zeros(len(letters), np.uint32)
-    twice = np.zeros(len(letters), np.uint32)
-    for column in np.ascontiguousarray(letters.T):
-        bit = np.uint32(1) << (column & np.uint32(31))
-        twice |= once & bit
-        once |= bit
-    filled = ~np.uint64(1)  # bit 0 is the filling after the last letter
-    return (once & filled) | (twice & filled) << np.uint64(32)

@@ -21,6 +21,9 @@ LETTER = 3.0
 """A letter left out or put in: the commonest slips after neighbours, but for no named reason."""
 UNEXPLAINED = 4.5
 """A letter replaced by one that is neither next to it nor like it."""
+AGAIN = 2.0
+"""Every further slip in one word, besides its own cost: a word that is hit is nearly always hit
+once, so "boness" is "bones" before it is "bone"."""
 SOUNDS_ALIKE = 5.0
 """A whole word taken for one that sounds like it, whatever its letters: dictation, once in some
 hundred words."""
@@ -131,6 +134,7 @@ def slip(meant: str, written: str) -> Slip:
             if i and j > 1 and (x[j - 2 : j], y[i - 1]) in _LOOK_ALIKE_PARTS:
                 reach(i, j, (i - 1, j - 2), _GLYPHS)
     cost, path = best[len(y)][len(x)]
+    cost += AGAIN * max(0, len(path) - 1)
     return Slip(cost=cost, kind=_kind(path), slips=len(path))
 
 

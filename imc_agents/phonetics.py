@@ -8,7 +8,7 @@ _STARTS = (("kn", "n"), ("gn", "n"), ("pn", "n"), ("wr", "r"), ("ps", "s"), ("pt
            ("wh", "w"), ("x", "z"), ("rh", "r"), ("mn", "n"))  # fmt: skip
 _INSIDE = (
     ("tch", "X"), ("sch", "sk"), ("ph", "f"), ("th", "0"), ("sh", "X"), ("ch", "K"), ("ck", "k"),
-    ("gh", ""), ("dge", "j"), ("dg", "j"), ("tion", "Xn"), ("sion", "Xn"), ("cial", "Xl"),
+    ("gh", ""), ("dge", "j"), ("dg", "j"), ("tion", "XAn"), ("sion", "XAn"), ("cial", "Xl"),
     ("tial", "Xl"), ("sce", "se"), ("sci", "si"), ("ce", "se"), ("ci", "si"), ("cy", "si"),
     ("ge", "je"), ("gi", "ji"), ("gy", "ji"), ("qu", "kw"), ("x", "ks"), ("c", "k"), ("q", "k"),
     ("z", "s"), ("mb", "m"), ("K", "k"),

@@ -45,7 +45,7 @@ def edits_between(
 
 
 def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edit | None:
-    if not may_be_judged(word.text) or meant not in lexicon:
+    if not may_be_judged(word) or meant not in lexicon:
         return None
     explained = slip(meant, word.text)
     alike = any(meant.lower() == other.lower() for other in lexicon.homophones(word.text))

@@ -40,15 +40,30 @@ def _begins(question: str, start: int) -> bool:
     return not before or before[-1] in ".?!"
 
 
-def may_be_judged(word: str) -> bool:
-    """Words that could be a spoilt English word: not numbers, abbreviations, or other scripts."""
-    if not word.isascii() or not any(character.isalpha() for character in word):
+ABBREVIATED = 5
+"""Letters of the longest abbreviation, FLAIR among them."""
+
+
+def may_be_judged(word: Word) -> bool:
+    """Words that could be a spoilt English word: not numbers, short abbreviations, other scripts.
+
+    Where a sentence begins, a capital and a digit may be a word of which a letter was misread
+    ("I5 there").
+    """
+    text = word.text
+    if not text.isascii() or not any(character.isalpha() for character in text):
         return False
+    letters = sum(character.isalpha() for character in text)
+    digits = len(text) - letters
+    if is_abbreviation(text) and (digits or letters <= 2) and not (digits and word.begins):
+        return False
+    return digits <= 1 and digits <= letters
+
+
+def is_abbreviation(word: str) -> bool:
+    """CT, MRI, FLAIR, T2: capitals say that it is meant as it stands."""
     letters = [character for character in word if character.isalpha()]
-    if len(letters) <= 5 and all(character.isupper() for character in letters):
-        return False  # CT, MRI, FLAIR, T2: capitals say that it is meant as it stands
-    digits = len(word) - len(letters)
-    return digits <= 1 and digits <= len(letters)
+    return 0 < len(letters) <= ABBREVIATED and all(character.isupper() for character in letters)
 
 
 def like_case(word: str, model: str, *, begins: bool = False) -> str:
@@ -57,7 +72,7 @@ def like_case(word: str, model: str, *, begins: bool = False) -> str:
     Where it begins a sentence, a capital may have been read as a digit, or I as l; elsewhere, l
     as I.
     """
-    if len(model) > 1 and model.isupper():
+    if len(model) > 1 and model.isupper() and (model.isalpha() or not is_abbreviation(model)):
         return word.upper()
     if begins and (model[:1].isdigit() or model[:1] in "l|!" and word[:1] == "i"):
         return word[:1].upper() + word[1:]

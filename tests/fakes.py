@@ -113,7 +113,7 @@ class FakeSuggestion:
     frequency: int
 
 
-@dataclass
+@dataclass(eq=False)  # one lexicon is itself alone, as the real one is
 class FakeLexicon:
     """A handful of words with their frequencies."""
 
@@ -126,6 +126,13 @@ class FakeLexicon:
     @property
     def clinical(self) -> frozenset[str]:
         return frozenset(word for word, count in self.frequencies.items() if count == CLINICAL)
+
+    @property
+    def familiar(self) -> frozenset[str]:
+        return frozenset(word for word, count in self.frequencies.items() if count >= CLINICAL)
+
+    def mistaken(self, word: str) -> Sequence[str]:
+        return [other for other in sorted(self.familiar) if edit_distance(other, word) == 1]
 
     def split(self, word: str, limit: int = 4) -> Sequence[FakeSuggestion]:
         return []
