@@ -122,7 +122,7 @@ def make_parts(taps: tuple[str, ...], references: int) -> list[Part]:
             "c",
             "Perception",
             "The bank in the model's folder, both stages. Told: kind and severity in the first "
-            "round (of two noises the later one, and clean images as clean). Wrong kind: every "
+            "round (two noises at half each, and clean images as clean). Wrong kind: every "
             "kind's probability goes to another (gaussian, low_dose, motion change places with "
             "ghosting, bias_field, low_contrast), in every round. No gate: nothing is taken for "
             "clean. One class: the likeliest alone instead of the posterior.",

@@ -35,8 +35,7 @@ def retold(perceiver: Perceiver, change: Change) -> Perceiver:
 
 
 def told_truth(bank: PrototypeBank, cell: Cell) -> PrototypeBank:
-    """A bank that is told what was put on. Of several noises the last, which is to be undone first;
-    what is left after a restoration it perceives itself."""
+    """A bank that is told what was put on; what is left after a restoration it perceives itself."""
     truth = true_weights(bank.perceiver.classes, cell)
     p_value = 0.0 if cell.noises else 1.0
     change: Change = lambda one: replace(one, weights=truth, clean_p_value=p_value)  # noqa: E731
@@ -44,18 +43,18 @@ def told_truth(bank: PrototypeBank, cell: Cell) -> PrototypeBank:
 
 
 def true_weights(classes: Classes, cell: Cell) -> Floats:
-    """(classes + 1,) all on what was put on last; a severity between two is shared by them."""
+    """(classes + 1,) equal shares for the noises of a cell; a severity between two that are known
+    is shared by them."""
     weights = np.zeros(len(classes) + 1)
     if not cell.noises:
         weights[0] = 1.0
-        return weights
-    kind, severity = cell.noises[-1]
-    known = sorted(level for name, level in classes if name == kind)
-    below = max((level for level in known if level <= severity), default=known[0])
-    above = min((level for level in known if level >= severity), default=known[-1])
-    share = 0.0 if above == below else (severity - below) / (above - below)
-    weights[list(classes).index((kind, below))] += 1.0 - share
-    weights[list(classes).index((kind, above))] += share
+    for kind, severity in cell.noises:
+        known = sorted(level for name, level in classes if name == kind)
+        below = max((level for level in known if level <= severity), default=known[0])
+        above = min((level for level in known if level >= severity), default=known[-1])
+        share = 0.0 if above == below else (severity - below) / (above - below)
+        for level, part in ((below, 1.0 - share), (above, share)):
+            weights[list(classes).index((kind, level))] += part / len(cell.noises)
     return weights
 
 
