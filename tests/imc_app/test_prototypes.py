@@ -75,3 +75,31 @@ def test_an_output_folder_that_does_not_exist_is_refused_before_the_work(
     out = tmp_path / "nowhere" / "bank.safetensors"
     ran = imc("prototypes", "build", "--model", tiny_llava, "--images", clean_images, "--out", out)
     assert_refused(ran, "--out")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--kinds", "fog", "fog"),
+        ("--kinds", " , ", "--kinds"),
+        ("--severities", "1,7", "--severities"),
+        ("--severities", "strong", "--severities"),
+        ("--severities", "6", "1 to 5"),
+    ],
+)
+def test_classes_that_cannot_be_drawn_are_refused_before_the_work(
+    option: str,
+    value: str,
+    says: str,
+    imc: Imc,
+    tmp_path: Path,
+    tiny_llava: Path,
+    clean_images: Path,
+) -> None:
+    out = tmp_path / "bank.safetensors"
+    ran = imc(
+        *("prototypes", "build", "--model", tiny_llava, "--images", clean_images, "--out", out),
+        *(option, value),
+    )
+    assert_refused(ran, says)
+    assert list(tmp_path.iterdir()) == []
