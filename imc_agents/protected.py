@@ -206,8 +206,8 @@ def _rivals(other: str, target: str, broken: str, table: Table, lexicon: Lexicon
     count = lexicon.frequency(other)
     if count >= EVERYDAY or other in lexicon.clinical:
         return lead <= CLEAR_OF_COMMON
-    rival = count >= OBSCURE and OUTNUMBERED * count >= lexicon.frequency(target)
-    return rival and lead <= 0.0
+    as_likely = lead < 0.0 or OUTNUMBERED * count >= lexicon.frequency(target)
+    return count >= OBSCURE and lead <= 0.0 and as_likely
 
 
 @lru_cache(maxsize=65536)

@@ -160,6 +160,13 @@ def test_a_broken_protected_word_may_be_mended(original: str, candidate: str) ->
         ("a fvie mm nodule", "a five mm nodule"),  # never a number
         ("5 mn", "5 mm"),  # never a unit
         ("the xq lung", "the l lung"),
+        ("the 9all bladder", "the all bladder"),  # gall is nearer
+        ("the agll bladder", "the all bladder"),
+        ("an X-Ary", "an X-Any"),  # ray is nearer
+        ("the tkp of the tube", "the top of the tube"),  # tip is as near
+        ("medieal opinion", "medial opinion"),  # medical is nearer
+        ("spmal lesion", "small lesion"),  # spinal is as near
+        ("represent or fepresent", "represent or present"),  # another word, two slips nearer
     ],
 )
 def test_the_exception_stays_narrow(original: str, candidate: str) -> None:
@@ -177,6 +184,15 @@ def test_an_irrelevant_sentence_may_go_whole() -> None:
     assert protected_violations(text, question, irrelevant=[(0, 28)]) == []
     assert protected_violations(text, question, irrelevant=[(0, 20)])
     assert protected_violations(text, "", irrelevant=[(0, len(text))])
+
+
+def test_an_answer_after_the_question_is_no_sentence_to_leave_out() -> None:
+    text = "Is the left lung clear? - No"
+    assert protected_violations(text, text[:23], irrelevant=[(23, len(text))])
+
+
+def test_a_question_is_not_changed_while_a_sentence_goes() -> None:
+    text = "The patient denies 2 falls. Is the left lung clear?"
     assert protected_violations(text, "Is the right lung clear?", irrelevant=[(0, 28)])
 
 
