@@ -71,6 +71,7 @@ def load_context(
     method: Method = "imc",
     seed: int = 0,
     policy: Policy | None = None,
+    thresholds: bool = True,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     trust_remote_code: bool = False,
@@ -87,6 +88,7 @@ def load_context(
         seed: recorded with every answer.
         policy: budgets and thresholds; `method` and `seed` are put into it. Margins that it was
             given stand against measured ones.
+        thresholds: read those beside the bank; False: leave the shipped floors, to measure anew.
         device, dtype, trust_remote_code, local_files_only: how the model is loaded.
 
     Raises ModelRefused, BankRefused, MarginsRefused or PromptRefused, each in one line.
@@ -112,7 +114,7 @@ def load_context(
         bank_path=bank,
         profile=profile if profile is not None else ("reference" if reference else "instruct"),
         vocabularies=[own_words] if own_words.is_file() else [],
-        thresholds_path=_thresholds(bank, own_bank),
+        thresholds_path=_thresholds(bank, own_bank) if thresholds else None,
         policy=base.model_copy(update={"method": method, "seed": seed}),
     )
 

@@ -38,6 +38,9 @@ STEPS = 60
 TOGETHER = 64
 """Questions whose texts are scored in one call of the model."""
 
+Progress = Callable[[str, int, int], None]
+"""Told what is done, how much of it, and of how much."""
+
 Shown = Mapping[str, float]
 """What speaks most for an edit of each class in one question, in nats; `sentence` per character."""
 
@@ -53,7 +56,7 @@ def calibrate_margins(
     share: float = SHARE,
     confidence: float = CONFIDENCE,
     faults: Faults = MODEL_FAULTS,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> QuestionThresholds:
     """The margins under which a model leaves clean questions alone.
 
@@ -66,7 +69,7 @@ def calibrate_margins(
         share: of clean questions that may be edited, all classes together, 0 to 1.
         confidence: with which it holds, 0 to 1.
         faults: what the model may raise; a question at which it fails shows nothing.
-        progress: told the share of questions read so far.
+        progress: told what is done, how much of it, and of how much.
 
     Returns:
         Margins at or above their floors. With fewer questions than the test needs (and never under
@@ -187,7 +190,7 @@ def _evidence_of(
     questions: Sequence[str],
     policy: Policy,
     faults: Faults,
-    progress: Callable[[float], None] | None,
+    progress: Progress | None,
 ) -> list[Shown]:
     probing = policy.model_copy(update={"method": "sms", "margins": _telling(type(policy.margins))})
     coordinator = Coordinator(chat, prompts, lexicon, probing)
@@ -197,7 +200,7 @@ def _evidence_of(
         walks = [_shown(coordinator, question, faults) for question in group]
         shown += converse_together(chat, walks, faults)
         if progress is not None:
-            progress(len(shown) / len(questions))
+            progress("questions", len(shown), len(questions))
     return shown
 
 

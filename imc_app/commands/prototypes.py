@@ -53,6 +53,14 @@ def build(
     severities: Annotated[
         str, typer.Option("--severities", help="Their grid, from 1 to 5; 6 lies beyond 5.")
     ] = "1,2,3,4,5,6",
+    questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--questions",
+            help="Clean questions of the domain, one a line (598 or more): the margins of the "
+            "agents are measured on them and written beside the bank.",
+        ),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Build a bank from at least 64 clean, unlabelled images of the domain to be served.
@@ -71,6 +79,7 @@ def build(
     more = MORE_KINDS if kinds == "core" else ()
     paths = _find_images(images)
     _check_writable(out)
+    asked = [] if questions is None else _read_questions(questions)
     encoder = open_encoder(model)
     clean = _read_images(_draw(paths, limit, seed))
     check_references(clean)
@@ -93,6 +102,46 @@ def build(
     bank.save(out)
     remove_steps(unfinished)
     typer.echo(f"{out}: a bank from {len(clean)} images")
+    if asked:
+        _measure_questions(model, out, asked)
+
+
+def _read_questions(file: Path) -> list[str]:
+    """The clean questions, checked before the minutes of work."""
+    from imc_agents.calibrating import read_questions
+    from imc_agents.questions import check_question
+
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InputRefused(
+            f"--questions {file}: cannot be read as UTF-8 text; give a file with one on each line"
+        ) from None
+    found = read_questions(lines)
+    if not found:
+        raise InputRefused(f"--questions {file}: holds no question; write one on each line")
+    for question in found:
+        check_question(question)
+    return found
+
+
+def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
+    """Write the thresholds of the model's agents beside the bank."""
+    from graphs.context import load_context
+    from graphs.question_thresholds import measure_thresholds
+    from imc_agents.thresholds import beside
+    from imc_app.progress import progress_bar
+
+    context = load_context(model, out, method="sms", thresholds=False)
+    with progress_bar() as advance:
+        found = measure_thresholds(context, asked, progress=advance)
+    found.save(beside(out))
+    held = (
+        f"at most {found.share:.1%} of clean questions edited, at {found.confidence:.0%} confidence"
+        if found.calibrated
+        else "too few questions, or too many edited even at the strictest: see `calibrated`"
+    )
+    typer.echo(f"{beside(out)}: margins from {found.questions} questions; {held}")
 
 
 @app.command("show")

@@ -1,0 +1,48 @@
+"""A model's thresholds for questions, measured as it will serve: its prompts, its lexicon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphs.context import IMCContext
+from imc_agents.calibrating import Progress, calibrate_margins
+from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.errors import MarginsRefused
+from imc_agents.policy import Policy
+from imc_agents.thresholds import QuestionThresholds, language_fingerprint
+
+
+def measure_thresholds(
+    context: IMCContext,
+    questions: Sequence[str],
+    *,
+    progress: Progress | None = None,
+) -> QuestionThresholds:
+    """Margins for the model that serves the agents, from clean questions of its domain.
+
+    Args:
+        context: the model with its prompts and its lexicon; its own margins do not matter, the
+            shipped ones are the floors.
+        questions: clean ones, at least 598 for the shipped share and confidence.
+        progress: told what is done, how much of it, and of how much.
+
+    Raises:
+        MarginsRefused: the agents are served by a model that is not a local one.
+        QuestionRefused: a question cannot be asked, or there is none.
+    """
+    chat = context.agents
+    if not isinstance(chat, ChatLocalMLLM):
+        raise MarginsRefused(
+            f"thresholds of {type(chat).__name__}: it shows no weights to know it by; measure a "
+            "local model"
+        )
+    return calibrate_margins(
+        chat,
+        context.prompts,
+        context.lexicon,
+        questions,
+        fingerprint=language_fingerprint(chat.model),
+        policy=Policy(),
+        faults=context.faults,
+        progress=progress,
+    )

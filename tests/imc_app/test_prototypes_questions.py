@@ -1,0 +1,82 @@
+"""`imc prototypes build --questions`: the file is checked before the work, the margins written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graphs.context import load_context
+from graphs.question_thresholds import measure_thresholds
+from imc_agents.errors import MarginsRefused
+from imc_agents.policy import Margins, Policy
+from imc_agents.thresholds import QuestionThresholds, language_fingerprint
+from tests.conftest import Imc
+from tests.imc_app.test_refusals import assert_refused
+from tests.tiny_models import build_tiny, save_tiny
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "--questions"),
+        (b"\n \n", "no question"),
+        (b"\xff\xfe?", "UTF-8"),
+        (b"is\x00it?", "U+0000"),
+    ],
+)
+def test_a_file_without_questions_is_refused_before_the_work(
+    content: bytes | None, says: str, imc: Imc, tmp_path: Path, tiny_llava: Path, clean_images: Path
+) -> None:
+    file, out = tmp_path / "clean.txt", tmp_path / "bank.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+    ran = imc(
+        "prototypes", "build", "--model", tiny_llava, "--images", clean_images,
+        "--out", out, "--questions", file,
+    )  # fmt: skip
+    assert_refused(ran, says)
+    assert not out.exists()
+
+
+def test_what_was_measured_is_read_where_it_lies_beside_the_model(tmp_path: Path) -> None:
+    folder = save_tiny("llava", tmp_path / "model")
+    context = load_context(folder, method="sms")
+    found = measure_thresholds(context, ["Is there a lesoin?", "Is the lung normal?"])
+    assert found.questions == 2
+    assert not found.calibrated
+    raised = found.model_copy(update={"margins": Margins(dictated=30.0)})
+    raised.save(folder / "questions.json")
+    assert load_context(folder).policy.margins.dictated == 30.0
+    assert load_context(folder, thresholds=False).policy.margins == Margins()
+    own = Policy(margins=Margins(dictated=1.0))
+    assert load_context(folder, policy=own).policy.margins.dictated == 1.0
+
+
+def test_margins_of_another_model_are_refused(tmp_path: Path) -> None:
+    folder = save_tiny("llava", tmp_path / "model")
+    found = measure_thresholds(load_context(folder), ["Is the lung normal?"])
+    found.model_copy(update={"fingerprint": "another"}).save(folder / "questions.json")
+    with pytest.raises(MarginsRefused, match="another model"):
+        load_context(folder)
+
+
+def test_the_fingerprint_follows_the_language_side() -> None:
+    tiny = build_tiny("llava")
+    before = language_fingerprint(tiny.model)
+    assert language_fingerprint(tiny.model) == before
+    weights = tiny.model.get_output_embeddings().weight
+    kept = weights.detach().clone()
+    try:
+        weights.data.add_(1.0)
+        assert language_fingerprint(tiny.model) != before
+    finally:
+        weights.data.copy_(kept)
+
+
+def test_thresholds_hold_no_question(tmp_path: Path) -> None:
+    folder = save_tiny("llava", tmp_path / "model")
+    found = measure_thresholds(load_context(folder), ["Has Mrs Doe a lesion?"])
+    found.save(tmp_path / "questions.json")
+    assert "Doe" not in (tmp_path / "questions.json").read_text()
+    assert QuestionThresholds.load(tmp_path / "questions.json", fingerprint=None) == found
