@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from graphs.context import IMCContext, load_context
-from graphs.sms import build_sms_graph
+from graphs.refining import refine_batch
+from imc_bench.statistics import character_errors
 from imc_noise import CORE_TEXT, apply_text, noise_rng
 from imc_reference import MODEL_DIR
 from imc_reference.real_data import load_slake, load_vqa_rad
@@ -38,6 +40,18 @@ def questions(data: Path) -> list[str]:
     return sorted(held - trained)
 
 
+def refined(asked: Sequence[str], context: IMCContext) -> list[tuple[str, str, int]]:
+    """Each question, what is used in its place, and the calls of the model that it took."""
+    return [
+        (
+            question,
+            question if (decision := state["decision"]) is None else decision.used,
+            sum(step.calls for step in state["trace"]),
+        )
+        for question, state in zip(asked, refine_batch(asked, context), strict=True)
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds slake/ and vqa-rad/")
@@ -48,14 +62,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)  # texts are short: a second thread only waits
 
-    context, graph = load_context(args.model), build_sms_graph()
+    context = load_context(args.model)
     clean = questions(args.data)
-
-    def refined(question: str, context: IMCContext = context) -> tuple[str, int]:
-        state = graph.invoke({"question": question}, context=context)
-        return state["decision"].used, sum(step.calls for step in state["trace"])
-
-    results = [(question, *refined(question)) for question in clean]
+    results = refined(clean, context)
     edited = [(question, used) for question, used, _ in results if used != question]
     print(f"clean questions outside training: {len(clean)}, edited: {len(edited)}")
     for question, used in edited:
@@ -65,25 +74,29 @@ def main() -> None:
     rng = noise_rng("questions", "order", 1, args.seed)
     order = rng.permutation(len(clean))
     pool = [clean[int(i)] for i in order if len(clean[int(i)].split()) >= 3][: args.noisy]
-    print("| noise | severity | spoilt | restored exactly | left alone | made other | calls |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| noise | severity | spoilt | restored exactly | left alone | made other | ", end="")
+    print("character error left | calls |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for kind in CORE_TEXT:
         for severity in args.severities:
-            pairs = []
-            for question in pool:
-                rng = noise_rng(question, kind, severity, args.seed)
-                spoilt = apply_text(kind, question, severity, rng)
-                if spoilt != question:
-                    pairs.append((question, spoilt, *refined(spoilt)))
-            if not pairs:
+            spoilt_ones = [
+                (one, apply_text(kind, one, severity, noise_rng(one, kind, severity, args.seed)))
+                for one in pool
+            ]
+            changed = [(one, spoilt) for one, spoilt in spoilt_ones if spoilt != one]
+            if not changed:
                 continue
+            mended = refined([spoilt for _, spoilt in changed], context)
+            pairs = [(one, *rest) for (one, _), rest in zip(changed, mended, strict=True)]
             count = len(pairs)
             right = sum(used == question for question, _, used, _ in pairs)
             same = sum(used == spoilt for _, spoilt, used, _ in pairs)
+            meant, noisy, told, calls = zip(*pairs, strict=True)
+            left = character_errors(meant, told).mean() / character_errors(meant, noisy).mean()
             print(
                 f"| {kind} | {severity} | {count} | {right / count:.2f} | {same / count:.2f} | "
-                f"{(count - right - same) / count:.2f} | "
-                f"{statistics.mean(calls for *_, calls in pairs):.1f} |",
+                f"{(count - right - same) / count:.2f} | {left:.2f} | "
+                f"{statistics.mean(calls):.1f} |",
                 flush=True,
             )
 
