@@ -6,7 +6,7 @@ Every question of SLAKE validation, the embedded model, noise at its input resol
 six core kinds at severities 3 and 5, two mixtures, and clean images. Parts: a feature-only maps, b
 stages, c perception, d size of the bank, e a kind left out, f severities left out, g another
 origin. Banks and answers are kept under `--work` and made again when model, bank or code change: a
-stopped measurement goes on where it was.
+stopped measurement goes on where it was. The page holds every part that is measured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from ablations.figures import Figures
-from ablations.measuring import measure, say
+from ablations.measuring import is_measured, measure, say
 from ablations.page import make_page
 from ablations.plan import make_parts
 from ablations.store import Answers
@@ -50,12 +50,13 @@ def main() -> None:
     )
     shop = Workshop(settings, say)
     answers = Answers(args.work / "answers.sqlite", shop.key)
-    parts = [p for p in make_parts(shop.taps, args.references) if p.letter in args.only]
-    measure(shop, answers, parts, args.jobs)
+    parts = make_parts(shop.taps, args.references)
+    measure(shop, answers, [part for part in parts if part.letter in args.only], args.jobs)
     shipped = shop.shipped
     page = make_page(
         Figures(shop.ground, answers),
-        parts,
+        # those of earlier commands too: parts may be measured one by one
+        [part for part in parts if is_measured(answers, part)],
         # the folder of the data is a machine's own
         command=f"python benchmarks/pdc_ablations.py {_without_data(sys.argv[1:])}".strip(),
         bank=f"its bank of {shipped.images} references",

@@ -41,6 +41,7 @@ class Figures:
     answers: Answers
 
     def __post_init__(self) -> None:
+        self._rates: dict[tuple[str, str, Cell], Drawn] = {}
         self.bootstrap = ClusterBootstrap(self.ground.groups)
         self.own = self._told(NONE, CLEAN).answers
         self.right_when_clean = self._right(NONE, CLEAN)
@@ -127,12 +128,17 @@ class Figures:
         return shown_estimate(share(told.touched, told.images)), shown_estimate(flips)
 
     def _right(self, run: str, cell: Cell) -> Drawn:
-        pairs = zip(self._told(run, cell).answers, self.ground.asked, strict=True)
-        right = [is_right(told, pair.answer, closed=pair.closed) for told, pair in pairs]
-        return self.bootstrap.rate(right)
+        if ("right", run, cell) not in self._rates:
+            pairs = zip(self._told(run, cell).answers, self.ground.asked, strict=True)
+            right = [is_right(told, pair.answer, closed=pair.closed) for told, pair in pairs]
+            self._rates["right", run, cell] = self.bootstrap.rate(right)
+        return self._rates["right", run, cell]
 
     def _flipped(self, run: str, cell: Cell) -> Drawn:
-        return self.bootstrap.rate(answer_flips(self.own, self._told(run, cell).answers))
+        if ("flipped", run, cell) not in self._rates:
+            flipped = answer_flips(self.own, self._told(run, cell).answers)
+            self._rates["flipped", run, cell] = self.bootstrap.rate(flipped)
+        return self._rates["flipped", run, cell]
 
     def _told(self, run: str, cell: Cell) -> Told:
         found = self.answers.get(run, cell.name)

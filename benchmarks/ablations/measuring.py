@@ -59,6 +59,15 @@ def measure(shop: Workshop, answers: Answers, parts: Sequence[Part], jobs: int) 
         raise MeasuringFailed("a process failed: what was measured is kept, run it again")
 
 
+def is_measured(answers: Answers, part: Part) -> bool:
+    """Whether every cell of a table is there."""
+    return all(
+        answers.get(run, cell.name) is not None
+        for run, cells in needed(part).items()
+        for cell in cells
+    )
+
+
 def say(line: str) -> None:
     """Print with the time of day."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
