@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from imc_agents.proposals import LexiconLike
+from imc_agents.sentences import split_sentences
 from imc_agents.words import words_of
 
 _ENGLISH = frozenset(
@@ -51,7 +52,16 @@ def why_not_english(question: str, lexicon: LexiconLike) -> str | None:
         return "its small words are those of another language"
     if english == 0 and any(not word.isascii() for word in words):
         return "its letters and small words are not English"
+    if any(_is_foreign(sentence.text) for sentence in split_sentences(question)):
+        return "one of its sentences is in another language"
     unknown = sum(word not in lexicon for word in words)
     if len(words) >= 4 and unknown > MAX_UNKNOWN * len(words):
         return "almost none of its words is known"
     return None
+
+
+def _is_foreign(sentence: str) -> bool:
+    """Its small words are another language's: two at least, for a slip may make one of them."""
+    words = [word.text.lower().replace("’", "'") for word in words_of(sentence)]
+    other = sum(word in _OTHERS for word in words)
+    return other >= 2 and other > sum(word in _ENGLISH for word in words)

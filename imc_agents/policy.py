@@ -25,8 +25,9 @@ class Margins(BaseModel):
     out_of_lexicon: float = Field(default=6.0, ge=0)
     """A word no lexicon holds is itself evidence of an error, so the model must add the least: no
     such word of the clean questions had an alternative that gained 3 nats."""
-    obscure: float = Field(default=6.0, ge=0)
-    """A word that large dictionaries hold and hardly anybody writes ("maim", "ard")."""
+    obscure: float = Field(default=9.0, ge=0)
+    """A word that large dictionaries hold and hardly anybody writes ("maim", "ard"), or that sounds
+    like one that questions are made of while it is none of those itself."""
     dictated: float = Field(default=7.5, ge=0)
     """A word that people write and that sounds like one of the clinic's ("plural" for "pleural"):
     chance makes such pairs too ("while" for "will", "wise" for "his")."""
