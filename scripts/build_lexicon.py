@@ -33,7 +33,7 @@ def dicom_words() -> set[str]:
 def main() -> None:
     """Write both files."""
     own: set[str] = set()
-    for name in ("medical_terms.txt", "general_terms.txt"):
+    for name in ("medical_terms.txt", "general_terms.txt", "question_words.txt"):
         words = sorted({word.lower() for word in (DATA / name).read_text("utf-8").split()})
         (DATA / name).write_text("\n".join(words) + "\n", "utf-8")
         own.update(words)
