@@ -20,6 +20,7 @@ from pathlib import Path
 
 from imc_agents.distance import respelled, shape_distance
 from imc_agents.phonetics import phonetic_key
+from imc_agents.spelling import american
 from imc_agents.vocabulary import english_counts, own_counts, sound_table
 from imc_agents.word_search import Packed, near, pack
 
@@ -128,7 +129,8 @@ class Lexicon:
         return iter(self._counts)
 
     def __contains__(self, word: object) -> bool:
-        """Known as it stands, as a possessive, or as known words joined by hyphens or slashes.
+        """Known as it stands, in American spelling, as a possessive, or as known words joined by
+        hyphens or slashes.
 
         A single letter, an ordinal, a vertebra (L4) and what has no letter count as known: there
         is nothing to mend.
@@ -136,7 +138,8 @@ class Lexicon:
         if not isinstance(word, str):
             return False
         plain = word.lower().replace("’", "'")
-        if plain in self._counts or plain.removesuffix("'s") in self._counts:
+        stem = plain.removesuffix("'s")
+        if plain in self._counts or stem in self._counts or american(stem) in self._counts:
             return True
         parts = _PART.findall(plain)
         if len(parts) > 1 and "'" not in plain:
@@ -145,7 +148,8 @@ class Lexicon:
 
     def frequency(self, word: str) -> int:
         """Corpus count of a word, 0 when it is unknown."""
-        return self._counts.get(word.lower(), 0)
+        plain = word.lower()
+        return self._counts.get(plain, self._counts.get(american(plain), 0))
 
     def suggest(self, word: str, max_distance: int = 2, limit: int | None = 12) -> list[Suggestion]:
         """Known words near ``word``, nearest first, then most common first; never itself.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from imc_agents.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
 from imc_agents.policy import Policy, WordClass
+from imc_agents.spelling import american
 from imc_agents.state import NoiseKind
 from imc_agents.words import is_abbreviation
 
@@ -83,7 +84,8 @@ def word_class(word: str, lexicon: LexiconLike) -> WordClass:
         return "out_of_lexicon"
     everyday = EVERYDAY if len(word) >= JUDGED_LENGTH else EVERYDAY_SHORT
     count = lexicon.frequency(word)
-    if word.lower() in lexicon.clinical or count >= everyday:
+    plain = word.lower()
+    if plain in lexicon.clinical or american(plain) in lexicon.clinical or count >= everyday:
         return "common"
     return "rare" if count >= OBSCURE else "obscure"
 
@@ -188,8 +190,11 @@ _NEGATING = ("in", "un", "non", "ab", "dis", "im", "ir", "il", "a")
 
 
 def another_form(a: str, b: str) -> bool:
-    """Two forms of one word ("lung" and "lungs", "marker" and "marks") or a word and its opposite
-    ("appropriately" and "inappropriately"): both are choices, never slips of each other."""
+    """Two forms of one word ("lung" and "lungs", "marker" and "marks", "oedema" and "edema") or a
+    word and its opposite ("appropriately" and "inappropriately"): both are choices, never slips of
+    each other."""
+    if american(a) == american(b):
+        return True
     short, long = sorted((a, b), key=len)
     if any(long == prefix + short for prefix in _NEGATING):
         return True
