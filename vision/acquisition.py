@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from vision.artefacts import artefact_statistics
+
 Floats = NDArray[np.float64]
 
 _EPS = 1e-4
@@ -42,6 +44,7 @@ def acquisition_statistics(grey: Floats) -> Floats:
             _blockiness(grey),
             _range(grey),
             _slow_field(grey),
+            artefact_statistics(grey),
         ]
     )
 

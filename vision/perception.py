@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from vision.report import CLEAN, UNKNOWN, NoisePerception
+from vision.statistics_network import StatisticsNetwork, fit_network
 from vision.witness import Gaussians, Labels, Reduction, fit_gaussians, fit_reduction
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,8 @@ PRIOR_CLEAN = 0.5
 PRIOR_UNKNOWN = 0.02
 _UNKNOWN_SPREAD = 3.0
 """The unknown class is a Gaussian this many times wider around the nearest prototype."""
+
+_FITS = {"encoder": fit_reduction, "pixels": fit_network}
 
 _FOLDS = 4
 """Parts of the references: the scores behind densities and p-values come from fits that have not
@@ -49,7 +52,7 @@ class Perceiver:
 
     classes: tuple[tuple[str, int], ...]
     """Clean first, as ("clean", 0); then every (kind, severity)."""
-    reductions: dict[str, Reduction]
+    reductions: dict[str, Reduction | StatisticsNetwork]
     """By witness; `encoder` is missing where the tower gives no features to look at."""
     densities: dict[str, Gaussians]
     """By witness, and `joint` over their scores side by side."""
@@ -83,14 +86,17 @@ class Perceiver:
     def _log_joint(self, name: str, scores: Floats) -> Floats:
         """Log joint of every class and, in the last column, of `unknown`."""
         density = self.densities[name]
-        known = density.log_joint(scores)
-        nearest = density.squared_distances(scores).min(axis=1) / float(density.temperature[0])
+        squared = density.squared_distances(scores)
+        known = density.log_joint(scores, squared)
+        # Whether the scores are like those of any class is for the Gaussians alone to say.
+        tempered = squared / float(density.temperature[0])
         unknown = (
             np.log(PRIOR_UNKNOWN)
             - scores.shape[1] * np.log(_UNKNOWN_SPREAD)
-            - 0.5 * nearest / _UNKNOWN_SPREAD**2
+            - 0.5 * tempered.min(axis=1) / _UNKNOWN_SPREAD**2
         )
-        return np.concatenate([known, unknown[:, None]], axis=1)
+        odds = unknown - logsumexp(density.log_prior - 0.5 * tempered, axis=1)
+        return np.concatenate([known, (logsumexp(known, axis=1) + odds)[:, None]], axis=1)
 
     def _posterior(self, name: str, scores: Floats) -> Floats:
         joint = self._log_joint(name, scores)
@@ -169,24 +175,28 @@ def fit_perceiver(
 ) -> Perceiver:
     """Fit from statistics (n, p) by witness, class numbers (n,) and reference numbers (n,).
 
+    The encoder's many statistics are read by a kernel regression, the pixels' few by a network.
     Densities and conformal scores are cross-fitted (Vovk 2015): each reference, with all its
     draws and clean views, is scored by a regression on the others.
     """
     folds = rng.permutation(int(images.max()) + 1) % _FOLDS
     log_prior = np.full(len(classes), np.log((1.0 - PRIOR_CLEAN) / max(len(classes) - 1, 1)))
     log_prior[0] = np.log(PRIOR_CLEAN)
-    reductions: dict[str, Reduction] = {}
+    reductions: dict[str, Reduction | StatisticsNetwork] = {}
     scores: dict[str, Floats] = {}
     for name, values in statistics.items():
         scores[name] = np.zeros((len(values), len(classes)))
         for fold in range(_FOLDS):
             held = folds[images] == fold
-            part = fit_reduction(values[~held], labels[~held], len(classes), rng)
+            part = _FITS[name](values[~held], labels[~held], len(classes), rng)
             scores[name][held] = part(values[held])
-        reductions[name] = fit_reduction(values, labels, len(classes), rng)
+        reductions[name] = _FITS[name](values, labels, len(classes), rng)
     if len(scores) > 1:
         scores["joint"] = np.concatenate([scores[name] for name in WITNESSES], axis=1)
-    densities = {name: fit_gaussians(value, labels, log_prior) for name, value in scores.items()}
+    densities = {
+        name: fit_gaussians(value, labels, log_prior, log_odds=name != "encoder")
+        for name, value in scores.items()
+    }
     perceiver = Perceiver(tuple(classes), reductions, densities, {})
     clean = labels == 0
     conformal = {

@@ -4,7 +4,8 @@ Every channel is fixed; only the linear readout over them is fitted (`vision.res
 split into bands and, softly, by how much of the band there is nearby and by how bright it is there,
 so that a linear readout can shrink a band where it is weak and keep it where it is strong, as
 wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with thresholds that are
-fitted instead of derived.
+fitted instead of derived. Two channels are means of like neighbourhoods (non-local means: Buades et
+al. 2005), which a readout of bands cannot make.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ LEVELS = (0.05, 0.3, 0.6, 0.9)
 ENERGIES = (-6.0, -5.0, -4.0, -3.2, -2.4, -1.6)
 """Centres of the soft classes of a band's local root mean square, natural logarithm."""
 
+MEANS = (1.2, 2.0)
+"""Filter strengths of the non-local means, in standard deviations of the noise."""
+
 _BANDS = len(BLURS) + 1
 _LEVEL_WIDTH = 0.2
 _ENERGY_WIDTH = 0.6
@@ -29,8 +33,20 @@ _ENERGY_BLUR = 1.4
 _FLOOR = 1e-8
 _QUANTILES = (0.5, 0.9, 0.99)
 
+_REACH = 3
+"""Furthest displacement, in pixels, of a like neighbourhood."""
+_LEAST_NOISE = 0.004
+"""One grey level of 256."""
+_LAPLACIAN = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
+
 CHANNELS = (
-    PATCH * PATCH + len(BLURS) + 2 + _BANDS * (len(ENERGIES) + len(LEVELS)) + len(_QUANTILES) + 3
+    PATCH * PATCH
+    + len(BLURS)
+    + 2
+    + _BANDS * (len(ENERGIES) + len(LEVELS))
+    + len(MEANS)
+    + len(_QUANTILES)
+    + 3
 )
 
 
@@ -49,6 +65,7 @@ def pixel_context(grey: Tensor) -> Tensor:
     for detail in details:
         energy = 0.5 * torch.log(blurred(detail.square(), _ENERGY_BLUR).clamp_min(_FLOOR))
         channels += [detail * _soft(energy, ENERGIES, _ENERGY_WIDTH), detail * levels]
+    channels += [mean - picture for mean in _non_local_means(picture)]
     channels.append(_whole(picture).expand(-1, -1, height, width))
     return torch.cat(channels, dim=1)
 
@@ -70,6 +87,41 @@ def _median(picture: Tensor, side: int) -> Tensor:
     padded = F.pad(picture, (radius,) * 4, mode="replicate")
     around = padded.unfold(2, side, 1).unfold(3, side, 1)
     return around.flatten(4).median(dim=4).values
+
+
+def _non_local_means(picture: Tensor) -> list[Tensor]:
+    """(images, 1, H, W) averaged over neighbourhoods that are alike, at each strength of `MEANS`.
+
+    Squared differences of 3x3 neighbourhoods count beyond what noise alone makes of them.
+    """
+    noise = _noise_level(picture)[:, None, None, None]
+    power = noise.square()
+    padded = F.pad(picture, (_REACH,) * 4, mode="reflect")
+    height, width = picture.shape[2:]
+    sums = [picture.clone() for _ in MEANS]
+    totals = [torch.ones_like(picture) for _ in MEANS]
+    for down in range(-_REACH, _REACH + 1):
+        for right in range(-_REACH, _REACH + 1):
+            if (down, right) == (0, 0):
+                continue
+            top, left = _REACH + down, _REACH + right
+            moved = padded[:, :, top : top + height, left : left + width]
+            unlike = F.avg_pool2d(F.pad((picture - moved).square(), (1,) * 4, mode="reflect"), 3, 1)
+            excess = (unlike - 2.0 * power).clamp_min(0.0) / power
+            for strength, total, summed in zip(MEANS, totals, sums, strict=True):
+                weight = torch.exp(-excess / strength**2)
+                total += weight
+                summed += weight * moved
+    return [summed / total for summed, total in zip(sums, totals, strict=True)]
+
+
+def _noise_level(picture: Tensor) -> Tensor:
+    """(images,) standard deviation of fine-grained noise (Immerkaer 1996, by quantiles): of half
+    the pixels, or where air takes that half, of three quarters."""
+    kernel = torch.tensor(_LAPLACIAN)[None, None] / 6.0
+    residual = F.conv2d(picture, kernel).abs().flatten(1)
+    half, most = torch.quantile(residual, torch.tensor([0.5, 0.75]), dim=1)
+    return torch.maximum(half / 0.674, 0.7 * most / 1.15).clamp_min(_LEAST_NOISE)
 
 
 def _soft(values: Tensor, centres: tuple[float, ...], width: float) -> Tensor:

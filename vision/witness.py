@@ -8,7 +8,7 @@ statistics to one score per class; Gaussians with one shared, shrunk covariance 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,14 @@ def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
 
 @dataclass(frozen=True)
 class Gaussians:
-    """One Gaussian per class over scores, with one covariance."""
+    """One Gaussian per class over scores, with one covariance, and the scores' own say.
+
+    The last `classes` scores may be log odds already (`vision.statistics_network`); then
+
+        log p(k | s) = log prior_k - w/2 d_k(s)^2 + v s_k + const
+
+    with w and v fitted. The Gaussians alone tell how far a score lies from every class.
+    """
 
     means: Floats
     """(classes, dims)."""
@@ -125,7 +132,10 @@ class Gaussians:
     log_prior: Floats
     """(classes,)."""
     temperature: Floats
-    """(1,) by which log densities are divided, so that posteriors are calibrated."""
+    """(1,) by which log densities are divided where they speak alone, so that posteriors are
+    calibrated."""
+    blend: Floats
+    """(2,) weights of density and scores, w and v."""
 
     def squared_distances(self, scores: Floats) -> Floats:
         """Squared Mahalanobis distances (n, classes) of scores (n, dims)."""
@@ -134,15 +144,15 @@ class Gaussians:
             np.einsum("nkd,de,nke->nk", difference, self.precision, difference, optimize=True)
         )
 
-    def log_joint(self, scores: Floats) -> Floats:
-        """Log prior + tempered log density (n, classes), up to one constant."""
-        squared = self.squared_distances(scores)
-        return self.log_prior - 0.5 * squared / float(self.temperature[0])
+    def log_joint(self, scores: Floats, squared: Floats | None = None) -> Floats:
+        """Log prior + blended log density (n, classes), up to one constant of each row.
 
-    def posterior(self, scores: Floats) -> Floats:
-        """Posterior over the classes (n, classes)."""
-        joint = self.log_joint(scores)
-        return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+        `squared`: the distances, where they are known already.
+        """
+        squared = self.squared_distances(scores) if squared is None else squared
+        density, own = self.blend
+        said = scores[:, -len(self.log_prior) :]
+        return np.asarray(self.log_prior - 0.5 * density * squared + own * said)
 
     def to_tensors(self) -> dict[str, Floats]:
         """Every array by name."""
@@ -154,8 +164,18 @@ class Gaussians:
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
 
-def fit_gaussians(scores: Floats, labels: Labels, log_prior: Floats) -> Gaussians:
-    """Fit class means, a shared covariance shrunk towards its diagonal, and the temperature."""
+_TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
+_DENSITIES = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5)
+_OWN = (0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
+
+
+def fit_gaussians(
+    scores: Floats, labels: Labels, log_prior: Floats, *, log_odds: bool = False
+) -> Gaussians:
+    """Fit class means, a shared covariance shrunk towards its diagonal, and how much each says.
+
+    `log_odds`: the last scores are log odds of the classes and may speak for themselves.
+    """
     classes = len(log_prior)
     means = np.stack(
         [
@@ -169,20 +189,22 @@ def fit_gaussians(scores: Floats, labels: Labels, log_prior: Floats) -> Gaussian
     diagonal = np.diag(np.diag(covariance))
     covariance = (1.0 - shrink) * covariance + shrink * diagonal
     covariance += np.eye(len(covariance)) * 1e-4 * np.trace(covariance) / len(covariance)
-    raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1))
-    best = min(
-        (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0),
-        key=lambda t: _negative_log_likelihood(raw, scores, labels, t),
-    )
-    return Gaussians(means, raw.precision, log_prior, np.array([best]))
+    raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1), np.ones(2))
+    squared = raw.squared_distances(scores)
+
+    def loss(density: float, own: float) -> float:
+        blended = replace(raw, blend=np.array([density, own]))
+        return _negative_log_likelihood(blended.log_joint(scores, squared), labels, log_prior)
+
+    temperature = min(_TEMPERATURES, key=lambda t: loss(1.0 / t, 0.0))
+    blend = (1.0 / temperature, 0.0)
+    if log_odds:
+        blend = min(((w, v) for w in _DENSITIES for v in _OWN), key=lambda pair: loss(*pair))
+    return replace(raw, temperature=np.array([temperature]), blend=np.array(blend))
 
 
-def _negative_log_likelihood(
-    raw: Gaussians, scores: Floats, labels: Labels, temperature: float
-) -> float:
-    tempered = Gaussians(raw.means, raw.precision, raw.log_prior, np.array([temperature]))
-    joint = tempered.log_joint(scores)
+def _negative_log_likelihood(joint: Floats, labels: Labels, log_prior: Floats) -> float:
     chosen = joint[np.arange(len(labels)), labels] - logsumexp(joint, axis=1)
-    counts = np.maximum(np.bincount(labels, minlength=len(raw.log_prior)), 1)
-    weight = np.exp(raw.log_prior[labels]) / counts[labels]
+    counts = np.maximum(np.bincount(labels, minlength=len(log_prior)), 1)
+    weight = np.exp(log_prior[labels]) / counts[labels]
     return float(-(weight * chosen).sum())
