@@ -4,10 +4,10 @@
 
 Every question of SLAKE validation, the embedded model, noise at its input resolution, seed 0:
 other implementations (scikit-image's; MONAI's where it is installed), strengths off the bank's
-grid, kinds that it lacks, two noises at once. A flip is an answer that differs from the model's own
-on the clean image (answers are cut at 16 tokens); restored is the share of flips that calibration
-takes back, net of those it makes. Beside both stages: non-local means with an estimated sigma,
-applied blindly.
+grid, kinds that it lacks, two noises at once; a column says which. A flip is an answer that differs
+from the model's own on the clean image (answers are cut at 16 tokens); restored is the share of
+flips that calibration takes back, net of those it makes. Beside both stages: non-local means with
+an estimated sigma, applied blindly.
 """
 
 from __future__ import annotations
@@ -104,13 +104,11 @@ def main() -> None:
             f"accuracy {accuracy(own):.3f} -> {accuracy(answers):.3f}"
         )
     columns = [*calibrators, "non-local means"]
-    print(
-        f"| noise | accuracy | flips | {' | '.join(f'{c}: accuracy, restored' for c in columns)} |"
-    )
-    print("|" + " --- |" * (3 + len(columns)))
-    restored: dict[str, list[float]] = {column: [] for column in columns}
-    conditions = {**_conditions(), **_monai()}
-    for condition, spoil in conditions.items():
+    heads = " | ".join(f"{column}: accuracy, restored" for column in columns)
+    print(f"| noise | what is new | accuracy | flips | {heads} |")
+    print("|" + " --- |" * (4 + len(columns)))
+    restored: dict[str, dict[str, list[float]]] = {column: {} for column in columns}
+    for (condition, new), spoil in {**_conditions(), **_monai()}.items():
         noisy = [spoil(picture, number) for number, picture in enumerate(clean)]
         before = told(noisy, None)[0]
         lost = flips(before)
@@ -122,15 +120,16 @@ def main() -> None:
                 else told([non_local_means(picture) for picture in noisy], None)[0]
             )
             share = 1.0 - flips(answers) / lost if lost else float("nan")
-            restored[column].append(share)
+            restored[column].setdefault(new, []).append(share)
             cells.append(f"{accuracy(answers):.3f}, {share:+.2f}")
         print(
-            f"| {condition} | {accuracy(before):.3f} | {lost:.3f} | {' | '.join(cells)} |",
+            f"| {condition} | {new} | {accuracy(before):.3f} | {lost:.3f} | {' | '.join(cells)} |",
             flush=True,
         )
-    for column, shares in restored.items():
-        mixed = [s for name, s in zip(conditions, shares, strict=True) if " then " in name]
-        print(f"{column}: mean restored {np.mean(shares):.2f}, mixtures {np.mean(mixed):.2f}")
+    for column, by_newness in restored.items():
+        shares = [share for part in by_newness.values() for share in part]
+        parts = [f"{new} {np.mean(part):.2f}" for new, part in by_newness.items()]
+        print(f"{column}: mean restored {np.mean(shares):.2f}; {', '.join(parts)}")
 
 
 def _own(*noises: tuple[str, float]) -> Spoil:
@@ -164,35 +163,45 @@ def _pixelated(grey: Floats) -> Floats:
     return np.asarray(np.kron(cells, np.ones((4, 4))), dtype=np.float64)
 
 
-def _conditions() -> dict[str, Spoil]:
+MAKER, STRENGTH, KIND, TWO = "implementation", "strength", "kind", "two at once"
+"""What is new to the bank in a condition."""
+Named = tuple[str, str]
+
+
+def _conditions() -> dict[Named, Spoil]:
     return {
-        "gaussian .12 (scikit-image)": _scikit("gaussian", var=0.12**2),
-        "gaussian .18 (scikit-image)": _scikit("gaussian", var=0.18**2),
-        "Poisson, 25 a pixel (numpy)": _grey(
+        ("gaussian .12 (scikit-image)", MAKER): _scikit("gaussian", var=0.12**2),
+        ("gaussian .18 (scikit-image)", MAKER): _scikit("gaussian", var=0.18**2),
+        ("Poisson, 25 a pixel (numpy)", MAKER): _grey(
             lambda grey, number: np.random.default_rng(number).poisson(25.0 * grey) / 25.0
         ),
-        "speckle .5 (scikit-image)": _scikit("speckle", var=0.25),
-        "salt and pepper 5 % (scikit-image)": _scikit("s&p", amount=0.05),
-        "gamma 1.6 and contrast .45 (scikit-image)": _grey(
+        ("speckle .5 (scikit-image)", MAKER): _scikit("speckle", var=0.25),
+        ("salt and pepper 5 % (scikit-image)", MAKER): _scikit("s&p", amount=0.05),
+        ("gamma 1.6 and contrast .45 (scikit-image)", MAKER): _grey(
             lambda grey, number: 0.45 * adjust_gamma(grey, 1.6) + 0.1
         ),
-        "horizontal blur 9 (scipy)": _grey(
+        ("gaussian blur 1.8 (scipy)", MAKER): _grey(
+            lambda grey, number: ndimage.gaussian_filter(grey, 1.8)
+        ),
+        ("pixelation 4", MAKER): _grey(lambda grey, number: _pixelated(grey)),
+        ("low_contrast 2.5", STRENGTH): _own(("low_contrast", 2.5)),
+        ("bias_field 3.5", STRENGTH): _own(("bias_field", 3.5)),
+        ("ghosting 4.5", STRENGTH): _own(("ghosting", 4.5)),
+        ("horizontal blur 9 (scipy)", KIND): _grey(
             lambda grey, number: ndimage.uniform_filter1d(grey, 9, axis=1, mode="constant")
         ),
-        "gaussian blur 1.8 (scipy)": _grey(lambda grey, number: ndimage.gaussian_filter(grey, 1.8)),
-        "pixelation 4": _grey(lambda grey, number: _pixelated(grey)),
-        "low_contrast 2.5": _own(("low_contrast", 2.5)),
-        "bias_field 3.5": _own(("bias_field", 3.5)),
-        "ghosting 4.5": _own(("ghosting", 4.5)),
-        "low_contrast 3 then gaussian 4": _own(("low_contrast", 3), ("gaussian", 4)),
-        "gaussian 3 then bias_field 4": _own(("gaussian", 3), ("bias_field", 4)),
-        "low_contrast 4 then motion 3": _own(("low_contrast", 4), ("motion", 3)),
-        "bias_field 3 then ghosting 3": _own(("bias_field", 3), ("ghosting", 3)),
-        "ghosting 3 then low_contrast 3": _own(("ghosting", 3), ("low_contrast", 3)),
+        ("zoom 4", KIND): _own(("zoom", 4)),
+        ("jpeg 5", KIND): _own(("jpeg", 5)),
+        ("undersampling 4", KIND): _own(("undersampling", 4)),
+        ("low_contrast 3 then gaussian 4", TWO): _own(("low_contrast", 3), ("gaussian", 4)),
+        ("gaussian 3 then bias_field 4", TWO): _own(("gaussian", 3), ("bias_field", 4)),
+        ("low_contrast 4 then motion 3", TWO): _own(("low_contrast", 4), ("motion", 3)),
+        ("bias_field 3 then ghosting 3", TWO): _own(("bias_field", 3), ("ghosting", 3)),
+        ("ghosting 3 then low_contrast 3", TWO): _own(("ghosting", 3), ("low_contrast", 3)),
     }
 
 
-def _monai() -> dict[str, Spoil]:
+def _monai() -> dict[Named, Spoil]:
     if importlib.util.find_spec("monai") is None:
         print("MONAI is not installed: its noises are left out")
         return {}
@@ -209,11 +218,11 @@ def _monai() -> dict[str, Spoil]:
         return _grey(change)
 
     return {
-        "Rician .1 (MONAI)": made("RandRicianNoise", mean=0.0, std=0.1),
-        "bias field (MONAI)": made("RandBiasField", degree=3, coeff_range=(0.2, 0.5)),
-        "k-space spike (MONAI)": made("RandKSpaceSpikeNoise", intensity_range=(9.5, 10.5)),
-        "Gibbs ringing (MONAI)": made("RandGibbsNoise", alpha=(0.5, 0.7)),
-        "gamma 2.5-3.5 (MONAI)": made("RandAdjustContrast", gamma=(2.5, 3.5)),
+        ("Rician .1 (MONAI)", KIND): made("RandRicianNoise", mean=0.0, std=0.1),
+        ("bias field (MONAI)", MAKER): made("RandBiasField", degree=3, coeff_range=(0.2, 0.5)),
+        ("k-space spike (MONAI)", MAKER): made("RandKSpaceSpikeNoise", intensity_range=(9.5, 10.5)),
+        ("Gibbs ringing (MONAI)", KIND): made("RandGibbsNoise", alpha=(0.5, 0.7)),
+        ("gamma 2.5-3.5 (MONAI)", MAKER): made("RandAdjustContrast", gamma=(2.5, 3.5)),
     }
 
 

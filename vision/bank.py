@@ -17,13 +17,11 @@ from torch import Tensor
 from vision.bank_checks import check_fit
 from vision.cascade import TapMaps
 from vision.errors import BankRefused
-from vision.perception import WITNESSES, Perceiver
+from vision.perception import READERS, WITNESSES, Perceiver
 from vision.restorer import PixelRestorer, unknown_last
-from vision.witness import Gaussians, Reduction
+from vision.witness import Gaussians
 
 FORMAT = "imc-prototypes-3"
-_READ = ("imc-prototypes-2", FORMAT)
-"""Formats that are read. In 2, every class had a map of the same rank at every tap."""
 
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""
@@ -113,7 +111,7 @@ class PrototypeBank:
             raise BankRefused(
                 f"prototype bank {source.name!r} is truncated or no safetensors file: {mend}"
             ) from problem
-        if not isinstance(about, dict) or about.get("format") not in _READ:
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise BankRefused(
                 f"{source.name!r} is not a prototype bank of format {FORMAT!r}: {mend}"
             )
@@ -163,7 +161,7 @@ class PrototypeBank:
             every = [*names, "joint"] if len(names) > 1 else names
             return Perceiver(
                 classes,
-                {n: Reduction.from_tensors(arrays(f"{prefix}.reduction.{n}.")) for n in names},
+                {n: READERS[n].from_tensors(arrays(f"{prefix}.reduction.{n}.")) for n in names},
                 {n: Gaussians.from_tensors(arrays(f"{prefix}.density.{n}.")) for n in every},
                 {n: tensors[f"{prefix}.clean.{n}"].double().numpy() for n in every},
             )

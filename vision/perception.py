@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,13 @@ PRIOR_UNKNOWN = 0.02
 _UNKNOWN_SPREAD = 3.0
 """The unknown class is a Gaussian this many times wider around the nearest prototype."""
 
-_FITS = {"encoder": fit_reduction, "pixels": fit_network}
+Reader = Reduction | StatisticsNetwork
+READERS: Mapping[str, type[Reduction] | type[StatisticsNetwork]] = {
+    "encoder": Reduction,
+    "pixels": StatisticsNetwork,
+}
+"""How each witness reads its statistics: the encoder's are many, the pixels' few."""
+_FITS: Mapping[str, Callable[..., Reader]] = {"encoder": fit_reduction, "pixels": fit_network}
 
 _FOLDS = 4
 """Parts of the references: the scores behind densities and p-values come from fits that have not
@@ -52,7 +58,7 @@ class Perceiver:
 
     classes: tuple[tuple[str, int], ...]
     """Clean first, as ("clean", 0); then every (kind, severity)."""
-    reductions: dict[str, Reduction | StatisticsNetwork]
+    reductions: dict[str, Reader]
     """By witness; `encoder` is missing where the tower gives no features to look at."""
     densities: dict[str, Gaussians]
     """By witness, and `joint` over their scores side by side."""
@@ -182,7 +188,7 @@ def fit_perceiver(
     folds = rng.permutation(int(images.max()) + 1) % _FOLDS
     log_prior = np.full(len(classes), np.log((1.0 - PRIOR_CLEAN) / max(len(classes) - 1, 1)))
     log_prior[0] = np.log(PRIOR_CLEAN)
-    reductions: dict[str, Reduction | StatisticsNetwork] = {}
+    reductions: dict[str, Reader] = {}
     scores: dict[str, Floats] = {}
     for name, values in statistics.items():
         scores[name] = np.zeros((len(values), len(classes)))

@@ -130,7 +130,7 @@ def _trained(inputs: torch.Tensor, targets: torch.Tensor, classes: int) -> nn.Se
             network(inputs[chosen]), targets[chosen], label_smoothing=_SMOOTHING
         )
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
     return network

@@ -1,0 +1,107 @@
+"""What the witnesses of perception read, and how."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tests.vision.conftest import scan, spoilt
+from vision.acquisition import acquisition_statistics, grey_image
+from vision.artefacts import artefact_statistics
+from vision.pixel_context import CHANNELS, MEANS, pixel_context
+from vision.statistics_network import StatisticsNetwork, fit_network
+from vision.witness import fit_gaussians
+
+Rows = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+
+@pytest.fixture(scope="module")
+def clusters() -> Rows:
+    """Three classes of five statistics, two of which tell them apart."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=600)
+    statistics = rng.normal(size=(600, 5))
+    statistics[:, 1] += 3.0 * (labels == 1)
+    statistics[:, 3] += 3.0 * (labels == 2)
+    return statistics, labels
+
+
+def test_a_network_tells_classes_apart_on_rows_it_has_not_seen(clusters: Rows) -> None:
+    statistics, labels = clusters
+    network = fit_network(statistics[:400], labels[:400], 3, np.random.default_rng(0))
+
+    told = network(statistics[400:]).argmax(axis=1)
+
+    assert (told == labels[400:]).mean() > 0.85
+
+
+def test_a_network_is_the_same_on_every_fit_and_leaves_the_callers_chance_alone(
+    clusters: Rows,
+) -> None:
+    statistics, labels = clusters
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+
+    one = fit_network(statistics, labels, 3, np.random.default_rng(3))
+    other = fit_network(statistics, labels, 3, np.random.default_rng(3))
+
+    assert np.array_equal(one(statistics), other(statistics))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_network_survives_being_stored(clusters: Rows) -> None:
+    statistics, labels = clusters
+    network = fit_network(statistics, labels, 3, np.random.default_rng(0))
+
+    again = StatisticsNetwork.from_tensors(network.to_tensors())
+
+    assert np.array_equal(again(statistics), network(statistics))
+
+
+def test_log_odds_speak_for_themselves_where_gaussians_would_doubt() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=400)
+    odds = np.where(labels == 1, 2.0, -2.0) + rng.standard_t(2, size=400)
+    scores = np.stack([-odds / 2, odds / 2], axis=1)
+    prior = np.log([0.5, 0.5])
+
+    plain = fit_gaussians(scores, labels, prior)
+    blended = fit_gaussians(scores, labels, prior, log_odds=True)
+
+    assert plain.blend[1] == 0.0
+    assert blended.blend[1] > 0.0
+
+
+@pytest.mark.parametrize(("kind", "part"), [("pixelate", slice(0, 2)), ("ghosting", slice(2, 22))])
+def test_an_artefact_raises_its_own_statistics(kind: str, part: slice) -> None:
+    raised = []
+    for number in range(6):
+        clean = scan(number, side=112)
+        before, after = (
+            artefact_statistics(grey_image(image.rgb, 112))[part]
+            for image in (clean, spoilt(clean, kind, 4))
+        )
+        raised.append(after.max() > before.max())
+
+    assert sum(raised) >= 5
+
+
+def test_statistics_of_a_flat_picture_are_finite() -> None:
+    assert np.isfinite(acquisition_statistics(np.zeros((112, 112)))).all()
+    assert np.isfinite(acquisition_statistics(np.ones((64, 64)))).all()
+
+
+def test_means_of_like_neighbourhoods_take_noise_and_leave_edges() -> None:
+    draw = torch.Generator().manual_seed(0)
+    clean = torch.zeros(1, 48, 48)
+    clean[:, :, 24:] = 0.8
+    noisy = clean + 0.05 * torch.randn(clean.shape, generator=draw)
+    first = CHANNELS - 6 - len(MEANS)
+
+    mean = noisy + pixel_context(noisy)[:, first]
+
+    assert float((mean - clean).square().mean()) < 0.5 * float((noisy - clean).square().mean())
+    assert float((mean - clean)[:, :, 23:25].abs().max()) < 0.3
