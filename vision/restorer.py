@@ -68,14 +68,15 @@ class PixelRestorer:
 
     def _change(self, grey: Tensor, weights: Tensor) -> Tensor:
         context = pixel_context(grey)
-        change = torch.einsum("nchw,nc->nhw", context, weights @ self.maps[:, :CHANNELS])
+        mixed = weights @ self.maps[:, :CHANNELS]
+        change = torch.bmm(mixed[:, None], context.flatten(2)).view(grey.shape)
         for kind in self.prototypes:
             own = torch.tensor([name == kind for name, _ in self.classes])
-            mixed = weights[:, own] @ self.maps[own, CHANNELS:]
+            read = weights[:, own] @ self.maps[own, CHANNELS:]
             rows = (weights[:, own].sum(dim=1) > 0).nonzero().flatten()
             if len(rows):
                 told = recalled(grey[rows], *self.told(kind, grey[rows]))
-                change[rows] += torch.einsum("nchw,nc->nhw", told, mixed[rows])
+                change[rows] += torch.einsum("nchw,nc->nhw", told, read[rows])
         return change
 
     def told(self, kind: str, grey: Tensor) -> tuple[Tensor, Tensor]:

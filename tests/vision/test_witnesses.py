@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from tests.vision.conftest import scan, spoilt
 from vision.acquisition import acquisition_statistics, grey_image
 from vision.artefacts import artefact_statistics
-from vision.pixel_context import CHANNELS, MEANS, pixel_context
+from vision.pixel_context import CHANNELS, MEANS, _median, pixel_context
 from vision.statistics_network import StatisticsNetwork, fit_network
 from vision.witness import fit_gaussians
 
@@ -105,3 +106,12 @@ def test_means_of_like_neighbourhoods_take_noise_and_leave_edges() -> None:
 
     assert float((mean - clean).square().mean()) < 0.5 * float((noisy - clean).square().mean())
     assert float((mean - clean)[:, :, 23:25].abs().max()) < 0.3
+
+
+@pytest.mark.parametrize("side", [3, 5])
+def test_the_median_is_the_median_of_the_neighbourhood(side: int) -> None:
+    picture = torch.rand(2, 1, 12, 17, generator=torch.Generator().manual_seed(0))
+    around = functional.pad(picture, (side // 2,) * 4, mode="replicate")
+    around = around.unfold(2, side, 1).unfold(3, side, 1).flatten(4)
+
+    assert torch.equal(_median(picture, side), around.median(dim=4).values)
