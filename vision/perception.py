@@ -37,8 +37,8 @@ _FOLDS = 4
 """Parts of the references: the scores behind densities and p-values come from fits that have not
 seen the reference."""
 
-_ENOUGH_FOR_CONFORMAL = 100
-"""Held-out clean scores below which p-values of 1 % cannot be conformal: the tail is modelled."""
+_ENOUGH_FOR_CONFORMAL = 200
+"""Held-out clean scores below which no p-value reaches .005: then the tail is modelled."""
 
 
 @dataclass(frozen=True)
