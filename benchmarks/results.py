@@ -81,8 +81,7 @@ def main() -> None:
         # the folder goes by the environment: the command on the page names no path of a machine
         subprocess.run(command, check=True, env={**os.environ, "IMC_DATA": str(args.data)})
         stores.append(store)
-    if args.out.is_dir():
-        shutil.rmtree(args.out)
+    _clear(args.out)
     report = [_imc(), "bench", "report", *map(str, stores), "--out", str(args.out)]
     shown = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     print(shown)
@@ -90,6 +89,14 @@ def main() -> None:
         for picture in (args.out / name).glob("*.png"):
             picture.unlink()
     (args.out / "README.md").write_text(_readme(args.out, args.only), encoding="utf-8")
+
+
+def _clear(out: Path) -> None:
+    """Take away what an earlier run wrote; pages of other commands (`ablations.md`) stay."""
+    for name in (*RUNS, "tables"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for file in ("README.md", "report.html", "report.json"):
+        (out / file).unlink(missing_ok=True)
 
 
 def _imc() -> str:
