@@ -1,10 +1,9 @@
 """A witness: few statistics of an image -> how much it looks like each class of the bank.
 
 Two small networks (two hidden layers each), trained on the references' draws with a fixed seed and
-averaged. Where statistics are few and hand-made, as those of the pixels are, they tell mild noise
-from clean at half again the rate of `vision.witness.Reduction` at the same rate of false alarms
-(`benchmarks/perception_witnesses.py`); over the hundreds of an encoder's tap they overfit. The
-model itself stays as it is.
+averaged. Where statistics are few and hand-made, as those of the pixels are, they find more mild
+noise than `vision.witness.Reduction` at the same rate of false alarms; over the hundreds of an
+encoder's tap they overfit. The model that answers stays as it is.
 """
 
 from __future__ import annotations
