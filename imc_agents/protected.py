@@ -27,6 +27,9 @@ __all__ = [
     "protected_violations",
 ]
 
+OPTION = "option"
+"""The category of answers to choose from: none of them is beside the question."""
+
 SHORT = 4
 """Up to this many letters a mended word may be one edit away, above it two: two edits turn most
 four-letter words into most others."""
@@ -99,7 +102,7 @@ def protected_violations(
         repairs: False switches the exception off.
         irrelevant: spans of ``original`` that the candidate removes as irrelevant. Each must be
             one or more whole sentences and leave a question behind; tokens in them are not
-            counted as dropped.
+            counted as dropped. None where there are answers to choose from.
 
     Returns:
         One short reason per violation. They quote protected words only, never other text.
@@ -108,9 +111,12 @@ def protected_violations(
     left_out = [span for span in irrelevant if _whole_sentences(original, span)]
     if len(left_out) != len(irrelevant):
         return ["a removed span is not a whole sentence"]
+    found = table.find(original)
+    if left_out and any(token.category == OPTION for token in found):
+        return ["what may be an answer to choose from is left out"]
     before = [
         token
-        for token in table.find(original)
+        for token in found
         if not any(start <= token.start and token.end <= end for start, end in left_out)
     ]
     after = table.find(candidate)

@@ -267,3 +267,12 @@ def test_a_difference_is_seen_from_both_sides(first: str, second: str) -> None:
 def test_any_text_can_be_searched(text: str) -> None:
     for token in find_protected(text):
         assert 0 <= token.start < token.end <= len(text)
+
+
+@pytest.mark.parametrize("left_out", [" Lung cancer B.", " Adult respiratory distress syndrome."])
+def test_no_answer_to_choose_from_is_left_out(left_out: str) -> None:
+    text = "What is shown? A. Lung cancer B. Gout C. Adult respiratory distress syndrome."
+    start = text.index(left_out)
+    kept = text.replace(left_out, "")
+
+    assert protected_violations(text, kept, irrelevant=[(start, start + len(left_out))])
