@@ -43,7 +43,19 @@ def bank_document(bank: PrototypeBank, file: Path, *, fits: bool | None) -> Docu
         "restored": {
             stage: bank.restored[stage] for stage in (PIXELS, *bank.taps) if stage in bank.restored
         },
+        "questions": _thresholds(file),
     }
+
+
+def _thresholds(file: Path) -> Document | None:
+    """What is kept beside the bank of the agents' margins; None: the shipped ones hold."""
+    from imc_agents.thresholds import QuestionThresholds, beside
+
+    path = beside(file)
+    if not path.is_file():
+        return None
+    found: Document = QuestionThresholds.load(path, fingerprint=None).model_dump(mode="json")
+    return found
 
 
 def _perception(perceiver: Perceiver) -> Document:
@@ -94,6 +106,7 @@ def show_bank(document: Document) -> None:
         "restores": "pixels" if document["pixel_stage"] else "no pixels: features alone",
         "perceives restored": _describe_perception(again, document) if again else "never",
         "parts": ", ".join(f"{part} {_size(size)}" for part, size in document["parts"].items()),
+        "questions": _describe_thresholds(document["questions"]),
     }
     out = console()
     for label, told in rows.items():
@@ -116,6 +129,16 @@ def _describe_perception(perception: Document, document: Document) -> str:
     return (
         f"{' and '.join(perception['witnesses'])}{tap}; level {document['level']:g} against "
         f"{perception['clean_scores']} clean scores, p-values {how}"
+    )
+
+
+def _describe_thresholds(found: Document | None) -> str:
+    if found is None:
+        return "shipped margins: build with --questions to measure this model's"
+    margins = ", ".join(f"{name} {value:g}" for name, value in found["margins"].items())
+    return (
+        f"margins {margins}; {found['edited']} of {found['questions']} clean questions edited, "
+        f"at most {found['upper']:.2%} with {found['confidence']:.0%} confidence"
     )
 
 

@@ -27,8 +27,9 @@ def clean_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bank(
     tiny_llava: Path, clean_images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The bank of `tiny_llava`."""
+    """The bank of `tiny_llava`, of few classes: a whole one takes minutes."""
     out = tmp_path_factory.mktemp("bank") / "tiny.safetensors"
     arguments = ("--model", tiny_llava, "--images", clean_images, "--out", out)
+    arguments += ("--kinds", "gaussian,low_contrast,ghosting", "--severities", "3,5")
     assert run(["prototypes", "build", *map(str, arguments)]) == 0
     return out

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from imc_agents.policy import Margins
+from imc_reference import MODEL_DIR
 from tests.conftest import Imc
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import save_tiny
@@ -22,7 +24,7 @@ from vision.perception import Perceiver, fit_perceiver
 from vision.token_statistics import token_statistics
 
 KINDS = ("gaussian", "motion")
-REFERENCES = 72
+REFERENCES = 108
 TOKENS = token_statistics(torch.zeros(1, 1, 16, 8), infer_layout(16)).shape[1]
 """Statistics of tokens of 8 channels."""
 RESTORED = {
@@ -99,6 +101,23 @@ def test_perception_says_how_small_a_p_value_can_be(imc: Imc, shown_bank: Path) 
     assert perception["clean_scores"] == 2 * REFERENCES
     assert perception["smallest_p_value"] == 1 / (2 * REFERENCES + 1)
     assert 0 < document["level"] < 0.1
+
+
+def test_margins_beside_the_bank_are_shown(imc: Imc) -> None:
+    shipped = MODEL_DIR / "prototypes.safetensors"
+
+    found = json.loads(imc("prototypes", "show", shipped, "--json").out)["questions"]
+    told = imc("prototypes", "show", shipped).out
+
+    assert found["margins"].keys() == Margins.model_fields.keys()
+    assert f"of {found['questions']} clean questions edited" in " ".join(told.split())
+
+
+def test_a_bank_without_margins_says_that_the_shipped_ones_hold(
+    imc: Imc, shown_bank: Path
+) -> None:
+    assert json.loads(imc("prototypes", "show", shown_bank, "--json").out)["questions"] is None
+    assert "shipped margins" in imc("prototypes", "show", shown_bank).out
 
 
 def test_the_parts_add_up_to_the_file_less_its_header(imc: Imc, shown_bank: Path) -> None:
