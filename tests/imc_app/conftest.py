@@ -29,7 +29,7 @@ def tiny_bank(
 ) -> Path:
     """The bank of `tiny_llava`, of few classes: a whole one takes minutes."""
     out = tmp_path_factory.mktemp("bank") / "tiny.safetensors"
-    arguments = ("--model", tiny_llava, "--images", clean_images, "--out", out)
-    arguments += ("--kinds", "gaussian,low_contrast,ghosting", "--severities", "3,5")
-    assert run(["prototypes", "build", *map(str, arguments)]) == 0
+    paths = ("--model", tiny_llava, "--images", clean_images, "--out", out)
+    classes = ("--kinds", "gaussian,low_contrast,ghosting", "--severities", "3,5")
+    assert run(["prototypes", "build", *map(str, paths), *classes]) == 0
     return out
