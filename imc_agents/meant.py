@@ -78,6 +78,13 @@ JOINED_LENGTH = 5
 """Letters that two words must have together before another may be heard in them."""
 
 
+ASKING = frozenset(
+    "what where when who whom whose which why how is are was were do does did can could has have "
+    "had this these that those".split()
+)
+"""Words that questions begin with and point with: one in place of another asks something else."""
+
+
 def word_class(word: str, lexicon: LexiconLike) -> WordClass:
     """How a word must be treated: the better known it is, the more an edit must gain."""
     if word not in lexicon:
@@ -94,14 +101,16 @@ def meanings(word: str, kind: WordClass, lexicon: LexiconLike, policy: Policy) -
     """What one word may have been meant as, besides itself; in no order.
 
     An unknown word may be any near one. A word that questions are made of may only be another that
-    sounds like it. Any other known word may be one of those that questions are made of, one slip
-    away or of the same sound; where hardly anybody writes it, one of the clinic's as well. None is
-    ever another form of itself.
+    sounds like it. Any other known word, the clinic's apart, may be one of those that questions are
+    made of, one slip away or of the same sound; where hardly anybody writes it, one of the clinic's
+    as well. None is ever another form of itself, and a word that asks is meant as it stands.
     """
     if kind == "out_of_lexicon":
         return list(_of_unknown(word, lexicon, policy))
     found: dict[str, Meaning] = {}
     plain = word.lower()
+    if plain in ASKING:
+        return []
     wide, strange = policy.margins.dictated, policy.margins.obscure
     usual = plain in lexicon.familiar
     if kind == "obscure":
@@ -110,7 +119,7 @@ def meanings(word: str, kind: WordClass, lexicon: LexiconLike, policy: Policy) -
             if meant in lexicon.clinical:
                 how = slip(meant, word)
                 found[meant] = Meaning(meant, how.cost, how.kind, strange)
-    if not usual:
+    if not usual and not (plain in lexicon.clinical and len(plain) >= JUDGED_LENGTH):
         for meant in lexicon.mistaken(word):
             how = slip(meant, word)
             found[meant] = Meaning(meant, how.cost, how.kind, strange)

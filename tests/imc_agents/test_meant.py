@@ -39,7 +39,9 @@ def test_what_was_meant_is_among_the_edits(question: str, written: str, meant: s
     assert meant in edits_of(question)[written]
 
 
-@pytest.mark.parametrize("word", ["MRI", "T2", "there", "lung", "no", "right"])
+@pytest.mark.parametrize(
+    "word", ["MRI", "T2", "there", "lung", "no", "right", "were", "who", "these", "granulomata"]
+)
 def test_a_word_of_such_questions_an_abbreviation_and_a_protected_word_stay(word: str) -> None:
     assert word not in edits_of(f"Is {word} seen there?")
 
