@@ -2,11 +2,12 @@
 
     python benchmarks/sms_ablations.py --data DATA [--questions 60] [--out docs/results/agents.md]
 
-The same questions of VQA-RAD's test split that stand in no training part, clean and spoilt by
-`imc_noise` with a seed. Rows of agents are cumulative: the coordinator's gate edits nothing; with
-the detector, each place found takes its best single edit; with the corrector, the candidate of the
-first round is used as it stands; with the verifier, it is the whole. Every condition is kept under
-`--work`: a stopped run goes on where it was, a change of model or policy begins anew.
+The same questions of VQA-RAD's test split that stand in no training part, spoilt by `imc_noise`
+with a seed; clean, every question of both sets outside training (`sms_clean.own_origins`). Rows of
+agents are cumulative: the coordinator's gate edits nothing; with the detector, each place found
+takes its best single edit; with the corrector, the candidate of the first round is used as it
+stands; with the verifier, it is the whole. Every condition is kept under `--work`: a stopped run
+goes on where it was, a change of model or policy begins anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sms_clean import own_origins
 
 from graphs.context import IMCContext, load_context
 from graphs.refining import TOGETHER, refine_batch
@@ -34,6 +36,7 @@ from imc_bench.bootstrap import ClusterBootstrap, Estimate, share
 from imc_bench.methods.catalogue import get_methods
 from imc_bench.methods.protocol import Tools
 from imc_bench.statistics import character_errors
+from imc_bench.text_distance import new_violations
 from imc_noise import CORE_TEXT, apply_text, noise_rng
 from imc_reference import MODEL_DIR
 from imc_reference.real_data import load_slake, load_vqa_rad
@@ -205,9 +208,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-def page(kept: Kept, clean: Sequence[str], seed: int) -> list[str]:
-    """All tables, measured where they were not."""
-    bare = kept("clean", clean)
+def broken(clean: Sequence[str], given: Sequence[str], told: Sequence[str]) -> str:
+    """In how many a row changed a protected word that the noise had not changed."""
+    rows = zip(clean, given, told, strict=True)
+    return str(sum(bool(new_violations(*row)) for row in rows))
+
+
+def page(kept: Kept, clean: Sequence[str], untouched: Sequence[str], seed: int) -> list[str]:
+    """All tables, measured where they were not: `clean` is spoilt, `untouched` shown as it is."""
+    bare = kept("clean", untouched)
     gate: list[list[str]] = []
     parts: list[list[str]] = []
     for kind in CORE_TEXT:
@@ -226,11 +235,16 @@ def page(kept: Kept, clean: Sequence[str], seed: int) -> list[str]:
             whole = figures(here, spoilt, row.told["whole"])
             gate.append([kind, str(severity), str(len(here)), found, called, *whole])
         for name, label in AGENTS.items():
-            parts.append([kind, label, *figures(meant, told["nothing"], told[name])])
+            given = told["nothing"]
+            changed = broken(meant, given, told[name])
+            parts.append([kind, label, *figures(meant, given, told[name]), changed])
     harm = []
     for name, label in AGENTS.items():
-        edited = sum(one != two for one, two in zip(clean, bare.told[name], strict=True))
-        harm.append([label, shown(share(edited, len(clean)))])
+        edited = sum(one != two for one, two in zip(untouched, bare.told[name], strict=True))
+        rate = share(edited, len(untouched))
+        percent = " ".join(f"{100 * x:.2f}" for x in (rate.value, rate.low, rate.high)).split()
+        changed = broken(untouched, untouched, bare.told[name])
+        harm.append([label, str(edited), f"{percent[0]} [{percent[1]}, {percent[2]}]", changed])
     held = []
     for kind in HELD_OUT:
         here, spoilt = spoil(clean, kind, HELD_OUT_SEVERITY, seed)
@@ -238,19 +252,21 @@ def page(kept: Kept, clean: Sequence[str], seed: int) -> list[str]:
             row = kept(f"{kind} {HELD_OUT_SEVERITY}", spoilt)
             for name in ("whole", "symspell"):
                 held.append([kind, AGENTS[name], *figures(here, spoilt, row.told[name])])
-    flagged = shown(share(sum(bare.flagged), len(clean)))
+    flagged = shown(share(sum(bare.flagged), len(untouched)))
+    safe = "protected words changed"
     ends = ["restored exactly", "character error left", "made worse"]
     return [
         "## Clean questions",
         "",
-        f"The coordinator calls the detector for {flagged} of {len(clean)}.",
+        f"The coordinator calls the detector for {flagged} of {len(untouched)}. Slips of the "
+        "source that were mended count as edits here; `benchmarks/sms_clean.py` tells them apart.",
         "",
-        *table(["agents", "edited"], harm),
+        *table(["agents", "edited", "%", safe], harm),
         "## What each agent adds",
         "",
         f"Severities {', '.join(map(str, SEVERITIES))} together.",
         "",
-        *table(["noise", "agents", *ends], parts),
+        *table(["noise", "agents", *ends, safe], parts),
         "## Detection, and the whole by severity",
         "",
         "AUC of the coordinator's evidence, spoilt against clean questions.",
@@ -277,11 +293,13 @@ def main() -> None:
 
     context = load_context(args.model, method="sms")
     clean = questions(args.data, args.questions, args.seed)
-    lines = page(Kept(args.work, context, args.model), clean, args.seed)
+    untouched = [one for origin in own_origins(args.data).values() for one in origin]
+    lines = page(Kept(args.work, context, args.model), clean, untouched, args.seed)
     head = [
         "# What each agent earns",
         "",
-        f"{len(clean)} questions of VQA-RAD's test split outside training, seed {args.seed}:",
+        f"{len(clean)} questions of VQA-RAD's test split outside training, seed {args.seed}, and",
+        f"{len(untouched)} clean ones of VQA-RAD and of SLAKE validation outside training:",
         f"`python benchmarks/sms_ablations.py --data DATA --questions {args.questions}`.",
         "Rows of agents are cumulative; intervals are 95 %, by question. Character error left: of",
         "the noise's, 0 is an exact repair, 1 is untouched. Made worse: further from the clean.",

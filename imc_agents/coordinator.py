@@ -12,6 +12,7 @@ from imc_agents.agent import RoleAgent
 from imc_agents.evidence import evidence, places_after
 from imc_agents.exchange import converse
 from imc_agents.languages import why_not_english
+from imc_agents.lost_words import likeliest, lost_words
 from imc_agents.proposals import candidate_of, word_edits
 from imc_agents.requests import Exchange
 from imc_agents.sentences import asking_spans, irrelevant_sentences, split_sentences
@@ -28,9 +29,9 @@ from imc_agents.state import (
 
 Next = Agent | Literal["settled"]
 
-ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "unknown")
+ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "word_drop", "unknown")
 """A sentence that does not belong is cut before its words are repaired; characters before words
-that merely sound alike, whose gain needs repaired neighbours."""
+that merely sound alike, whose gain needs repaired neighbours; what is guessed comes last."""
 
 
 class CleanReply(BaseModel):
@@ -127,18 +128,27 @@ class Coordinator(RoleAgent):
         edits = word_edits(
             question, self.lexicon, self.policy, limit=room, focus=asking_spans(sentences)
         )
-        texts = [question, *alone, *(candidate_of(question, [e], gain=0.0).text for e in edits)]
+        lost = lost_words(question, self.lexicon, self.policy)
+        single = (candidate_of(question, [edit], gain=0.0).text for edit in (*edits, *lost))
+        texts = [question, *alone, *single]
         if len(texts) == 1:
             return None
         scores = yield from self.model.log_likelihoods(self.prompts.coordinator, texts)
         here = scores[0].logprob
         found = []
-        for edit, score in zip(edits, scores[1 + len(alone) :], strict=True):
+        guesses = []
+        for edit, score in zip((*edits, *lost), scores[1 + len(alone) :], strict=True):
             gain = score.logprob - here - edit.cost
             scored = edit.model_copy(update={"gain": gain})
+            if edit.guess:
+                guesses.append(scored)
+                continue
             (place,) = places_after([scored])
             worth = evidence(scored, score, place, self.policy, self.lexicon)
             found.append((candidate_of(question, [scored], gain=gain), worth))
+        guess = likeliest(guesses, self.policy.guess_lead)
+        if guess is not None and guess.gain is not None:
+            found.append((candidate_of(question, [guess], gain=guess.gain), guess.gain))
         per_char = [score.per_char for score in scores[1 : 1 + len(alone)]]
         if per_char:
             for cut in irrelevant_sentences(question, sentences, per_char, self.policy):

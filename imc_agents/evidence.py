@@ -70,8 +70,8 @@ def evidence(
     """
     if edit.gain is None:
         return -math.inf
-    if not edit.after or not isinstance(score, TokenScoresLike):
-        return edit.gain
+    if not edit.after or edit.guess or not isinstance(score, TokenScoresLike):
+        return edit.gain  # no word was written there that might be a new one
     over_new = policy.new_word - surprisal(score, *place) - edit.cost
     if is_near_miss(edit, lexicon):
         over_new += policy.near_miss

@@ -49,6 +49,8 @@ class Edit(Plain):
     """log p(edited) - log p(unedited) - cost, in nats; None: it was not scored."""
     margin: float = 0.0
     """The gain this edit must reach, in nats: its span's class decides."""
+    guess: bool = False
+    """It puts in a word that nobody wrote, not even misspelt."""
 
     @property
     def excess(self) -> float:

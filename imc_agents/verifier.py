@@ -135,11 +135,13 @@ class Verifier(RoleAgent):
                 weak,
                 agreement,
             )
+        guessed = any(edit.guess for edit in candidate.edits)
+        lost = "; a lost word is guessed" if guessed else ""
         return Verdict(
             accepted=True,
             candidate=candidate.text,
             agreement=agreement,
-            reason=f"gains {candidate.gain:.1f} nats, every edit over its margin; {said}",
+            reason=f"gains {candidate.gain:.1f} nats, every edit over its margin; {said}{lost}",
         )
 
     def _agreement(self, original: str, candidate: Candidate) -> Exchange[float | None]:

@@ -143,3 +143,37 @@ def test_whatever_a_model_says_the_deciding_words_stay(words: list[str], gain: f
         k: n for k, n in after.items() if k[0] in fixed
     }
     assert protected_violations(question, taken, words=small_lexicon()) == []
+
+
+WITHOUT_A_WORD_THAT_ASKS = [
+    "Lungs normal?",
+    "T2 or FLAIR sequence?",
+    "The patient has pneumonia?",
+    "This is a normal chest x-ray?",
+    "Compared with the prior, has the effusion increased?",
+    "And the liver, is it normal?",
+    "The lesion is isointense to normal brain?",
+    "Diaphragm is elevated on which side?",
+    "Chest x-ray findings",
+    "Not enlarged heart, right?",
+]
+"""Clean, though they begin as few questions do."""
+
+
+def test_a_question_may_be_asked_without_a_word_that_asks(context: IMCContext) -> None:
+    for question, settled in zip(
+        WITHOUT_A_WORD_THAT_ASKS, refine_batch(WITHOUT_A_WORD_THAT_ASKS, context), strict=True
+    ):
+        decision = settled["decision"]
+        assert decision is not None
+        assert decision.used == question
+
+
+def test_a_lost_word_is_put_in_and_marked_as_a_guess(context: IMCContext) -> None:
+    (settled,) = refine_batch(["Type of image is shown?"], context)
+    decision, findings = settled["decision"], settled["findings"]
+    assert decision is not None
+    assert findings is not None
+    assert decision.used == "What type of image is shown?"
+    assert "a lost word is guessed" in decision.reason
+    assert [finding.kind for finding in findings] == ["word_drop"]
