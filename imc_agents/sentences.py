@@ -35,10 +35,14 @@ class Sentence:
 
 
 def split_sentences(question: str) -> list[Sentence]:
-    """The sentences in order; their texts carry no blanks at either end."""
+    """The sentences in order; their texts carry no blanks at either end.
+
+    A line that ends in the middle of a sentence goes on in the next: an empty line or a full stop
+    ends a sentence, a line's end alone does not.
+    """
     sentences: list[Sentence] = []
     start = 0
-    for match in re.finditer(r"[.!?]+(?=\s)|\n+", question):
+    for match in re.finditer(r"[.!?]+(?=\s)|\n[^\S\n]*\n\s*", question):
         head = question[start : match.end()]
         if _ABBREVIATION.search(head.rstrip()):
             continue

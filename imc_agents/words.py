@@ -19,10 +19,11 @@ class Word:
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _UNTOUCHABLE = re.compile(
-    r"\S*(?:https?:|www\.|@|//)\S*|[\w-]+(?:\.[\w-]+)+/\S*|\w+(?:\.\w+){2,}|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)",
+    r"\S*(?:https?:|www\.|@|//)\S*|[\w-]+(?:\.[\w-]+)+/\S*|\w+(?:\.\w+){2,}|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)|\w+-\n\s*\w+",
     re.I,
 )
-"""Addresses, mail, code and mark-up: a slip in them cannot be told from their own spelling."""
+"""Addresses, mail, code and mark-up: a slip in them cannot be told from their own spelling. A word
+that a line's end has parted is no slip either."""
 
 
 def words_of(question: str) -> list[Word]:

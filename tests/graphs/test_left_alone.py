@@ -13,6 +13,7 @@ from graphs.refining import refine_batch
 from imc_agents.languages import why_not_english
 from imc_agents.policy import Policy
 from imc_agents.protected import protected_tokens, protected_violations
+from imc_noise import apply_text, noise_rng
 from imc_reference import MODEL_DIR
 from tests.fakes import small_chat, small_lexicon
 
@@ -177,3 +178,15 @@ def test_a_lost_word_is_put_in_and_marked_as_a_guess(context: IMCContext) -> Non
     assert decision.used == "What type of image is shown?"
     assert "a lost word is guessed" in decision.reason
     assert [finding.kind for finding in findings] == ["word_drop"]
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_wrapped_lines_are_never_left_out(context: IMCContext, severity: int) -> None:
+    """A scanned question broken into lines keeps every one of them, parted words too."""
+    clean = [question for pair in PAIRS for question in pair]
+    wrapped = [
+        apply_text("ocr_line_breaks", one, severity, noise_rng(one, "wrapped", severity, 0))
+        for one in clean
+    ]
+    assert any("\n" in one for one in wrapped)
+    assert used(wrapped, context) == wrapped

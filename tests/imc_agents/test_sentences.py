@@ -39,7 +39,11 @@ def cut(question: str) -> str:
         ("Where is the mass? Lunch was late. He slept.", "Where is the mass?"),
         ("Lunch was late. Where is the mass? He slept. He ate.", "Where is the mass?"),
         ("Lunch was late.\nWhere is the mass?", "Where is the mass?"),
+        ("Lunch was late\n\nWhere is the mass?", "Where is the mass?"),
         ("Where is the mass?", "Where is the mass?"),
+        # a line's end is not a sentence's
+        ("Where\nin the left lung\nis the mass?", "Where\nin the left lung\nis the mass?"),
+        ("Lunch was late and\nwhere is the mass?", "Lunch was late and\nwhere is the mass?"),
         # a question that leans on what stands before it keeps it
         ("The mass is new. Is it benign?", "The mass is new. Is it benign?"),
         ("The mass is new. Where is the mass?", "The mass is new. Where is the mass?"),
