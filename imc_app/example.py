@@ -31,4 +31,4 @@ def ct_example() -> Example:
     path = get_testdata_file("CT_small.dcm", download=False)
     if path is None:
         raise FileNotFoundError("CT_small.dcm is missing from the installed pydicom package")
-    return Example(Path(str(path)), "Is teh spine visbile in this imgae?", ("low_dose:3",))
+    return Example(Path(str(path)), "Is teh spine visbile in this imgae?", ("low_dose:4",))

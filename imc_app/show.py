@@ -87,8 +87,9 @@ def describe_noise(noise: Document | None, calibrated: bool | None = None) -> Te
         name = "noise of no known kind" if noise["kind"] == "unknown" else noise["kind"]
         strength = f", severity {noise['severity']}" if noise["severity"] else ""
         text = Text(f"{name}{strength}", style="yellow")
-    text.append(f" (probability {noise['probability']:.2f}, ", "dim")
-    text.append(f"p of being clean {noise['clean_p_value']:.3f})", "dim")
+    # What passes the gate is called clean, however likely some noise is: its p says how narrowly.
+    likely = "" if noise["kind"] == "clean" else f"probability {noise['probability']:.2f}, "
+    text.append(f" ({likely}p of being clean {noise['clean_p_value']:.3f})", "dim")
     if calibrated is not None:
         text.append(", calibrated" if calibrated else ", left as it is")
     return text

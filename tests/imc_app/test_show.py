@@ -42,6 +42,11 @@ def test_noise_is_said_in_words() -> None:
     assert describe_noise(None).plain == "noise not looked for"
 
 
+def test_an_image_that_passes_the_gate_is_clean_however_narrowly() -> None:
+    noise = {"kind": "clean", "severity": 0, "probability": 0.06, "clean_p_value": 0.0062}
+    assert describe_noise(noise, False).plain == "clean (p of being clean 0.006), left as it is"
+
+
 def test_steps_of_one_node_are_added_up() -> None:
     trace = [
         {"node": "coordinator", "ms": 10.0, "calls": 1},
