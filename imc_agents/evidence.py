@@ -9,7 +9,8 @@ over a new word:
     evidence = min(gain, new word + log p(put in | the words before it) - cost of the slip)
 
 An unknown word of four letters or more that is one slip away from a word of the clinic is less
-likely to be a new one, whatever the model: it counts for `near_miss` more.
+likely to be a new one, whatever the model: it counts for `near_miss` more. So does a word that
+dictation is known to write for the one put in ("legion" for "lesion").
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def evidence(
 
 
 def is_near_miss(edit: Edit, lexicon: LexiconLike) -> bool:
-    """An unknown word that one slip makes of the clinic's."""
+    """An unknown word that one slip makes of the clinic's, or one that is written for another."""
+    if edit.after.lower() in lexicon.taken_for(edit.before):
+        return True
     return (
         len(edit.before) > CHANCE
         and edit.cost <= LETTER

@@ -199,12 +199,18 @@ class Lexicon:
     def homophones(self, word: str, limit: int = 8) -> list[str]:
         """Words that sound like this one: the table's first, then near ones of one phonetic key.
 
+        A familiar word has the table's alone.
+
         Args:
             word: a word, or a phrase of the table ("a symmetric").
             limit: at most so many.
         """
         asked = " ".join(word.lower().split())
         return [like(word, other) for other in self._sounding(asked)[:limit]]
+
+    def taken_for(self, word: str) -> Sequence[str]:
+        """Words and phrases of the table that dictation takes for this one, lower case."""
+        return self._sounds.get(" ".join(word.lower().split()), ())
 
     def mistaken(self, word: str) -> Sequence[str]:
         """Familiar words, lower case, of which a word may be a slip: one edit away or, from
@@ -228,7 +234,8 @@ class Lexicon:
     def _search_sounds(self, asked: str) -> tuple[str, ...]:
         """Lower-case words and phrases that sound like this one, best first."""
         found = list(self._sounds.get(asked, ()))
-        if " " not in asked and len(asked) >= SHORT:
+        # Keys leave out vowels ("case", "cause"): a word that questions use needs a true homophone.
+        if " " not in asked and len(asked) >= SHORT and asked not in self.familiar:
             key = phonetic_key(asked)
             close = self._near(asked, SOUND_EDITS if len(asked) > 5 else 2)
             sounding = [other for other in close if self._sounds_as(other) == key]

@@ -74,8 +74,9 @@ class Policy(BaseModel):
     counts for more than it would over a word of this surprisal. Of 12, 15, 18 and 22 the one that
     restored most at 20 false edits in 4,930 clean questions; see `imc_agents.evidence`."""
     near_miss: float = Field(default=3.0, ge=0)
-    """Nats that speak besides for a slip that made an unknown word of one of the clinic's: with
-    them .995 instead of .936 of the right repairs of unknown words stand, at 7 false ones."""
+    """Nats that speak besides for a slip that made an unknown word of one of the clinic's (with
+    them .995 instead of .936 of the right repairs of unknown words stand, at 7 false ones), and for
+    a word that dictation is known to write for another."""
     doubt: float = Field(default=6.0, ge=0)
     """Nats that the coordinator's evidence may lack: it reads a word among unrepaired neighbours,
     the verifier among repaired ones."""

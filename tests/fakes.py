@@ -154,6 +154,9 @@ class FakeLexicon:
     def homophones(self, word: str, limit: int = 8) -> Sequence[str]:
         return self.alike.get(word.lower(), [])
 
+    def taken_for(self, word: str) -> Sequence[str]:
+        return self.alike.get(word.lower(), [])
+
 
 def edit_distance(a: str, b: str) -> int:
     """Levenshtein distance."""

@@ -84,3 +84,9 @@ def test_places_point_at_what_was_put_in(words: list[str], puts: list[str]) -> N
         start += len(word) + 1
     text = apply_edits(question, edits)
     assert [text[a:b] for a, b in places_after(edits)] == [one.after for one in edits]
+
+
+def test_a_word_that_dictation_writes_for_another_counts_for_more() -> None:
+    heard = edit("plural", "pleural")
+    assert is_near_miss(heard, small_lexicon())
+    assert not is_near_miss(edit("image", "organ"), small_lexicon())

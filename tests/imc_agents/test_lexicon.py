@@ -187,3 +187,11 @@ def test_real_questions_are_known() -> None:
     asked = [q["question"] for q in json.loads(place.read_text("utf-8")) if q["q_lang"] == "en"]
     words = [word for question in asked for word in re.findall(r"[^\W_]+", question)]
     assert sum(word in LEXICON for word in words) / len(words) > 0.99
+
+
+@pytest.mark.parametrize(("word", "other"), [("case", "cause"), ("scan", "can")])
+def test_a_familiar_word_is_re_heard_by_the_table_alone(word: str, other: str) -> None:
+    """Phonetic keys leave out vowels; words that questions use resemble too many others so."""
+    assert word in LEXICON.familiar
+    assert other not in LEXICON.homophones(word)
+    assert set(LEXICON.homophones(word)) <= set(LEXICON.taken_for(word))
