@@ -15,6 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ablations.banks import SIZES
 from ablations.figures import Figures
 from ablations.measuring import is_measured, measure, say
 from ablations.page import make_page
@@ -38,6 +39,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--limit", type=int, help="so many images of the split: to try it")
     parser.add_argument("--references", type=int, default=192, help="of banks of no special size")
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, choices=SIZES, default=SIZES, help="of the banks of part d"
+    )
     args = parser.parse_args()
 
     settings = Settings(
@@ -50,7 +54,7 @@ def main() -> None:
     )
     shop = Workshop(settings, say)
     answers = Answers(args.work / "answers.sqlite", shop.key)
-    parts = make_parts(shop.taps, args.references)
+    parts = make_parts(shop.taps, args.references, args.sizes)
     measure(shop, answers, [part for part in parts if part.letter in args.only], args.jobs)
     shipped = shop.shipped
     page = make_page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +89,9 @@ def make_runs(taps: tuple[str, ...]) -> dict[str, Run]:
     return runs
 
 
-def make_parts(taps: tuple[str, ...], references: int) -> list[Part]:
-    """Every table, over the runs of `make_runs`; `references` is the usual bank's size."""
+def make_parts(taps: tuple[str, ...], references: int, sizes: Sequence[int] = SIZES) -> list[Part]:
+    """Every table, over the runs of `make_runs`; `references` is the usual bank's size, `sizes`
+    are those, among `SIZES`, that stand beside it in part d."""
     nothing = _whole("nothing", NONE)
     usual = f"bank of {references} real images"
     family = [_whole(name, name) for name in layer_names(taps)]
@@ -144,7 +145,10 @@ def make_parts(taps: tuple[str, ...], references: int) -> list[Part]:
             "that no test shows.",
             (
                 nothing,
-                *(_whole(f"{size}", _size_run(size, references)) for size in _sizes(references)),
+                *(
+                    _whole(f"{size}", _size_run(size, references))
+                    for size in sorted({*sizes, references})
+                ),
                 _whole("all, and phantoms", SHIPPED),
             ),
         ),
@@ -211,10 +215,6 @@ def _left_out(kind: str) -> tuple[Line, Line]:
         Line(f"{kind}, left out", dict.fromkeys(cells, f"without {kind}"), ""),
         Line(f"{kind}, known", dict.fromkeys(cells, USUAL), ""),
     )
-
-
-def _sizes(references: int) -> list[int]:
-    return sorted({*SIZES, references})
 
 
 def _size_run(size: int, references: int) -> str:
