@@ -34,6 +34,10 @@ ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "word_
 that merely sound alike, whose gain needs repaired neighbours; what is guessed comes last."""
 
 
+CALLING = frozenset(("coordinator", "detector", "corrector", "verifier"))
+"""Nodes whose calls of the model are counted against `Policy.max_calls`."""
+
+
 class CleanReply(BaseModel):
     """What a model that can only be asked says of a question."""
 
@@ -207,7 +211,11 @@ class Coordinator(RoleAgent):
         if not candidate.edits:
             last = f" ({refused[-1].reason})" if refused else ""
             return _settle(question, rounds, refused, f"no candidate is good enough{last}")
+        spent = sum(step.calls for step in state.get("trace") or [] if step.node in CALLING)
+        broke = f"{spent} calls of the model were spent, and no candidate was accepted"
         if verdict is None or verdict.candidate != candidate.text:
+            if candidate.scores is None and spent >= self.policy.max_calls:
+                return _settle(question, rounds, refused, broke)
             return Step("verifier", plan, refused, rounds)
         rounds += 1
         if verdict.accepted:
@@ -220,6 +228,8 @@ class Coordinator(RoleAgent):
             return _settle(
                 question, rounds, refused, f"{rounds} candidates were refused: {verdict.reason}"
             )
+        if spent >= self.policy.max_calls:
+            return _settle(question, rounds, refused, broke)
         return Step("corrector", plan, refused, rounds, again=True)
 
 

@@ -101,7 +101,13 @@ class Corrector(RoleAgent):
         )
         said = [] if refused else (yield from self._generated(question))
         pool = [edit for edit in (*scored, *said, *others) if edit.after]
-        search = JointSearch(self.model, self.prompts.coordinator, self.policy, _known(assessment))
+        search = JointSearch(
+            self.model,
+            self.prompts.coordinator,
+            self.policy,
+            _known(assessment),
+            passes=1 if refused else None,
+        )
         open_pool = [edit for edit in pool if not _touches(edit, banned)]
         return (yield from search(question, cuts, open_pool))
 

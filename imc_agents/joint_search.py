@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from imc_agents.evidence import TokenScoresLike
 from imc_agents.policy import Policy
 from imc_agents.proposals import apply_edits, candidate_of
 from imc_agents.requests import Exchange
 from imc_agents.self_assessment import SelfAssessment
-from imc_agents.state import Candidate, Edit
+from imc_agents.state import Candidate, Edit, TokenScores
 from prompts import RolePrompt
 
 Place = tuple[int, int]
@@ -33,12 +34,18 @@ class JointSearch:
         prompt: RolePrompt,
         policy: Policy,
         known: Mapping[str, float] | None = None,
+        *,
+        passes: int | None = None,
     ) -> None:
+        """`passes`: at most so many; None: the policy's."""
         self.model = model
         self.prompt = prompt
         self.policy = policy
+        self.passes = policy.max_passes if passes is None else passes
         self._logprobs = dict(known or {})
         """log p of every text scored so far, in nats."""
+        self._shown: dict[str, TokenScores] = {}
+        """Of those that were scored here, token by token."""
 
     def __call__(
         self, question: str, cuts: Sequence[Edit], pool: Sequence[Edit]
@@ -58,7 +65,7 @@ class JointSearch:
             if any(edit.excess > 0 for edit in edits)
         }
         chosen = _apart(best)
-        for _ in range(self.policy.max_passes):
+        for _ in range(self.passes):
             yield from self._score(question, cuts, chosen, places)
             better = self._sweep(question, cuts, chosen, places)
             settled = better.keys() == chosen.keys() and all(
@@ -68,7 +75,8 @@ class JointSearch:
             if settled:
                 break
         edits = [*cuts, *chosen.values()]
-        return candidate_of(question, edits, gain=sum(edit.gain or 0.0 for edit in edits))
+        candidate = candidate_of(question, edits, gain=sum(edit.gain or 0.0 for edit in edits))
+        return candidate.model_copy(update={"scores": self._shown.get(candidate.text)})
 
     def _text(self, question: str, cuts: Sequence[Edit], choices: Choices) -> str:
         return apply_edits(question, [*cuts, *choices.values()])
@@ -93,9 +101,11 @@ class JointSearch:
         if not fresh:
             return
         scores = yield from self.model.log_likelihoods(self.prompt, fresh)
-        self._logprobs.update(
-            (text, score.logprob) for text, score in zip(fresh, scores, strict=True)
-        )
+        for text, score in zip(fresh, scores, strict=True):
+            self._logprobs[text] = score.logprob
+            if isinstance(score, TokenScoresLike):
+                spans, logprobs = tuple(score.spans), tuple(score.logprobs)
+                self._shown[text] = TokenScores(spans=spans, logprobs=logprobs)
 
     def _sweep(
         self,

@@ -62,7 +62,11 @@ class Policy(BaseModel):
     question that does not ask may have lost comes besides, some twenty at most."""
     max_passes: int = Field(default=2, ge=1)
     """Scoring passes of the corrector's first round: several errors need the repaired neighbours
-    to be judged. Later rounds have one, so that a question seldom costs more than six calls."""
+    to be judged. Later rounds have one."""
+    max_calls: int = Field(default=6, ge=1)
+    """Passes through the model for one question, all agents together: what would need another ends
+    in the original question. Two more may be spent where a model that can only be asked has to say
+    something twice."""
     max_refined_characters: int = Field(default=600, ge=1)
     """Longer questions pass untouched: they are reports, not questions."""
     max_answer_tokens: int = Field(default=64, ge=1)

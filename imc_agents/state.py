@@ -58,6 +58,20 @@ class Edit(Plain):
         return -math.inf if self.gain is None else self.gain - self.margin
 
 
+class TokenScores(Plain):
+    """The log-probability of a text token by token, as a scoring pass showed it."""
+
+    spans: tuple[tuple[int, int], ...]
+    """First character, and one past the last, of each token."""
+    logprobs: tuple[float, ...]
+    """Of each token, in nats."""
+
+    @property
+    def logprob(self) -> float:
+        """Of the whole text, in nats."""
+        return math.fsum(self.logprobs)
+
+
 class Candidate(Plain):
     """A question that might be what was meant, with the edits that lead to it."""
 
@@ -70,6 +84,8 @@ class Candidate(Plain):
     """Total gain over the original, in nats, edit costs paid."""
     source: Literal["lexicon", "generation", "sentences", "asked", "original"] = "lexicon"
     """Who proposed it."""
+    scores: TokenScores | None = None
+    """Of its text, where the corrector's passes scored it: nobody needs to score it again."""
 
 
 class Assessment(Plain):

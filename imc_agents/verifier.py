@@ -109,10 +109,14 @@ class Verifier(RoleAgent):
     def _weighed(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
         """Every edit's evidence among the others must clear its margin.
 
-        Where the model's scores do not show their tokens, a gain is all there is, and the model's
+        A pass is spent only where the corrector's did not score this very text. Where the model's
+        scores do not show their tokens, a gain is all there is, and the model's
         own vote is added to it.
         """
-        (score,) = yield from self.model.log_likelihoods(self.prompts.coordinator, [candidate.text])
+        score: object = candidate.scores
+        if score is None:
+            texts = [candidate.text]
+            (score,) = yield from self.model.log_likelihoods(self.prompts.coordinator, texts)
         shown = isinstance(score, TokenScoresLike)
         agreement = None if shown else (yield from self._agreement(original, candidate))
         vote = self._vote(agreement)
