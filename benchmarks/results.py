@@ -25,7 +25,7 @@ CORE = "core,blank,swapped,low_contrast+typo,low_contrast+gaussian"
 RUNS: dict[str, dict[str, str]] = {
     "slake-validation": {"data-set": "slake", "split": "validate", "noises": CORE},
     "vqa-rad-test": {"data-set": "vqa-rad", "split": "test", "noises": CORE},
-    "phantom": {"data-set": "phantom", "noises": CORE, "limit": "1278"},
+    "phantom": {"data-set": "phantom", "noises": CORE, "limit": "640"},
     "slake-validation-native": {
         "data-set": "slake",
         "split": "validate",
