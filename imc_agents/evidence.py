@@ -10,7 +10,8 @@ over a new word:
 
 An unknown word of four letters or more that is one slip away from a word of the clinic is less
 likely to be a new one, whatever the model: it counts for `near_miss` more. So does a word that
-dictation is known to write for the one put in ("legion" for "lesion").
+dictation is known to write for the one put in ("legion" for "lesion"), unless it is everyday
+English.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from imc_agents.meant import EVERYDAY
 from imc_agents.noisy_channel import LETTER
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike
@@ -82,7 +84,8 @@ def evidence(
 def is_near_miss(edit: Edit, lexicon: LexiconLike) -> bool:
     """An unknown word that one slip makes of the clinic's, or one that is written for another."""
     if edit.after.lower() in lexicon.taken_for(edit.before):
-        return True
+        # "risk" is everyday English and meant far more often than "wrist"
+        return lexicon.frequency(edit.before) < EVERYDAY
     return (
         len(edit.before) > CHANCE
         and edit.cost <= LETTER

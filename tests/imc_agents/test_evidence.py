@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_agents.evidence import evidence, is_near_miss, places_after, surprisal
+from imc_agents.lexicon import known_words
 from imc_agents.policy import Policy
 from imc_agents.proposals import apply_edits
 from imc_agents.state import Edit
 from tests.fakes import small_lexicon
 
+LEXICON_SHIPPED = known_words()
 POLICY = Policy(new_word=18.0, near_miss=3.0)
 LEXICON = small_lexicon()
 
@@ -90,3 +92,9 @@ def test_a_word_that_dictation_writes_for_another_counts_for_more() -> None:
     heard = edit("plural", "pleural")
     assert is_near_miss(heard, small_lexicon())
     assert not is_near_miss(edit("image", "organ"), small_lexicon())
+
+
+def test_everyday_english_is_meant_as_it_stands() -> None:
+    assert "wrist" in LEXICON_SHIPPED.taken_for("risk")
+    assert not is_near_miss(edit("risk", "wrist"), LEXICON_SHIPPED)
+    assert is_near_miss(edit("legion", "lesion"), LEXICON_SHIPPED)
