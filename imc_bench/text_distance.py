@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imc_agents.protected import protected_violations
+from imc_agents.protected import find_protected, protected_tokens
 
 
 def character_error(reference: str, text: str) -> float:
@@ -27,12 +27,26 @@ def character_error(reference: str, text: str) -> float:
 
 
 def new_violations(clean: str, given: str, asked: str) -> list[str]:
-    """Protected tokens that `asked` has wrong against the clean question and `given` had not.
+    """Protected tokens that `asked` has further from the clean question than `given` had them.
 
-    What the noise did to the question given is not the method's doing, and taking out what the
-    noise put in (a foreign sentence with a number in it) is no violation.
+    What the noise did to the question given is not the method's doing (an "or" that became an "r",
+    which is read as right), and taking out what the noise put in (a foreign sentence with a number
+    in it) is no violation. One reason for each token that the method added, dropped or, where their
+    numbers are as they were, put in another order.
     """
     if asked == given:
         return []
-    before = protected_violations(clean, given)
-    return [why for why in protected_violations(clean, asked) if why not in before]
+    want, had, has = (protected_tokens(text) for text in (clean, given, asked))
+    reasons = [
+        f"{category} {'added' if has[key] > want[key] else 'dropped'}: {normal}"
+        for key in sorted({*want, *had, *has})
+        for category, normal in [key]
+        if abs(has[key] - want[key]) > abs(had[key] - want[key])
+    ]
+    if not reasons and _order(given) == _order(clean) != _order(asked):
+        reasons.append("protected words changed their order")
+    return reasons
+
+
+def _order(text: str) -> list[tuple[str, str]]:
+    return [token.key for token in find_protected(text)]

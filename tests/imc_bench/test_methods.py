@@ -157,3 +157,25 @@ def test_what_the_noise_did_is_not_the_methods_doing() -> None:
 
 def test_a_side_that_the_method_changes_is_counted() -> None:
     assert new_violations("Is the left lung ok?", "Is the left lnug ok?", "Is the right lung ok?")
+
+
+@pytest.mark.parametrize(
+    ("clean", "given", "asked", "found"),
+    [
+        # the noise's own "r" is read as right; the repair of "lefft" is none of it
+        ("On the left or right?", "On the lefft r right?", "On the left r right?", []),
+        ("Is it left?", "Is it lift?", "Is it right?", ["laterality added: right"]),
+        ("Is it left?", "Is it left!", "Is it?", ["laterality dropped: left"]),
+        ("Is there no mass?", "Is there no mas?", "Is there mass?", ["negation dropped: no"]),
+        (
+            "Is the left or the right lung clear?",
+            "Is the left or the right lnug clear?",
+            "Is the right or the left lung clear?",
+            ["protected words changed their order"],
+        ),
+    ],
+)
+def test_only_what_the_method_did_counts(
+    clean: str, given: str, asked: str, found: list[str]
+) -> None:
+    assert new_violations(clean, given, asked) == found
