@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,17 @@ def saved_tensors(bank: PrototypeBank, path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums over several threads are not the same to the last bit from one run to the next."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_a_resumed_build_gives_the_same_bank(encoder: VisionEncoder, tmp_path: Path) -> None:
     whole, told = small_bank(encoder, None)
     folder = tmp_path / "bank.partial"
