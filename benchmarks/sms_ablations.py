@@ -7,7 +7,7 @@ with a seed; clean, every question of both sets outside training (`sms_clean.own
 agents are cumulative: the coordinator's gate edits nothing; with the detector, each place found
 takes its best single edit; with the corrector, the candidate of the first round is used as it
 stands; with the verifier, it is the whole. Every condition is kept under `--work`: a stopped run
-goes on where it was, a change of model or policy begins anew.
+goes on where it was, a change of model, policy or code begins anew.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ablations.banks import sources_digest
 from sms_clean import own_origins
 
 from graphs.context import IMCContext, load_context
@@ -155,6 +156,7 @@ class Kept:
         weights = model / "model.safetensors"
         made = hashlib.sha256(weights.read_bytes() if weights.is_file() else str(model).encode())
         made.update(context.policy.model_dump_json().encode())
+        made.update(sources_digest("imc_agents", "imc_noise", "graphs").encode())
         self.path, self.context, self.key = path, context, made.hexdigest()[:16]
         self.found: dict[str, Condition] = {}
         for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
@@ -242,9 +244,9 @@ def page(kept: Kept, clean: Sequence[str], untouched: Sequence[str], seed: int) 
     for name, label in AGENTS.items():
         edited = sum(one != two for one, two in zip(untouched, bare.told[name], strict=True))
         rate = share(edited, len(untouched))
-        percent = " ".join(f"{100 * x:.2f}" for x in (rate.value, rate.low, rate.high)).split()
+        value, low, high = (f"{100 * x:.2f}" for x in (rate.value, rate.low, rate.high))
         changed = broken(untouched, untouched, bare.told[name])
-        harm.append([label, str(edited), f"{percent[0]} [{percent[1]}, {percent[2]}]", changed])
+        harm.append([label, str(edited), f"{value} [{low}, {high}]", changed])
     held = []
     for kind in HELD_OUT:
         here, spoilt = spoil(clean, kind, HELD_OUT_SEVERITY, seed)

@@ -33,7 +33,6 @@ ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "word_
 """A sentence that does not belong is cut before its words are repaired; characters before words
 that merely sound alike, whose gain needs repaired neighbours; what is guessed comes last."""
 
-
 CALLING = frozenset(("coordinator", "detector", "corrector", "verifier"))
 """Nodes whose calls of the model are counted against `Policy.max_calls`."""
 

@@ -12,13 +12,14 @@ import math
 import re
 from collections.abc import Sequence
 
+from imc_agents.noisy_channel import LETTER
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike
-from imc_agents.sentences import ASKING_WORDS, Sentence, split_sentences
+from imc_agents.sentences import ASKING_WORDS, split_sentences
 from imc_agents.state import Edit
 from imc_agents.words import Word, is_abbreviation, words_of
 
-LOST_WORD = 3.0
+LOST_WORD = LETTER
 """Nats of a word left out: the channel's price of any slip."""
 FEWEST = 3
 """Words of a question that may have lost one: two ("Normal heart?") are a way to write."""
@@ -103,7 +104,7 @@ def _place(
     asking = [one for one in split_sentences(question) if one.text.rstrip().endswith("?")]
     if len(asking) != 1:
         return None
-    words = [word for word in words_of(question) if _within(word, asking[0])]
+    words = [word for word in words_of(question) if asking[0].holds(word)]
     if len(words) < FEWEST:
         return None
     plain = [word.text.lower() for word in words]
@@ -162,7 +163,3 @@ def _either(a: float, b: float) -> float:
     """log(exp(a) + exp(b))."""
     high, low = max(a, b), min(a, b)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
-
-
-def _within(word: Word, sentence: Sentence) -> bool:
-    return sentence.start <= word.start and word.end <= sentence.end

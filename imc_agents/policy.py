@@ -75,11 +75,9 @@ class Policy(BaseModel):
     margins: Margins = Margins()
     new_word: float = Field(default=18.0, ge=0)
     """Surprisal, in nats, at which a written word is taken to be new rather than misspelt: no gain
-    counts for more than it would over a word of this surprisal. Of 12, 15, 18 and 22 the one that
-    restored most at 20 false edits in 4,930 clean questions; see `imc_agents.evidence`."""
+    counts for more than it would over a word of this surprisal; see `imc_agents.evidence`."""
     near_miss: float = Field(default=3.0, ge=0)
-    """Nats that speak besides for a slip that made an unknown word of one of the clinic's (with
-    them .995 instead of .936 of the right repairs of unknown words stand, at 7 false ones), and for
+    """Nats that speak besides for a slip that made an unknown word of one of the clinic's, and for
     a word that dictation is known to write for another."""
     doubt: float = Field(default=6.0, ge=0)
     """Nats that the coordinator's evidence may lack: it reads a word among unrepaired neighbours,
@@ -88,9 +86,7 @@ class Policy(BaseModel):
     """Nats by which the best word for a place must lead the second best, in gain or in the cost of
     its slip: a tie in both is a guess."""
     guess_lead: float = Field(default=2.0, ge=0)
-    """Nats by which what a question is guessed to ask for must lead all else it might ask for. With
-    2 and a margin of 9, 37 of 37 words put into SLAKE validation questions that had lost one were
-    the right ones."""
+    """Nats by which what a question is guessed to ask for must lead all else it might ask for."""
     suspicion_slack: float = Field(default=0.0, ge=0)
     """How far under its margin an alternative may stay and still call the detector: errors near
     one another hide each other's gain."""

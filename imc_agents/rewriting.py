@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from imc_agents.noisy_channel import slip, sounds_alike_cost
 from imc_agents.policy import Policy
 from imc_agents.proposals import LexiconLike, another_form, word_class
-from imc_agents.sentences import Sentence, split_sentences, without
+from imc_agents.sentences import split_sentences, without
 from imc_agents.state import Edit
 from imc_agents.words import Word, like_case, may_be_judged, words_of
 
@@ -74,7 +74,7 @@ def _cuts(original: str, words: list[Word], dropped: set[int]) -> list[Edit]:
     asked = False
     for sentence in split_sentences(original):
         asked = asked or sentence.asks
-        inside = {i for i, word in enumerate(words) if _holds(sentence, word)}
+        inside = {i for i, word in enumerate(words) if sentence.holds(word)}
         if inside and inside <= dropped and not sentence.asks:
             start, end = without(original, sentence, leading=asked)
             cuts.append(
@@ -88,7 +88,3 @@ def _cuts(original: str, words: list[Word], dropped: set[int]) -> list[Edit]:
                 )
             )
     return cuts
-
-
-def _holds(sentence: Sentence, word: Word) -> bool:
-    return sentence.start <= word.start and word.end <= sentence.end

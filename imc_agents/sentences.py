@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from imc_agents.policy import Policy
 from imc_agents.state import Edit
+from imc_agents.words import Word
 
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|mr|mrs|fig|no|approx|etc|pt|cf|al)\.$", re.I)
 
@@ -32,6 +33,10 @@ class Sentence:
         first = re.match(r"\W*(\w+)", self.text)
         begins = first is not None and first.group(1).lower() in ASKING_WORDS
         return self.text.rstrip().endswith("?") or begins
+
+    def holds(self, word: Word) -> bool:
+        """The whole word stands in it."""
+        return self.start <= word.start and word.end <= self.end
 
 
 def split_sentences(question: str) -> list[Sentence]:

@@ -66,11 +66,6 @@ class TokenScores(Plain):
     logprobs: tuple[float, ...]
     """Of each token, in nats."""
 
-    @property
-    def logprob(self) -> float:
-        """Of the whole text, in nats."""
-        return math.fsum(self.logprobs)
-
 
 class Candidate(Plain):
     """A question that might be what was meant, with the edits that lead to it."""

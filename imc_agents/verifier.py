@@ -110,8 +110,8 @@ class Verifier(RoleAgent):
         """Every edit's evidence among the others must clear its margin.
 
         A pass is spent only where the corrector's did not score this very text. Where the model's
-        scores do not show their tokens, a gain is all there is, and the model's
-        own vote is added to it.
+        scores do not show their tokens, a gain is all there is, and the model's own vote is added
+        to it.
         """
         score: object = candidate.scores
         if score is None:
