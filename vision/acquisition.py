@@ -8,11 +8,13 @@ computed on the grey image at a fixed working side, so that they compare over im
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
 from vision.artefacts import artefact_statistics
+from vision.medians import median
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +62,7 @@ def _mad(values: Floats) -> float:
 def _noise_floor(grey: Floats) -> Floats:
     """Laplacian MAD and median-filter residuals, over all, dark, middle and bright regions."""
     laplacian = ndimage.laplace(grey, mode="nearest")
-    smooth = ndimage.median_filter(grey, size=3, mode="nearest")
+    smooth = median(torch.from_numpy(grey)[None, None], 3)[0, 0].numpy()
     residual = grey - smooth
     low, high = np.quantile(smooth, [0.25, 0.75])
     regions = (smooth <= low, (smooth > low) & (smooth < high), smooth >= high)
@@ -191,7 +193,9 @@ def _slow_field(grey: Floats) -> Floats:
         return np.zeros(8)
     log = np.log(grey[mask] + 0.02)
     basis = np.stack([np.ones_like(x), x, y, x * y, x**2, y**2], axis=-1)[mask]
-    coefficients, *_ = np.linalg.lstsq(basis, log, rcond=None)
+    # A handful of smooth terms over thousands of pixels: the normal equations will do.
+    gram = basis.T @ basis + 1e-9 * len(basis) * np.eye(basis.shape[1])
+    coefficients = np.linalg.solve(gram, basis.T @ log)
     fitted = basis @ coefficients
     slope = coefficients[1:]
     return np.array(

@@ -21,7 +21,7 @@ from vision.perception import READERS, WITNESSES, Perceiver
 from vision.restorer import PixelRestorer, unknown_last
 from vision.witness import Gaussians
 
-FORMAT = "imc-prototypes-3"
+FORMAT = "imc-prototypes-4"
 
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""

@@ -5,14 +5,21 @@ split into bands and, softly, by how much of the band there is nearby and by how
 so that a linear readout can shrink a band where it is weak and keep it where it is strong, as
 wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with thresholds that are
 fitted instead of derived. Two channels are means of like neighbourhoods (non-local means: Buades et
-al. 2005), which a readout of bands cannot make.
+al. 2005), which a readout of bands cannot make; ten are displaced copies (`vision.ghosts`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from vision.ghosts import GHOSTS, ghost_context
+from vision.medians import median
+from vision.scales import blurred
+from vision.thumbnails import quantiles
 
 PATCH = 9
 """Side of the raw neighbourhood in pixels."""
@@ -35,6 +42,13 @@ _QUANTILES = (0.5, 0.9, 0.99)
 
 _REACH = 3
 """Furthest displacement, in pixels, of a like neighbourhood."""
+_HALF = tuple(
+    (down, right)
+    for down in range(_REACH + 1)
+    for right in range(-_REACH, _REACH + 1)
+    if (down, right) > (0, 0)
+)
+"""Displacements of one side; the other side's are their opposites."""
 _LEAST_NOISE = 0.004
 """One grey level of 256."""
 _LAPLACIAN = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
@@ -44,6 +58,7 @@ CHANNELS = (
     + len(BLURS)
     + 2
     + _BANDS * (len(ENERGIES) + len(LEVELS))
+    + GHOSTS
     + len(MEANS)
     + len(_QUANTILES)
     + 3
@@ -51,100 +66,78 @@ CHANNELS = (
 
 
 def pixel_context(grey: Tensor) -> Tensor:
-    """(images, H, W) grey in [0, 1] -> (images, CHANNELS, H, W); H and W at least 8."""
+    """(images, H, W) grey in [0, 1] -> (images, CHANNELS, H, W); H and W at least 16."""
     picture = grey[:, None].float()
     images, _, height, width = picture.shape
-    radius = PATCH // 2
-    around = F.unfold(F.pad(picture, (radius,) * 4, mode="reflect"), PATCH)
+    around = F.unfold(F.pad(picture, (PATCH // 2,) * 4, mode="reflect"), PATCH)
+    beyond = [factor * channels for factor, channels in _beyond_the_patch(picture)]
+    whole = _whole(picture).expand(-1, -1, height, width)
+    return torch.cat([around.view(images, PATCH * PATCH, height, width), *beyond, whole], dim=1)
+
+
+def read_out(grey: Tensor, weights: Tensor) -> Tensor:
+    """What readouts (images, CHANNELS) make of pictures: (images, H, W).
+
+    The same as `weights` on `pixel_context`, without holding it: some 150 pictures for one.
+    """
+    picture = grey[:, None].float()
+    images = len(picture)
+    patch, rest = weights[:, : PATCH * PATCH], weights[:, PATCH * PATCH :]
+    padded = F.pad(picture, (PATCH // 2,) * 4, mode="reflect").transpose(0, 1)
+    change = F.conv2d(padded, patch.view(images, 1, PATCH, PATCH), groups=images)[0]
+    for factor, channels in _beyond_the_patch(picture):
+        own, rest = rest[:, : channels.shape[1]], rest[:, channels.shape[1] :]
+        change += factor[:, 0] * torch.bmm(own[:, None], channels.flatten(2)).view(grey.shape)
+    return change + (rest * _whole(picture)[:, :, 0, 0]).sum(dim=1)[:, None, None]
+
+
+def _beyond_the_patch(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Channels of (images, 1, H, W) in order, as (factor (images, 1, H, W), (images, c, H, W))."""
+    one = torch.ones_like(picture)
     scales = [picture, *(blurred(picture, sigma) for sigma in BLURS)]
-    medians = [_median(picture, 3), _median(picture, 5)]
+    medians = [median(picture, 3), median(picture, 5)]
+    yield one, torch.cat([*scales[1:], *medians], dim=1)
     details = [fine - coarse for fine, coarse in zip(scales[:-2], scales[1:-1], strict=True)]
     details += [picture - median for median in medians]
     levels = _soft(scales[2], LEVELS, _LEVEL_WIDTH)
-    channels = [around.view(images, PATCH * PATCH, height, width), *scales[1:], *medians]
     for detail in details:
         energy = 0.5 * torch.log(blurred(detail.square(), _ENERGY_BLUR).clamp_min(_FLOOR))
-        channels += [detail * _soft(energy, ENERGIES, _ENERGY_WIDTH), detail * levels]
-    channels += [mean - picture for mean in _non_local_means(picture)]
-    channels.append(_whole(picture).expand(-1, -1, height, width))
-    return torch.cat(channels, dim=1)
-
-
-def blurred(picture: Tensor, sigma: float) -> Tensor:
-    """(images, 1, H, W) under a Gaussian of `sigma` pixels, edges replicated."""
-    radius = max(1, int(3.0 * sigma + 0.5))
-    at = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    kernel = torch.exp(-at.square() / (2.0 * sigma * sigma))
-    kernel = kernel / kernel.sum()
-    rows = F.pad(picture, (radius, radius, 0, 0), mode="replicate")
-    rows = F.conv2d(rows, kernel.view(1, 1, 1, -1))
-    columns = F.pad(rows, (0, 0, radius, radius), mode="replicate")
-    return F.conv2d(columns, kernel.view(1, 1, -1, 1))
-
-
-def _median(picture: Tensor, side: int) -> Tensor:
-    """Of the side x side neighbourhood, exactly; edges replicated.
-
-    By forgetful selection over displaced pictures (Devillard 1998): of half the planes and two the
-    least and the greatest cannot be the median; they go, the next plane comes. Several times
-    quicker than sorting every neighbourhood.
-    """
-    radius = side // 2
-    padded = F.pad(picture, (radius,) * 4, mode="replicate")
-    height, width = picture.shape[2:]
-    planes = [
-        padded[:, :, top : top + height, left : left + width]
-        for top in range(side)
-        for left in range(side)
-    ]
-    held = len(planes) // 2 + 2
-    live, coming = planes[:held], planes[held:]
-    while len(live) > 1:
-        _least_first_greatest_last(live)
-        live = [*live[1:-1], *coming[:1]]
-        coming = coming[1:]
-    return live[0]
-
-
-def _least_first_greatest_last(planes: list[Tensor]) -> None:
-    """Exchange pixels between planes, in place, until the first holds the least of each."""
-    last = len(planes) - 1
-
-    def exchange(low: int, high: int) -> None:
-        one, other = planes[low], planes[high]
-        planes[low], planes[high] = torch.minimum(one, other), torch.maximum(one, other)
-
-    for place in range(len(planes) // 2):
-        exchange(place, last - place)
-    for place in range(1, (len(planes) + 1) // 2):
-        exchange(0, place)
-    for place in range(len(planes) // 2, last):
-        exchange(place, last)
+        yield detail, torch.cat([_soft(energy, ENERGIES, _ENERGY_WIDTH), levels], dim=1)
+    yield one, ghost_context(picture[:, 0])
+    yield one, torch.cat([mean - picture for mean in _non_local_means(picture)], dim=1)
 
 
 def _non_local_means(picture: Tensor) -> list[Tensor]:
     """(images, 1, H, W) averaged over neighbourhoods that are alike, at each strength of `MEANS`.
 
-    Squared differences of 3x3 neighbourhoods count beyond what noise alone makes of them.
+    Squared differences of 3x3 neighbourhoods count beyond what noise alone makes of them. What
+    lies to one side of a pixel is as unlike it as it is unlike what lies there: displacements go
+    in pairs, and a weight is made once for both.
     """
-    noise = _noise_level(picture)[:, None, None, None]
-    power = noise.square()
-    padded = F.pad(picture, (_REACH,) * 4, mode="reflect")
+    power = _noise_level(picture)[:, None, None, None].square()
+    padded = F.pad(picture, (2 * _REACH + 1,) * 4, mode="reflect")
     height, width = picture.shape[2:]
+
+    def moved(plane: Tensor, margin: int, down: int, right: int) -> Tensor:
+        rows = slice(margin + down, margin + down + height)
+        return plane[:, :, rows, margin + right : margin + right + width]
+
+    tall, wide = height + 2 * _REACH + 2, width + 2 * _REACH + 2
+    here = padded[:, :, _REACH : _REACH + tall, _REACH : _REACH + wide]
     sums = [picture.clone() for _ in MEANS]
     totals = [torch.ones_like(picture) for _ in MEANS]
-    for down in range(-_REACH, _REACH + 1):
-        for right in range(-_REACH, _REACH + 1):
-            if (down, right) == (0, 0):
-                continue
-            top, left = _REACH + down, _REACH + right
-            moved = padded[:, :, top : top + height, left : left + width]
-            unlike = F.avg_pool2d(F.pad((picture - moved).square(), (1,) * 4, mode="reflect"), 3, 1)
-            excess = (unlike - 2.0 * power).clamp_min(0.0) / power
-            for strength, total, summed in zip(MEANS, totals, sums, strict=True):
-                weight = torch.exp(-excess / strength**2)
+    for down, right in _HALF:
+        top, left = _REACH + down, _REACH + right
+        there = padded[:, :, top : top + tall, left : left + wide]
+        unlike = F.avg_pool2d((here - there).square(), 3, 1)
+        excess = (unlike - 2.0 * power).clamp_min_(0.0) / power
+        for strength, total, summed in zip(MEANS, totals, sums, strict=True):
+            weights = torch.exp(excess * (-1.0 / strength**2))
+            for way in (1, -1):
+                # the other way: the same weight, from where that neighbour is the one that looks
+                weight = moved(weights, _REACH, *((0, 0) if way == 1 else (-down, -right)))
                 total += weight
-                summed += weight * moved
+                summed += weight * moved(padded, 2 * _REACH + 1, way * down, way * right)
     return [summed / total for summed, total in zip(sums, totals, strict=True)]
 
 
@@ -153,7 +146,7 @@ def _noise_level(picture: Tensor) -> Tensor:
     the pixels, or where air takes that half, of three quarters."""
     kernel = torch.tensor(_LAPLACIAN)[None, None] / 6.0
     residual = F.conv2d(picture, kernel).abs().flatten(1)
-    half, most = torch.quantile(residual, torch.tensor([0.5, 0.75]), dim=1)
+    half, most = quantiles(residual, (0.5, 0.75)).T
     return torch.maximum(half / 0.674, 0.7 * most / 1.15).clamp_min(_LEAST_NOISE)
 
 
@@ -167,6 +160,5 @@ def _soft(values: Tensor, centres: tuple[float, ...], width: float) -> Tensor:
 def _whole(picture: Tensor) -> Tensor:
     """Quantiles, mean, spread and a constant of each image: (images, 6, 1, 1)."""
     flat = picture.flatten(1)
-    quantiles = torch.quantile(flat, torch.tensor(_QUANTILES), dim=1).T
     moments = torch.stack([flat.mean(1), flat.std(1), torch.ones(len(flat))], dim=1)
-    return torch.cat([quantiles, moments], dim=1)[:, :, None, None]
+    return torch.cat([quantiles(flat, _QUANTILES), moments], dim=1)[:, :, None, None]

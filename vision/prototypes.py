@@ -25,9 +25,20 @@ __all__ = ["MIN_IMAGES", "PrototypeBank", "build_bank", "calibration_taps"]
 DEFAULT_RANK = 48
 """Most rank of each map: with every map kept at it, those of a 128-dim, 5-tap tower take 14 MB."""
 
-MORE_KINDS = ("speckle", "impulse", "gamma_up", "kspace_spike", "defocus", "pixelate")
+MORE_KINDS = (
+    "speckle",
+    "impulse",
+    "gamma_up",
+    "gamma_down",
+    "contrast_up",
+    "contrast_down",
+    "brightness_up",
+    "kspace_spike",
+    "defocus",
+    "pixelate",
+)
 """Kinds beside the core six that a bank knows, coarsely: those whose information survives and that
-the core six do not cover."""
+the core six do not cover (less light, `brightness_down`, is a low contrast without fog)."""
 
 _COARSE = (2, 4)
 _COARSE_SPREAD = 1.0

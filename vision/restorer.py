@@ -3,8 +3,9 @@
     x' = x + sum_k p_k w_k . phi(x)
 
 with p_k the posterior of kind and severity k, and phi(x) of a pixel its context
-(`vision.pixel_context`) and what prototypes of that kind say was lost there: additively, and as a
-smooth gain (`vision.landmarks` on `vision.thumbnails`). Every map is closed form; the posterior
+(`vision.pixel_context`), what prototypes of that kind say was lost there: additively, and as a
+smooth gain (`vision.landmarks` on `vision.thumbnails`), and a curve of its brightness
+(`vision.tone`). Every map is closed form; the posterior
 mean of the clean picture under a mixture of kinds is the mixture of their posterior means.
 Colour planes get the same change: noise is restored in brightness, colour differences stay.
 """
@@ -21,14 +22,17 @@ from torch import Tensor
 
 from vision.encoder import VisionEncoder
 from vision.landmarks import LandmarkRegression
-from vision.pixel_context import CHANNELS, pixel_context
+from vision.pixel_context import CHANNELS, read_out
 from vision.reading import MedicalImage
 from vision.report import UNKNOWN
 from vision.resizing import resize_rgb
 from vision.thumbnails import SIDE, brightened, enlarged, thumbnail, vectors
+from vision.tone import TONES, drives, toned
 
-READ = CHANNELS + 3
-"""Entries of phi: the context, the additive loss, the gain's change and its change of detail."""
+RECALLED = 3
+"""The additive loss, the gain's change and its change of detail."""
+READ = CHANNELS + RECALLED + TONES
+"""Entries of phi: the context, what prototypes recall, the tone."""
 LEAST_SIDE = 16
 """Pictures with a shorter side than this are not restored."""
 
@@ -67,16 +71,17 @@ class PixelRestorer:
         return change
 
     def _change(self, grey: Tensor, weights: Tensor) -> Tensor:
-        context = pixel_context(grey)
-        mixed = weights @ self.maps[:, :CHANNELS]
-        change = torch.bmm(mixed[:, None], context.flatten(2)).view(grey.shape)
+        change = read_out(grey, weights @ self.maps[:, :CHANNELS])
         for kind in self.prototypes:
             own = torch.tensor([name == kind for name, _ in self.classes])
             read = weights[:, own] @ self.maps[own, CHANNELS:]
             rows = (weights[:, own].sum(dim=1) > 0).nonzero().flatten()
             if len(rows):
-                told = recalled(grey[rows], *self.told(kind, grey[rows]))
-                change[rows] += torch.einsum("nchw,nc->nhw", told, read[rows])
+                some, heard = grey[rows], read[rows]
+                lost, gain = self.told(kind, some)
+                told = recalled(some, lost, gain)
+                change[rows] += torch.einsum("nchw,nc->nhw", told, heard[:, :RECALLED])
+                change[rows] += toned(some, drives(some, lost, gain), heard[:, RECALLED:])
         return change
 
     def told(self, kind: str, grey: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from vision.pixel_context import pixel_context
 from vision.report import UNKNOWN
 from vision.restorer import READ, PixelRestorer, Prototypes, recalled, unknown_last
 from vision.thumbnails import gain, loss, vectors
+from vision.tone import drives, tone_context
 
 LANDMARKS = 512
 """Prototypes of each kind that the regressions keep."""
@@ -180,7 +181,9 @@ class _Fit:
             whole = torch.stack([self.clean[numbers[i]] for i in positions])
             lost = torch.stack([told[numbers[i]][0] for i in positions])
             gains = torch.stack([told[numbers[i]][1] for i in positions])
-            read = torch.cat([pixel_context(spoilt), recalled(spoilt, lost, gains)], dim=1)
+            memory = recalled(spoilt, lost, gains)
+            tones = tone_context(spoilt, drives(spoilt, lost, gains))
+            read = torch.cat([pixel_context(spoilt), memory, tones], dim=1)
             pixels = read.shape[2] * read.shape[3]
             some = torch.randperm(pixels, generator=self.draw)[:PIXELS]
             flat = read.flatten(2)[:, :, some].transpose(1, 2).reshape(-1, READ)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,9 +36,14 @@ def enlarged(thumbnails: Tensor, shape: tuple[int, int]) -> Tensor:
 def vectors(grey: Tensor) -> tuple[Tensor, Tensor]:
     """What is read of (images, H, W): thumbnail and quantiles, as grey and as log grey."""
     flat = grey.flatten(1).float()
-    quantiles = torch.quantile(flat, torch.tensor(_QUANTILES), dim=1).T
-    plain = torch.cat([thumbnail(grey).flatten(1), quantiles], dim=1)
+    plain = torch.cat([thumbnail(grey).flatten(1), quantiles(flat, _QUANTILES)], dim=1)
     return plain, torch.log(plain.clamp_min(0.0) + _FLOOR)
+
+
+def quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
+    """(images, n) -> (images, shares), as `torch.quantile`, by selection instead of sorting."""
+    found = np.quantile(values.numpy(), shares, axis=1)
+    return torch.from_numpy(np.ascontiguousarray(found.T)).float()
 
 
 def loss(clean: Tensor, noisy: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ tokens, channel by channel (measured: FINDINGS of this project; see docs).
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,9 +35,7 @@ def token_statistics(features: Tensor, layout: TokenLayout) -> Tensor:
     energies = [variance, *_differences(patches, layout)]
     logs = [0.5 * torch.log(energy + _FLOOR) for energy in energies]
     local = (patches - neighbour_mean(patches, layout)).reshape(flat.shape)
-    # kthvalue, not quantile: an order statistic without interpolation is several times cheaper.
-    rank = max(local.shape[1] // 4, 1)
-    floor = torch.log(local.abs().kthvalue(rank, dim=1).values + _FLOOR**0.5)
+    floor = torch.log(_lower_quartile(local.abs()) + _FLOOR**0.5)
     norms = torch.log(local.square().mean(dim=2) + _FLOOR)
     shares = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9], device=norms.device)
     scalars = [
@@ -45,6 +44,17 @@ def token_statistics(features: Tensor, layout: TokenLayout) -> Tensor:
         _norms(flat),
     ]
     return torch.cat([mean, *logs, floor, *scalars], dim=1)
+
+
+def _lower_quartile(values: Tensor) -> Tensor:
+    """Over the second axis of (images, tokens, dim): the value itself, nothing interpolated.
+
+    By selection along contiguous memory: several times as quick as `Tensor.kthvalue`.
+    """
+    rank = max(values.shape[1] // 4, 1)
+    lying = values.transpose(1, 2).contiguous().cpu().numpy()
+    found = np.partition(lying, rank - 1, axis=2)[:, :, rank - 1]
+    return torch.from_numpy(np.ascontiguousarray(found)).to(values.device)
 
 
 def _energy(difference: Tensor) -> Tensor:

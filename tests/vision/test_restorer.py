@@ -9,10 +9,12 @@ import torch
 from tests.vision.conftest import KINDS, scan, spoilt
 from vision.bank import PrototypeBank
 from vision.encoder import VisionEncoder
+from vision.ghosts import GHOSTS, ghost_context
 from vision.landmarks import fit_landmarks
-from vision.pixel_context import CHANNELS, pixel_context
+from vision.pixel_context import CHANNELS, pixel_context, read_out
 from vision.restorer import Working, restorations
-from vision.thumbnails import brightened, gain, loss, thumbnail
+from vision.thumbnails import brightened, gain, loss, quantiles, thumbnail
+from vision.tone import DRIVES, KNOTS, TONES, drives, tone_context, toned
 
 HELD_OUT = range(500, 512)
 
@@ -33,6 +35,67 @@ def test_a_batch_has_the_contexts_of_its_pictures() -> None:
     together = pixel_context(both)
     for i in range(2):
         assert torch.allclose(together[i], pixel_context(both[i : i + 1])[0], atol=1e-5)
+
+
+def test_a_readout_is_that_of_the_context() -> None:
+    draw = torch.Generator().manual_seed(0)
+    both = torch.stack([picture(), picture().flip(1)])
+    weights = torch.randn(2, CHANNELS, generator=draw)
+    held = torch.einsum("nc,nchw->nhw", weights, pixel_context(both))
+    assert torch.allclose(read_out(both, weights), held, atol=1e-4)
+
+
+def test_like_neighbourhoods_are_averaged_alike_to_all_sides() -> None:
+    """Displacements go in pairs: turning the picture turns what is made of it."""
+    first = CHANNELS - 6 - 2
+    found = pixel_context(picture()[None])[0, first]
+    turned = pixel_context(picture().rot90(2)[None])[0, first]
+    assert torch.allclose(found, turned.rot90(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_displaced_copy_is_found_where_it_fell(axis: int) -> None:
+    body = torch.stack([picture(112), picture(112).flip(0)])
+    copy = 0.3 * body.roll(37, dims=axis)
+    found = ghost_context(body + copy)
+    assert found.shape == (2, GHOSTS, 112, 112)
+    along = found[:, 5 * (axis - 1)]
+    for told, wanted, plain in zip(
+        along, copy, ghost_context(body)[:, 5 * (axis - 1)], strict=True
+    ):
+        alike = torch.corrcoef(torch.stack([told.flatten(), wanted.flatten()]))[0, 1]
+        assert float(alike) > 0.6
+        assert float(plain.abs().mean()) < 0.3 * float(told.abs().mean())
+
+
+def test_quantiles_are_those_that_sorting_finds() -> None:
+    values = torch.rand(3, 501, generator=torch.Generator().manual_seed(0))
+    sorted_ = torch.quantile(values, torch.tensor([0.1, 0.5, 0.99]), dim=1).T
+    assert torch.allclose(quantiles(values, (0.1, 0.5, 0.99)), sorted_, atol=1e-6)
+
+
+def test_a_tone_is_the_readout_of_its_context() -> None:
+    draw = torch.Generator().manual_seed(0)
+    grey = torch.rand(2, 20, 24, generator=draw)
+    grey[0, 0, :3] = torch.tensor([0.0, 1.0, KNOTS[4]])
+    driven = drives(grey, 0.1 * torch.randn(2, 196, generator=draw), torch.ones(2, 16))
+    assert driven.shape == (2, DRIVES)
+    read = torch.randn(2, TONES, generator=draw)
+    held = torch.einsum("nc,nchw->nhw", read, tone_context(grey, driven))
+    assert torch.allclose(toned(grey, driven, read), held, atol=1e-4)
+
+
+def test_a_gamma_is_a_curve_of_brightness() -> None:
+    """The nine knots follow a display curve to a grey level or so; a gain over the whole cannot."""
+    grey = torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0))
+    wanted = grey**1.8 - grey
+    driven = torch.zeros(1, DRIVES)
+    driven[:, 0] = 1.0
+    context = tone_context(grey, driven)[0].flatten(1).T
+    read = torch.linalg.lstsq(context, wanted.flatten()[:, None], driver="gelsd").solution.T
+    left = (toned(grey, driven, read) - wanted).square().mean()
+    factor = (wanted * grey).sum() / grey.square().sum()
+    assert float(left) < 0.01 * float((factor * grey - wanted).square().mean())
 
 
 def test_a_smooth_gain_is_found_and_undone() -> None:

@@ -11,7 +11,8 @@ from torch.nn import functional
 from tests.vision.conftest import scan, spoilt
 from vision.acquisition import acquisition_statistics, grey_image
 from vision.artefacts import artefact_statistics
-from vision.pixel_context import CHANNELS, MEANS, _median, pixel_context
+from vision.medians import median
+from vision.pixel_context import CHANNELS, MEANS, pixel_context
 from vision.statistics_network import StatisticsNetwork, fit_network
 from vision.witness import fit_gaussians
 
@@ -114,4 +115,4 @@ def test_the_median_is_the_median_of_the_neighbourhood(side: int) -> None:
     around = functional.pad(picture, (side // 2,) * 4, mode="replicate")
     around = around.unfold(2, side, 1).unfold(3, side, 1).flatten(4)
 
-    assert torch.equal(_median(picture, side), around.median(dim=4).values)
+    assert torch.equal(median(picture, side), around.median(dim=4).values)
