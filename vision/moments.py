@@ -92,8 +92,9 @@ class Moments:
         if len(explained):
             by_rank = explained[:rank] / self.power.sum().clamp_min(1e-12)
             most = float(by_rank.max())
-            chosen = int((by_rank >= _ENOUGH * most).nonzero()[0]) + 1
-            gain = float(by_rank[chosen - 1])
+            if most > 0.0:  # the whole map may explain a little, its first directions nothing
+                chosen = int((by_rank >= _ENOUGH * most).nonzero()[0]) + 1
+                gain = float(by_rank[chosen - 1])
         context, dim = self.cross.shape[1:]
         if gain < LEAST_GAIN:
             return FittedMap(torch.zeros(context, 0), torch.zeros(0, dim), max(gain, 0.0))

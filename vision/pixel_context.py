@@ -129,7 +129,7 @@ def _non_local_means(picture: Tensor) -> list[Tensor]:
     for down, right in _HALF:
         top, left = _REACH + down, _REACH + right
         there = padded[:, :, top : top + tall, left : left + wide]
-        unlike = F.avg_pool2d((here - there).square(), 3, 1)
+        unlike = _box(here - there)
         excess = (unlike - 2.0 * power).clamp_min_(0.0) / power
         for strength, total, summed in zip(MEANS, totals, sums, strict=True):
             weights = torch.exp(excess * (-1.0 / strength**2))
@@ -139,6 +139,14 @@ def _non_local_means(picture: Tensor) -> list[Tensor]:
                 total += weight
                 summed += weight * moved(padded, 2 * _REACH + 1, way * down, way * right)
     return [summed / total for summed, total in zip(sums, totals, strict=True)]
+
+
+def _box(difference: Tensor) -> Tensor:
+    """Mean square over 3x3 neighbourhoods, without the border; sums of three, twice, are much
+    quicker than pooling."""
+    power = difference.square() / 9.0
+    rows = power[:, :, :-2] + power[:, :, 1:-1] + power[:, :, 2:]
+    return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
 
 
 def _noise_level(picture: Tensor) -> Tensor:

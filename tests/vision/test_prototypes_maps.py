@@ -134,3 +134,14 @@ def test_the_format_before_is_read(maps: TapMaps) -> None:
     old_context = torch.cat([token, neighbours, shared, position], dim=-1)
     change = again.change(features, layout, torch.eye(3)[[2]])
     assert torch.allclose(change, old_context @ old_left[2] @ right[2], atol=1e-4)
+
+
+def test_a_map_whose_first_directions_explain_nothing_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The whole map explains a little of the other half, what the rank allows of it only harms."""
+    moments = moments_of(noise=0.01)
+    explained = torch.full((DIM,), -1e-3, dtype=torch.float64)
+    explained[-1] = 1e-3
+    monkeypatch.setattr(Moments, "_best_strength", lambda self: (1e-2, explained))
+    assert moments.solve(rank=4).rank == 0
