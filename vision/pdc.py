@@ -13,7 +13,7 @@ from vision.reading import MedicalImage
 from vision.report import CalibrationReport, NoisePerception
 from vision.rounds import MAX_ROUNDS, perceive_and_restore
 
-ALPHA = 0.005
+ALPHA = 0.0075
 """Level of the conformal gate, for images like the bank's references. Images of another origin are
 called noisy more often (1 % of VQA-RAD's test images; `docs/results` has every level), so it stands
 under the 1 % of clean images that may be touched."""
