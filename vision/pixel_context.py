@@ -98,7 +98,7 @@ def _beyond_the_patch(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     medians = [median(picture, 3), median(picture, 5)]
     yield one, torch.cat([*scales[1:], *medians], dim=1)
     details = [fine - coarse for fine, coarse in zip(scales[:-2], scales[1:-1], strict=True)]
-    details += [picture - median for median in medians]
+    details += [picture - middle for middle in medians]
     levels = _soft(scales[2], LEVELS, _LEVEL_WIDTH)
     for detail in details:
         energy = 0.5 * torch.log(blurred(detail.square(), _ENERGY_BLUR).clamp_min(_FLOOR))
