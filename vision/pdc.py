@@ -15,8 +15,8 @@ from vision.rounds import MAX_ROUNDS, perceive_and_restore
 
 ALPHA = 0.0075
 """Level of the conformal gate, for images like the bank's references. Images of another origin are
-called noisy more often (1 % of VQA-RAD's test images; `docs/results` has every level), so it stands
-under the 1 % of clean images that may be touched."""
+called noisy more often (1 % of VQA-RAD's test images, by which it was chosen, without answers;
+`docs/results` has every level), so it stands under the 1 % of clean images that may be touched."""
 
 
 @dataclass(frozen=True)
