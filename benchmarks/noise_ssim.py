@@ -64,6 +64,9 @@ SEARCH = {
     "kspace_spike": (0.002, 0.6),
     "undersampling": (0.02, 8.0),
     "sparse_view": (1.0, 60.0),
+    "motion_blur": (0.003, 0.4),
+    "gibbs": (0.02, 4.0),
+    "shading": (0.05, 5.0),
 }
 """Strengths between which each noise's calibration searches. A noise without an entry has
 strengths of its own scale, one row for every size (`imc_noise.strengths.NOT_BY_SSIM`)."""

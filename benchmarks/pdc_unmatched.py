@@ -5,7 +5,7 @@
 Every question of SLAKE validation, the embedded model, noise at its input resolution, seed 0:
 other implementations (scikit-image's, Pillow's; MONAI's and TorchIO's where they are installed),
 strengths off the bank's grid, kinds that it lacks, two noises at once; a column says which. The
-rows of the first table come first; the others, "also", came with the bank's four kinds of tone.
+25 rows of the first table come first, the others, "also", after them.
 
 A flip is an answer that differs from the model's own on the clean image (answers are cut at 16
 tokens); restored is the share of flips that calibration takes back, net of those it makes. Beside
@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from scipy import ndimage
-from skimage.exposure import adjust_gamma, adjust_sigmoid
+from skimage.exposure import adjust_gamma, adjust_sigmoid, equalize_hist
+from skimage.filters import unsharp_mask
 from skimage.util import random_noise
 
 from imc_bench.denoisers import non_local_means
@@ -197,12 +198,12 @@ def _conditions() -> dict[Named, Spoil]:
         ("low_contrast 2.5", STRENGTH): _own(("low_contrast", 2.5)),
         ("bias_field 3.5", STRENGTH): _own(("bias_field", 3.5)),
         ("ghosting 4.5", STRENGTH): _own(("ghosting", 4.5)),
-        ("horizontal blur 9 (scipy)", KIND): _grey(
+        ("horizontal blur 9 (scipy)", MAKER): _grey(
             lambda grey, number: ndimage.uniform_filter1d(grey, 9, axis=1, mode="constant")
         ),
-        ("zoom 4", KIND): _own(("zoom", 4)),
-        ("jpeg 5", KIND): _own(("jpeg", 5)),
-        ("undersampling 4", KIND): _own(("undersampling", 4)),
+        ("zoom 4", STRENGTH): _own(("zoom", 4)),
+        ("jpeg 5", STRENGTH): _own(("jpeg", 5)),
+        ("undersampling 4", STRENGTH): _own(("undersampling", 4)),
         ("low_contrast 3 then gaussian 4", TWO): _own(("low_contrast", 3), ("gaussian", 4)),
         ("gaussian 3 then bias_field 4", TWO): _own(("gaussian", 3), ("bias_field", 4)),
         ("low_contrast 4 then motion 3", TWO): _own(("low_contrast", 4), ("motion", 3)),
@@ -235,6 +236,15 @@ def _also() -> dict[Named, Spoil]:
             lambda grey, number: adjust_sigmoid(grey, cutoff=0.5, gain=5)
         ),
         ("sparse_view 4", KIND): _own(("sparse_view", 4)),
+        ("shot 4", KIND): _own(("shot", 4)),
+        ("8 greys (Pillow)", KIND): pillow(lambda i: ImageOps.posterize(i, 3)),
+        ("histogram equalised (scikit-image)", KIND): _grey(
+            lambda grey, number: equalize_hist(grey)
+        ),
+        ("unsharp mask 3, 2 (scikit-image)", KIND): _grey(
+            lambda grey, number: unsharp_mask(grey, radius=3, amount=2)
+        ),
+        ("median 7 (scipy)", KIND): _grey(lambda grey, number: ndimage.median_filter(grey, 7)),
         ("contrast_down 3", STRENGTH): _own(("contrast_down", 3)),
         ("contrast_up 3", STRENGTH): _own(("contrast_up", 3)),
         ("gamma_down 3", STRENGTH): _own(("gamma_down", 3)),
@@ -289,7 +299,7 @@ def _monai() -> dict[Named, Spoil]:
         ("Rician .1 (MONAI)", KIND): made("RandRicianNoise", mean=0.0, std=0.1),
         ("bias field (MONAI)", MAKER): made("RandBiasField", degree=3, coeff_range=(0.2, 0.5)),
         ("k-space spike (MONAI)", MAKER): made("RandKSpaceSpikeNoise", intensity_range=(9.5, 10.5)),
-        ("Gibbs ringing (MONAI)", KIND): made("RandGibbsNoise", alpha=(0.5, 0.7)),
+        ("Gibbs ringing (MONAI)", MAKER): made("RandGibbsNoise", alpha=(0.5, 0.7)),
         ("gamma 2.5-3.5 (MONAI)", MAKER): made("RandAdjustContrast", gamma=(2.5, 3.5)),
     }
 

@@ -116,6 +116,13 @@ _image(
     "CT from too few views: streaks across the field.",
     recoverable=False,
 )
+_image("motion_blur", optics.motion_blur, "Moved during the exposure: every point is a line.")
+_image("gibbs", kspace.gibbs, "Too small a matrix: blurred, and edges ring.", recoverable=False)
+_image(
+    "shading",
+    fields.shading,
+    "Uneven light: one part too bright, another too dark.",
+)
 _text("transpose", keying.transpose, "Neighbouring letters typed in the wrong order.")
 _text("word_swap", keying.word_swap, "Neighbouring words in the wrong order.")
 _text("repetition", keying.repetition, "Words stuttered or pasted twice.")

@@ -65,14 +65,24 @@ CHANNELS = (
 )
 
 
-def pixel_context(grey: Tensor) -> Tensor:
-    """(images, H, W) grey in [0, 1] -> (images, CHANNELS, H, W); H and W at least 16."""
+def pixel_context(grey: Tensor, some: Tensor | None = None) -> Tensor:
+    """(images, H, W) grey in [0, 1] -> (images, CHANNELS, H, W); H and W at least 16.
+
+    With `some`, numbers of pixels row by row, of those alone: (images, CHANNELS, len(some)).
+    """
     picture = grey[:, None].float()
     images, _, height, width = picture.shape
     around = F.unfold(F.pad(picture, (PATCH // 2,) * 4, mode="reflect"), PATCH)
-    beyond = [factor * channels for factor, channels in _beyond_the_patch(picture)]
-    whole = _whole(picture).expand(-1, -1, height, width)
-    return torch.cat([around.view(images, PATCH * PATCH, height, width), *beyond, whole], dim=1)
+
+    def chosen(channels: Tensor) -> Tensor:
+        return channels if some is None else channels[..., some]
+
+    parts = [chosen(around)]
+    for factor, channels in _beyond_the_patch(picture):
+        parts.append(chosen(factor.flatten(2)) * chosen(channels.flatten(2)))
+    parts.append(_whole(picture).flatten(2).expand(-1, -1, parts[0].shape[2]))
+    whole = torch.cat(parts, dim=1)
+    return whole if some is not None else whole.view(images, CHANNELS, height, width)
 
 
 def read_out(grey: Tensor, weights: Tensor) -> Tensor:

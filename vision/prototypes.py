@@ -35,10 +35,17 @@ MORE_KINDS = (
     "brightness_up",
     "kspace_spike",
     "defocus",
+    "motion_blur",
+    "zoom",
     "pixelate",
+    "jpeg",
+    "gibbs",
+    "undersampling",
+    "shading",
 )
-"""Kinds beside the core six that a bank knows, coarsely: those whose information survives and that
-the core six do not cover (less light, `brightness_down`, is a low contrast without fog)."""
+"""Kinds beside the core six that a bank knows, coarsely: those that the core six do not cover
+(less light, `brightness_down`, is a low contrast without fog), and that would be taken for one of
+these and made worse."""
 
 _COARSE = (2, 4)
 _COARSE_SPREAD = 1.0

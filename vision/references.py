@@ -1,7 +1,8 @@
 """Passes of the encoder over a bank's references: what they feed perception and the maps.
 
 Features are seen and forgotten: what stays is statistics, sufficient moments, and small pictures.
-Clean features, which the maps aim at, are computed anew beside the noisy ones.
+Clean features, which the maps aim at, are kept up to a bounded size; beyond it they are computed
+anew beside the noisy ones.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ _DEFAULT_SIDE = 224
 
 _CLEAN_STATISTICS = 2048
 """Most clean views whose statistics are kept per tap: a distance needs no more."""
+
+_ROOM = 512_000_000
+"""Bytes of features of clean references that are kept; those beyond are computed each time."""
 
 _SAMPLED = 32
 """Draws of each class whose features are kept until its map is known, to see what it makes of
@@ -101,6 +105,8 @@ class References:
         self.spreads: dict[str, float] = {}
         """By kind: how far a draw's strength lies from its grid point; half a step, if missing."""
         self._draws = KeptDraws()
+        self._kept: dict[int, dict[str, Tensor]] = {}
+        self._room = _ROOM
         self.rows = WitnessRows()
         self.standards: dict[str, Standard] = {}
         self.clean_statistics: dict[str, Tensor] = {}
@@ -252,14 +258,28 @@ class References:
     def _clean(self, numbers: Sequence[int], taps: Sequence[str]) -> dict[str, dict[int, Tensor]]:
         """By tap and number: patches (tiles, patches, dim) of clean references."""
         different = list(dict.fromkeys(numbers))
-        images = [self.workings[number].image for number in different]
-        found: dict[str, dict[int, Tensor]] = {tap: {} for tap in taps}
+        found: dict[str, dict[int, Tensor]] = {
+            tap: {n: kept[tap] for n in different if tap in (kept := self._kept.get(n, {}))}
+            for tap in taps
+        }
+        missing = [n for n in different if any(n not in found[tap] for tap in taps)]
+        if not missing:
+            return found
+        images = [self.workings[number].image for number in missing]
         for positions, inputs in self.encoder.group(self.encoder.prepare_many(images)):
             for tap, features in self._features(inputs, taps):
                 layout = infer_layout(features.shape[2], inputs.aspect)
                 patches = features[:, :, layout.prefix :]
-                found[tap].update(zip((different[i] for i in positions), patches, strict=True))
+                for place, i in enumerate(positions):
+                    found[tap][missing[i]] = patches[place]
+                    self._keep(tap, missing[i], patches[place])
         return found
+
+    def _keep(self, tap: str, number: int, patches: Tensor) -> None:
+        kept = self._kept.setdefault(number, {})
+        if tap not in kept and patches.nbytes <= self._room:
+            self._room -= patches.nbytes
+            kept[tap] = patches.clone()
 
     def _add(
         self,

@@ -47,7 +47,7 @@ class CalibrationReport(BaseModel):
     """Where something was changed, in order of depth: `pixels` for the picture itself, then taps of
     the encoder."""
     rounds: list[str] = Field(default_factory=list)
-    """What was undone in the picture, round after round, as `low_contrast 4`."""
+    """What was undone in the picture, round after round, as `stripes` or `low_contrast 4`."""
     strength: float = 0.0
     """Mean over those taps of the share of the features' norm that was changed."""
     distance_before: float | None = None

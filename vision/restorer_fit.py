@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -48,10 +49,6 @@ class _Ridge:
         self.gram += (read.T @ read).double()
         self.cross += (read.T @ wanted).double()
 
-    def merge(self, other: _Ridge) -> None:
-        self.gram += other.gram
-        self.cross += other.cross
-
     def solve(self) -> Tensor:
         power = self.gram.diagonal().clamp_min(1e-12)
         floor = 1e-8 * power.mean() * torch.ones_like(power)
@@ -85,16 +82,17 @@ def fit_restorer(
     """
     kinds = list(dict.fromkeys(kind for kind, _ in classes))
     fit = _Fit(list(clean), noisy, seed)
+    tell(UNKNOWN)
+    unknown, shared = fit.pooled(classes)
     maps: dict[tuple[str, int], Tensor] = {}
     prototypes: dict[str, list[Prototypes]] = {}
     for kind in kinds:
         tell(kind)
         severities = [severity for name, severity in classes if name == kind]
-        prototypes[kind], ridges = fit.kind(kind, severities, draws)
+        prototypes[kind], ridges = fit.kind(kind, severities, draws, shared)
         maps.update({(kind, severity): ridge.solve() for severity, ridge in ridges.items()})
-    tell(UNKNOWN)
-    prototypes[UNKNOWN], pooled = fit.pooled(classes)
-    maps[UNKNOWN, 0] = pooled.solve()
+    prototypes[UNKNOWN] = unknown
+    maps[UNKNOWN, 0] = shared.ridge.solve()
     order = unknown_last(tuple(classes))
     stacked = torch.stack([maps[pair] for pair in order])
     whole, *folded = [
@@ -102,6 +100,17 @@ def fit_restorer(
         for i in range(FOLDS + 1)
     ]
     return whole, folded
+
+
+@dataclass
+class _Shared:
+    """The map that is fitted on every class together, while each class's own is fitted."""
+
+    numbers: dict[_Drawn, list[int]]
+    """By draw: the references in the order in which maps are fitted on them."""
+    told: dict[_Drawn, _Told]
+    """What prototypes of all kinds tell of the first of those."""
+    ridge: _Ridge = field(default_factory=_Ridge)
 
 
 class _Fit:
@@ -112,31 +121,27 @@ class _Fit:
         self.draw = torch.Generator().manual_seed(seed)
 
     def kind(
-        self, kind: str, severities: Sequence[int], draws: int
+        self, kind: str, severities: Sequence[int], draws: int, shared: _Shared
     ) -> tuple[list[Prototypes], dict[int, _Ridge]]:
         """Prototypes of one kind (all, then without each fold), and its map at each severity."""
         everyone = list(range(len(self.clean)))
         wanted = [(kind, severity, draw) for draw in range(draws) for severity in severities]
         known, told = self._prototypes({drawn: everyone for drawn in wanted})
-        some = self._some(min(MAP_IMAGES, len(everyone)))
         ridges = {
-            severity: self._ridge((kind, severity, 0), some, told[kind, severity, 0])
+            severity: self._ridge((kind, severity, 0), told[kind, severity, 0], shared)
             for severity in severities
         }
         return known, ridges
 
-    def pooled(self, classes: Sequence[tuple[str, int]]) -> tuple[list[Prototypes], _Ridge]:
-        """Over all kinds, on an equal share of the references in each class."""
+    def pooled(self, classes: Sequence[tuple[str, int]]) -> tuple[list[Prototypes], _Shared]:
+        """Prototypes over all kinds, on an equal share of the references in each class."""
         share = max(1, min(len(self.clean), ROWS // len(classes)))
-        chosen = {(kind, severity, 0): self._some(share) for kind, severity in classes}
-        known, told = self._prototypes(chosen)
-        ridge = _Ridge()
-        for drawn, numbers in chosen.items():
-            ridge.merge(self._ridge(drawn, numbers[: MAP_IMAGES // 2], told[drawn]))
-        return known, ridge
+        numbers = {(kind, severity, 0): self._shuffled() for kind, severity in classes}
+        known, told = self._prototypes({drawn: some[:share] for drawn, some in numbers.items()})
+        return known, _Shared(numbers, told)
 
-    def _some(self, count: int) -> list[int]:
-        return [int(i) for i in torch.randperm(len(self.clean), generator=self.draw)[:count]]
+    def _shuffled(self) -> list[int]:
+        return [int(i) for i in torch.randperm(len(self.clean), generator=self.draw)]
 
     def _prototypes(
         self, wanted: Mapping[_Drawn, Sequence[int]]
@@ -172,23 +177,43 @@ class _Fit:
         ]
         return known, told
 
-    def _ridge(self, drawn: _Drawn, numbers: Sequence[int], told: _Told) -> _Ridge:
-        """Moments of one class's map, on what prototypes of *other* references tell."""
+    def _ridge(self, drawn: _Drawn, told: _Told, shared: _Shared) -> _Ridge:
+        """Moments of one class's map, on what prototypes of *other* references tell.
+
+        Some of the same pixels, read with what prototypes of all kinds tell, go to the shared map.
+        """
         ridge = _Ridge()
-        pictures = self.noisy(*drawn, numbers)
-        for positions in _same_shape(pictures):
-            spoilt = torch.stack([pictures[i] for i in positions])
-            whole = torch.stack([self.clean[numbers[i]] for i in positions])
-            lost = torch.stack([told[numbers[i]][0] for i in positions])
-            gains = torch.stack([told[numbers[i]][1] for i in positions])
-            memory = recalled(spoilt, lost, gains)
-            tones = tone_context(spoilt, drives(spoilt, lost, gains))
-            read = torch.cat([pixel_context(spoilt), memory, tones], dim=1)
-            pixels = read.shape[2] * read.shape[3]
-            some = torch.randperm(pixels, generator=self.draw)[:PIXELS]
-            flat = read.flatten(2)[:, :, some].transpose(1, 2).reshape(-1, READ)
-            ridge.add(flat, (whole - spoilt).flatten(1)[:, some].reshape(-1))
+        every = shared.told[drawn]
+        both = [number for number in shared.numbers[drawn] if number in every][: MAP_IMAGES // 2]
+        seen = set(both)
+        alone = [number for number in shared.numbers[drawn] if number not in seen]
+        for numbers, also in ((both, True), (alone[: MAP_IMAGES - len(both)], False)):
+            pictures = self.noisy(*drawn, numbers)
+            for positions in _same_shape(pictures):
+                spoilt = torch.stack([pictures[i] for i in positions])
+                whole = torch.stack([self.clean[numbers[i]] for i in positions])
+                pixels = spoilt.shape[1] * spoilt.shape[2]
+                some = torch.randperm(pixels, generator=self.draw)[:PIXELS]
+                context = pixel_context(spoilt, some)
+                wanted = (whole - spoilt).flatten(1)[:, some].reshape(-1)
+                of = [numbers[i] for i in positions]
+                ridge.add(_read(context, spoilt, some, told, of), wanted)
+                if also:
+                    shared.ridge.add(_read(context, spoilt, some, every, of), wanted)
         return ridge
+
+
+def _read(
+    context: Tensor, spoilt: Tensor, some: Tensor, told: _Told, numbers: Sequence[int]
+) -> Tensor:
+    """(pixels of all pictures, READ): what a readout of pictures (images, H, W) sees of `some`
+    pixels, with what prototypes told of the references of these `numbers`."""
+    lost = torch.stack([told[number][0] for number in numbers])
+    gains = torch.stack([told[number][1] for number in numbers])
+    memory = recalled(spoilt, lost, gains).flatten(2)[:, :, some]
+    chosen = spoilt.flatten(1)[:, None, some]
+    tones = tone_context(chosen, drives(spoilt, lost, gains))[:, :, 0]
+    return torch.cat([context, memory, tones], dim=1).transpose(1, 2).reshape(-1, READ)
 
 
 def _same_shape(pictures: Sequence[Tensor]) -> Iterator[list[int]]:

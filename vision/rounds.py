@@ -1,13 +1,14 @@
 """Perceive and restore, again and again: two noises at once are undone one after the other.
 
-Each round perceives the picture as it now is, restores it under the posterior, and keeps the
-restored picture only if the encoder's first features came nearer to clean. It ends when the picture
-looks clean, when nothing helps any more, or with the budget.
+Stripes (`vision.stripes`), which need no prototypes to be known, go first. Then each round
+perceives the picture as it now is and restores it under the posterior. A restored picture is kept
+only if the encoder's first features came nearer to clean. It ends when the picture looks clean,
+when nothing helps any more, or with the budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,10 +17,11 @@ from torch import Tensor
 from vision.bank import PrototypeBank
 from vision.cascade import calibration_weights
 from vision.encoder import VisionEncoder
-from vision.perception import Perceived
+from vision.perception import Perceived, Perceiver
 from vision.reading import MedicalImage
-from vision.restorer import Working, restorations
+from vision.restorer import LEAST_SIDE, PixelRestorer, Working, restorations
 from vision.sight import Sight, look
+from vision.stripes import STRIPES, destriped
 
 MAX_ROUNDS = 3
 """Most restorations of one picture: a mixture of two noises takes two, and one to be sure."""
@@ -74,69 +76,101 @@ def perceive_and_restore(
             active.append(i)
     if not restore or bank.restorer is None or bank.again is None:
         return seen
-    told = {i: first[i] for i in active}
-    doses = {i: weights[i] for i in active}
-    standing = {i: _distance(bank, sight, i) for i in active}
+    going = _Going(encoder, bank, bank.restorer, bank.again, seen)
+    for i in active:
+        going.told[i], going.doses[i] = first[i], weights[i]
+        going.standing[i] = _distance(bank, sight, i)
+    active = going.without_stripes(active)
     for _ in range(max_rounds):
         if not active:
             break
-        active = _round(encoder, bank, seen, active, told, doses, standing)
+        active = going.round(active)
     return seen
 
 
-def _round(
-    encoder: VisionEncoder,
-    bank: PrototypeBank,
-    seen: list[Seen],
-    active: list[int],
-    told: dict[int, Perceived],
-    doses: dict[int, Tensor],
-    standing: dict[int, float],
-) -> list[int]:
-    """One round for the images that are not done; which of them need another."""
-    if bank.restorer is None or bank.again is None:
-        return []
-    waiting = list(active)
-    going: list[int] = []
-    workings = {i: Working.of(seen[i].image, encoder) for i in waiting}
-    changes = dict(
-        zip(
-            waiting,
-            restorations(
-                bank.restorer,
-                [workings[i] for i in waiting],
-                torch.stack([doses[i] for i in waiting]),
-            ),
-            strict=True,
-        )
-    )
-    for strength in STRENGTHS:
-        trials = [workings[i].restored(strength * changes[i]) for i in waiting]
-        sight = look(encoder, trials, side=bank.side, tap=bank.perception_tap)
-        perceived = bank.again.perceive(sight.statistics)
-        left = []
-        for place, i in enumerate(waiting):
+@dataclass
+class _Going:
+    """Where the images stand that are not done."""
+
+    encoder: VisionEncoder
+    bank: PrototypeBank
+    restorer: PixelRestorer
+    again: Perceiver
+    seen: list[Seen]
+    told: dict[int, Perceived] = field(default_factory=dict)
+    """By number of the image: as it now is perceived, ..."""
+    doses: dict[int, Tensor] = field(default_factory=dict)
+    """... what it would be restored as next, (classes,), ..."""
+    standing: dict[int, float] = field(default_factory=dict)
+    """... and how far from clean it is."""
+
+    def without_stripes(self, active: list[int]) -> list[int]:
+        """Stripes taken out where there are any; which images still need a round.
+
+        What a striped picture was perceived as says nothing of what is under the stripes: it is
+        forgotten.
+        """
+        workings = {i: Working.of(self.seen[i].image, self.encoder) for i in active}
+        trials = {}
+        for i, working in workings.items():
+            grey = working.grey
+            if min(grey.shape) >= LEAST_SIDE and (clear := destriped(grey)) is not grey:
+                trials[i] = working.restored(clear - grey)
+        if not trials:
+            return active
+        again, failed = self._try(trials, STRIPES)
+        for i in trials.keys() - set(failed):
+            self.seen[i].weights = self.doses[i] if i in again else torch.zeros_like(self.doses[i])
+        return [i for i in active if i not in trials or i in again or i in failed]
+
+    def round(self, active: list[int]) -> list[int]:
+        """One round for the images that are not done; which of them need another."""
+        workings = {i: Working.of(self.seen[i].image, self.encoder) for i in active}
+        doses = torch.stack([self.doses[i] for i in active])
+        found = restorations(self.restorer, [workings[i] for i in active], doses)
+        changes = dict(zip(active, found, strict=True))
+        going: list[int] = []
+        waiting = active
+        for strength in STRENGTHS:
+            trials = {i: workings[i].restored(strength * changes[i]) for i in waiting}
+            again, waiting = self._try(trials)
+            going += again
+            if not waiting:
+                break
+        for i in waiting:
+            self.seen[i].refused = self.bank.perceiver.named(self.told[i].weights)
+        return going
+
+    def _try(
+        self, trials: Mapping[int, MedicalImage], undone: str = ""
+    ) -> tuple[list[int], list[int]]:
+        """Restored pictures kept where they are nearer to clean.
+
+        Returns those of them that are not done, and those that were not kept. `undone` is what a
+        report calls it; what was perceived, if empty.
+        """
+        bank = self.bank
+        sight = look(self.encoder, list(trials.values()), side=bank.side, tap=bank.perception_tap)
+        perceived = self.again.perceive(sight.statistics)
+        going, failed = [], []
+        for place, (i, trial) in enumerate(trials.items()):
             distance = _distance(bank, sight, place)
-            if not bool(sight.finite[place]) or not _nearer(bank, standing[i], distance):
-                left.append(i)
+            if not bool(sight.finite[place]) or not _nearer(bank, self.standing[i], distance):
+                failed.append(i)
                 continue
-            one = seen[i]
-            one.image = trials[place]
-            one.rounds.append(bank.perceiver.named(told[i].weights))
-            one.before = standing[i] if one.before is None else one.before
-            one.after = standing[i] = distance
-            if len(one.rounds) > 1:
-                one.weights = one.weights + doses[i]
-            told[i] = perceived[place]
+            one = self.seen[i]
+            learned = [name for name in one.rounds if name != STRIPES]
+            if not undone and learned:
+                one.weights = one.weights + self.doses[i]
+            one.image = trial
+            one.rounds.append(undone or bank.perceiver.named(self.told[i].weights))
+            one.before = self.standing[i] if one.before is None else one.before
+            one.after = self.standing[i] = distance
+            self.told[i] = perceived[place]
+            self.doses[i] = calibration_weights(torch.from_numpy(self.told[i].weights)[None])[0]
             if perceived[place].clean_p_value <= AGAIN:
-                doses[i] = calibration_weights(torch.from_numpy(told[i].weights)[None])[0]
                 going.append(i)
-        waiting = left
-        if not waiting:
-            break
-    for i in waiting:
-        seen[i].refused = bank.perceiver.named(told[i].weights)
-    return going
+        return going, failed
 
 
 def _distance(bank: PrototypeBank, sight: Sight, row: int) -> float:

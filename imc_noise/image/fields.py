@@ -1,4 +1,5 @@
-"""Smooth losses of signal: an uneven receive coil (bias_field), a poor exposure (low_contrast)."""
+"""Smooth changes of signal: an uneven receive coil (bias_field), a poor exposure (low_contrast),
+uneven light (shading)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ COIL_REACH = (0.35, 0.8)
 BRIGHTEST = 0.1
 """Logarithm of the gain where the coil lies, against the mean loss elsewhere: a strong field is one
 that falls off far, not one that saturates what is near."""
+
+SHADING_MEAN = 0.3
+"""Weight of a shading's mean: more, and it would mostly be a change of brightness."""
 
 FOG = 0.03
 """Scattered light on the darkest pixel, as a share of the picture's mean. Small, because SSIM
@@ -68,6 +72,28 @@ def low_contrast(planes: Planes, strength: float, rng: np.random.Generator) -> P
     exposure = np.float32(np.exp(-(1.0 - share) * strength))
     fog = np.float32(FOG) * planes.mean(dtype=np.float64).astype(np.float32)
     spoilt: Planes = exposure * (contrast * planes + (np.float32(1.0) - contrast) * fog)
+    return spoilt
+
+
+def shading(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
+    """Uneven light or gain: a smooth field brightens one part of the picture, darkens another.
+
+    `strength` is the root mean square of the field's logarithm, a random polynomial of third order
+    in rows and columns about a small mean of its own; what is too bright saturates.
+    """
+    height, width = planes.shape[1:]
+    down, across = (
+        np.polynomial.legendre.legvander(np.linspace(-1.0, 1.0, size), ORDER)
+        for size in (height, width)
+    )
+    orders = np.arange(ORDER + 1)
+    weights = rng.normal(size=(ORDER + 1, ORDER + 1)) * (orders[:, None] + orders[None, :] <= ORDER)
+    weights /= 1.0 + orders[:, None] + orders[None, :]
+    weights[0, 0] *= SHADING_MEAN
+    log_field = down @ weights @ across.T
+    spread = float(np.sqrt(np.mean(log_field**2)))
+    log_field *= strength / spread if spread > 0.0 else 0.0
+    spoilt: Planes = planes * np.exp(log_field).astype(np.float32)[None]
     return spoilt
 
 

@@ -1,6 +1,8 @@
-"""Noise of an acquisition line by line in k-space: the patient moves, or pulsates."""
+"""Noise of an acquisition line by line in k-space: the patient moves, or pulsates; lines lack."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +71,31 @@ def ghosting(planes: Planes, strength: float, rng: np.random.Generator) -> Plane
             for plane in planes
         ]
     ).astype(np.float32)
+
+
+def gibbs(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
+    """A scan with too small a matrix: the outer part of k-space was never read, edges ring.
+
+    Kept is what lies within e^(−s) of the furthest point, in a circle, in a square or, where one
+    direction alone was cut short, in a band, by chance. A stronger draw keeps part of what a weaker
+    one does. The scanner shows the magnitude. Colour planes are cut alike.
+    """
+    height, width = planes.shape[1:]
+    down = np.abs(np.fft.fftfreq(height))[:, None]
+    across = np.abs(np.fft.fftfreq(width))[None, :]
+    shapes = (
+        np.hypot(down, across) / math.sqrt(2.0),
+        np.maximum(down, across),
+        down + 0.0 * across,
+        across + 0.0 * down,
+    )
+    furthest = shapes[int(rng.integers(len(shapes)))]
+    # A ramp of one line at the edge: severities between whole lines differ.
+    beyond = furthest - 0.5 * np.exp(-strength)
+    factor = np.clip(1.0 - beyond * min(height, width), 0.0, 1.0).astype(np.float32)
+    return np.stack([np.abs(np.fft.ifft2(np.fft.fft2(p) * factor)) for p in planes]).astype(
+        np.float32
+    )
 
 
 def _phase_axis(shape: tuple[int, ...], rng: np.random.Generator) -> int:

@@ -1,4 +1,4 @@
-"""Loss of sharpness: lens (defocus, zoom), sampling (pixelate), compression (jpeg)."""
+"""Loss of sharpness: lens (defocus, zoom), exposure (motion_blur), sampling (pixelate), JPEG."""
 
 from __future__ import annotations
 
@@ -32,17 +32,43 @@ def defocus(planes: Planes, strength: float, rng: np.random.Generator) -> Planes
     `strength` is the disc's radius as a fraction of the field of view (√(H·W)). The border is
     mirrored. Nothing is drawn from `rng`.
     """
-    height, width = planes.shape[1:]
-    radius = strength * math.sqrt(height * width)
-    reach = math.ceil(radius + 0.5)
-    offsets = np.arange(-reach, reach + 1)
+    radius = strength * math.sqrt(planes.shape[1] * planes.shape[2])
+    offsets = _offsets(radius)
     distance = np.hypot(offsets[:, None], offsets[None, :])
     # Half a pixel of ramp at the disc's edge: fractional radii blur between whole ones.
-    disc = np.clip(radius + 0.5 - distance, 0.0, 1.0)
-    disc /= disc.sum()
+    return _spread(planes, np.clip(radius + 0.5 - distance, 0.0, 1.0))
+
+
+def motion_blur(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
+    """Camera or patient moved evenly during the exposure: each point becomes a line.
+
+    `strength` is the line's length as a fraction of the field of view (√(H·W)), its direction is
+    drawn. The border is mirrored.
+    """
+    half = 0.5 * strength * math.sqrt(planes.shape[1] * planes.shape[2])
+    angle = rng.uniform(0.0, math.pi)
+    at = np.linspace(-half, half, 4 * math.ceil(half) + 1)
+    offsets = _offsets(half)
+    # Each place on the line is shared between the pixels around it.
+    down = np.clip(1.0 - np.abs(offsets[:, None] - at * math.sin(angle)), 0.0, None)
+    across = np.clip(1.0 - np.abs(offsets[:, None] - at * math.cos(angle)), 0.0, None)
+    return _spread(planes, down @ across.T)
+
+
+def _offsets(reach: float) -> NDArray[np.int64]:
+    most = math.ceil(reach + 0.5)
+    return np.arange(-most, most + 1)
+
+
+def _spread(planes: Planes, points: NDArray[np.float64]) -> Planes:
+    """Every point spread over the odd square `points`, scaled to sum one; mirrored borders."""
+    height, width = planes.shape[1:]
+    reach = len(points) // 2
+    offsets = np.arange(-reach, reach + 1)
     shape = (height + 2 * reach, width + 2 * reach)
     kernel = np.zeros(shape, np.float32)
-    np.add.at(kernel, (offsets[:, None] % shape[0], offsets[None, :] % shape[1]), disc)
+    place = (offsets[:, None] % shape[0], offsets[None, :] % shape[1])
+    np.add.at(kernel, place, points / points.sum())
     transfer = np.fft.rfft2(kernel)
     blurred = []
     for plane in planes:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from imc_noise import apply_image
-from imc_noise.image import acquisition, objects, optics, sensor, tone
+from imc_noise.image import acquisition, fields, kspace, objects, optics, sensor, tone
 from imc_noise.image.planes import ImageSpoiler
 
 Planes = NDArray[np.float32]
@@ -58,6 +58,19 @@ def test_defocus_makes_an_even_disc_of_its_radius() -> None:
     assert np.count_nonzero(disc > 0.5 * disc.max()) == pytest.approx(math.pi * 6.5**2, rel=0.06)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_motion_blur_makes_a_line_of_its_length_in_one_direction(seed: int) -> None:
+    line = optics.motion_blur(point(), 0.3, rng(seed))[0]
+    assert float(line.sum()) == pytest.approx(1.0, abs=1e-4)
+    places = np.argwhere(line > 0.0) - 32.0
+    weights = line[line > 0.0]
+    assert np.allclose(np.average(places, axis=0, weights=weights), 0.0, atol=0.01)
+    spreads = np.linalg.eigvalsh(np.cov(places.T, aweights=weights))
+    # An even line of length L has a variance of L² / 12; pixels add less than one.
+    assert spreads[1] == pytest.approx((0.3 * 65) ** 2 / 12.0, rel=0.1)
+    assert spreads[0] < 0.5
+
+
 def test_zoom_keeps_the_centre_and_smears_the_border() -> None:
     change = np.abs(optics.zoom(texture(), 0.2, rng()) - texture())[0]
     assert change[22:26, 22:26].mean() < 0.5 * change[:4].mean()
@@ -93,8 +106,11 @@ def test_jpeg_of_a_colour_picture_keeps_planes_in_their_place() -> None:
         tone.saturate,
         sensor.impulse,
         optics.defocus,
+        optics.motion_blur,
         optics.zoom,
         optics.pixelate,
+        fields.shading,
+        kspace.gibbs,
         acquisition.rician,
         acquisition.kspace_spike,
         acquisition.undersampling,
@@ -190,3 +206,31 @@ def test_sparse_views_streak_from_a_point_along_as_many_rays() -> None:
     spectrum = np.abs(np.fft.rfft(ring - ring.mean()))
     assert spectrum[24] > 2.0 * np.median(spectrum[1:60])
     assert streaks[64, 64] > 5.0 * np.abs(ring).max()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gibbs_leaves_nothing_beyond_its_radius_and_rings_beside_edges(seed: int) -> None:
+    step = flat(0.2, 64)
+    step[:, 16:48, 16:48] = 0.8
+    seen = kspace.gibbs(step, 1.0, rng(seed))
+    spectrum = np.abs(np.fft.fft2(seen[0]))
+    axes = [spectrum[30:34, :3].max(), spectrum[:3, 30:34].max()]
+    assert min(axes) < 1e-3 * spectrum[:3, :3].max()
+    assert seen.max() > 0.82
+    assert float(seen.mean()) == pytest.approx(float(step.mean()), abs=1e-3)
+
+
+def test_gibbs_loses_more_the_stronger() -> None:
+    energies = [float(np.sum(kspace.gibbs(texture(), s, rng(3)) ** 2)) for s in (0.0, 0.5, 1, 2, 4)]
+    assert (np.diff(energies) < 0).all()
+
+
+def test_shading_is_a_smooth_factor_of_its_size_both_ways() -> None:
+    shares = []
+    for seed in range(8):
+        log_field = np.log(fields.shading(flat(0.5, 64), 0.6, rng(seed))[0] / 0.5)
+        assert float(np.sqrt(np.mean(log_field**2))) == pytest.approx(0.6, rel=1e-3)
+        assert np.abs(np.diff(log_field, axis=0)).max() < 0.3
+        shares.append(float(np.mean(log_field > 0.0)))
+    assert 0.25 < float(np.mean(shares)) < 0.75
+    assert (fields.shading(flat(0.0), 0.6, rng()) == 0.0).all()

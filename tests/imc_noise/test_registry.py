@@ -34,7 +34,7 @@ def test_the_core_eleven_are_registered_under_their_modality() -> None:
 def test_core_and_extended_are_all_there_is_and_share_nothing() -> None:
     every = CORE_IMAGE + CORE_TEXT + EXTENDED_IMAGE + EXTENDED_TEXT
     assert sorted(every) == sorted(NOISES)
-    assert len(EXTENDED_IMAGE) == 22
+    assert len(EXTENDED_IMAGE) == 25
     assert len(EXTENDED_TEXT) == 7
     assert all(NOISES[name].modality == "image" for name in EXTENDED_IMAGE)
     assert all(NOISES[name].modality == "text" for name in EXTENDED_TEXT)

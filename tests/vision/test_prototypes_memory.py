@@ -60,6 +60,7 @@ def test_twice_the_references_hold_their_pictures_more(
     # bounded, but by more than these few references fill
     monkeypatch.setattr(restorer_fit, "LANDMARKS", 64)
     monkeypatch.setattr(references, "_CLEAN_STATISTICS", 64)
+    monkeypatch.setattr(references, "_ROOM", 0)
     grown = held_while_calibrating(encoder, 96) - held_while_calibrating(encoder, 48)
     assert grown / 48 < 1.2 * (PICTURES + ROWS) < FEATURES
 

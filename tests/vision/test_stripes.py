@@ -1,0 +1,115 @@
+"""Stripes: waves laid over a picture, most of it cut at black and white."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.vision.conftest import SIDE, scan, spoilt
+from vision.bank import PrototypeBank
+from vision.encoder import VisionEncoder
+from vision.pdc import Calibrator
+from vision.reading import MedicalImage
+from vision.restorer import grey_tensor
+from vision.stripes import STRIPES, destriped
+
+FREQUENCIES = [(0.16, 0.0), (0.0, 0.27), (0.31, -0.22), (0.487, 0.07), (-0.173, 0.401)]
+
+
+def striped(picture: Tensor, amplitude: float, *frequencies: tuple[float, float]) -> Tensor:
+    """With waves of one amplitude at (down, across) cycles a pixel, as a file keeps them."""
+    rows = torch.arange(picture.shape[0])[:, None]
+    columns = torch.arange(picture.shape[1])[None]
+    waves = torch.zeros_like(picture)
+    for down, across in frequencies:
+        waves += torch.cos(2.0 * math.pi * (down * rows + across * columns) + 0.4)
+    levels = 255.0 * (picture + amplitude * waves)
+    return (levels.round().clamp(0, 255) / 255.0).float()
+
+
+def error(found: Tensor, wanted: Tensor) -> float:
+    return float((found - wanted).square().mean().sqrt())
+
+
+@pytest.mark.parametrize(("down", "across"), FREQUENCIES)
+@pytest.mark.parametrize("amplitude", [0.1, 0.5, 2.0])
+def test_a_wave_is_taken_out_however_much_it_cuts(
+    amplitude: float, down: float, across: float
+) -> None:
+    clean = grey_tensor(scan(3, 112))
+    noisy = striped(clean, amplitude, (down, across))
+    assert error(destriped(noisy), clean) < 0.4 * error(noisy, clean)
+
+
+def test_what_is_not_cut_comes_back_to_the_grey_level() -> None:
+    clean = 0.3 + 0.4 * grey_tensor(scan(5, 96))
+    restored = destriped(striped(clean, 0.1, (0.21, 0.13)))
+    assert error(restored, clean) < 0.01
+
+
+def test_several_waves_are_taken_out() -> None:
+    clean = grey_tensor(scan(8, 112))
+    noisy = striped(clean, 0.12, *FREQUENCIES[1:4])
+    assert error(destriped(noisy), clean) < 0.4 * error(noisy, clean)
+
+
+@pytest.mark.parametrize("kind", ["", "gaussian", "low_contrast", "bias_field", "impulse"])
+def test_pictures_without_stripes_stay_the_same_object(kind: str) -> None:
+    for number in range(12):
+        image = scan(number, 112)
+        grey = grey_tensor(spoilt(image, kind, 3) if kind else image)
+        assert destriped(grey) is grey
+
+
+@pytest.mark.parametrize(
+    "grey",
+    [
+        torch.zeros(32, 32),
+        torch.ones(40, 24),
+        torch.full((17, 31), 0.5),
+        torch.eye(64),
+        (torch.arange(48 * 48).reshape(48, 48) % 2).float(),
+    ],
+    ids=["black", "white", "grey", "line", "checks"],
+)
+def test_pictures_of_nothing_are_left_alone(grey: Tensor) -> None:
+    found = destriped(grey)
+    assert found.shape == grey.shape
+    assert bool(torch.isfinite(found).all())
+    assert float(found.min()) >= 0.0
+    assert float(found.max()) <= 1.0
+
+
+def test_a_picture_that_is_no_square() -> None:
+    clean = grey_tensor(scan(2, 128))[:, 20:116]
+    noisy = striped(clean, 1.5, (0.37, 0.18))
+    assert error(destriped(noisy), clean) < 0.3 * error(noisy, clean)
+
+
+def test_calibration_takes_stripes_out_first_and_says_so(
+    encoder: VisionEncoder, bank: PrototypeBank
+) -> None:
+    calibrator = Calibrator(encoder, bank)
+    undone = []
+    for number in range(500, 508):
+        noisy = striped(grey_tensor(scan(number, SIDE)), 1.8, (0.37, 0.21))
+        rgb = np.repeat(np.rint(255.0 * noisy.numpy()).astype(np.uint8)[:, :, None], 3, axis=2)
+        undone.append(calibrator(MedicalImage.from_rgb(rgb)).report.rounds)
+    assert sum(rounds[:1] == [STRIPES] for rounds in undone) >= 6
+    assert all(STRIPES not in rounds[1:] for rounds in undone)
+
+
+def test_a_clean_image_is_not_even_searched(
+    encoder: VisionEncoder, bank: PrototypeBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(grey: Tensor) -> Tensor:
+        raise AssertionError("searched for stripes")
+
+    monkeypatch.setattr("vision.rounds.destriped", refuse)
+    image = scan(501)
+    assert Calibrator(encoder, bank).perceive(image).kind == "clean"
+    assert not Calibrator(encoder, bank)(image).report.applied
