@@ -12,6 +12,7 @@ from torch import Tensor
 from vision.cascade_fit import CascadeFit
 from vision.finished_steps import FinishedSteps
 from vision.references import References
+from vision.report import UNKNOWN
 from vision.restorer import PixelRestorer, unknown_last
 from vision.restorer_fit import fit_restorer
 from vision.second_sight import SecondSight
@@ -78,7 +79,7 @@ class BuildSteps:
         known = self.finished.recall("restore")
         order = unknown_last(tuple(self.noisy))
         if known is not None:
-            for kind in dict.fromkeys(kind for kind, _ in order):
+            for kind in (UNKNOWN, *dict.fromkeys(kind for kind, _ in self.noisy)):
                 self.next(f"restore {kind}")
             parts = sorted({name.split(".")[0] for name in known}, key=int)
             whole, *folded = [

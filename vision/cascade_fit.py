@@ -14,7 +14,8 @@ from torch import Tensor
 
 from vision.cascade import TapMaps, fit_distance
 from vision.moments import FittedMap, Moments
-from vision.references import Drawn, References
+from vision.reached import Drawn
+from vision.references import References
 
 _CAP = 1.0
 """Largest change of the standardised features, as a share of their norm."""

@@ -1,5 +1,8 @@
-"""Noisy draws of references, kept while there is room: perception, the pixel stage and the cascade
-each look at the same ones."""
+"""What is computed of references again and again, kept while there is room.
+
+Noisy draws: perception, the pixel stage and the cascade each look at the same ones. Features of
+clean references: what the maps of every class aim at.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vision.reading import MedicalImage
 
@@ -38,3 +42,22 @@ class KeptDraws:
             self.room -= kept.nbytes
             self._planes[key] = kept
         return image
+
+
+class KeptFeatures:
+    """Features by tap and number of the reference, up to a bounded size."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self.room = room
+        self._found: dict[tuple[str, int], Tensor] = {}
+
+    def get(self, tap: str, number: int) -> Tensor | None:
+        """What is kept, or None."""
+        return self._found.get((tap, number))
+
+    def keep(self, tap: str, number: int, features: Tensor) -> None:
+        """Keep a copy, where there is room."""
+        if (tap, number) not in self._found and features.nbytes <= self.room:
+            self.room -= features.nbytes
+            # a view would hold the whole batch
+            self._found[tap, number] = features.clone()

@@ -7,8 +7,7 @@ anew beside the noisy ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -18,70 +17,30 @@ from vision.context import Standard, standard_of, summed_power
 from vision.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
 from vision.encoder import PixelInputs, VisionEncoder
 from vision.errors import BankRefused
-from vision.kept_draws import KeptDraws
+from vision.kept_draws import KeptDraws, KeptFeatures
 from vision.layout import TokenLayout, infer_layout
 from vision.moments import FittedMap, Moments
+from vision.reached import BATCH, Drawn, Reached, apply_map
 from vision.reading import MedicalImage
 from vision.restorer import Working, at_size, grey_tensor
 from vision.sight import Sight, look
 from vision.token_statistics import token_statistics
 from vision.witness_rows import WitnessRows
 
-__all__ = ["CLEAN_VIEWS", "Drawn", "Reached", "References", "WitnessRows"]
+__all__ = ["CLEAN_VIEWS", "References", "WitnessRows"]
 
 CLEAN_VIEWS = 4
 """Each reference as it is, resized, and twice turned and cropped."""
-
-_BATCH = 32
-_DEFAULT_SIDE = 224
-"""Working side of acquisition statistics where the model's input side varies by image."""
-
-_CLEAN_STATISTICS = 2048
-"""Most clean views whose statistics are kept per tap: a distance needs no more."""
-
-_ROOM = 512_000_000
-"""Bytes of features of clean references that are kept; those beyond are computed each time."""
 
 _SAMPLED = 32
 """Draws of each class whose features are kept until its map is known, to see what it makes of
 them."""
 
+_DEFAULT_SIDE = 224
+"""Working side of acquisition statistics where the model's input side varies by image."""
 
-@dataclass(frozen=True)
-class Drawn:
-    """Prepared versions of references."""
-
-    numbers: list[int]
-    """Which reference each is a version of."""
-    inputs: list[PixelInputs]
-
-    def batches(self, encoder: VisionEncoder) -> Iterator[tuple[list[int], PixelInputs]]:
-        """(positions, stacked inputs), at most a batch at a time."""
-        for start in range(0, len(self.inputs), _BATCH):
-            for positions, inputs in encoder.group(self.inputs[start : start + _BATCH]):
-                yield [start + position for position in positions], inputs
-
-
-@dataclass
-class Reached:
-    """What one pass over a class's draws saw at one tap."""
-
-    moments: Moments | None = None
-    """None where no draw has the tokens of its reference."""
-    sample: list[tuple[Tensor, TokenLayout]] = field(default_factory=list)
-    """Features (images, tiles, tokens, dim) of some draws."""
-
-    def statistics(self, standard: Standard, fitted: FittedMap | None = None) -> Tensor:
-        """(n, s) of the sampled draws, changed by a map or as they are."""
-        return torch.cat(
-            [
-                token_statistics(
-                    hidden if fitted is None else apply_map(hidden, layout, standard, fitted),
-                    layout,
-                )
-                for hidden, layout in self.sample
-            ]
-        )
+_CLEAN_STATISTICS = 2048
+"""Most clean views whose statistics are kept per tap: a distance needs no more."""
 
 
 class References:
@@ -105,8 +64,7 @@ class References:
         self.spreads: dict[str, float] = {}
         """By kind: how far a draw's strength lies from its grid point; half a step, if missing."""
         self._draws = KeptDraws()
-        self._kept: dict[int, dict[str, Tensor]] = {}
-        self._room = _ROOM
+        self._clean_features = KeptFeatures()
         self.rows = WitnessRows()
         self.standards: dict[str, Standard] = {}
         self.clean_statistics: dict[str, Tensor] = {}
@@ -128,8 +86,8 @@ class References:
         every = -(-CLEAN_VIEWS * len(self.images) // _CLEAN_STATISTICS)
         for view in range(CLEAN_VIEWS):
             source = self.images if view == 0 else self.small
-            for start in range(0, len(source), _BATCH):
-                part = source[start : start + _BATCH]
+            for start in range(0, len(source), BATCH):
+                part = source[start : start + BATCH]
                 numbers = range(start, start + len(part))
                 views = [clean_view(one, view, side=self.side, seed=self.seed) for one in part]
                 rows.add(self.look(views), 0, numbers)
@@ -180,8 +138,8 @@ class References:
         rows = WitnessRows()
         everyone = range(len(self.small))
         for draw in range(draws):
-            for start in range(0, len(everyone), _BATCH):
-                numbers = everyone[start : start + _BATCH]
+            for start in range(0, len(everyone), BATCH):
+                numbers = everyone[start : start + BATCH]
                 rows.add(self.look(self.noisy(kind, severity, draw, numbers)), label, numbers)
         return rows.to_tensors()
 
@@ -192,8 +150,8 @@ class References:
     def prepared(self, images: Sequence[MedicalImage], numbers: Sequence[int]) -> Drawn:
         """Versions of the references of these numbers, prepared for the encoder."""
         inputs: list[PixelInputs] = []
-        for start in range(0, len(images), _BATCH):
-            inputs.extend(self.encoder.prepare_many(images[start : start + _BATCH]))
+        for start in range(0, len(images), BATCH):
+            inputs.extend(self.encoder.prepare_many(images[start : start + BATCH]))
         return Drawn(list(numbers), inputs)
 
     def reach(
@@ -258,28 +216,21 @@ class References:
     def _clean(self, numbers: Sequence[int], taps: Sequence[str]) -> dict[str, dict[int, Tensor]]:
         """By tap and number: patches (tiles, patches, dim) of clean references."""
         different = list(dict.fromkeys(numbers))
-        found: dict[str, dict[int, Tensor]] = {
-            tap: {n: kept[tap] for n in different if tap in (kept := self._kept.get(n, {}))}
-            for tap in taps
-        }
-        missing = [n for n in different if any(n not in found[tap] for tap in taps)]
+        found: dict[str, dict[int, Tensor]] = {}
+        for tap in taps:
+            kept = {number: self._clean_features.get(tap, number) for number in different}
+            found[tap] = {number: one for number, one in kept.items() if one is not None}
+        missing = [number for number in different if any(number not in found[tap] for tap in taps)]
         if not missing:
             return found
         images = [self.workings[number].image for number in missing]
         for positions, inputs in self.encoder.group(self.encoder.prepare_many(images)):
             for tap, features in self._features(inputs, taps):
                 layout = infer_layout(features.shape[2], inputs.aspect)
-                patches = features[:, :, layout.prefix :]
-                for place, i in enumerate(positions):
-                    found[tap][missing[i]] = patches[place]
-                    self._keep(tap, missing[i], patches[place])
+                for i, patches in zip(positions, features[:, :, layout.prefix :], strict=True):
+                    found[tap][missing[i]] = patches
+                    self._clean_features.keep(tap, missing[i], patches)
         return found
-
-    def _keep(self, tap: str, number: int, patches: Tensor) -> None:
-        kept = self._kept.setdefault(number, {})
-        if tap not in kept and patches.nbytes <= self._room:
-            self._room -= patches.nbytes
-            kept[tap] = patches.clone()
 
     def _add(
         self,
@@ -304,15 +255,3 @@ class References:
             reached.moments = Moments(context.size, residual.shape[-1])
         folds = torch.tensor([numbers[row] % 2 for row in rows])
         reached.moments.add(context, residual, folds)
-
-
-def apply_map(
-    features: Tensor, layout: TokenLayout, standard: Standard, fitted: FittedMap
-) -> Tensor:
-    """Features (images, tiles, tokens, dim) with one map's change added to the patches."""
-    if not fitted.rank:
-        return features
-    change = ((standard.context(features, layout) @ fitted.left) @ fitted.right) * standard.scale
-    changed = features.clone()
-    changed[:, :, layout.prefix :] += change
-    return changed

@@ -16,8 +16,9 @@ from torch import Tensor
 from imc_noise import apply_image, noise_rng
 from vision.cascade import calibration_weights
 from vision.perception import Perceiver
+from vision.reached import Drawn
 from vision.reading import MedicalImage
-from vision.references import Drawn, References, WitnessRows
+from vision.references import References, WitnessRows
 from vision.restorer import PixelRestorer, Working, at_size, restorations
 from vision.restorer_fit import FOLDS
 

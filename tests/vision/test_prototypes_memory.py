@@ -1,8 +1,10 @@
-"""Building a bank keeps no features: what is held does not grow with references and tokens."""
+"""Building a bank keeps few features: beyond a bounded store of clean ones, what is held does not
+grow with references and tokens."""
 
 from __future__ import annotations
 
 import gc
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ import torch
 from tests.vision.conftest import scan
 from vision import references, restorer_fit
 from vision.encoder import VisionEncoder
+from vision.kept_draws import KeptFeatures
 from vision.moments import FittedMap
 from vision.prototypes import build_bank, calibration_taps
 from vision.references import References
@@ -60,7 +63,7 @@ def test_twice_the_references_hold_their_pictures_more(
     # bounded, but by more than these few references fill
     monkeypatch.setattr(restorer_fit, "LANDMARKS", 64)
     monkeypatch.setattr(references, "_CLEAN_STATISTICS", 64)
-    monkeypatch.setattr(references, "_ROOM", 0)
+    monkeypatch.setattr(references, "KeptFeatures", partial(KeptFeatures, 0))
     grown = held_while_calibrating(encoder, 96) - held_while_calibrating(encoder, 48)
     assert grown / 48 < 1.2 * (PICTURES + ROWS) < FEATURES
 
