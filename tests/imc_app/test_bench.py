@@ -70,7 +70,8 @@ SHARED = ("--data-set", "phantom", "--limit", "8", "--noises", "gaussian,typo", 
 
 
 ROUNDED = ("confidence", "clean_p_value")
-"""Columns whose last digit depends on how many threads added them up."""
+"""Columns that depend, a little, on how many threads added them up: a restored pixel may round to
+another grey level."""
 
 
 def rows_of(store: Path) -> list[dict[str, Any]]:
@@ -78,7 +79,7 @@ def rows_of(store: Path) -> list[dict[str, Any]]:
     with Store.read(store) as opened:
         rows = [{k: v for k, v in row.items() if k != "ms"} for row in opened.rows()]
     for row in rows:
-        row.update((k, pytest.approx(row[k], abs=1e-4)) for k in ROUNDED if row[k] is not None)
+        row.update((k, pytest.approx(row[k], abs=1e-3)) for k in ROUNDED if row[k] is not None)
     return rows
 
 
@@ -102,7 +103,8 @@ def test_jobs_that_are_interrupted_all_stop_and_give_back_their_work(
     embedded_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run.db"
-    command = [sys.executable, "-m", "imc_app.cli", "bench", "run", *SHARED, "1,2,3,4,5"]
+    long = [*SHARED, "1,2,3,4,5", "--limit", "200"]  # never done before it is interrupted
+    command = [sys.executable, "-m", "imc_app.cli", "bench", "run", *long]
     parent = subprocess.Popen([*command, "--out", out, "--jobs", "2"], cwd=REPOSITORY)
     try:
         while parent.poll() is None and not working(out):
