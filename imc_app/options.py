@@ -32,6 +32,15 @@ ProfileOption = Annotated[
         "embedded model, instruct for others.",
     ),
 ]
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="A Python file of your own, run first: it registers noises and methods. May be given "
+        "several times.",
+    ),
+]
 Frame = Annotated[
     int | None,
     typer.Option("--frame", min=0, help="Which frame of a multi-frame file, counted from 0."),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from imc_bench.bootstrap import ClusterBootstrap, Estimate
+from imc_bench.bootstrap import ClusterBootstrap, Drawn, Estimate, average
 from imc_bench.conditions import Condition
 from imc_bench.report.document import interval, number
 from imc_bench.report.frame import (
@@ -22,7 +20,8 @@ from imc_bench.report.frame import (
     side_of,
 )
 from imc_bench.report.table import Table, points, shown_estimate
-from imc_bench.statistics import Flips, flips, macro_items
+from imc_bench.scoring import Rule
+from imc_bench.statistics import Flips, flips
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,14 @@ class Comparison:
     cells: tuple[Difference, ...]
 
 
-def compare_runs(first: Path, second: Path) -> Comparison:
-    """Compare two stores.
+def compare_runs(first: Path, second: Path, *, rule: Rule = "strict") -> Comparison:
+    """Compare two stores, their answers scored by `rule`.
 
     Raises:
         StoreRefused: one is no store.
         ReportRefused: one is empty, or they are of different data, or share no items.
     """
-    one, other = read_frame(first), read_frame(second)
+    one, other = read_frame(first, rule), read_frame(second, rule)
     for what in ("dataset", "split", "noise_at"):
         if getattr(one, what) != getattr(other, what):
             raise ReportRefused(
@@ -114,8 +113,8 @@ def comparison_table(comparison: Comparison, *, every: bool = False) -> Table:
             )
             for one in rows
         ),
-        "Paired over the items both hold; 95 % intervals by bootstrap clustered by image. Claimed: "
-        "the interval leaves out 0.",
+        f"Rule: {comparison.first.rule}. Paired over the items both hold; "
+        "95 % intervals by bootstrap clustered by image. Claimed: the interval leaves out 0.",
     )
 
 
@@ -124,6 +123,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     return {
         "first": comparison.first.facts["run_key"],
         "second": comparison.second.facts["run_key"],
+        "rule": comparison.first.rule,
         "differ": {name: list(pair) for name, pair in comparison.differ.items()},
         "summary": [_plain(one) for one in comparison.sides],
         "cells": [_plain(one) for one in comparison.cells],
@@ -151,15 +151,14 @@ def _cell(one: Frame, other: Frame, condition: Condition, method: str) -> Differ
     items = sorted(set(one.common(cell)) & set(other.common(cell)))
     if not items:
         return None
-    draws = ClusterBootstrap(one.groups(items))
-    before, after = one.right(condition, method, items), other.right(condition, method, items)
-    return Difference(
+    right = [frame.right(condition, method, items) for frame in (one, other)]
+    return _difference(
         str(condition),
         method,
-        draws.mean(before),
-        draws.mean(after),
-        draws.difference(after, before),
-        flips(before, after),
+        (one, other),
+        items,
+        lambda frame, draws: frame.accuracy(draws, condition, method, items),
+        flips(*right),
     )
 
 
@@ -170,13 +169,35 @@ def _side(
     items = sorted(set(one.common(cells)) & set(other.common(cells)))
     if not items:
         return None
-    draws = ClusterBootstrap(one.groups(items))
-    before, after = (
-        macro_items(np.array([[frame.right(c, method, items) for c in row] for row in grid]))
-        for frame in (one, other)
+    return _difference(
+        side,
+        method,
+        (one, other),
+        items,
+        lambda frame, draws: average(
+            [frame.accuracy(draws, cell, named, items) for cell, named in cells]
+        ),
+        None,
     )
+
+
+def _difference(
+    on: str,
+    method: str,
+    frames: tuple[Frame, Frame],
+    items: Sequence[str],
+    figure: Callable[[Frame, ClusterBootstrap], Drawn],
+    flipped: Flips | None,
+) -> Difference:
+    draws = ClusterBootstrap(frames[0].groups(items))
+    before, after = (figure(frame, draws) for frame in frames)
     return Difference(
-        side, method, draws.mean(before), draws.mean(after), draws.difference(after, before), None
+        on,
+        method,
+        draws.estimate(before),
+        draws.estimate(after),
+        draws.estimate(after - before),
+        flipped,
     )
 
 

@@ -5,7 +5,8 @@ A noise of one's own is a `Noise`, which says what it is, with the function that
     register_noise(Noise("dust", "image", "Dust on the detector.", recoverable=True), put_dust)
 
 From then on `dust` may stand among the noises of a request, alone or joined by `+`, in this
-process. A store knows it by its name alone: another function wants another name.
+process. A store knows it by its name alone: another function wants another name. From a file that
+a request names among its plug-ins it reaches every process of a run, and the store knows the file.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.errors import NoiseRefused
+from imc_bench.errors import NoiseRefused, where_raised
 from imc_noise import NOISES, Noise, Severity, UnknownNoise, apply_image, apply_text
 
 ImageNoise = Callable[[NDArray[np.uint8], float, np.random.Generator], NDArray[np.uint8]]
@@ -63,11 +64,11 @@ def put_on_image(
 ) -> NDArray[np.uint8]:
     """The pixels (H, W, 3) under this image noise; the input is left as it was.
 
-    Raises NoiseRefused where a noise of one's own gives anything but such pixels.
+    Raises NoiseRefused where a noise of one's own fails, or gives anything but such pixels.
     """
     if name not in _OWN:
         return apply_image(name, rgb, severity, rng)
-    noisy = _OWN[name][1](rgb.copy(), float(severity), rng)
+    noisy = _put_own(name, rgb.copy(), severity, rng)
     if not isinstance(noisy, np.ndarray) or (noisy.shape, noisy.dtype) != (rgb.shape, rgb.dtype):
         raise NoiseRefused(f"noise {name!r} must give uint8 pixels of the shape {rgb.shape}")
     return noisy
@@ -76,11 +77,18 @@ def put_on_image(
 def put_on_text(name: str, question: str, severity: Severity, rng: np.random.Generator) -> str:
     """The question under this text noise.
 
-    Raises NoiseRefused where a noise of one's own gives anything but a text.
+    Raises NoiseRefused where a noise of one's own fails, or gives anything but a text.
     """
     if name not in _OWN:
         return apply_text(name, question, severity, rng)
-    noisy = _OWN[name][1](question, float(severity), rng)
+    noisy = _put_own(name, question, severity, rng)
     if not isinstance(noisy, str):
         raise NoiseRefused(f"noise {name!r} must give a text, not a {type(noisy).__name__}")
     return noisy
+
+
+def _put_own(name: str, clean: Any, severity: Severity, rng: np.random.Generator) -> Any:
+    try:
+        return _OWN[name][1](clean, float(severity), rng)
+    except Exception as error:
+        raise NoiseRefused(f"noise {name!r} failed: {where_raised(error)}") from error

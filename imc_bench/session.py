@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,7 @@ from imc_bench.datasets import load_dataset
 from imc_bench.items import BenchItem, LoadedSet
 from imc_bench.methods import Method, Tools, get_methods, local_chat
 from imc_bench.plan import Plan
+from imc_bench.plugins import load_plugins
 from imc_bench.runner import Runner, RunSettings
 from imc_bench.schema import Identity, NewRun
 from imc_bench.store import Store
@@ -57,6 +58,8 @@ class RunRequest:
     whose questions then share its images best; a model that fills the memory needs fewer."""
     keep_text: bool = False
     """Store the questions too; without it the store holds answers and numbers alone."""
+    plugins: tuple[Path, ...] = ()
+    """Python files that register noises and methods of one's own (`imc_bench.plugins`)."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,18 @@ class CheckedRequest:
     methods: tuple[Method, ...]
     items: LoadedSet
     plan: Plan
+    plugins: Mapping[str, str]
+    """Digest of each plug-in, by file name."""
 
 
 def check_request(request: RunRequest) -> CheckedRequest:
     """Read the items and check every name, which takes no model.
 
-    Raises UnknownNoise, RunRefused or DataRefused, in one line.
+    Raises UnknownNoise, RunRefused, PluginRefused or DataRefused, in one line.
     """
     if request.batch < 1:
         raise RunRefused(f"--batch {request.batch}: at least 1 is needed")
+    plugins = load_plugins(request.plugins)
     methods = tuple(get_methods(request.methods))
     conditions = make_conditions(request.noises, request.severities)
     items = load_dataset(
@@ -86,9 +92,8 @@ def check_request(request: RunRequest) -> CheckedRequest:
         limit=request.limit,
         seed=request.seed,
     )
-    return CheckedRequest(
-        request, conditions, methods, items, Plan(items.items, conditions, request.seed)
-    )
+    plan = Plan(items.items, conditions, request.seed)
+    return CheckedRequest(request, conditions, methods, items, plan, plugins)
 
 
 def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
@@ -111,6 +116,8 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
         "prompts": _sha(context.prompts.model_dump_json()),
         "policy": {key: policy[key] for key in policy if key not in {"method", "seed", "review"}},
     }
+    if checked.plugins:
+        arguments["plugins"] = dict(checked.plugins)
     bank = calibrator.bank
     return Identity(
         arguments,

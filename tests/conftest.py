@@ -66,6 +66,21 @@ def embedded_model() -> Path:
     return MODEL_DIR
 
 
+@pytest.fixture
+def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Forgets, now and after the test, the noises and methods of one's own: as a new process."""
+    from imc_bench import noises, plugins
+    from imc_bench.methods import catalogue
+
+    def forget() -> None:
+        monkeypatch.setattr(noises, "_OWN", {})
+        monkeypatch.setattr(catalogue, "_REGISTERED", [])
+        monkeypatch.setattr(plugins, "_LOADED", {})
+
+    forget()
+    return forget
+
+
 @pytest.fixture(autouse=True)
 def _environment_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo what the command sets in its own process: the next test starts from a clean one."""

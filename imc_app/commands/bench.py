@@ -14,7 +14,14 @@ import typer
 
 from imc_app.commands import bench_jobs, bench_report, bench_sheet
 from imc_app.commands.bench_refusals import refused
-from imc_app.options import AsJson, ModelOption, ProfileOption, PrototypesOption, Seed
+from imc_app.options import (
+    AsJson,
+    ModelOption,
+    PluginOption,
+    ProfileOption,
+    PrototypesOption,
+    Seed,
+)
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
@@ -95,6 +102,7 @@ def run(
     keep_text: Annotated[
         bool, typer.Option("--keep-text", help="Store the questions too, not answers alone.")
     ] = False,
+    plugin: PluginOption = None,
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, help="So many processes share the run and the cores.")
     ] = 1,
@@ -124,6 +132,7 @@ def run(
             seed=seed,
             batch=batch,
             keep_text=keep_text,
+            plugins=tuple(plugin or ()),
         )
         checked = check_request(request)
         for row in checked.items.bad_rows:

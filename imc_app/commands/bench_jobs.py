@@ -42,9 +42,10 @@ def spelled(context: typer.Context, *, leaving_out: Sequence[str] = ()) -> list[
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE" and name not in leaving_out:
             value = context.params[name]
-            words.append(parameter.opts[0])
-            if value is not True:  # a flag stands alone
-                words.append(str(getattr(value, "value", value)))
+            for one in value if isinstance(value, list | tuple) else (value,):
+                words.append(parameter.opts[0])
+                if one is not True:  # a flag stands alone
+                    words.append(str(getattr(one, "value", one)))
     return words
 
 

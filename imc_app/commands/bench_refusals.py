@@ -12,10 +12,17 @@ from imc_app.refusals import InputRefused
 def refused() -> Iterator[None]:
     """Raise InputRefused, with its line, for whatever the bench refuses within the block."""
     from imc_bench.conditions import RunRefused
-    from imc_bench.errors import DataRefused, StoreRefused
+    from imc_bench.errors import DataRefused, NoiseRefused, PluginRefused, StoreRefused
     from imc_bench.report.frame import ReportRefused
 
     try:
         yield
-    except (DataRefused, RunRefused, StoreRefused, ReportRefused) as error:
+    except (
+        DataRefused,
+        NoiseRefused,
+        PluginRefused,
+        RunRefused,
+        StoreRefused,
+        ReportRefused,
+    ) as error:
         raise InputRefused(str(error)) from error

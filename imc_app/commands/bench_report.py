@@ -24,6 +24,12 @@ class ScoringRule(StrEnum):
     LMMS_EVAL = "lmms_eval"
 
 
+RuleOption = Annotated[
+    ScoringRule,
+    typer.Option("--rule", help="Score the stored answers by this rule in every figure."),
+]
+
+
 def report(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="One or more stores of imc bench run.")
@@ -36,10 +42,7 @@ def report(
             help="Default: beside the store, RUN-report; of several runs, runs-report.",
         ),
     ] = None,
-    rule: Annotated[
-        ScoringRule,
-        typer.Option("--rule", help="Score the stored answers by this rule in every figure."),
-    ] = ScoringRule.STRICT,
+    rule: RuleOption = ScoringRule.STRICT,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -91,13 +94,14 @@ def compare(
     every: Annotated[
         bool, typer.Option("--every", help="Every condition, not means by side alone.")
     ] = False,
+    rule: RuleOption = ScoringRule.STRICT,
     as_json: AsJson = False,
 ) -> None:
     """Paired differences between two runs on the same items: the second less the first."""
     from imc_bench.compare import compare_runs, comparison_document, comparison_table
 
     with refused():
-        made = compare_runs(first, second)
+        made = compare_runs(first, second, rule=rule.value)
     if as_json:
         typer.echo(json.dumps(comparison_document(made), ensure_ascii=False, allow_nan=False))
         return

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imc_app.commands.bench_refusals import refused
-from imc_app.options import AsJson, Frame, Seed
+from imc_app.options import AsJson, Frame, PluginOption, Seed
 from imc_app.refusals import InputRefused, printable
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def sheet(
         str | None,
         typer.Option("--text", metavar="QUESTION", help="Print it under every text noise, too."),
     ] = None,
+    plugin: PluginOption = None,
     frame: Frame = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -71,6 +72,7 @@ def sheet(
     from imc_agents.questions import check_question
     from imc_app.progress import progress_bar
     from imc_app.show import console
+    from imc_bench.plugins import load_plugins
     from imc_bench.sheet import SheetRequest, make_sheet, sheet_document
     from imc_bench.sheet_drawing import draw_sheet
     from vision.reading import read_image
@@ -84,6 +86,7 @@ def sheet(
         question=None if text is None else check_question(text),
     )
     with refused(), progress_bar() as bar:
+        load_plugins(plugin or ())
         made = make_sheet(
             read_image(image, frame=frame),
             request,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def test_a_run_its_status_and_the_same_command_again(
         (("--methods", "magic"), "unknown method 'magic'"),
         (("--data-set", "atlas"), "unknown data set 'atlas'"),
         (("--data-set", "slake", "--data", "nowhere"), "nowhere"),
+        (("--plugin", "nowhere.py"), "plug-in 'nowhere.py'"),
     ],
 )
 def test_bad_input_is_one_line_before_any_model_is_loaded(
@@ -81,6 +83,33 @@ def rows_of(store: Path) -> list[dict[str, Any]]:
     for row in rows:
         row.update((k, pytest.approx(row[k], abs=1e-3)) for k in ROUNDED if row[k] is not None)
     return rows
+
+
+@pytest.mark.slow
+def test_a_noise_and_a_method_of_ones_own_reach_every_process(
+    imc: Imc, embedded_model: Path, tmp_path: Path, forget_plugins: Callable[[], None]
+) -> None:
+    out = tmp_path / "dust.db"
+    dust = REPOSITORY / "examples" / "dust.py"
+    command = ("bench", "run", "--data-set", "phantom", "--limit", "8", "--noises", "dust")
+    command += ("--severities", "1,3,5", "--methods", "none,swept", "--out", str(out))
+    ran = imc(*command, "--plugin", dust, "--jobs", "2")
+    assert (ran.code, ran.err) == (0, "") and "64 of 64 rows, complete" in ran.out
+    with Store.read(out) as store:
+        facts = store.facts()
+    assert facts["arguments"]["plugins"].keys() == {"dust.py"}
+    assert "--plugin dust.py" in facts["command"]
+
+    forget_plugins()
+    without = imc(*command)
+    assert without.code == 2 and "unknown method 'swept'" in without.err
+    # the store knows what the noise was: another file of that name is another run
+    other = tmp_path / "dust.py"
+    other.write_text(dust.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    ran = imc(*command, "--plugin", other)
+    assert ran.code == 2 and "was written with plugins" in ran.err and ran.err.count("\n") == 1
+    # a report needs neither
+    assert imc("bench", "report", out, "--out", tmp_path / "report").code == 0
 
 
 @pytest.mark.slow

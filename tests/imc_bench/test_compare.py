@@ -8,6 +8,7 @@ import pytest
 
 from imc_bench.compare import compare_runs, comparison_document, comparison_table
 from imc_bench.errors import StoreRefused
+from imc_bench.report.document import make_report
 from imc_bench.report.frame import ReportRefused
 from tests.imc_bench.worked_run import (
     ITEMS,
@@ -36,6 +37,19 @@ def test_a_run_does_not_differ_from_itself(worked: Path) -> None:
     assert made.differ == {}
     assert {row[4] for row in comparison_table(made, every=True).rows} == {"0.0 [0.0, 0.0]"}
     assert not any(one.difference.claimed for one in made.cells)
+
+
+def test_another_rule_scores_both_runs_anew(worked: Path, tmp_path: Path) -> None:
+    better = {**WORKED, (TYPO, "sms"): range(8)}
+    other = make_store(tmp_path / "other.db", better, seed=1)
+    made = compare_runs(worked, other, rule="llavamed_compat")
+    assert comparison_document(made)["rule"] == "llavamed_compat"
+    assert "llavamed_compat" in comparison_table(made).note
+    (here,) = (one for one in made.cells if (one.on, one.method) == ("typo 3", "sms"))
+    for path, value in ((worked, here.first), (other, here.second)):
+        cells = make_report(path, rule="llavamed_compat").cells
+        (cell,) = (one for one in cells if (str(one.condition), one.method) == ("typo 3", "sms"))
+        assert value == cell.accuracy
 
 
 def test_runs_on_other_answers_are_not_compared(worked: Path, tmp_path: Path) -> None:

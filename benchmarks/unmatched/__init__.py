@@ -1,0 +1,1 @@
+"""The harder half: noise that a bank was not built with."""

@@ -1,0 +1,72 @@
+"""The harder half: its conditions, and what its page says of rows worked by hand."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from imc_bench.bootstrap import ClusterBootstrap
+from imc_reference.corpus import as_rgb
+from imc_reference.phantoms import make_phantom
+from tests.conftest import REPOSITORY
+
+sys.path.append(str(REPOSITORY / "benchmarks"))
+
+from unmatched.noises import KIND, MAKER, Condition, conditions  # noqa: E402
+from unmatched.page import Row, Way, make_page, row_cells  # noqa: E402
+
+ITEMS = 10
+BOOTSTRAP = ClusterBootstrap([f"image {n // 2}" for n in range(ITEMS)])
+
+
+def way(right: int, flipped: int) -> Way:
+    """So many of ten answers right, so many flipped, the first ones."""
+    return Way(*(BOOTSTRAP.rate([n < count for n in range(ITEMS)]) for count in (right, flipped)))
+
+
+def row(name: str, new: str, alone: Way, treated: Way, *, first: bool = True) -> Row:
+    return Row(Condition(name, new, lambda rgb, number: rgb, first), alone, {"both": treated})
+
+
+HELPED = row("fog", MAKER, way(4, 5), way(8, 1))
+HARMED = row("soot", KIND, way(8, 2), way(6, 3), first=False)
+UNMOVED = row("mist", KIND, way(9, 0), way(9, 0))
+"""No answer flips: it has no share, and takes no part in a mean."""
+
+
+def test_every_condition_changes_a_picture_the_same_way_twice() -> None:
+    said: list[str] = []
+    found = list(conditions(said.append))
+    assert len({one.name for one in found}) == len(found) >= 37
+    rgb = as_rgb(make_phantom(np.random.default_rng(0)).image)
+    for one in found:
+        spoilt = one.spoil(rgb.copy(), 3)
+        assert (spoilt.shape, spoilt.dtype) == (rgb.shape, rgb.dtype)
+        assert (spoilt != rgb).any(), one.name
+        assert (spoilt == one.spoil(rgb.copy(), 3)).all(), one.name
+    assert len(said) <= 2
+
+
+def test_a_row_shows_points_and_shares_by_hand() -> None:
+    assert HELPED.restored("both") == pytest.approx(0.8)
+    cells = row_cells(HELPED, BOOTSTRAP)
+    assert cells[:4] == ("fog", MAKER, "40.0", "50.0")
+    assert cells[4].startswith("+40.0 [") and cells[5].startswith("80.0 [")
+    assert row_cells(UNMOVED, BOOTSTRAP)[5] == "-"
+
+
+def test_means_leave_out_rows_without_flips_and_harm_is_named() -> None:
+    page = make_page([HELPED, HARMED, UNMOVED], BOOTSTRAP, title="t", ground="g", command="c")
+    assert "mean restored 0.80 over the first table's rows (2;" in page
+    assert "0.15 over all 3 (implementation 0.80, kind -0.50)" in page
+    assert "more than half a point: 1 of 3 - soot (-20.0)" in page
+    # of seven flips four are left
+    assert "of all rows together 42.9 [" in page
+
+
+def test_the_unmoved_are_no_harm() -> None:
+    page = make_page([UNMOVED, UNMOVED], BOOTSTRAP, title="t", ground="g", command="c")
+    assert "more than half a point: 0 of 2." in page
+    assert np.isfinite(BOOTSTRAP.estimate(UNMOVED.change("both")).value)
