@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/ablations"))
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--limit", type=int, help="so many images of the split: to try it")
-    parser.add_argument("--references", type=int, default=192, help="of banks of no special size")
+    parser.add_argument("--references", type=int, default=64, help="of banks of no special size")
     parser.add_argument(
         "--sizes", nargs="+", type=int, choices=SIZES, default=SIZES, help="of the banks of part d"
     )

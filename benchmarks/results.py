@@ -57,6 +57,16 @@ RUNS: dict[str, dict[str, str]] = {
 """What is measured; an option that is missing keeps the command's default."""
 
 
+PAGES = {
+    "ablations.md": "Ablations of PDC",
+    "agents.md": "Ablations of the agents",
+    "perception.md": "Perception: each witness alone, both, the gate",
+    "unmatched.md": "Noise that the bank was not built with: SLAKE validation",
+    "unmatched-vqa-rad.md": "The same: VQA-RAD test",
+}
+"""Pages that other benchmarks write into the same folder."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds vqa-rad/ and slake/")
@@ -126,6 +136,8 @@ def _readme(folder: Path, names: list[str]) -> str:
         names, reports if isinstance(reports, list) else [reports], strict=True
     ):
         lines.append(f"- [`{name}`]({name}/tables/tables.md): {_facts(report)}")
+    lines += ["", "## Beside them, by commands of their own", ""]
+    lines += [f"- [{what}]({page})" for page, what in PAGES.items() if (folder / page).is_file()]
     return "\n".join(lines) + "\n"
 
 
