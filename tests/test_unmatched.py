@@ -59,14 +59,19 @@ def test_a_row_shows_points_and_shares_by_hand() -> None:
 
 def test_means_leave_out_rows_without_flips_and_harm_is_named() -> None:
     page = make_page([HELPED, HARMED, UNMOVED], BOOTSTRAP, title="t", ground="g", command="c")
-    assert "mean restored 0.80 over the first table's rows (2;" in page
-    assert "0.15 over all 3 (implementation 0.80, kind -0.50)" in page
-    assert "more than half a point: 1 of 3 - soot (-20.0)" in page
+    means = {line.split(" | ")[0]: line.split(" | ")[1:] for line in page.splitlines()}
+    assert means["| implementation"][:3] == ["1", "40.0", "50.0"]
+    assert means["| implementation"][4] == "80.0" and means["| kind"][4] == "-50.0"
+    assert means["| the first table's rows"][0] == "2"
+    assert means["| the first table's rows"][4] == "80.0"
+    assert means["| all"][3].startswith("+6.7 [")
+    assert means["| all"][4] == "15.0"
     # of seven flips four are left
-    assert "of all rows together 42.9 [" in page
+    assert means["| all"][5].startswith("42.9 [")
+    assert "- both: 1 of 3 rows lose more: soot (-20.0); the interval leaves" in page
 
 
 def test_the_unmoved_are_no_harm() -> None:
     page = make_page([UNMOVED, UNMOVED], BOOTSTRAP, title="t", ground="g", command="c")
-    assert "more than half a point: 0 of 2." in page
+    assert "- both: 0 of 2 rows lose more." in page
     assert np.isfinite(BOOTSTRAP.estimate(UNMOVED.change("both")).value)

@@ -67,51 +67,77 @@ def make_page(
     columns = ("noise", "what is new", "accuracy %", "flips %") + tuple(
         f"{way}: {what}" for way in ways for what in ("accuracy, points", "restored %")
     )
-    table = Table("unmatched", "Rows", columns, tuple(row_cells(row, bootstrap) for row in rows))
-    return "\n".join(
-        [
-            f"# {title}",
-            "",
-            f"{datetime.date.today().isoformat()}, by `{command}`: {ground}; noise at the model's",
-            "input resolution, seed 0. Intervals are 95 %, bootstrapped by image.",
-            "",
-            "*Flips*: answers unlike the model's own on the clean image; *restored*: the share of",
-            "them that is gone, net of those that calibration makes. *Accuracy, points*: against",
-            "leaving the noisy image alone.",
-            "",
-            *(line for way in ways for line in _means(rows, bootstrap, way)),
-            "",
-            table.markdown(),
-        ]
-    )
+    each = tuple(row_cells(row, bootstrap) for row in rows)
+    lines = [
+        f"# {title}",
+        "",
+        f"{datetime.date.today().isoformat()}, by `{command}`: {ground}; noise at the model's",
+        "input resolution, seed 0. Intervals are 95 %, bootstrapped by image.",
+        "",
+        "*Flips*: answers unlike the model's own on the clean image; *restored*: the share of",
+        "them that is gone, net of those that calibration makes. *Accuracy, points*: against",
+        "leaving the noisy image alone.",
+        "",
+        _means(rows, bootstrap).markdown(),
+        f"The aim for the mean restored of the first table's rows is {percent(AIM)} %, and that no",
+        "row loses more than half a point of accuracy.",
+        "",
+        *(_harm(rows, bootstrap, way) for way in ways),
+        "",
+        Table("unmatched", "Rows", columns, each).markdown(),
+    ]
+    return "\n".join(lines)
 
 
-def _means(rows: Sequence[Row], bootstrap: ClusterBootstrap, way: str) -> list[str]:
-    first = [row for row in rows if row.condition.first]
+def _means(rows: Sequence[Row], bootstrap: ClusterBootstrap) -> Table:
+    """Over rows that have the same thing new, over the first table's, over all."""
     # a dictionary keeps their order
     news = dict.fromkeys(row.condition.new for row in rows)
-    by_new = ", ".join(
-        f"{new} {_mean([row for row in rows if row.condition.new == new], way)}" for new in news
+    groups = {new: [row for row in rows if row.condition.new == new] for new in news}
+    first = [row for row in rows if row.condition.first]
+    if first:
+        groups["the first table's rows"] = first
+    groups["all"] = list(rows)
+    return Table(
+        "unmatched-means",
+        "Means over rows",
+        ("what is new", "rows", "accuracy %", "flips %")
+        + tuple(
+            f"{way}: {what}"
+            for way in rows[0].treated
+            for what in ("accuracy, points", "mean restored %", "of all flips restored %")
+        ),
+        tuple(_mean_cells(name, some, bootstrap) for name, some in groups.items()),
     )
-    pooled = recovered(_restored(bootstrap, rows, way))
-    lines = [
-        f"- **{way}**: mean restored {_mean(first, way)} over the first table's rows "
-        f"({len(first)}; aim {AIM}), {_mean(rows, way)} over all {len(rows)} ({by_new}); of all "
-        f"flips of all rows together {pooled} %.",
+
+
+def _mean_cells(name: str, rows: Sequence[Row], bootstrap: ClusterBootstrap) -> tuple[str, ...]:
+    cells = [
+        name,
+        str(len(rows)),
+        percent(average([row.alone.right for row in rows]).value),
+        percent(average([row.alone.flipped for row in rows]).value),
     ]
+    for way in rows[0].treated:
+        cells += [
+            points(bootstrap.estimate(average([row.change(way) for row in rows]))),
+            _mean(rows, way),
+            recovered(_restored(bootstrap, rows, way)),
+        ]
+    return tuple(cells)
+
+
+def _harm(rows: Sequence[Row], bootstrap: ClusterBootstrap, way: str) -> str:
     harmed = [row for row in rows if row.change(way).value < -HARM]
     sure = [row for row in harmed if bootstrap.estimate(row.change(way)).high < 0]
     names = ", ".join(f"{row.condition.name} ({100 * row.change(way).value:.1f})" for row in harmed)
-    lines.append(
-        f"  Rows that lose more than half a point: {len(harmed)} of {len(rows)}"
-        + (f" - {names}; the interval leaves out 0 in {len(sure)} of them." if harmed else ".")
-    )
-    return lines
+    told = f": {names}; the interval leaves out 0 in {len(sure)} of them" if harmed else ""
+    return f"- {way}: {len(harmed)} of {len(rows)} rows lose more{told}."
 
 
 def _mean(rows: Sequence[Row], way: str) -> str:
     shares = [row.restored(way) for row in rows if row.alone.flipped.value > 0]
-    return f"{np.mean(shares):.2f}" if shares else NOT_SHOWN
+    return percent(float(np.mean(shares))) if shares else NOT_SHOWN
 
 
 def _restored(bootstrap: ClusterBootstrap, rows: Sequence[Row], way: str) -> Estimate | None:
