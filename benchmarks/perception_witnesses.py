@@ -1,4 +1,4 @@
-"""Perception's two witnesses, each alone and fused: confusion, reliability, false alarms.
+"""Perception's two witnesses, alone and fused: confusion, reliability, false alarms, rounds.
 
     python benchmarks/perception_witnesses.py --data DATA [--out FOLDER] [--limit IMAGES]
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from transformers import AutoModelForImageTextToText
 
 from imc_bench.report.reliability import Reliability, reliability
@@ -36,6 +37,7 @@ from vision.perception import WITNESSES, Floats
 from vision.reading import MedicalImage, read_image
 from vision.report import CLEAN, UNKNOWN, NoisePerception
 from vision.resizing import resize_rgb
+from vision.rounds import MAX_ROUNDS, perceive_and_restore
 from vision.sight import look
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -74,6 +76,16 @@ class Eyes:
                 ]
         return found
 
+    @torch.inference_mode()
+    def rounds(self, images: Sequence[MedicalImage]) -> list[int]:
+        """How often each image is restored: 0 where the gate is shut or nothing helps."""
+        found = []
+        for start in range(0, len(images), _BATCH):
+            chunk = images[start : start + _BATCH]
+            seen = perceive_and_restore(self.encoder, self.bank, chunk, alpha=ALPHA, restore=True)
+            found += [len(one.rounds) for one in seen]
+        return found
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -96,7 +108,8 @@ def main() -> None:
         "phantoms": _phantoms(min(PHANTOMS, args.limit or PHANTOMS)),
     }
     clean = {name: eyes.see(images) for name, images in sets.items()}
-    truth, said = _noisy(eyes, [_at_input(image) for image in sets["SLAKE validation"]])
+    shown = [_at_input(image) for image in sets["SLAKE validation"]]
+    truth, said = _noisy(eyes, shown)
     diagrams = {name: _diagram(truth, said[name]) for name in eyes.names}
     tables = [
         _alarms(eyes, clean),
@@ -106,6 +119,7 @@ def main() -> None:
             "Probability of the likeliest noise, and how often it is the one",
             diagrams,
         ),
+        _rounds(eyes, shown),
     ]
     page = "\n".join(table.markdown() for table in tables)
     print(page)
@@ -188,6 +202,28 @@ def _alarms(eyes: Eyes, clean: Mapping[str, Mapping[str, Sequence[NoisePerceptio
             for name, told in clean.items()
         ),
         "The bank holds training images of SLAKE and VQA-RAD and other phantoms.",
+    )
+
+
+def _rounds(eyes: Eyes, images: Sequence[MedicalImage]) -> Table:
+    most = MAX_ROUNDS + 1  # stripes go first, in a round of their own
+    counts = {}
+    for kind in CORE_IMAGE:
+        spoilt = [
+            _spoilt(image, number, kind, severity)
+            for severity in SEVERITIES
+            for number, image in enumerate(images)
+        ]
+        counts[kind] = np.bincount(eyes.rounds(spoilt), minlength=most + 1)
+    total = np.sum(list(counts.values()), axis=0)
+    restored, twice = int(total[1:].sum()), int(total[2:].sum())
+    return Table(
+        "rounds",
+        "How often a noisy picture is restored (images)",
+        ("kind", *(f"{count}" for count in range(most + 1))),
+        tuple((kind, *map(str, row.tolist())) for kind, row in counts.items()),
+        f"Of {restored} that are restored, {percent(1 - twice / max(restored, 1))} % are restored "
+        "once; what was tried and not kept does not count.",
     )
 
 

@@ -134,7 +134,12 @@ def test_jobs_that_are_interrupted_all_stop_and_give_back_their_work(
     out = tmp_path / "run.db"
     long = [*SHARED, "1,2,3,4,5", "--limit", "200"]  # never done before it is interrupted
     command = [sys.executable, "-m", "imc_app.cli", "bench", "run", *long]
-    parent = subprocess.Popen([*command, "--out", out, "--jobs", "2"], cwd=REPOSITORY)
+    parent = subprocess.Popen(
+        [*command, "--out", out, "--jobs", "2"],
+        cwd=REPOSITORY,
+        # a shell that starts tests in the background has them ignore interrupts, children too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         while parent.poll() is None and not working(out):
             time.sleep(0.1)
