@@ -135,6 +135,12 @@ class ClusterBootstrap:
             low, high = np.percentile(won.draws[usable] / lost.draws[usable], INTERVAL)
         return self._estimate(float(won.value / lost.value), float(low), float(high))
 
+    def removed_share(self, before: Drawn, after: Drawn) -> Estimate | None:
+        """(before - after) / before, of a rate that should be small, as that of flips; None where
+        there was nothing to take away."""
+        none = Drawn(0.0, np.zeros_like(before.draws))
+        return self.recovered_share(none, none - before, none - after, least_drop=1e-9)
+
     def _estimate(self, value: float, low: float, high: float) -> Estimate:
         return Estimate(value, low, high, self.items, self.clusters)
 

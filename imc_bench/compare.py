@@ -175,7 +175,7 @@ def _side(
         (one, other),
         items,
         lambda frame, draws: average(
-            [frame.accuracy(draws, cell, named, items) for cell, named in cells]
+            [frame.accuracy(draws, condition, method, items) for condition, _ in cells]
         ),
         None,
     )

@@ -28,8 +28,6 @@ __all__ = [
     "false_alarms",
     "flips",
     "flips_removed",
-    "macro_items",
-    "macro_mean",
     "relative_corruption_error",
     "share",
     "state_matrix",
@@ -186,40 +184,6 @@ def calibration_error(
     place = np.clip(np.ceil(told * bins).astype(int) - 1, 0, bins - 1)
     gap = np.bincount(place, weights=hits - told, minlength=bins)
     return float(np.abs(gap).sum() / told.size)
-
-
-def macro_mean(cells: ArrayLike) -> float:
-    """Mean over kinds, then over severities; cells (kinds, severities), NaN where not measured.
-
-    Never over pooled rows: a kind with more items or severities weighs no more. NaN where nothing
-    was measured.
-
-    Raises:
-        StatisticRefused: the cells are not a table.
-    """
-    table = np.asarray(cells, dtype=np.float64)
-    if table.ndim != 2:
-        raise StatisticRefused(f"cells need the shape (kinds, severities), got {table.shape}")
-    kept = table[:, ~np.isnan(table).all(axis=0)]
-    return float(np.nanmean(kept, axis=0).mean()) if kept.size else float("nan")
-
-
-def macro_items(right: ArrayLike) -> Floats:
-    """For each item its mean over kinds, then severities: (items,) of (kinds, severities, items).
-
-    With it a `ClusterBootstrap` gives intervals of macro means and of their differences: every
-    cell holds the same items, so the macro mean is the mean of these.
-
-    Raises:
-        StatisticRefused: another shape, or an item that a cell lacks (NaN).
-    """
-    table = np.asarray(right, dtype=np.float64)
-    if table.ndim != 3 or table.size == 0 or np.isnan(table).any():
-        raise StatisticRefused(
-            f"a macro mean by item needs every item in every cell, (kinds, severities, items), "
-            f"got {table.shape}"
-        )
-    return np.asarray(table.mean(axis=0).mean(axis=0))
 
 
 IMAGE_STATES = ("clean", "noisy", "calibrated")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ablations.cells import CLEAN, Cell
 from ablations.ground import Ground
 from ablations.plan import NONE, Line, Part
@@ -115,10 +113,7 @@ class Figures:
             return None
         before = average([self._flipped(NONE, cell) for cell in cells])
         after = average([self._flipped(line.runs[cell], cell) for cell in cells])
-        none = Drawn(0.0, np.zeros_like(before.draws))
-        return self.bootstrap.recovered_share(
-            none - none, none - before, none - after, least_drop=1e-9
-        )
+        return self.bootstrap.removed_share(before, after)
 
     def _clean(self, line: Line) -> tuple[str, str]:
         if not line.clean:

@@ -143,5 +143,4 @@ def _mean(rows: Sequence[Row], way: str) -> str:
 def _restored(bootstrap: ClusterBootstrap, rows: Sequence[Row], way: str) -> Estimate | None:
     before = average([row.alone.flipped for row in rows])
     after = average([row.treated[way].flipped for row in rows])
-    none = Drawn(0.0, np.zeros_like(before.draws))
-    return bootstrap.recovered_share(none, none - before, none - after, least_drop=1e-9)
+    return bootstrap.removed_share(before, after)

@@ -16,8 +16,6 @@ from imc_bench.statistics import (
     false_alarms,
     flips,
     flips_removed,
-    macro_items,
-    macro_mean,
     relative_corruption_error,
     share,
     state_matrix,
@@ -106,6 +104,17 @@ def test_recovery_of_a_doubtful_drop_has_no_bounds() -> None:
     assert (told.low, told.high) == (-np.inf, np.inf)
 
 
+def test_the_share_taken_away_by_hand() -> None:
+    bootstrap = ClusterBootstrap(GROUPS)
+    before, after = np.zeros(200), np.zeros(200)
+    before[:40], after[:10] = 1, 1
+    told = bootstrap.removed_share(bootstrap.rate(before), bootstrap.rate(after))
+    assert told is not None
+    assert told.value == pytest.approx(0.75)
+    none = bootstrap.rate(np.zeros(200))
+    assert bootstrap.removed_share(none, bootstrap.rate(after)) is None
+
+
 def test_a_rate_leaves_out_what_is_not_counted_and_draws_its_denominator() -> None:
     counted = np.arange(200) % 4 != 3
     rate = ClusterBootstrap(GROUPS).rate(np.arange(200) % 4 == 0, counted)
@@ -185,23 +194,6 @@ def test_calibration_error_takes_both_ends() -> None:
 def test_a_confidence_that_is_the_accuracy_is_calibrated(right: list[bool]) -> None:
     level = float(np.mean(right))
     assert calibration_error([level] * len(right), right) == pytest.approx(0, abs=1e-12)
-
-
-def test_macro_mean_goes_over_kinds_then_severities() -> None:
-    # severity 1: (0.8 + 0.6) / 2; severity 3: 0.4 alone. Pooled it would be 0.6
-    assert macro_mean([[0.8, 0.4], [0.6, np.nan]]) == pytest.approx((0.7 + 0.4) / 2)
-
-
-def test_macro_mean_leaves_out_a_severity_nobody_measured() -> None:
-    assert macro_mean([[0.8, np.nan], [0.6, np.nan]]) == pytest.approx(0.7)
-    assert np.isnan(macro_mean([[np.nan]]))
-
-
-def test_macro_items_average_to_the_macro_mean() -> None:
-    right = np.random.default_rng(0).random((3, 2, 40)) < 0.5
-    assert macro_items(right).mean() == pytest.approx(macro_mean(right.mean(axis=2)))
-    with pytest.raises(StatisticRefused, match="every item in every cell"):
-        macro_items(np.full((1, 1, 2), np.nan))
 
 
 def test_state_matrix_by_hand() -> None:
