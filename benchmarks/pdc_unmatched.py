@@ -14,7 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from unmatched.ground import SETS, Ground, Told, load
+from ablations.store import Told
+from unmatched.ground import SETS, Ground, load
 from unmatched.noises import conditions
 from unmatched.page import Row, Way, make_page, row_cells
 

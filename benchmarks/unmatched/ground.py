@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from ablations.ground import Asker
+from ablations.store import Told
 
+from imc_agents.chat_model import ChatLocalMLLM
 from imc_bench.bootstrap import ClusterBootstrap, Drawn
 from imc_bench.statistics import answer_flips
 from imc_reference.architecture import IMAGE_SIZE
-from imc_reference.evaluation import Answerer, EvaluateConfig
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
 from imc_reference.scoring import is_right
 from unmatched.noises import Pixels
-from vision.encoder import VisionEncoder
+from vision.encoder import EncodedImage, VisionEncoder
 from vision.pdc import Calibrator
 from vision.reading import MedicalImage, read_image
 from vision.resizing import resize_rgb
 
-ANSWER_TOKENS = 16
-"""Where answers are cut."""
 _BATCH = 32
 
 SLAKE, VQA_RAD = "SLAKE validation", "VQA-RAD test"
@@ -36,14 +34,6 @@ def load(data: Path, name: str) -> list[RealImage]:
     return load_vqa_rad(data / "vqa-rad", "test")
 
 
-@dataclass(frozen=True)
-class Told:
-    """Answers to every question, and how many images were changed."""
-
-    answers: list[str]
-    touched: int
-
-
 class Ground:
     """What every row is measured on."""
 
@@ -51,14 +41,14 @@ class Ground:
         self.clean: list[Pixels] = [
             resize_rgb(read_image(image.path).rgb, (IMAGE_SIZE, IMAGE_SIZE)) for image in images
         ]
-        self._asked = [(row, pair) for row, image in enumerate(images) for pair in image.pairs]
-        self._questions = [(row, pair.question) for row, pair in self._asked]
-        self._answerer = Answerer(
-            EvaluateConfig(model=model, batch=96, max_new_tokens=ANSWER_TOKENS)
-        )
-        self.encoder = VisionEncoder(self._answerer.model, self._answerer.processor)
+        self._asked = [pair for image in images for pair in image.pairs]
+        chat = ChatLocalMLLM.from_pretrained(model, device="cpu", dtype="float32")
+        self._asker = Asker(chat, [image.pairs for image in images])
+        self.encoder = VisionEncoder(chat.model, chat.processor)
         self._plain = Calibrator(self.encoder, None)
-        self.bootstrap = ClusterBootstrap([f"{row:05d}" for row, _ in self._asked])
+        self.bootstrap = ClusterBootstrap(
+            [f"{row:05d}" for row, image in enumerate(images) for _ in image.pairs]
+        )
         self.own = self.told(self.clean, None).answers
 
     @property
@@ -68,21 +58,20 @@ class Ground:
 
     def told(self, pictures: Sequence[Pixels], calibrator: Calibrator | None) -> Told:
         """Answers about `pictures`, one for each image; None: as the model gives them."""
-        features: list[torch.Tensor] = []
+        features: list[EncodedImage] = []
         touched = 0
         for start in range(0, len(pictures), _BATCH):
             batch = [MedicalImage.from_rgb(one) for one in pictures[start : start + _BATCH]]
             for result in (calibrator or self._plain).calibrate_batch(batch):
-                output = result.features.output.pooler_output
-                features.append(torch.cat([part.reshape(-1, part.shape[-1]) for part in output]))
+                features.append(result.features)
                 touched += result.report.applied
-        return Told(self._answerer.answers_from(features, self._questions), touched)
+        return Told(self._asker.answers(features), touched, len(pictures))
 
     def right(self, told: Told) -> Drawn:
         """Accuracy, strict."""
         pairs = zip(told.answers, self._asked, strict=True)
         return self.bootstrap.rate(
-            [is_right(answer, pair.answer, closed=pair.closed) for answer, (_, pair) in pairs]
+            [is_right(answer, pair.answer, closed=pair.closed) for answer, pair in pairs]
         )
 
     def flipped(self, told: Told) -> Drawn:
