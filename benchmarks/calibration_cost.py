@@ -23,10 +23,10 @@ import torch
 from large_tower import large_encoder, phantoms
 
 from imc_noise import apply_image, noise_rng
-from vision.encoder import VisionEncoder
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.prototypes import PrototypeBank
-from vision.reading import MedicalImage
+from vision.build.prototypes import PrototypeBank
+from vision.reading.medical_image import MedicalImage
 
 HELD_OUT = 5_000
 """Number of the first phantom: no bank was built on it."""

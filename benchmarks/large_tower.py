@@ -8,8 +8,8 @@ import transformers as hf
 
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
-from vision.encoder import VisionEncoder
-from vision.reading import MedicalImage
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.reading.medical_image import MedicalImage
 
 SIDE = 336
 _PHANTOM_SEED = 8_230

@@ -22,7 +22,7 @@ from unmatched.page import Row, Way, make_page, row_cells
 from imc_bench.denoisers import non_local_means
 from imc_reference import MODEL_DIR
 from vision.pdc import Calibrator
-from vision.prototypes import PrototypeBank
+from vision.build.prototypes import PrototypeBank
 
 STAGES = {"both": {}, "pixels": {"features": False}, "features": {"pixels": False}}
 DENOISER = "non-local means"

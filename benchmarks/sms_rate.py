@@ -26,7 +26,7 @@ from wider_model import widen
 from graphs.context import IMCContext, load_context
 from graphs.refining import refine_batch
 from graphs.sms import build_sms_graph
-from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_bench.datasets import load_dataset
 from imc_noise import CORE_TEXT, apply_text, noise_rng
 from imc_reference import MODEL_DIR

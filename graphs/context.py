@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.language_models import BaseChatModel
 
 from graphs.stores import FeatureStore, ImageStore
-from imc_agents.exchange import MODEL_FAULTS
+from imc_agents.chat.run_requests import MODEL_FAULTS
 from imc_agents.policy import Method, Policy
-from imc_agents.proposals import LexiconLike
+from imc_agents.corrections.proposals import LexiconLike
 from prompts import PromptSet, load_prompts
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class IMCContext:
     """Handed to every invoke and every resume; never part of state."""
 
     chat: BaseChatModel
-    """The multimodal model: `imc_agents.chat_model.ChatLocalMLLM`."""
+    """The multimodal model: `imc_agents.chat.chat_model.ChatLocalMLLM`."""
     calibrator: Calibrator | None
     """The image side of the same model; None for a run of the agents alone."""
     lexicon: LexiconLike
@@ -93,7 +93,7 @@ def load_context(
 
     Raises ModelRefused, BankRefused, MarginsRefused or PromptRefused, each in one line.
     """
-    from imc_agents.loading import load_local_mllm
+    from imc_agents.chat.loading import load_local_mllm
 
     local = load_local_mllm(
         str(model_path),
@@ -152,11 +152,11 @@ def context_over(
 
     Raises BankRefused, MarginsRefused or PromptRefused, each in one line.
     """
-    from imc_agents.chat_model import ChatLocalMLLM
-    from imc_agents.lexicon import Lexicon
+    from imc_agents.chat.chat_model import ChatLocalMLLM
+    from imc_agents.language.lexicon import Lexicon
     from imc_agents.thresholds import QuestionThresholds, language_fingerprint
-    from vision.bank import PrototypeBank
-    from vision.encoder import VisionEncoder, model_fingerprint
+    from vision.bank.prototype_bank import PrototypeBank
+    from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
     from vision.pdc import Calibrator
 
     encoder = VisionEncoder(model, processor, fingerprint=model_fingerprint(model))

@@ -13,7 +13,7 @@ from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
 from imc_agents.self_assessment import named
 from vision.errors import BankRefused, ImageRefused
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 from vision.report import CalibrationReport
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from langgraph.types import interrupt
 from graphs.agent_steps import Update
 from graphs.sms import Resolve, given
 from graphs.state import IMCState
-from imc_agents.questions import check_question
+from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import Decision, TraceStep
 from vision.report import CalibrationReport
 

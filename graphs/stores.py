@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vision.errors import ImageRefused
-from vision.reading import MedicalImage, read_image
+from vision.reading.medical_image import MedicalImage, read_image
 
 if TYPE_CHECKING:
     from vision.pdc import CalibratedImage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_core.language_models import BaseChatModel
 
 from imc_agents.policy import Policy
-from imc_agents.proposals import LexiconLike
+from imc_agents.corrections.proposals import LexiconLike
 from imc_agents.self_assessment import SelfAssessment
 from prompts import PromptSet
 

@@ -16,7 +16,7 @@ Review = Literal["never", "on_change", "always"]
 class Margins(BaseModel):
     """Evidence, in nats, that an edit must reach; by the class of the word it would change.
 
-    These are floors: `imc_agents.calibrating` raises them for a model on clean questions, never
+    These are floors: `imc_agents.margin_calibration` raises them for a model on clean questions, never
     lowers them. A field is a class; what is added here is calibrated too.
     """
 
@@ -33,7 +33,7 @@ class Margins(BaseModel):
     chance makes such pairs too ("while" for "will", "wise" for "his")."""
     lost: float = Field(default=9.0, ge=0)
     """A word put in where a question lost the one it asks with: a guess, of something that nobody
-    wrote (`imc_agents.lost_words`)."""
+    wrote (`imc_agents.corrections.lost_words`)."""
     sentence: float = Field(default=0.2, ge=0)
     """Nats per character by which a sentence must be less likely than the one that asks;
     the distractor rows of `benchmarks/sms_questions.py` print what it restores."""
@@ -75,7 +75,7 @@ class Policy(BaseModel):
     margins: Margins = Margins()
     new_word: float = Field(default=18.0, ge=0)
     """Surprisal, in nats, at which a written word is taken to be new rather than misspelt: no gain
-    counts for more than it would over a word of this surprisal; see `imc_agents.evidence`."""
+    counts for more than it would over a word of this surprisal; see `imc_agents.corrections.edit_log_odds`."""
     near_miss: float = Field(default=3.0, ge=0)
     """Nats that speak besides for a slip that made an unknown word of one of the clinic's, and for
     a word that dictation is known to write for another."""

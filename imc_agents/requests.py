@@ -1,7 +1,7 @@
 """What an agent wants of the model, as values: it yields requests and is sent the replies.
 
 An agent that thinks this way does no input or output of its own, so that one conversation and
-many in lock step go through the same code (`imc_agents.exchange` answers either).
+many in lock step go through the same code (`imc_agents.chat.run_requests` answers either).
 """
 
 from __future__ import annotations

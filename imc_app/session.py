@@ -12,15 +12,15 @@ from graphs.document import Document, question_document, to_document
 from graphs.imc import build_imc_graph
 from graphs.refining import refine_batch
 from graphs.state import IMCInput, IMCOutput
-from imc_agents.loading import load_local_mllm
+from imc_agents.chat.loading import load_local_mllm
 from imc_agents.policy import Method
-from imc_agents.questions import check_question
+from imc_agents.safeguards.question_checks import check_question
 from imc_app.spoil import read_noise, spoil_image, spoil_question
 from imc_reference import MODEL_DIR
-from vision.bank import PrototypeBank
-from vision.encoder import VisionEncoder, model_fingerprint
+from vision.bank.prototype_bank import PrototypeBank
+from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 from vision.pdc import Calibrator
-from vision.reading import MedicalImage, read_image
+from vision.reading.medical_image import MedicalImage, read_image
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from imc_bench.errors import DataRefused
 from imc_reference.phantoms import Phantom, make_phantom
-from vision.reading import MedicalImage, read_image
+from vision.reading.medical_image import MedicalImage, read_image
 
 PHANTOM_SIZE = 112
 """Pixels a side: the input size of the embedded model."""

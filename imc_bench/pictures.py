@@ -13,10 +13,10 @@ from imc_bench.errors import DataRefused
 from imc_bench.items import BenchItem, ImageSource, load_pixels
 from imc_bench.methods import Method, Seen, Tools
 from imc_bench.plan import Plan, Unit
-from vision.encoder import VisionEncoder
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import ImageRefused
-from vision.reading import MedicalImage
-from vision.resizing import resize_rgb
+from vision.reading.medical_image import MedicalImage
+from vision.reading.resizing import resize_rgb
 
 NAME_DIGITS = 16
 """Hex digits of a SHA-256 that name an image in the store: no two of a set will share them."""

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from imc_agents.errors import QuestionRefused
-from imc_agents.questions import check_question
+from imc_agents.safeguards.question_checks import check_question
 from imc_bench.methods import Method, Read, Tools
 
 READINGS_HELD = 4096

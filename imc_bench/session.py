@@ -22,7 +22,7 @@ from imc_bench.runner import Runner, RunSettings
 from imc_bench.schema import Identity, NewRun
 from imc_bench.store import Store
 from imc_noise import Severity
-from vision.bank import PrototypeBank
+from vision.bank.prototype_bank import PrototypeBank
 
 NoiseAt = Literal["input", "native"]
 _VERSIONED = (

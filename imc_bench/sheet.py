@@ -21,8 +21,8 @@ from imc_bench.similarity import grey_plane, ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, Noise
 from imc_noise.image.planes import GREY_SPREAD
 from imc_noise.strengths import NOT_BY_SSIM
-from vision.reading import MedicalImage
-from vision.resizing import resize_rgb
+from vision.reading.medical_image import MedicalImage
+from vision.reading.resizing import resize_rgb
 
 Pixels = NDArray[np.uint8]
 NoiseAt = Literal["input", "native", "bounded"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from imc_agents.distance import edit_distance
+from imc_agents.language.word_distance import edit_distance
 from imc_bench.bootstrap import ClusterBootstrap, Estimate, Floats, share
 from imc_bench.errors import StatisticRefused
 

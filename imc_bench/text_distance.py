@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imc_agents.protected import find_protected, protected_tokens
+from imc_agents.safeguards.protected import find_protected, protected_tokens
 
 
 def character_error(reference: str, text: str) -> float:

@@ -19,7 +19,7 @@ from imc_reference.real_data import load_slake, load_vqa_rad
 from imc_reference.training import TrainConfig, Trainer
 
 if TYPE_CHECKING:
-    from vision.reading import MedicalImage
+    from vision.reading.medical_image import MedicalImage
 
 BANK_PHANTOMS = 128
 """Phantoms among the bank's references: the model is asked about those too."""
@@ -50,7 +50,7 @@ def train(config: TrainConfig, say: Say = print) -> Path:
 def bank_references(data: Path, seed: int) -> list[MedicalImage]:
     """The bank's clean references, unlabelled: SLAKE's training images, those of VQA-RAD that its
     test split does not show, and phantoms."""
-    from vision.reading import MedicalImage, read_image
+    from vision.reading.medical_image import MedicalImage, read_image
 
     tested = {image.path for image in load_vqa_rad(data / "vqa-rad", "test")}
     images = load_slake(data / "slake", "train")
@@ -67,8 +67,8 @@ def build_reference_bank(
     model_dir: Path, data: Path, *, seed: int, out: Path | None = None, say: Say = print
 ) -> Path:
     """Build a bank from `bank_references`; `out` None: `prototypes.safetensors` by the weights."""
-    from vision.encoder import VisionEncoder, model_fingerprint
-    from vision.prototypes import build_bank
+    from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
+    from vision.build.prototypes import build_bank
 
     model = AutoModelForImageTextToText.from_pretrained(
         model_dir, local_files_only=True, use_safetensors=True

@@ -13,9 +13,9 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from vision.encoder import EncodedImage
+from vision.encoder.vision_encoder import EncodedImage
 from vision.pdc import CalibratedImage
-from vision.reading import MedicalImage, read_image
+from vision.reading.medical_image import MedicalImage, read_image
 from vision.report import CalibrationReport, NoisePerception
 
 Reply = str | Exception

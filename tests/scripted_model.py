@@ -15,8 +15,8 @@ import torch
 from pydantic import Field
 from transformers import LogitsProcessor
 
-from imc_agents.chat_model import ChatLocalMLLM
-from imc_agents.decoding import DecodingSettings
+from imc_agents.chat.chat_model import ChatLocalMLLM
+from imc_agents.chat.decoding import DecodingSettings
 
 Script = Callable[[str], str | None]
 """From the whole prompt to the reply; None lets the model speak for itself."""

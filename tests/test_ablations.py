@@ -31,7 +31,7 @@ from ablations.layers import Layers, Standard, codebook, keyed, linear  # noqa: 
 from ablations.retold import deranged, true_weights  # noqa: E402
 from ablations.store import Answers, Told  # noqa: E402
 
-from vision.layout import infer_layout  # noqa: E402
+from vision.encoder.token_layout import infer_layout  # noqa: E402
 
 CLASSES = [("clean", 0), *((kind, severity) for kind in CORE_IMAGE for severity in (1, 3, 5))]
 TAPS = ("embed", "block.0", "projector")

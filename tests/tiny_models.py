@@ -182,7 +182,7 @@ def _llava_next() -> tuple[Any, Any]:
 def _llava_onevision() -> tuple[Any, Any]:
     import transformers as hf
 
-    from imc_agents.processors import build_processor
+    from imc_agents.chat.processors import build_processor
 
     tokenizer = _tokenizer({"image_token": "<image>", "video_token": "<video>"})
     pinpoints = [[SIDE, SIDE], [SIDE, 2 * SIDE], [2 * SIDE, SIDE], [2 * SIDE, 2 * SIDE]]
@@ -209,7 +209,7 @@ def _llava_onevision() -> tuple[Any, Any]:
 def _qwen2_5_vl() -> tuple[Any, Any]:
     import transformers as hf
 
-    from imc_agents.processors import build_processor
+    from imc_agents.chat.processors import build_processor
 
     tokenizer = _tokenizer(
         {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"},
@@ -293,7 +293,7 @@ def _gemma3() -> tuple[Any, Any]:
 def _internvl() -> tuple[Any, Any]:
     import transformers as hf
 
-    from imc_agents.processors import build_processor
+    from imc_agents.chat.processors import build_processor
 
     tokenizer = _tokenizer(
         {
@@ -354,7 +354,7 @@ def _idefics3() -> tuple[Any, Any]:
 def _smolvlm() -> tuple[Any, Any]:
     import transformers as hf
 
-    from imc_agents.processors import build_processor
+    from imc_agents.chat.processors import build_processor
 
     tokenizer = _tokenizer({"image_token": "<image>"}, (*_IDEFICS_TOKENS, "<video>"))
     config = hf.SmolVLMConfig(

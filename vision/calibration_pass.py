@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.bank import PrototypeBank
-from vision.cascade import STRENGTHS
-from vision.layout import infer_layout
+from vision.bank.prototype_bank import PrototypeBank
+from vision.calibrate.cascade import STRENGTHS
+from vision.encoder.token_layout import infer_layout
 from vision.report import PIXELS, UNKNOWN, CalibrationReport, NoisePerception
 from vision.rounds import Seen
 

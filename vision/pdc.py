@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vision.bank import PrototypeBank
+from vision.bank.prototype_bank import PrototypeBank
 from vision.calibration_pass import CalibrationPass
-from vision.encoder import EncodedImage, VisionEncoder
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.errors import BankRefused
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 from vision.report import CalibrationReport, NoisePerception
 from vision.rounds import MAX_ROUNDS, perceive_and_restore
 

@@ -1,6 +1,6 @@
 """Perceive and restore, again and again: two noises at once are undone one after the other.
 
-Stripes (`vision.stripes`), which need no prototypes to be known, go first. Then each round
+Stripes (`vision.restore.stripes`), which need no prototypes to be known, go first. Then each round
 perceives the picture as it now is and restores it under the posterior. A restored picture is kept
 only if the encoder's first features came nearer to clean. It ends when the picture looks clean,
 when nothing helps any more, or with the budget.
@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vision.bank import PrototypeBank
-from vision.cascade import calibration_weights
-from vision.encoder import VisionEncoder
-from vision.perception import Perceived, Perceiver
-from vision.reading import MedicalImage
-from vision.restorer import LEAST_SIDE, PixelRestorer, Working, restorations
-from vision.sight import Sight, look
-from vision.stripes import STRIPES, destriped
+from vision.bank.prototype_bank import PrototypeBank
+from vision.calibrate.cascade import calibration_weights
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.perceive.noise_classifier import Perceived, Perceiver
+from vision.reading.medical_image import MedicalImage
+from vision.restore.restorer import LEAST_SIDE, PixelRestorer, Working, restorations
+from vision.perceive.image_statistics import Sight, look
+from vision.restore.stripes import STRIPES, destriped
 
 MAX_ROUNDS = 3
 """Most restorations of one picture: a mixture of two noises takes two, and one to be sure."""

@@ -14,11 +14,11 @@ from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
 from imc_reference.real_data import load_vqa_rad
 from imc_reference.recipe import BANK_PHANTOMS, bank_references
-from vision.bank import PrototypeBank
-from vision.draws import BEYOND, MIN_IMAGES
-from vision.encoder import VisionEncoder
-from vision.prototypes import build_bank
-from vision.reading import MedicalImage, read_image
+from vision.bank.prototype_bank import PrototypeBank
+from vision.build.draws import BEYOND, MIN_IMAGES
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.build.prototypes import build_bank
+from vision.reading.medical_image import MedicalImage, read_image
 
 SIZES = (32, 64, 128, 256, 512)
 """There are some 560 distinct real images that no test shows, so no bank of 1,024."""

@@ -10,14 +10,14 @@ import torch
 from langchain_core.messages import HumanMessage
 
 from ablations.cells import Cell
-from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_noise import apply_image, noise_rng
 from imc_reference.architecture import IMAGE_SIZE
 from imc_reference.questions import Pair
 from imc_reference.real_data import load_slake
-from vision.encoder import EncodedImage
-from vision.reading import MedicalImage, read_image
-from vision.resizing import resize_rgb
+from vision.encoder.vision_encoder import EncodedImage
+from vision.reading.medical_image import MedicalImage, read_image
+from vision.reading.resizing import resize_rgb
 
 _ANSWER_TOKENS = 16
 """Where answers are cut."""

@@ -17,10 +17,10 @@ from ablations.layer_maps import (
     with_context,
 )
 from ablations.layers import Layers, Standard, codebook, keyed, linear
-from vision.draws import NATIVE_SIDES, noisy_draw, resized
-from vision.encoder import PixelInputs, VisionEncoder
-from vision.layout import POSITION_FEATURES, TokenLayout, infer_layout
-from vision.reading import MedicalImage
+from vision.build.draws import NATIVE_SIDES, noisy_draw, resized
+from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
+from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
+from vision.reading.medical_image import MedicalImage
 
 MOMENTS = {
     "mean shift": mean_shift,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ablations.layer_maps import nearest, with_context, with_one
-from vision.encoder import EncodedImage, VisionEncoder
-from vision.layout import TokenLayout, infer_layout
-from vision.reading import MedicalImage
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
+from vision.encoder.token_layout import TokenLayout, infer_layout
+from vision.reading.medical_image import MedicalImage
 
 Change = Callable[[Tensor, Tensor | None, TokenLayout, Tensor], Tensor]
 """(standardised patches (images, tiles, patches, dim), CLS or None, layout, weights (images,

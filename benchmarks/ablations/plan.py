@@ -13,7 +13,7 @@ from ablations.retold import hard, never_gated, told_truth, told_wrong
 from ablations.store import Told
 from ablations.workshop import Workshop
 from imc_noise import CORE_IMAGE
-from vision.bank import PrototypeBank
+from vision.bank.prototype_bank import PrototypeBank
 from vision.pdc import Calibrator
 
 NONE, SHIPPED, USUAL, LAYERS = "none", "shipped bank", "usual bank", "layers"

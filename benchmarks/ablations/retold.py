@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from ablations.cells import Cell
-from vision.bank import PrototypeBank
-from vision.perception import Floats, Perceived, Perceiver
+from vision.bank.prototype_bank import PrototypeBank
+from vision.perceive.noise_classifier import Floats, Perceived, Perceiver
 from vision.report import CLEAN
 
 Classes = Sequence[tuple[str, int]]

@@ -18,14 +18,14 @@ from ablations.layer_fits import LayerFits
 from ablations.layers import Layers
 from ablations.retold import true_weights
 from ablations.store import Told
-from imc_agents.chat_model import ChatLocalMLLM
-from vision.bank import PrototypeBank
-from vision.cascade import calibration_weights
-from vision.encoder import EncodedImage, VisionEncoder
+from imc_agents.chat.chat_model import ChatLocalMLLM
+from vision.bank.prototype_bank import PrototypeBank
+from vision.calibrate.cascade import calibration_weights
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.pdc import Calibrator
-from vision.prototypes import calibration_taps
+from vision.build.prototypes import calibration_taps
 from vision.report import CLEAN as CLEAN_KIND
-from vision.sight import look
+from vision.perceive.image_statistics import look
 
 _BATCH = 32
 

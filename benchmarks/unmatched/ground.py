@@ -9,17 +9,17 @@ import numpy as np
 from ablations.ground import Asker
 from ablations.store import Told
 
-from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_bench.bootstrap import ClusterBootstrap, Drawn
 from imc_bench.statistics import answer_flips
 from imc_reference.architecture import IMAGE_SIZE
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
 from imc_reference.scoring import is_right
 from unmatched.noises import Pixels
-from vision.encoder import EncodedImage, VisionEncoder
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.pdc import Calibrator
-from vision.reading import MedicalImage, read_image
-from vision.resizing import resize_rgb
+from vision.reading.medical_image import MedicalImage, read_image
+from vision.reading.resizing import resize_rgb
 
 _BATCH = 32
 

@@ -69,13 +69,13 @@ def sheet(
     Rows whose SSIM rises somewhere with severity are called "not monotone": on a single image that
     may be; on the average of many it is not.
     """
-    from imc_agents.questions import check_question
+    from imc_agents.safeguards.question_checks import check_question
     from imc_app.progress import progress_bar
     from imc_app.show import console
     from imc_bench.plugins import load_plugins
     from imc_bench.sheet import SheetRequest, make_sheet, sheet_document
     from imc_bench.sheet_drawing import draw_sheet
-    from vision.reading import read_image
+    from vision.reading.medical_image import read_image
 
     _check_out(out)
     request = SheetRequest(

@@ -16,7 +16,7 @@ from imc_app.refusals import InputRefused, is_refusal, one_line
 if TYPE_CHECKING:
     from vision.monitor import DriftMonitor, Standing
     from vision.pdc import Calibrator
-    from vision.reading import MedicalImage
+    from vision.reading.medical_image import MedicalImage
     from vision.report import NoisePerception
 
 ALARM = 3
@@ -114,7 +114,7 @@ def _perceive(
     calibrator: Calibrator, paths: Sequence[Path], frame: int | None
 ) -> Iterator[tuple[Path, Seen]]:
     """Perceive the readable images of a batch together; every path comes back, in its order."""
-    from vision.reading import read_image
+    from vision.reading.medical_image import read_image
 
     held: list[tuple[Path, MedicalImage | str]] = []
     pixels = 0

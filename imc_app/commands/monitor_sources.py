@@ -70,7 +70,7 @@ def _may_be_image(path: Path) -> bool:
 
     DICOM files often have no extension.
     """
-    from vision.reading import sniff
+    from vision.reading.medical_image import sniff
 
     try:
         with path.open("rb") as file:

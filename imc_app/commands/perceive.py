@@ -89,7 +89,7 @@ def perceive(
     _refuse_monitoring(context)
     from imc_app.session import open_calibrator
     from imc_app.show import console, describe_noise
-    from vision.reading import read_image
+    from vision.reading.medical_image import read_image
 
     calibrator = open_calibrator(model, prototypes)
     out = console()

@@ -12,14 +12,14 @@ from imc_app.options import AsJson, Seed
 from imc_app.refusals import InputRefused, is_refusal
 
 if TYPE_CHECKING:
-    from vision.reading import MedicalImage
+    from vision.reading.medical_image import MedicalImage
 
 SNIFFED_BYTES = 512  # past the DICOM preamble (128) and the first elements
 MOST_IMAGES = 384
 """Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
 most, and the clean p-values of four views of 384 reach far below the gate's level."""
 RANK = 48
-"""`vision.prototypes.DEFAULT_RANK`, which cannot be imported before it is needed."""
+"""`vision.build.prototypes.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
 app = typer.Typer(help="Build a model's prototype bank, or show one.", no_args_is_help=True)
 
@@ -69,10 +69,10 @@ def build(
     """
     from imc_app.progress import progress_bar
     from imc_app.session import open_encoder
-    from vision.bank_size import largest_maps
-    from vision.draws import check_references
-    from vision.finished_steps import remove_steps
-    from vision.prototypes import MORE_KINDS, bank_classes, build_bank
+    from vision.build.bank_size import largest_maps
+    from vision.build.draws import check_references
+    from vision.build.finished_steps import remove_steps
+    from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
     grid = _parse_severities(severities)
     names = _parse_kinds(kinds)
@@ -108,8 +108,8 @@ def build(
 
 def _read_questions(file: Path) -> list[str]:
     """The clean questions, checked before the minutes of work."""
-    from imc_agents.calibrating import read_questions
-    from imc_agents.questions import check_question
+    from imc_agents.margin_calibration import read_questions
+    from imc_agents.safeguards.question_checks import check_question
 
     try:
         lines = file.read_text("utf-8").splitlines()
@@ -156,7 +156,7 @@ def show(
     """Show what a bank knows, and how well it restores held-out references."""
     from imc_app.commands.prototypes_show import bank_document, show_bank
     from imc_app.session import open_encoder
-    from vision.bank import PrototypeBank
+    from vision.bank.prototype_bank import PrototypeBank
 
     known = PrototypeBank.load(bank, fingerprint=None)
     fits = None if model is None else open_encoder(model).fingerprint == known.fingerprint
@@ -181,7 +181,7 @@ def _parse_kinds(text: str) -> tuple[str, ...]:
 
 
 def _parse_severities(text: str) -> tuple[int, ...]:
-    from vision.draws import BEYOND
+    from vision.build.draws import BEYOND
 
     try:
         grid = sorted({int(part) for part in text.split(",")})
@@ -198,7 +198,7 @@ def _parse_severities(text: str) -> tuple[int, ...]:
 
 def _say_if_coloured(images: list[MedicalImage]) -> None:
     """Photographs make a bank that serves no scanner; colour alone does not make a photograph."""
-    from vision.suitability import coloured_share
+    from vision.build.reference_checks import coloured_share
 
     share = coloured_share(images)
     if share > 0.5:
@@ -222,7 +222,7 @@ def _find_images(folder: Path) -> list[Path]:
 
 def _is_image(path: Path) -> bool:
     """Whether the first bytes are an image's: DICOM files often have no extension."""
-    from vision.reading import sniff
+    from vision.reading.medical_image import sniff
 
     with path.open("rb") as file:
         return sniff(file.read(SNIFFED_BYTES)) is not None
@@ -245,7 +245,7 @@ def _draw(paths: list[Path], limit: int, seed: int) -> list[Path]:
 
 
 def _read_images(paths: list[Path]) -> list[MedicalImage]:
-    from vision.reading import read_image
+    from vision.reading.medical_image import read_image
 
     read: list[MedicalImage] = []
     for path in paths:

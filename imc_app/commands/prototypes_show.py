@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from imc_app.show import Document
 
 if TYPE_CHECKING:
-    from vision.bank import PrototypeBank
-    from vision.perception import Perceiver
+    from vision.bank.prototype_bank import PrototypeBank
+    from vision.perceive.noise_classifier import Perceiver
 
 _HEADER_LENGTH = 8
 """Bytes of a safetensors file that say how long its header is (format's own specification)."""

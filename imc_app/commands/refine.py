@@ -33,7 +33,7 @@ def refine(
     are still answered; the exit code is then 2.
     """
     from graphs.refining import TOGETHER
-    from imc_agents.questions import check_question
+    from imc_agents.safeguards.question_checks import check_question
     from imc_app.session import open_refiner
 
     refine_all = open_refiner(model, profile=profile, seed=seed)

@@ -12,7 +12,7 @@ from imc_bench.methods.mission import Untouched, encode
 from imc_bench.methods.protocol import Read, Seen, Side, Tools, local_chat, since
 from imc_bench.spelling import SpellChecker
 from prompts.role import places
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 
 REWRITE = (
     "Rewrite this question about a medical image with its mistakes corrected. "

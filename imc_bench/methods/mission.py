@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from graphs.refining import refine_batch
 from imc_bench.conditions import RunRefused
 from imc_bench.methods.protocol import Read, Seen, Side, Tools, since
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 
 AS_IT_IS, CALIBRATED = "as it is", "calibrated"
 AS_ASKED, REFINED = "as asked", "refined"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from graphs.context import IMCContext
 from imc_bench.conditions import RunRefused
-from vision.encoder import EncodedImage
-from vision.reading import MedicalImage
+from vision.encoder.vision_encoder import EncodedImage
+from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 
 if TYPE_CHECKING:
-    from imc_agents.chat_model import ChatLocalMLLM
+    from imc_agents.chat.chat_model import ChatLocalMLLM
 
 Side = Literal["nothing", "image", "text", "both"]
 
@@ -81,7 +81,7 @@ class Method(Protocol):
 
 def local_chat(context: IMCContext) -> ChatLocalMLLM:
     """The context's chat model. Raises RunRefused where it is not one that takes features."""
-    from imc_agents.chat_model import ChatLocalMLLM
+    from imc_agents.chat.chat_model import ChatLocalMLLM
 
     if not isinstance(context.chat, ChatLocalMLLM):
         raise RunRefused("the benchmark needs a local model; give one with --model")

@@ -59,7 +59,7 @@ def check_pixels(image: NDArray[np.uint8]) -> None:
     if image.dtype != np.uint8 or image.size == 0 or not is_picture:
         raise ValueError(
             f"image noise takes uint8 pixels of shape (H, W) or (H, W, 3), got {image.dtype} "
-            f"{shape}; convert the image first (vision.reading.read_image does)"
+            f"{shape}; convert the image first (vision.reading.medical_image.read_image does)"
         )
 
 

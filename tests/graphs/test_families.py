@@ -12,15 +12,15 @@ from PIL import Image
 from graphs.context import IMCContext
 from graphs.imc import build_imc_graph
 from graphs.stores import FeatureStore, ImageStore
-from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.policy import Policy
 from prompts import load_prompts
 from tests.fakes import small_lexicon
 from tests.tiny_models import FAMILIES, build_tiny
 from tests.vision.conftest import projected, scan, spoilt
-from vision.encoder import VisionEncoder, model_fingerprint
+from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 from vision.pdc import Calibrator
-from vision.prototypes import build_bank
+from vision.build.prototypes import build_bank
 
 QUESTION = "Is there a lesion in the liver?"
 NEVER, ALWAYS = 1e-12, 1.0 - 1e-12

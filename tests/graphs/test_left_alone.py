@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from graphs.context import IMCContext, load_context
 from graphs.refining import refine_batch
-from imc_agents.languages import why_not_english
+from imc_agents.language.english import why_not_english
 from imc_agents.policy import Policy
-from imc_agents.protected import protected_tokens, protected_violations
+from imc_agents.safeguards.protected import protected_tokens, protected_violations
 from imc_noise import apply_text, noise_rng
 from imc_reference import MODEL_DIR
 from tests.fakes import small_chat, small_lexicon

@@ -13,7 +13,7 @@ from graphs.document import to_document
 from graphs.imc import build_imc_graph
 from imc_agents.policy import Policy
 from tests.tiny_models import FAMILIES, build_tiny
-from vision.reading import read_image
+from vision.reading.medical_image import read_image
 
 CLEAN = "Is there a lesion in the left lung?"
 TYPO = "Is there a lesoin in the left lung?"

@@ -13,7 +13,7 @@ import torch
 from langchain_core.messages import BaseMessage, HumanMessage
 from PIL import Image
 
-from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.chat.chat_model import ChatLocalMLLM
 from tests.tiny_models import TinyModel, build_tiny
 
 QUESTION = "Is there a lesion in the left lung?"
@@ -21,7 +21,7 @@ QUESTION = "Is there a lesion in the left lung?"
 
 @dataclass(frozen=True)
 class Features:
-    """What `vision.encoder.EncodedImage` is to the chat model."""
+    """What `vision.encoder.vision_encoder.EncodedImage` is to the chat model."""
 
     name: str
     size: tuple[int, int]

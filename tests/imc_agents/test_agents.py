@@ -12,7 +12,7 @@ from imc_agents.coordinator import Coordinator, plan_of
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
 from imc_agents.policy import Policy
-from imc_agents.proposals import apply_edits, candidate_of
+from imc_agents.corrections.proposals import apply_edits, candidate_of
 from imc_agents.self_assessment import Rubbish, first_object
 from imc_agents.state import Assessment, Edit, Finding, Verdict
 from imc_agents.verifier import Verifier

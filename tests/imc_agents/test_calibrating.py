@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imc_agents.calibrating import (
+from imc_agents.margin_calibration import (
     FEWEST,
     at_most,
     calibrate_margins,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from imc_agents.chat_model import ChatLocalMLLM
+from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.errors import ModelRefused, QuestionRefused
 from tests.imc_agents.chat_helpers import (
     Features,

@@ -8,8 +8,8 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from imc_agents.decoding import DecodingSettings, generate_texts
-from imc_agents.text_passes import Row, StraightPasses
+from imc_agents.chat.decoding import DecodingSettings, generate_texts
+from imc_agents.chat.text_passes import Row, StraightPasses
 from tests.imc_agents.chat_helpers import asking, bare_inputs, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES, build_tiny
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from imc_agents.encoded_prompt import EncodedPrompt
-from imc_agents.image_slots import ImageSlots
-from imc_agents.messages import read_conversation
-from imc_agents.prompt_tokens import PromptEncoder
+from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.chat.image_slots import ImageSlots
+from imc_agents.chat.messages import read_conversation
+from imc_agents.chat.prompt_tokens import PromptEncoder
 from tests.imc_agents.chat_helpers import asking, features_of, picture
 from tests.tiny_models import FAMILIES, build_tiny
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imc_agents.distance import (
+from imc_agents.language.word_distance import (
     CONFUSED,
     LIKELY,
     edit_distance,
@@ -18,8 +18,8 @@ from imc_agents.distance import (
     respelled,
     shape_distance,
 )
-from imc_agents.lexicon import MEASURED, SHORT, Lexicon, known_words
-from imc_agents.phonetics import phonetic_key
+from imc_agents.language.lexicon import MEASURED, SHORT, Lexicon, known_words
+from imc_agents.language.phonetics import phonetic_key
 
 LEXICON = known_words()
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imc_agents.lost_words import likeliest, lost_words
+from imc_agents.corrections.lost_words import likeliest, lost_words
 from imc_agents.policy import Policy
-from imc_agents.proposals import apply_edits
-from imc_agents.protected import protected_violations
+from imc_agents.corrections.proposals import apply_edits
+from imc_agents.safeguards.protected import protected_violations
 from imc_agents.state import Edit
 from tests.fakes import small_lexicon
 

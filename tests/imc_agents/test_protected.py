@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imc_agents.protected import (
+from imc_agents.safeguards.protected import (
     find_protected,
     load_protected,
     protected_tokens,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.errors import QuestionRefused
-from imc_agents.questions import BIDIRECTIONAL, MAX_CHARACTERS, check_question
+from imc_agents.safeguards.question_checks import BIDIRECTIONAL, MAX_CHARACTERS, check_question
 
 
 @pytest.mark.parametrize(

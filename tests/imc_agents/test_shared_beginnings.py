@@ -10,8 +10,8 @@ import torch
 from langchain_core.messages import AIMessage, BaseMessage
 from PIL import Image
 
-from imc_agents.chat_model import ChatLocalMLLM
-from imc_agents.shared_beginnings import SharedBeginnings
+from imc_agents.chat.chat_model import ChatLocalMLLM
+from imc_agents.chat.prefix_cache import SharedBeginnings
 from tests.imc_agents.chat_helpers import Features, asking, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imc_agents.shortcut import Logprobs, Shortcut
+from imc_agents.chat.verified_fast_path import Logprobs, Shortcut
 
 PLAIN = {0: [-1.0, -2.0], 1: [-0.5]}
 

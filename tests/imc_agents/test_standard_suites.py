@@ -28,9 +28,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from imc_agents.chat_model import ChatLocalMLLM
-from imc_agents.loading import LocalMLLM
-from imc_agents.structured import find_json
+from imc_agents.chat.chat_model import ChatLocalMLLM
+from imc_agents.chat.loading import LocalMLLM
+from imc_agents.chat.structured import find_json
 from tests.imc_agents.chat_helpers import picture, png
 from tests.scripted_model import ScriptedChat
 from tests.tiny_models import build_tiny

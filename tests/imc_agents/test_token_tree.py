@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
-from imc_agents.chat_model import ChatLocalMLLM
-from imc_agents.encoded_prompt import EncodedPrompt
-from imc_agents.token_tree import BRANCHES, plant
+from imc_agents.chat.chat_model import ChatLocalMLLM
+from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.chat.token_tree import BRANCHES, plant
 from tests.imc_agents.chat_helpers import asking, tiny_chat
 
 Ids = list[int]

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.conftest import Imc, Ran
 from tests.imc_app.test_refusals import assert_refused
 from vision.errors import BankRefused
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 
 LINE_KEYS = {

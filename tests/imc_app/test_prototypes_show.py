@@ -14,14 +14,14 @@ from imc_reference import MODEL_DIR
 from tests.conftest import Imc
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import save_tiny
-from vision.acquisition import acquisition_statistics
-from vision.bank import PrototypeBank
-from vision.cascade import CleanDistance, TapMaps
-from vision.context import Standard
-from vision.layout import infer_layout
-from vision.moments import FittedMap
-from vision.perception import Perceiver, fit_perceiver
-from vision.token_statistics import token_statistics
+from vision.perceive.acquisition_statistics import acquisition_statistics
+from vision.bank.prototype_bank import PrototypeBank
+from vision.calibrate.cascade import CleanDistance, TapMaps
+from vision.calibrate.token_context import Standard
+from vision.encoder.token_layout import infer_layout
+from vision.calibrate.moments import FittedMap
+from vision.perceive.noise_classifier import Perceiver, fit_perceiver
+from vision.encoder.token_statistics import token_statistics
 
 KINDS = ("gaussian", "motion")
 REFERENCES = 108

@@ -17,7 +17,7 @@ from imc_bench.plan import CHUNK_ITEMS
 from imc_bench.runner import Advance
 from imc_bench.session import RunRequest, check_request, open_run
 from imc_bench.units import Standing
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 
 ITEMS = 256
 """Questions on about 40 phantoms: the features of all of them would take 4 MB."""

@@ -27,7 +27,7 @@ from imc_bench.text_distance import character_error, new_violations
 from imc_noise import apply_image, noise_rng
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 
 DENOISERS = [median, wiener, total_variation, non_local_means]
 

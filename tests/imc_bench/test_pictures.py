@@ -13,7 +13,7 @@ from imc_bench.items import BenchItem, PhantomSource, load_pixels
 from imc_bench.methods import Tools, get_methods
 from imc_bench.pictures import Pictures, SeenImages
 from imc_bench.plan import CHUNK_IMAGES, Plan
-from vision.reading import MedicalImage
+from vision.reading.medical_image import MedicalImage
 
 CONDITIONS = make_conditions(["gaussian", "motion", "typo", "swapped"], [3])
 

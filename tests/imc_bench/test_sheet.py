@@ -15,7 +15,7 @@ from imc_bench.sheet import TILE, Sheet, SheetRequest, SheetRow, make_sheet, she
 from imc_bench.sheet_drawing import draw_sheet
 from imc_noise import CORE_IMAGE, CORE_TEXT, EXTENDED_IMAGE, UnknownNoise, get_noise
 from tests.conftest import REPOSITORY
-from vision.reading import MedicalImage, read_image
+from vision.reading.medical_image import MedicalImage, read_image
 
 pytest.importorskip("skimage", reason="SSIM needs scikit-image (extra: bench)")
 

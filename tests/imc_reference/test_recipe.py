@@ -19,7 +19,7 @@ from imc_reference.scoring import is_right
 from imc_reference.text_skills import scramble, text_exercise
 from imc_reference.tokenizer import train_tokenizer
 from imc_reference.training import TrainConfig, Trainer
-from vision.reading import read_image
+from vision.reading.medical_image import read_image
 
 TEXTS = ["Is there a lesion?", "Which organ is shown?", "yes", "no", "right lung", "12 mm"] * 4
 

@@ -11,9 +11,9 @@ import torch
 from scipy import ndimage
 
 from imc_noise import apply_image, noise_rng
-from vision.encoder import EncodedImage, VisionEncoder
-from vision.prototypes import PrototypeBank, build_bank
-from vision.reading import MedicalImage
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
+from vision.build.prototypes import PrototypeBank, build_bank
+from vision.reading.medical_image import MedicalImage
 
 SIDE = 64
 KINDS = ("gaussian", "low_contrast")

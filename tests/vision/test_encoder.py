@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.vision.conftest import projected, scan, small_llava, small_processor
-from vision.encoder import VisionEncoder, model_fingerprint
+from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
 TAPS = ("embed", "block.0", "block.1", "block.2", "projector")
 

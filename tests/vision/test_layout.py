@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision.layout import (
+from vision.encoder.token_layout import (
     POSITION_FEATURES,
     TokenLayout,
     infer_layout,

@@ -14,13 +14,13 @@ from safetensors.torch import load_file, save_file
 from imc_noise import UnknownNoise
 from tests.vision.conftest import KINDS, SEVERITIES, projected, scan, small_llava, small_processor
 from tests.vision.conftest import spoilt as spoil
-from vision.draws import BEYOND, noisy_draw
-from vision.encoder import VisionEncoder
+from vision.build.draws import BEYOND, noisy_draw
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.pdc import Calibrator
-from vision.prototypes import PrototypeBank, build_bank
-from vision.reading import MedicalImage
-from vision.suitability import coloured_share
+from vision.build.prototypes import PrototypeBank, build_bank
+from vision.reading.medical_image import MedicalImage
+from vision.build.reference_checks import coloured_share
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vision.cascade import CleanDistance, TapMaps
-from vision.context import Context, Standard
-from vision.layout import infer_layout
-from vision.moments import FittedMap, Moments
-from vision.token_statistics import token_statistics
+from vision.calibrate.cascade import CleanDistance, TapMaps
+from vision.calibrate.token_context import Context, Standard
+from vision.encoder.token_layout import infer_layout
+from vision.calibrate.moments import FittedMap, Moments
+from vision.encoder.token_statistics import token_statistics
 
 DIM = 8
 TOKENS = 16

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.vision.conftest import projected, scan, small_llava, small_processor, spoilt
-from vision.encoder import VisionEncoder
-from vision.kept_draws import KeptDraws
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.build.sample_cache import KeptDraws
 from vision.pdc import Calibrator
-from vision.prototypes import PrototypeBank, build_bank
-from vision.reading import MedicalImage
+from vision.build.prototypes import PrototypeBank, build_bank
+from vision.reading.medical_image import MedicalImage
 
 
 def small_bank(encoder: VisionEncoder) -> PrototypeBank:

@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from vision import MedicalImage, read_image
-from vision.grey import by_depth
-from vision.reading import Source
+from vision.reading.grey import by_depth
+from vision.reading.medical_image import Source
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 COLOUR = np.stack([RAMP, RAMP[::-1], 255 - RAMP], axis=2)

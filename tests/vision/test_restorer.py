@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.vision.conftest import KINDS, scan, spoilt
-from vision.bank import PrototypeBank
-from vision.encoder import VisionEncoder
-from vision.ghosts import GHOSTS, ghost_context
-from vision.landmarks import fit_landmarks
-from vision.pixel_context import CHANNELS, pixel_context, read_out
-from vision.restorer import Working, restorations
-from vision.thumbnails import brightened, gain, loss, quantiles, thumbnail
-from vision.tone import DRIVES, KNOTS, TONES, drives, tone_context, toned
+from vision.bank.prototype_bank import PrototypeBank
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.restore.ghosts import GHOSTS, ghost_context
+from vision.restore.landmarks import fit_landmarks
+from vision.restore.pixel_context import CHANNELS, pixel_context, read_out
+from vision.restore.restorer import Working, restorations
+from vision.restore.thumbnails import brightened, gain, loss, quantiles, thumbnail
+from vision.restore.tone_curves import DRIVES, KNOTS, TONES, drives, tone_context, toned
 
 HELD_OUT = range(500, 512)
 

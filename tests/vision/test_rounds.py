@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tests.vision.conftest import projected, scan, spoilt
-from vision.bank import PrototypeBank
-from vision.encoder import VisionEncoder
+from vision.bank.prototype_bank import PrototypeBank
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.reading import MedicalImage
-from vision.sight import look
+from vision.reading.medical_image import MedicalImage
+from vision.perceive.image_statistics import look
 
 HELD_OUT = range(500, 512)
 

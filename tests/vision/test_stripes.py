@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from tests.vision.conftest import SIDE, scan, spoilt
-from vision.bank import PrototypeBank
-from vision.encoder import VisionEncoder
+from vision.bank.prototype_bank import PrototypeBank
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.reading import MedicalImage
-from vision.restorer import grey_tensor
-from vision.stripes import STRIPES, destriped
+from vision.reading.medical_image import MedicalImage
+from vision.restore.restorer import grey_tensor
+from vision.restore.stripes import STRIPES, destriped
 
 FREQUENCIES = [(0.16, 0.0), (0.0, 0.27), (0.31, -0.22), (0.487, 0.07), (-0.173, 0.401)]
 

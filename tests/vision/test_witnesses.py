@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from tests.vision.conftest import scan, spoilt
-from vision.acquisition import acquisition_statistics, grey_image
-from vision.artefacts import artefact_statistics
-from vision.medians import median
-from vision.pixel_context import CHANNELS, MEANS, pixel_context
-from vision.statistics_network import StatisticsNetwork, fit_network
-from vision.witness import fit_gaussians
+from vision.perceive.acquisition_statistics import acquisition_statistics, grey_image
+from vision.perceive.artefact_statistics import artefact_statistics
+from vision.perceive.medians import median
+from vision.restore.pixel_context import CHANNELS, MEANS, pixel_context
+from vision.perceive.statistics_network import StatisticsNetwork, fit_network
+from vision.perceive.noise_features import fit_gaussians
 
 Rows = tuple[NDArray[np.float64], NDArray[np.int64]]
 

@@ -1,0 +1,189 @@
+"""The model at work: one lock, one prompt encoder, answers and scores in batches. No LangChain run.
+
+`ChatLocalMLLM` speaks LangChain's contract and leaves the work to this.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from imc_agents.chat.decoding import DecodingSettings, Generated, TextPump, generate_texts
+from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.errors import QuestionRefused
+from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
+from imc_agents.chat.scores import TextScore
+from imc_agents.chat.loglikelihood import TextScorer
+from imc_agents.chat.prefix_cache import SharedBeginnings
+from imc_agents.chat.structured import Grammar
+
+__all__ = ["Engine"]
+
+WITHOUT_IMAGE = 4
+"""How many prompts without an image take the place of one with: an image is some hundred tokens,
+a question some dozen."""
+
+Messages = Sequence[BaseMessage]
+GivenFeatures = Sequence[ImageFeatures | None] | None
+
+
+class Engine:
+    """Runs one model for any number of threads, one at a time.
+
+    Args:
+        model: an image-text-to-text model in eval mode.
+        processor: its processor.
+        allow_remote_images: whether http(s) image URLs in messages are fetched.
+        batch_size: most prompts with an image in one `generate`; of those without, which are much
+            shorter, `WITHOUT_IMAGE` times as many.
+
+    Attributes:
+        encoder: messages to tokens.
+        generations: batched `generate` calls made so far.
+
+    Raises:
+        ModelRefused: the model takes no precomputed image features.
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, *, allow_remote_images: bool, batch_size: int
+    ) -> None:
+        self.encoder = PromptEncoder(model, processor, allow_remote_images)
+        self.generations = 0
+        self._model = model
+        self._tokenizer = processor.tokenizer
+        self._batch_size = batch_size
+        self._scorer = TextScorer(self.encoder)
+        self._sharing = SharedBeginnings(model, processor.tokenizer)
+        self._grammar: Grammar | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def calls(self) -> int:
+        """Model runs so far: each batched `generate` and each batched scoring pass is one."""
+        return self.generations + self._scorer.passes
+
+    def encode(self, messages: Sequence[Messages], features: GivenFeatures) -> list[EncodedPrompt]:
+        """Prompts of many conversations; see `PromptEncoder.encode`.
+
+        One conversation object that is given repeatedly is encoded once.
+
+        Raises:
+            QuestionRefused: not as many features as conversations, or a refused conversation.
+        """
+        given = features or [None] * len(messages)
+        if len(given) != len(messages):
+            raise QuestionRefused(
+                f"{len(messages)} conversations and {len(given)} features: give one for each"
+            )
+        known: dict[tuple[int, int], EncodedPrompt] = {}
+        prompts = []
+        with self._lock:
+            for one, image in zip(messages, given, strict=True):
+                key = (id(one), id(image))
+                if key not in known:
+                    known[key] = self.encoder.encode(one, image)
+                prompts.append(known[key])
+        return prompts
+
+    def generate(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        decoding: DecodingSettings,
+        schema: dict[str, Any] | None = None,
+    ) -> list[Generated]:
+        """Answer prompts, a batch at a time.
+
+        Args:
+            prompts: what `encode` made.
+            decoding: how to choose tokens.
+            schema: JSON schema that the answers follow where xgrammar is installed.
+        """
+        answers: list[Generated] = []
+        with self._lock:
+            most = self._batch_size
+            if all(prompt.features is None for prompt in prompts):
+                most *= WITHOUT_IMAGE
+            for first in range(0, len(prompts), most):
+                self.generations += 1
+                answers += self._sharing.generate(
+                    prompts[first : first + most],
+                    self._constrained(decoding, schema),
+                    context_tokens=self.encoder.context_tokens,
+                )
+        return answers
+
+    def stream(
+        self,
+        messages: Messages,
+        features: ImageFeatures | None,
+        decoding: DecodingSettings,
+        schema: dict[str, Any] | None = None,
+    ) -> Iterator[str | Generated]:
+        """Answer one conversation piece by piece.
+
+        Yields:
+            Pieces of text as they are written, then the whole answer.
+
+        Raises:
+            QuestionRefused, ModelRefused: as `encode`.
+        """
+        pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def write() -> Generated:
+            try:
+                with self._lock:
+                    prompt = self.encoder.encode(messages, features)
+                    self.generations += 1
+                    return generate_texts(
+                        self._model,
+                        self._tokenizer,
+                        [prompt],
+                        self._constrained(decoding, schema),
+                        context_tokens=self.encoder.context_tokens,
+                        pump=TextPump(self._tokenizer, decoding.stop, pieces.put),
+                        cancelled=left,
+                    )[0]
+            finally:
+                pieces.put(None)
+
+        with ThreadPoolExecutor(max_workers=1) as worker:
+            writing = worker.submit(write)
+            try:
+                while (piece := pieces.get()) is not None:
+                    yield piece
+                yield writing.result()
+            finally:
+                left.set()  # the reader may have left early: stop writing
+
+    def score(
+        self,
+        items: Sequence[tuple[Messages, str]],
+        features: GivenFeatures,
+        *,
+        ending: bool = False,
+    ) -> list[TextScore]:
+        """Score texts as assistant turns; see `TextScorer.score`."""
+        with self._lock:
+            prompts = self.encode([messages for messages, _ in items], features)
+            texts = [text for _, text in items]
+            return self._scorer.score(list(zip(prompts, texts, strict=True)), ending=ending)
+
+    def _constrained(
+        self, decoding: DecodingSettings, schema: dict[str, Any] | None
+    ) -> DecodingSettings:
+        """Add a fresh grammar processor, where there is a schema and xgrammar."""
+        if schema is None or not Grammar.available():
+            return decoding
+        if self._grammar is None:
+            vocabulary = self._model.config.get_text_config().vocab_size
+            self._grammar = Grammar(self._tokenizer, vocabulary)
+        grammar = self._grammar.processor(schema)
+        return replace(decoding, processors=(*decoding.processors, grammar))

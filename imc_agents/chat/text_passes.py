@@ -1,0 +1,171 @@
+"""Texts after their prompts one by one: in whole passes, or from the cache of a shared prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.chat.prompt_batches import stack_prompts
+from imc_agents.chat.verified_fast_path import Shortcut
+
+__all__ = ["MAX_LOGITS", "MAX_TOKENS", "Row", "StraightPasses"]
+
+MAX_LOGITS = 64 * 1024**2
+"""Logits of one pass: rows x scored tokens x vocabulary, in float32. 64 Mi values are 256 MB."""
+MAX_TOKENS = 32 * 1024
+"""Tokens of one pass."""
+_WORTH_SHARING = 512
+"""Tokens saved; a shared prompt costs a second pass, below this it does not pay."""
+
+
+@dataclass
+class Row:
+    """One text to score after its prompt."""
+
+    prompt: EncodedPrompt
+    text: str
+    ids: list[int]
+    spans: list[tuple[int, int]]
+
+
+class StraightPasses:
+    """Scores each text by itself, after a prompt that is shared where that pays.
+
+    Args:
+        model: the model.
+
+    Attributes:
+        passes: batched forward passes made so far (a shared prompt and the texts after it are one).
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._shares = Shortcut()
+        if hasattr(model.base_model, "rope_deltas"):
+            self._shares.rule_out()  # positions depend on the prompt that the model saw last
+        self.passes = 0
+
+    def logprobs(
+        self, rows: list[Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+    ) -> dict[int, list[float]]:
+        """Log-probabilities of every token of the tails, by row.
+
+        Args:
+            rows: the texts.
+            tails: token ids to score after each row's prompt.
+            groups: rows of one prompt.
+        """
+        found: dict[int, list[float]] = {}
+        alone: list[int] = []
+        for members in groups.values():
+            if not self._worth_sharing(rows, members):
+                alone += members
+                continue
+            for chunk in self._chunks(rows, members, shared=True):
+                found.update(self._shared(rows, tails, chunk))
+        for chunk in self._chunks(rows, sorted(alone), shared=False):
+            found.update(self.plain(rows, tails, chunk))
+            self.passes += 1
+        return found
+
+    def _worth_sharing(self, rows: list[Row], members: list[int]) -> bool:
+        saved = (len(members) - 1) * len(rows[members[0]].prompt.ids)
+        return self._shares.agrees is not False and saved >= _WORTH_SHARING
+
+    def _chunks(self, rows: list[Row], members: list[int], *, shared: bool) -> list[list[int]]:
+        """Split rows into passes that stay within the memory for tokens and logits."""
+        vocabulary = self._model.config.get_text_config().vocab_size
+        chunks: list[list[int]] = []
+        longest = shortest = 0
+        for index in members:
+            prompt = 0 if shared else len(rows[index].prompt.ids)
+            total = prompt + len(rows[index].ids) + 1
+            first = not chunks
+            new_longest = total if first else max(longest, total)
+            new_shortest = prompt if first else min(shortest, prompt)
+            count = 1 if first else len(chunks[-1]) + 1
+            too_big = (
+                count * new_longest > MAX_TOKENS
+                or count * (new_longest - new_shortest) * vocabulary > MAX_LOGITS
+            )
+            if first or (too_big and count > 1):
+                chunks.append([index])
+                longest, shortest = total, prompt
+            else:
+                chunks[-1].append(index)
+                longest, shortest = new_longest, new_shortest
+        return chunks
+
+    def plain(
+        self, rows: list[Row], tails: list[list[int]], chunk: list[int]
+    ) -> dict[int, list[float]]:
+        """One right-padded pass over whole prompts with their texts."""
+        inputs = stack_prompts(
+            [rows[i].prompt for i in chunk],
+            [rows[i].prompt.ids.new_tensor(tails[i]) for i in chunk],
+            pad_id=0,
+            side="right",
+        )
+        width = inputs["input_ids"].shape[1]
+        starts = [len(rows[i].prompt.ids) for i in chunk]
+        keep = width - min(starts) + 1
+        with torch.no_grad():
+            logits = self._model(**inputs, use_cache=False, logits_to_keep=keep).logits
+        found = {}
+        for place, index in enumerate(chunk):
+            first = starts[place] - 1 - (width - keep)
+            steps = logits[place, first : first + len(tails[index])]
+            found[index] = _gather(steps, tails[index])
+        return found
+
+    def _shared(
+        self, rows: list[Row], tails: list[list[int]], chunk: list[int]
+    ) -> dict[int, list[float]]:
+        """The common prompt once, then all texts from its cache."""
+        tried = chunk[:2]
+        shares = self._shares.holds(
+            lambda: self._from_cache(rows, tails, tried), lambda: self.plain(rows, tails, tried)
+        )
+        self.passes += 1
+        return self._from_cache(rows, tails, chunk) if shares else self.plain(rows, tails, chunk)
+
+    def _from_cache(
+        self, rows: list[Row], tails: list[list[int]], chunk: list[int]
+    ) -> dict[int, list[float]]:
+        prompt = rows[chunk[0]].prompt
+        with torch.no_grad():
+            start = self._model(
+                **stack_prompts([prompt], pad_id=0, side="right"), use_cache=True, logits_to_keep=1
+            )
+            cache = start.past_key_values
+            cache.batch_repeat_interleave(len(chunk))
+            longest = max(len(tails[i]) for i in chunk)
+            ids = prompt.ids.new_zeros(len(chunk), longest)
+            mask = prompt.ids.new_zeros(len(chunk), len(prompt.ids) + longest)
+            for place, index in enumerate(chunk):
+                ids[place, : len(tails[index])] = ids.new_tensor(tails[index])
+                mask[place, : len(prompt.ids) + len(tails[index])] = 1
+            more = {
+                name: value.new_full(ids.shape, prompt.written[name])
+                for name, value in prompt.per_token.items()
+            }
+            logits = self._model(
+                input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **more
+            ).logits
+        found = {}
+        for place, index in enumerate(chunk):
+            steps = torch.cat([start.logits[0, -1:], logits[place, : len(tails[index]) - 1]])
+            found[index] = _gather(steps, tails[index])
+        return found
+
+
+def _gather(logits: Tensor, ids: list[int]) -> list[float]:
+    """Log-probabilities of `ids` under `logits` (tokens, vocabulary)."""
+    chosen = torch.tensor(ids, device=logits.device)[:, None]
+    values: list[float] = torch.log_softmax(logits.float(), dim=-1).gather(1, chosen)[:, 0].tolist()
+    return values

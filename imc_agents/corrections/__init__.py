@@ -1,0 +1,1 @@
+"""What may have been meant: candidates, proposals, lost words, joint search, edit log-odds."""

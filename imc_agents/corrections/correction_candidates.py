@@ -1,0 +1,216 @@
+"""What a written word may have been meant as, and what each reading costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from imc_agents.language.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
+from imc_agents.policy import Policy, WordClass
+from imc_agents.language.spelling_variants import american
+from imc_agents.state import NoiseKind
+from imc_agents.language.words import is_abbreviation
+
+
+class SuggestionLike(Protocol):
+    """A word of the lexicon near a written one."""
+
+    @property
+    def word(self) -> str: ...
+    @property
+    def frequency(self) -> int: ...
+
+
+class LexiconLike(Protocol):
+    """The words that may be meant; `imc_agents.language.lexicon.Lexicon` is one."""
+
+    @property
+    def clinical(self) -> frozenset[str]:
+        """Words of the clinical lists and of the model's own questions, lower case."""
+        ...
+
+    @property
+    def familiar(self) -> frozenset[str]:
+        """Words that questions about images are made of, the model's own first, lower case."""
+        ...
+
+    def __contains__(self, word: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    def frequency(self, word: str) -> int: ...
+    def suggest(
+        self, word: str, max_distance: int = 2, limit: int | None = 12
+    ) -> Sequence[SuggestionLike]: ...
+    def split(self, word: str, limit: int = 4) -> Sequence[SuggestionLike]: ...
+    def joined(self, first: str, second: str) -> str | None: ...
+    def homophones(self, word: str, limit: int = 8) -> Sequence[str]: ...
+    def taken_for(self, word: str) -> Sequence[str]: ...
+    def mistaken(self, word: str) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One reading of a written word."""
+
+    word: str
+    """Lower case; two words where a blank was lost."""
+    cost: float
+    """The channel's, in nats."""
+    kind: NoiseKind
+    margin: float
+    """Nats that it must gain."""
+
+
+EVERYDAY = 30_000_000
+"""Count in symspell's dictionary from which a word is everyday English (about 2,500 words)."""
+OBSCURE = 300_000
+"""Count below which a word of that dictionary is met by readers of it only (the rarer half)."""
+EVERYDAY_SHORT = 500_000_000
+"""The same for one and two letters, where the dictionary counts every abbreviation."""
+NEARBY = 24
+"""Suggestions that are weighed for one unknown word before the likeliest are scored."""
+LOST_SPACE = 3.0
+"""Nats of a blank left out or put in, the channel's price of any letter."""
+LONG = 4
+"""Letters above which a rare word may be two slips away from the one that was meant."""
+JUDGED_LENGTH = 3
+"""Shorter common words are glue ("is", "in"): too many others are as near."""
+JOINED_LENGTH = 5
+"""Letters that two words must have together before another may be heard in them."""
+
+
+ASKING = frozenset(
+    "what where when who whom whose which why how is are was were do does did can could has have "
+    "had this these that those".split()
+)
+"""Words that questions begin with and point with: one in place of another asks something else."""
+
+
+def word_class(word: str, lexicon: LexiconLike) -> WordClass:
+    """How a word must be treated: the better known it is, the more an edit must gain."""
+    if word not in lexicon:
+        return "out_of_lexicon"
+    everyday = EVERYDAY if len(word) >= JUDGED_LENGTH else EVERYDAY_SHORT
+    count = lexicon.frequency(word)
+    plain = word.lower()
+    if plain in lexicon.clinical or american(plain) in lexicon.clinical or count >= everyday:
+        return "common"
+    return "rare" if count >= OBSCURE else "obscure"
+
+
+def meanings(word: str, kind: WordClass, lexicon: LexiconLike, policy: Policy) -> list[Meaning]:
+    """What one word may have been meant as, besides itself; in no order.
+
+    An unknown word may be any near one. A word that questions are made of may only be another that
+    sounds like it. Any other known word, the clinic's apart, may be one of those that questions are
+    made of, one slip away or of the same sound; where hardly anybody writes it, one of the clinic's
+    as well. None is ever another form of itself, and a word that asks is meant as it stands.
+    """
+    if kind == "out_of_lexicon":
+        return list(_of_unknown(word, lexicon, policy))
+    found: dict[str, Meaning] = {}
+    plain = word.lower()
+    if plain in ASKING:
+        return []
+    wide, strange = policy.margins.dictated, policy.margins.obscure
+    usual = plain in lexicon.familiar
+    if kind == "obscure":
+        for near_one in lexicon.suggest(word, 2 if len(word) > LONG else 1, limit=None):
+            meant = near_one.word.lower()
+            if meant in lexicon.clinical:
+                how = slip(meant, word)
+                found[meant] = Meaning(meant, how.cost, how.kind, strange)
+    if not usual and not (plain in lexicon.clinical and len(plain) >= JUDGED_LENGTH):
+        for meant in lexicon.mistaken(word):
+            how = slip(meant, word)
+            found[meant] = Meaning(meant, how.cost, how.kind, strange)
+    if kind != "common" or len(word) >= JUDGED_LENGTH:
+        for alike in lexicon.homophones(word):  # dictation writes words, never misspellings
+            meant = alike.lower()
+            familiar = meant in lexicon.familiar
+            if " " not in meant and (familiar or meant in lexicon.clinical):
+                margin = strange if familiar and not usual else wide
+                found[meant] = Meaning(meant, sounds_alike_cost(meant, word), "homophone", margin)
+    return [one for one in found.values() if not another_form(one.word, plain)]
+
+
+def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[Meaning]:
+    margin = policy.margins.out_of_lexicon
+    if is_abbreviation(word) and word.isalpha():  # unknown capitals: a slip in another's
+        for other in lexicon.suggest(word, 1, limit=NEARBY):
+            meant = other.word.lower()
+            if len(meant) == len(word) and meant in lexicon.clinical:
+                how = slip(meant, word)
+                yield Meaning(meant, how.cost, how.kind, policy.margins.obscure)
+        return
+    stem, ending = _possessive(word)
+    seen = set()
+    for one in lexicon.suggest(stem, 2, limit=NEARBY):
+        meant = one.word.lower() + ending
+        seen.add(meant)
+        how = slip(meant, word)
+        yield Meaning(meant, how.cost, how.kind, margin)
+    for other_word in lexicon.mistaken(stem):
+        meant = other_word + ending
+        if meant not in seen:  # spelled as it sounds
+            yield Meaning(meant, sounds_alike_cost(meant, word), "homophone", margin)
+    for two in lexicon.split(word, limit=2):
+        yield Meaning(two.word.lower(), LOST_SPACE, "typo", margin)
+
+
+def _possessive(word: str) -> tuple[str, str]:
+    """A word and its possessive ending, if it has one."""
+    stem = word[:-2]
+    return (stem, word[-2:]) if word[-2:].lower() in ("'s", "’s") and stem else (word, "")
+
+
+def joint_meanings(first: str, second: str, lexicon: LexiconLike, policy: Policy) -> list[Meaning]:
+    """One word where two are written: cut by a blank, or heard as two."""
+    wide, strange = policy.margins.dictated, policy.margins.obscure
+    found: dict[str, Meaning] = {}
+    unusual = not {first.lower(), second.lower()} <= lexicon.familiar
+    whole = (first + second).lower()
+    if unusual and len(whole) >= JOINED_LENGTH:
+        for meant in lexicon.mistaken(whole):
+            if not any(_is_part(part.lower(), meant) for part in (first, second)):
+                cost = min(LOST_SPACE + slip(meant, whole).cost, SOUNDS_ALIKE)
+                found[meant] = Meaning(meant, cost, "homophone", strange)
+        if whole in lexicon.familiar:
+            found[whole] = Meaning(whole, LOST_SPACE, "homophone", strange)
+    for alike in lexicon.homophones(f"{first} {second}"):
+        meant = alike.lower()
+        if " " not in meant and meant in lexicon.clinical:
+            found[meant] = Meaning(meant, SOUNDS_ALIKE, "homophone", strange if unusual else wide)
+    joined = lexicon.joined(first, second)
+    if joined is not None and not (first in lexicon and second in lexicon):
+        found[joined.lower()] = Meaning(joined.lower(), LOST_SPACE, "typo", strange)
+    return list(found.values())
+
+
+def _is_part(part: str, meant: str) -> bool:
+    """The word was there already, the other one only stands beside it."""
+    return part == meant or another_form(part, meant)
+
+
+STEM = 4
+"""Letters two words begin with, when what follows is no more than an ending."""
+ENDING = 3
+"""Longest ending of a form: -ers, -ing, -ies."""
+_NEGATING = ("in", "un", "non", "ab", "dis", "im", "ir", "il", "a")
+
+
+def another_form(a: str, b: str) -> bool:
+    """Two forms of one word ("lung" and "lungs", "marker" and "marks", "oedema" and "edema") or a
+    word and its opposite ("appropriately" and "inappropriately"): both are choices, never slips of
+    each other."""
+    if american(a) == american(b):
+        return True
+    short, long = sorted((a, b), key=len)
+    if any(long == prefix + short for prefix in _NEGATING):
+        return True
+    stem = 0
+    while stem < len(short) and short[stem] == long[stem]:
+        stem += 1
+    if stem == len(short) >= ENDING and len(long) - stem <= ENDING:
+        return True
+    return stem >= STEM and len(long) - stem <= ENDING

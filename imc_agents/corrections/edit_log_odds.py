@@ -1,0 +1,94 @@
+"""What a gain is worth: a word that the model has never met is no error because it surprises.
+
+A gain compares the written word with another, and to a small model every word of a foreign field
+is so unlikely that almost any of its own gains ("vulgaris" -> "bulgaria", 24 nats). The noisy
+channel's other hypothesis is that a new word was meant. It is as likely whatever the word: so the
+word put in must be likely where it stands, and what it gains counts for no more than it would gain
+over a new word:
+
+    evidence = min(gain, new word + log p(put in | the words before it) - cost of the slip)
+
+An unknown word of four letters or more that is one slip away from a word of the clinic is less
+likely to be a new one, whatever the model: it counts for `near_miss` more. So does a word that
+dictation is known to write for the one put in ("legion" for "lesion"), unless it is everyday
+English.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from imc_agents.corrections.correction_candidates import EVERYDAY
+from imc_agents.language.noisy_channel import LETTER
+from imc_agents.policy import Policy
+from imc_agents.corrections.proposals import LexiconLike
+from imc_agents.state import Edit
+
+CHANCE = 3
+"""Letters up to which an unknown word is one slip from a known one by chance ("rna", "ran")."""
+
+
+@runtime_checkable
+class TokenScoresLike(Protocol):
+    """A text's log-probability token by token; `imc_agents.chat.scores.TextScore` is one."""
+
+    @property
+    def spans(self) -> Sequence[tuple[int, int]]: ...
+    @property
+    def logprobs(self) -> Sequence[float]: ...
+
+
+def surprisal(score: TokenScoresLike, start: int, end: int) -> float:
+    """-log p of the tokens that reach into `start` to `end`, in nats, given all before them."""
+    return -sum(
+        logprob
+        for (first, last), logprob in zip(score.spans, score.logprobs, strict=True)
+        if first < end and start < last
+    )
+
+
+def places_after(edits: Sequence[Edit]) -> list[tuple[int, int]]:
+    """Where each edit's new text stands once all of them are made, in order of position."""
+    places, shift = [], 0
+    for edit in edits:
+        start = edit.start + shift
+        places.append((start, start + len(edit.after)))
+        shift += len(edit.after) - (edit.end - edit.start)
+    return places
+
+
+def evidence(
+    edit: Edit, score: object, place: tuple[int, int], policy: Policy, lexicon: LexiconLike
+) -> float:
+    """Nats that speak for an edit; minus infinity where its gain is not known.
+
+    Args:
+        edit: the edit.
+        score: of the text it leads to. One that does not show its tokens leaves the gain as it is.
+        place: where its new text stands there.
+        policy: says what a new word costs.
+        lexicon: says which words are known, and which are the clinic's.
+    """
+    if edit.gain is None:
+        return -math.inf
+    if not edit.after or edit.guess or not isinstance(score, TokenScoresLike):
+        return edit.gain  # no word was written there that might be a new one
+    over_new = policy.new_word - surprisal(score, *place) - edit.cost
+    if is_near_miss(edit, lexicon):
+        over_new += policy.near_miss
+    return min(edit.gain, over_new)
+
+
+def is_near_miss(edit: Edit, lexicon: LexiconLike) -> bool:
+    """An unknown word that one slip makes of the clinic's, or one that is written for another."""
+    if edit.after.lower() in lexicon.taken_for(edit.before):
+        # "risk" is everyday English and meant far more often than "wrist"
+        return lexicon.frequency(edit.before) < EVERYDAY
+    return (
+        len(edit.before) > CHANCE
+        and edit.cost <= LETTER
+        and edit.before not in lexicon
+        and all(word in lexicon.clinical for word in edit.after.lower().split())
+    )

@@ -1,0 +1,1 @@
+"""Words and sentences of questions: lexicon, phonetics, distances, the noisy channel."""

@@ -1,0 +1,237 @@
+"""Margins calibrated once per model on clean questions, so that few of them are ever edited.
+
+Every clean question shows what speaks for its best edit of each class, although none is due. The
+margins are the least for which a stated share of clean questions holds with a stated confidence:
+they are tried from four times their floors downwards, and the first that cannot be told from a
+worse share ends it (fixed-sequence testing, as in Angelopoulos et al., "Learn then Test", 2021;
+each trial a one-sided binomial test). Nothing of a question is kept but numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from langchain_core.language_models import BaseChatModel
+
+from imc_agents.coordinator import Coordinator
+from imc_agents.errors import QuestionRefused
+from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, converse_together
+from imc_agents.policy import Margins, Policy
+from imc_agents.corrections.proposals import LexiconLike
+from imc_agents.safeguards.question_checks import check_question
+from imc_agents.requests import Exchange
+from imc_agents.state import Edit
+from imc_agents.thresholds import QuestionThresholds
+from prompts import PromptSet
+
+SHARE = 0.005
+"""Share of clean questions that all classes together may edit."""
+CONFIDENCE = 0.95
+"""With which that share holds for the margins found."""
+FEWEST = 500
+"""Questions from which a margin may be set by data: 150 gave .7 % where new ones showed 2.9 %."""
+STRICTEST = 4.0
+"""Times their floors that the first margins tried are."""
+STEPS = 60
+"""Trials from there down to the floors."""
+TOGETHER = 64
+"""Questions whose texts are scored in one call of the model."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done, how much of it, and of how much."""
+
+Shown = Mapping[str, float]
+"""What speaks most for an edit of each class in one question, in nats; `sentence` per character."""
+
+
+def calibrate_margins(
+    chat: BaseChatModel,
+    prompts: PromptSet,
+    lexicon: LexiconLike,
+    questions: Sequence[str],
+    *,
+    fingerprint: str,
+    policy: Policy | None = None,
+    share: float = SHARE,
+    confidence: float = CONFIDENCE,
+    faults: Faults = MODEL_FAULTS,
+    progress: Progress | None = None,
+) -> QuestionThresholds:
+    """The margins under which a model leaves clean questions alone.
+
+    Args:
+        chat: the model that serves the agents; it must be able to score texts.
+        prompts, lexicon: those that it will serve with.
+        questions: clean questions of the domain to be served, outside the model's training.
+        fingerprint: of the model, so that its margins are not put into another's policy.
+        policy: its margins are the floors; None: the shipped ones.
+        share: of clean questions that may be edited, all classes together, 0 to 1.
+        confidence: with which it holds, 0 to 1.
+        faults: what the model may raise; a question at which it fails shows nothing.
+        progress: told what is done, how much of it, and of how much.
+
+    Returns:
+        Margins at or above their floors. With fewer questions than the test needs (and never under
+        `FEWEST`) they are the floors, and `calibrated` is false; it is false as well where even
+        the strictest margins edit more than the share, and those are given.
+
+    Raises:
+        QuestionRefused: one of the questions cannot be asked, or there is none.
+    """
+    asked = list(dict.fromkeys(check_question(question) for question in questions))
+    if not asked:
+        raise QuestionRefused("no clean question to calibrate on: give one on each line")
+    policy = policy if policy is not None else Policy()
+    shown = _evidence_of(chat, prompts, lexicon, asked, policy, faults, progress)
+    return choose_margins(
+        shown,
+        policy.margins,
+        fingerprint=fingerprint,
+        new_word=policy.new_word,
+        share=share,
+        confidence=confidence,
+    )
+
+
+def choose_margins(
+    shown: Sequence[Shown],
+    floors: Margins,
+    *,
+    fingerprint: str,
+    new_word: float,
+    share: float = SHARE,
+    confidence: float = CONFIDENCE,
+) -> QuestionThresholds:
+    """The margins for what clean questions showed; see `calibrate_margins`."""
+    enough = len(shown) >= max(FEWEST, fewest_questions(share, confidence))
+    scale, reached = 1.0, False
+    if enough:
+        scale, reached = _least_scale(shown, floors, share, 1.0 - confidence)
+    margins = _scaled(floors, scale)
+    edited = _edited(shown, margins)
+    return QuestionThresholds(
+        fingerprint=fingerprint,
+        margins=margins,
+        new_word=new_word,
+        calibrated=reached,
+        questions=len(shown),
+        edited=edited,
+        share=share,
+        confidence=confidence,
+        upper=upper_bound(edited, len(shown), confidence),
+        shown={name: sum(name in one for one in shown) for name in type(floors).model_fields},
+    )
+
+
+def fewest_questions(share: float, confidence: float) -> int:
+    """Questions of which not one may be edited for the share to hold with the confidence."""
+    return math.ceil(math.log(1.0 - confidence) / math.log(1.0 - share))
+
+
+def upper_bound(edited: int, questions: int, confidence: float) -> float:
+    """The one-sided Clopper-Pearson bound on the share that is edited, 0 to 1."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if at_most(edited, questions, middle) > 1.0 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def at_most(count: int, of: int, probability: float) -> float:
+    """Probability of at most `count` successes in `of` trials."""
+    if count >= of or probability <= 0.0:
+        return 1.0
+    if probability >= 1.0:
+        return 0.0
+    yes, no = math.log(probability), math.log1p(-probability)
+    return math.fsum(
+        math.exp(
+            math.lgamma(of + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(of - k + 1)
+            + k * yes
+            + (of - k) * no
+        )
+        for k in range(count + 1)
+    )
+
+
+def _least_scale(
+    shown: Sequence[Shown], floors: Margins, share: float, error: float
+) -> tuple[float, bool]:
+    """How many times their floors the margins must be, and whether that share was reached."""
+    least, reached = STRICTEST, False
+    for step in range(STEPS + 1):
+        scale = STRICTEST - (STRICTEST - 1.0) * step / STEPS
+        edited = _edited(shown, _scaled(floors, scale))
+        if at_most(edited, len(shown), share) > error:
+            break
+        least, reached = scale, True
+    return least, reached
+
+
+def _scaled(floors: Margins, scale: float) -> Margins:
+    return Margins(**{name: round(scale * floor, 4) for name, floor in floors})
+
+
+def _edited(shown: Sequence[Shown], margins: Margins) -> int:
+    least = dict(margins)
+    return sum(any(worth > least[name] for name, worth in one.items()) for one in shown)
+
+
+def _evidence_of(
+    chat: BaseChatModel,
+    prompts: PromptSet,
+    lexicon: LexiconLike,
+    questions: Sequence[str],
+    policy: Policy,
+    faults: Faults,
+    progress: Progress | None,
+) -> list[Shown]:
+    probing = policy.model_copy(update={"method": "sms", "margins": _telling(type(policy.margins))})
+    coordinator = Coordinator(chat, prompts, lexicon, probing)
+    shown: list[Shown] = []
+    for start in range(0, len(questions), TOGETHER):
+        group = questions[start : start + TOGETHER]
+        walks = [_shown(coordinator, question, faults) for question in group]
+        shown += converse_together(chat, walks, faults)
+        if progress is not None:
+            progress("questions", len(shown), len(questions))
+    return shown
+
+
+def _telling(form: type[Margins]) -> Margins:
+    """Margins so small that they hide nothing and so different that each tells its class."""
+    return form(**{name: 1e-6 * (place + 1) for place, name in enumerate(form.model_fields)})
+
+
+def _shown(coordinator: Coordinator, question: str, faults: Faults) -> Exchange[Shown]:
+    try:
+        weighed = yield from coordinator.weigh(question)
+    except faults:
+        return {}
+    if weighed is None:
+        return {}
+    classes = {margin: name for name, margin in coordinator.policy.margins}
+    most: dict[str, float] = {}
+    for candidate, worth in weighed.found:
+        edit = candidate.edits[0]
+        near = min(classes, key=lambda margin: abs(margin - edit.margin))
+        name = classes[near] if edit.after else "sentence"
+        nats = worth if edit.after else worth / _written(edit)
+        most[name] = max(most.get(name, -math.inf), nats)
+    return most
+
+
+def _written(edit: Edit) -> int:
+    """Characters of a sentence that is cut, the blanks around it left out."""
+    return max(1, len(edit.before.strip()))
+
+
+def read_questions(lines: Iterable[str]) -> list[str]:
+    """One clean question a line; empty lines and repeats are left out."""
+    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))

@@ -1,0 +1,1 @@
+"""What a repair of a question may never change, and what a question may be."""

@@ -1,0 +1,1 @@
+"""The prototype bank: what the file holds, and its checks when it is loaded."""

@@ -1,0 +1,1 @@
+"""Everything that fits a prototype bank: references, noisy draws, fits, finished steps."""

@@ -1,0 +1,1 @@
+"""The feature stage: closed-form maps of a tap's tokens."""

@@ -1,0 +1,89 @@
+"""What a calibration map may look at: standardised features of a tap, and phi of each patch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, neighbour_mean, position_features
+
+_NEIGHBOURS, _IMAGE, _FIRST = 0.5, 0.1, 0.02
+"""Sizes of the context's parts against the token itself: the smaller, the harder the ridge presses
+on them. The image's mean and CLS vary over references, not over tokens, so that few references say
+little about them (held-out gain on 224 references: at size one, they cost the other parts theirs).
+"""
+
+
+@dataclass(frozen=True)
+class Context:
+    """phi of every patch, in two parts: what varies over a tile's patches, and what they share."""
+
+    varying: Tensor
+    """(images, tiles, patches, v): the token, its neighbours' mean, its position."""
+    constant: Tensor
+    """(images, tiles, c): the image's mean, and CLS if there is one."""
+
+    @property
+    def size(self) -> int:
+        """Entries of phi: v + c."""
+        return self.varying.shape[-1] + self.constant.shape[-1]
+
+    def __getitem__(self, rows: int | list[int]) -> Context:
+        """Of some images."""
+        chosen = [rows] if isinstance(rows, int) else rows
+        return Context(self.varying[chosen], self.constant[chosen])
+
+    def __matmul__(self, left: Tensor) -> Tensor:
+        """phi @ left: (images, tiles, patches, rank) for left (v + c, rank)."""
+        v = self.varying.shape[-1]
+        return self.varying @ left[:v] + (self.constant @ left[v:])[:, :, None]
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Channel-wise standardisation of a tap's patches, from clean references."""
+
+    centre: Tensor
+    """(dim,)."""
+    scale: Tensor
+    """(dim,)."""
+
+    def patches(self, features: Tensor, layout: TokenLayout) -> Tensor:
+        """Standardised patches (images, tiles, patches, dim) of (images, tiles, tokens, dim)."""
+        return (features[:, :, layout.prefix :].to(torch.float32) - self.centre) / self.scale
+
+    def context(self, features: Tensor, layout: TokenLayout) -> Context:
+        """phi of (images, tiles, tokens, dim) features."""
+        patches = self.patches(features, layout)
+        images, tiles, count, _ = patches.shape
+        position = position_features(layout).to(patches.device)
+        varying = [
+            patches,
+            _NEIGHBOURS * neighbour_mean(patches, layout),
+            position.expand(images, tiles, count, POSITION_FEATURES),
+        ]
+        mean = _IMAGE * patches.mean(dim=(1, 2))
+        constant = [mean[:, None].expand(images, tiles, -1)]
+        if layout.prefix:
+            first = (features[:, :, 0].to(torch.float32) - self.centre) / self.scale
+            constant.append(_FIRST * first)
+        return Context(torch.cat(varying, dim=-1), torch.cat(constant, dim=-1))
+
+
+def summed_power(patches: Tensor) -> Tensor:
+    """Sum, sum of squares and count over all patches, (3, dim)."""
+    flat = patches.reshape(-1, patches.shape[-1]).double()
+    count = torch.full((flat.shape[1],), float(len(flat)), dtype=torch.float64)
+    return torch.stack([flat.sum(0), flat.square().sum(0), count])
+
+
+def standard_of(power: Tensor) -> Standard:
+    """The standardisation that `summed_power`, added up over clean references, calls for."""
+    first, second, count = power
+    centre = first / count
+    scale = (second / count - centre.square()).clamp_min(1e-12).sqrt()
+    # Channels that hardly move would be blown up: floor at a hundredth of the typical spread.
+    floor = float(0.01 * scale.median())
+    return Standard(centre.float(), scale.clamp_min(max(floor, 1e-6)).float())

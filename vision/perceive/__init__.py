@@ -1,0 +1,1 @@
+"""Noise from statistics of pixels and tokens: posterior over kinds, conformal gate."""

@@ -1,0 +1,210 @@
+"""A witness: statistics of an image -> how much it looks like each class of the bank.
+
+Random-Fourier-feature ridge regression onto the classes (Rahimi and Recht 2007) reduces the
+statistics to one score per class; Gaussians with one shared, shrunk covariance over those scores
+(fitted on images the regression has not seen) turn them into densities, distances and posteriors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+_FOURIER = 768
+"""Random features: enough for a few hundred references; cost grows with their square."""
+_SHORT = 96
+"""Statistics longer than this are first reduced to the directions that separate the classes."""
+_SHRINK = 0.3
+"""Weight of the diagonal in the within-class covariance behind those directions."""
+_RIDGE = 1e-2
+_CLIP = 12.0
+"""Standard deviations at which a statistic is cut: beyond, only "far away" matters."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Statistics (n, p) -> one score per class (n, classes)."""
+
+    centre: Floats
+    """(p,) mean of the references' statistics."""
+    scale: Floats
+    """(p,) their standard deviation, floored."""
+    project: Floats
+    """(p, r) whitened linear discriminants; identity when p is small."""
+    frequencies: Floats
+    """(r, fourier) random directions."""
+    phases: Floats
+    """(fourier,)."""
+    weights: Floats
+    """(1 + r + fourier, classes)."""
+
+    def __call__(self, statistics: Floats) -> Floats:
+        """Scores (n, classes) of statistics (n, p)."""
+        return self._features(statistics) @ self.weights
+
+    def _features(self, statistics: Floats) -> Floats:
+        standard = np.clip((statistics - self.centre) / self.scale, -_CLIP, _CLIP)
+        reduced = standard @ self.project
+        waves = np.cos(reduced @ self.frequencies + self.phases)
+        return np.concatenate([np.ones((len(reduced), 1)), reduced, waves], axis=1)
+
+    def to_tensors(self) -> dict[str, Floats]:
+        """Every array by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Floats]) -> Reduction:
+        """Rebuild from `to_tensors`; KeyError where an array is missing."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def fit_reduction(
+    statistics: Floats, labels: Labels, classes: int, rng: np.random.Generator
+) -> Reduction:
+    """Fit a reduction on statistics (n, p) with class numbers (n,); every class weighs the same.
+
+    Clean (class 0) weighs as much as all severities of one kind together.
+    """
+    centre = statistics.mean(axis=0)
+    scale: Floats = np.maximum(statistics.std(axis=0), 1e-6)
+    standard = np.clip((statistics - centre) / scale, -_CLIP, _CLIP)
+    project = _directions(standard, labels, classes)
+    reduced = standard @ project
+    spread = np.sqrt(2.0 * reduced.var(axis=0).sum()) + 1e-9
+    frequencies = rng.normal(size=(reduced.shape[1], _FOURIER)) / spread
+    phases = rng.uniform(0.0, 2.0 * np.pi, size=_FOURIER)
+    empty = np.zeros((1 + reduced.shape[1] + _FOURIER, classes))
+    reduction = Reduction(centre, scale, project, frequencies, phases, empty)
+    features = reduction._features(statistics)
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    weight = 1.0 / counts[labels]
+    weight[labels == 0] *= 5.0
+    weight /= weight.mean()
+    targets = np.zeros((len(labels), classes))
+    targets[np.arange(len(labels)), labels] = 1.0
+    gram = features.T @ (features * weight[:, None])
+    gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
+    weights = np.linalg.solve(gram, features.T @ (targets * weight[:, None]))
+    return Reduction(centre, scale, project, frequencies, phases, weights.astype(np.float64))
+
+
+def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
+    """Identity for short statistics; for long ones the linear discriminants (Fisher 1936)."""
+    if standard.shape[1] <= _SHORT:
+        return np.eye(standard.shape[1])
+    present = [k for k in range(classes) if (labels == k).any()]
+    means = np.zeros((classes, standard.shape[1]))
+    for k in present:
+        means[k] = standard[labels == k].mean(axis=0)
+    within = standard - means[labels]
+    covariance = within.T @ within / len(within)
+    covariance = (1.0 - _SHRINK) * covariance + _SHRINK * np.diag(np.diag(covariance))
+    covariance[np.diag_indices_from(covariance)] += 1e-4
+    values, vectors = np.linalg.eigh(covariance)
+    whiten = vectors / np.sqrt(values)
+    between = (means[present] - means[present].mean(axis=0)) @ whiten
+    discriminants = np.linalg.svd(between, full_matrices=False)[2][: max(len(present) - 1, 1)]
+    return np.asarray(whiten @ discriminants.T, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """One Gaussian per class over scores, with one covariance, and the scores' own say.
+
+    The last `classes` scores may be log odds already (`vision.perceive.statistics_network`); then
+
+        log p(k | s) = log prior_k - w/2 d_k(s)^2 + v s_k + const
+
+    with w and v fitted. The Gaussians alone tell how far a score lies from every class.
+    """
+
+    means: Floats
+    """(classes, dims)."""
+    precision: Floats
+    """(dims, dims) inverse of the shared shrunk covariance."""
+    log_prior: Floats
+    """(classes,)."""
+    temperature: Floats
+    """(1,) by which log densities are divided where they speak alone, so that posteriors are
+    calibrated."""
+    blend: Floats
+    """(2,) weights of density and scores, w and v."""
+
+    def squared_distances(self, scores: Floats) -> Floats:
+        """Squared Mahalanobis distances (n, classes) of scores (n, dims)."""
+        difference = scores[:, None, :] - self.means[None]
+        return np.asarray(
+            np.einsum("nkd,de,nke->nk", difference, self.precision, difference, optimize=True)
+        )
+
+    def log_joint(self, scores: Floats, squared: Floats | None = None) -> Floats:
+        """Log prior + blended log density (n, classes), up to one constant of each row.
+
+        `squared`: the distances, where they are known already.
+        """
+        squared = self.squared_distances(scores) if squared is None else squared
+        density, own = self.blend
+        said = scores[:, -len(self.log_prior) :]
+        return np.asarray(self.log_prior - 0.5 * density * squared + own * said)
+
+    def to_tensors(self) -> dict[str, Floats]:
+        """Every array by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Floats]) -> Gaussians:
+        """Rebuild from `to_tensors`; KeyError where an array is missing."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+_TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
+_DENSITIES = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5)
+_OWN = (0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
+
+
+def fit_gaussians(
+    scores: Floats, labels: Labels, log_prior: Floats, *, log_odds: bool = False
+) -> Gaussians:
+    """Fit class means, a shared covariance shrunk towards its diagonal, and how much each says.
+
+    `log_odds`: the last scores are log odds of the classes and may speak for themselves.
+    """
+    classes = len(log_prior)
+    means = np.stack(
+        [
+            scores[labels == k].mean(axis=0) if (labels == k).any() else scores.mean(axis=0)
+            for k in range(classes)
+        ]
+    )
+    residual = scores - means[labels]
+    covariance = residual.T @ residual / max(len(scores) - classes, 1)
+    shrink = min(0.5, 0.02 + covariance.shape[0] / max(len(scores), 1))
+    diagonal = np.diag(np.diag(covariance))
+    covariance = (1.0 - shrink) * covariance + shrink * diagonal
+    covariance += np.eye(len(covariance)) * 1e-4 * np.trace(covariance) / len(covariance)
+    raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1), np.ones(2))
+    squared = raw.squared_distances(scores)
+
+    def loss(density: float, own: float) -> float:
+        blended = replace(raw, blend=np.array([density, own]))
+        return _negative_log_likelihood(blended.log_joint(scores, squared), labels, log_prior)
+
+    temperature = min(_TEMPERATURES, key=lambda t: loss(1.0 / t, 0.0))
+    blend = (1.0 / temperature, 0.0)
+    if log_odds:
+        blend = min(((w, v) for w in _DENSITIES for v in _OWN), key=lambda pair: loss(*pair))
+    return replace(raw, temperature=np.array([temperature]), blend=np.array(blend))
+
+
+def _negative_log_likelihood(joint: Floats, labels: Labels, log_prior: Floats) -> float:
+    chosen = joint[np.arange(len(labels)), labels] - logsumexp(joint, axis=1)
+    counts = np.maximum(np.bincount(labels, minlength=len(log_prior)), 1)
+    weight = np.exp(log_prior[labels]) / counts[labels]
+    return float(-(weight * chosen).sum())

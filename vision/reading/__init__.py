@@ -1,0 +1,1 @@
+"""Files to checked RGB: the one door for pixels."""

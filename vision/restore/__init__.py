@@ -1,0 +1,1 @@
+"""The pixel stage: what noise took away from the picture, restored in closed form."""
