@@ -28,7 +28,8 @@ from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 DEFAULT_IMAGES = 384
 DEFAULT_GRID = (1, 2, 3, 4, 5, BEYOND)
 CALIBRATED = 320
-"""References that the maps of a class are fitted on (`vision.build.residual_training.CASCADE_IMAGES`)."""
+"""References that the maps of a class are fitted on
+(`vision.build.residual_training.CASCADE_IMAGES`)."""
 MIXED = 48 * len(CORE_IMAGE) * (len(CORE_IMAGE) - 1)
 """Mixtures that a default bank looks at, each twice."""
 FEW_DRAWS = 2

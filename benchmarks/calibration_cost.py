@@ -23,9 +23,9 @@ import torch
 from large_tower import large_encoder, phantoms
 
 from imc_noise import apply_image, noise_rng
+from vision.build.prototypes import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.build.prototypes import PrototypeBank
 from vision.reading.medical_image import MedicalImage
 
 HELD_OUT = 5_000

@@ -21,8 +21,8 @@ from unmatched.page import Row, Way, make_page, row_cells
 
 from imc_bench.denoisers import non_local_means
 from imc_reference import MODEL_DIR
-from vision.pdc import Calibrator
 from vision.build.prototypes import PrototypeBank
+from vision.pdc import Calibrator
 
 STAGES = {"both": {}, "pixels": {"features": False}, "features": {"pixels": False}}
 DENOISER = "non-local means"

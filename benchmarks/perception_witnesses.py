@@ -33,12 +33,12 @@ from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import ALPHA
+from vision.perceive.image_statistics import look
 from vision.perceive.noise_classifier import WITNESSES, Floats
 from vision.reading.medical_image import MedicalImage, read_image
-from vision.report import CLEAN, UNKNOWN, NoisePerception
 from vision.reading.resizing import resize_rgb
+from vision.report import CLEAN, UNKNOWN, NoisePerception
 from vision.rounds import MAX_ROUNDS, perceive_and_restore
-from vision.perceive.image_statistics import look
 
 SEVERITIES = (1, 2, 3, 4, 5)
 FUSED = "fused"

@@ -26,11 +26,11 @@ from sms_clean import own_origins
 
 from graphs.context import IMCContext, load_context
 from graphs.refining import TOGETHER, refine_batch
+from imc_agents.chat.run_requests import converse_together
 from imc_agents.coordinator import Coordinator
+from imc_agents.corrections.proposals import apply_edits
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
-from imc_agents.chat.run_requests import converse_together
-from imc_agents.corrections.proposals import apply_edits
 from imc_agents.requests import Exchange
 from imc_agents.state import Assessment, Candidate, Edit, Finding
 from imc_bench.bootstrap import ClusterBootstrap, Estimate, share

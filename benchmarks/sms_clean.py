@@ -24,10 +24,10 @@ import torch
 
 from graphs.context import IMCContext, load_context
 from graphs.refining import refine_batch
-from imc_agents.margin_calibration import at_most, read_questions, upper_bound
-from imc_agents.language.noisy_channel import LETTER, slip
-from imc_agents.safeguards.protected import protected_violations
 from imc_agents.corrections.rewriting import edits_between
+from imc_agents.language.noisy_channel import LETTER, slip
+from imc_agents.margin_calibration import at_most, read_questions, upper_bound
+from imc_agents.safeguards.protected import protected_violations
 from imc_reference import MODEL_DIR
 from imc_reference.real_data import VQA_RAD_FILE, load_slake, load_vqa_rad, tidy_question
 

@@ -11,11 +11,11 @@ from typing import Any
 from graphs.context import IMCContext
 from graphs.tracing import timed
 from imc_agents.coordinator import Coordinator, Next
+from imc_agents.corrections.proposals import candidate_of
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
-from imc_agents.corrections.proposals import candidate_of
-from imc_agents.safeguards.question_checks import check_question
 from imc_agents.requests import Exchange
+from imc_agents.safeguards.question_checks import check_question
 from imc_agents.self_assessment import named
 from imc_agents.state import Assessment, SMSState, Verdict
 from imc_agents.verifier import Verifier

@@ -12,8 +12,8 @@ from langchain_core.language_models import BaseChatModel
 
 from graphs.stores import FeatureStore, ImageStore
 from imc_agents.chat.run_requests import MODEL_FAULTS
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Method, Policy
-from imc_agents.corrections.proposals import LexiconLike
 from prompts import PromptSet, load_prompts
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphs.context import IMCContext
-from imc_agents.margin_calibration import Progress, calibrate_margins
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.errors import MarginsRefused
+from imc_agents.margin_calibration import Progress, calibrate_margins
 from imc_agents.policy import Policy
 from imc_agents.thresholds import QuestionThresholds, language_fingerprint
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from graphs.agent_steps import Step, coordinate, correct, detect, route, verify
 from graphs.context import IMCContext
-from imc_agents.coordinator import Next
 from imc_agents.chat.run_requests import converse_together
-from imc_agents.safeguards.question_checks import check_question
+from imc_agents.coordinator import Next
 from imc_agents.requests import Exchange
+from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import SMSOutput, SMSState, follow
 
 TOGETHER = 64

@@ -18,8 +18,8 @@ from langgraph.runtime import Runtime
 
 from graphs.agent_steps import Step, Update, coordinate, correct, detect, route, verify
 from graphs.context import IMCContext
-from imc_agents.coordinator import Next
 from imc_agents.chat.run_requests import converse
+from imc_agents.coordinator import Next
 from imc_agents.state import SMSInput, SMSOutput, SMSState
 
 Resolve = Callable[[Any], IMCContext]

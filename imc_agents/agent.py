@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from langchain_core.language_models import BaseChatModel
 
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import LexiconLike
 from imc_agents.self_assessment import SelfAssessment
 from prompts import PromptSet
 

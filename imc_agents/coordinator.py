@@ -9,13 +9,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
-from imc_agents.corrections.edit_log_odds import evidence, places_after
 from imc_agents.chat.run_requests import converse
-from imc_agents.language.english import why_not_english
+from imc_agents.corrections.edit_log_odds import evidence, places_after
 from imc_agents.corrections.lost_words import likeliest, lost_words
 from imc_agents.corrections.proposals import candidate_of, word_edits
-from imc_agents.requests import Exchange
+from imc_agents.language.english import why_not_english
 from imc_agents.language.sentences import asking_spans, irrelevant_sentences, split_sentences
+from imc_agents.requests import Exchange
 from imc_agents.state import (
     Agent,
     Assessment,

@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from imc_agents.agent import RoleAgent
-from imc_agents.coordinator import Coordinator
-from imc_agents.detector import Detector
 from imc_agents.chat.run_requests import converse
+from imc_agents.coordinator import Coordinator
 from imc_agents.corrections.joint_search import JointSearch
 from imc_agents.corrections.proposals import candidate_of, word_edits
-from imc_agents.requests import Exchange
 from imc_agents.corrections.rewriting import edits_between
+from imc_agents.detector import Detector
 from imc_agents.language.sentences import asking_spans, split_sentences
+from imc_agents.requests import Exchange
 from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imc_agents.agent import RoleAgent
-from imc_agents.coordinator import Coordinator
 from imc_agents.chat.run_requests import converse
+from imc_agents.coordinator import Coordinator
 from imc_agents.requests import Exchange
 from imc_agents.state import Assessment, Edit, Finding
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from imc_core.errors import IMCError
+
 __all__ = ["MarginsRefused", "ModelRefused", "QuestionRefused"]
 
 
-class ModelRefused(ValueError):
+class ModelRefused(IMCError):
     """A model that cannot be used: missing, incomplete, pickled, text-only or unsupported."""
 
 
@@ -13,5 +15,5 @@ class MarginsRefused(ModelRefused):
     """Thresholds that cannot be used with a model: unreadable, or measured on another."""
 
 
-class QuestionRefused(ValueError):
+class QuestionRefused(IMCError):
     """A question, message or text to score that cannot be put to the model."""

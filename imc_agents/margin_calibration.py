@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from langchain_core.language_models import BaseChatModel
 
+from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, converse_together
 from imc_agents.coordinator import Coordinator
 from imc_agents.errors import QuestionRefused
-from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, converse_together
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Margins, Policy
-from imc_agents.corrections.proposals import LexiconLike
-from imc_agents.safeguards.question_checks import check_question
 from imc_agents.requests import Exchange
+from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import Edit
 from imc_agents.thresholds import QuestionThresholds
 from prompts import PromptSet

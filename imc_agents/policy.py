@@ -16,8 +16,8 @@ Review = Literal["never", "on_change", "always"]
 class Margins(BaseModel):
     """Evidence, in nats, that an edit must reach; by the class of the word it would change.
 
-    These are floors: `imc_agents.margin_calibration` raises them for a model on clean questions, never
-    lowers them. A field is a class; what is added here is calibrated too.
+    These are floors: `imc_agents.margin_calibration` raises them for a model on clean questions,
+    never lowers them. A field is a class; what is added here is calibrated too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +75,8 @@ class Policy(BaseModel):
     margins: Margins = Margins()
     new_word: float = Field(default=18.0, ge=0)
     """Surprisal, in nats, at which a written word is taken to be new rather than misspelt: no gain
-    counts for more than it would over a word of this surprisal; see `imc_agents.corrections.edit_log_odds`."""
+    counts for more than it would over a word of this surprisal; see
+    `imc_agents.corrections.edit_log_odds`."""
     near_miss: float = Field(default=3.0, ge=0)
     """Nats that speak besides for a slip that made an unknown word of one of the clinic's, and for
     a word that dictation is known to write for another."""

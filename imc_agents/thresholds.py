@@ -19,7 +19,8 @@ SAMPLED = 64
 
 
 class QuestionThresholds(BaseModel):
-    """What `imc_agents.margin_calibration` found for one model. Numbers only: no text of a question."""
+    """What `imc_agents.margin_calibration` found for one model. Numbers only: no text of a
+    question."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -9,15 +9,16 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
-from imc_agents.corrections.edit_log_odds import TokenScoresLike, evidence, places_after
 from imc_agents.chat.run_requests import converse
-from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import LexiconLike, apply_edits
-from imc_agents.safeguards.protected import protected_violations
-from imc_agents.requests import Exchange
+from imc_agents.corrections.edit_log_odds import TokenScoresLike, evidence, places_after
+from imc_agents.corrections.proposals import apply_edits
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences
-from imc_agents.state import Candidate, Edit, Verdict
 from imc_agents.language.words import words_of
+from imc_agents.policy import Policy
+from imc_agents.requests import Exchange
+from imc_agents.safeguards.protected import protected_violations
+from imc_agents.state import Candidate, Edit, Verdict
 from prompts import PromptSet
 
 Violations = Callable[[str, str, Sequence[tuple[int, int]]], Sequence[str]]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 
+from imc_core.errors import IMCError
+
 JOINERS = frozenset("\u200c\u200d")
 
 MAX_LINE = 600  # a refusal is read in a terminal; a quoted path may be long, a page may not
 
 
-class InputRefused(ValueError):
+class InputRefused(IMCError):
     """The command line asked for something that cannot be done; the message is one line."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.noises import find_noise, put_on_image, put_on_text
+from imc_core.errors import IMCError
 from imc_noise import (
     CORE_IMAGE,
     CORE_TEXT,
@@ -36,7 +37,7 @@ SUITES = {
 """Names that stand for several noises."""
 
 
-class RunRefused(ValueError):
+class RunRefused(IMCError):
     """A run cannot be made as it was asked for; the message is one line."""
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.errors import NoiseRefused, where_raised
+from imc_bench.errors import NoiseRefused
+from imc_core.errors import where_raised
 from imc_noise import NOISES, Noise, Severity, UnknownNoise, apply_image, apply_text
 
 ImageNoise = Callable[[NDArray[np.uint8], float, np.random.Generator], NDArray[np.uint8]]

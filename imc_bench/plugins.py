@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imc_bench.conditions import RunRefused
-from imc_bench.errors import NoiseRefused, PluginRefused, where_raised
+from imc_bench.errors import NoiseRefused, PluginRefused
+from imc_core.errors import where_raised
 
 _LOADED: dict[Path, str] = {}
 """Digest of each file that this process has run."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from imc_core.errors import IMCError
 
-class UnknownNoise(ValueError):
+
+class UnknownNoise(IMCError):
     """A noise was asked for by a name (or at a severity) that is not in the registry."""
 
     @classmethod

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from imc_core.errors import IMCError
 from imc_reference.questions import Pair
 
 VQA_RAD_FILE = "VQA_RAD Dataset Public.json"
@@ -19,7 +20,7 @@ VQA_RAD_IMAGES = "VQA_RAD Image Folder"
 TEST_PHRASES = ("test_freeform", "test_para")
 
 
-class DataMissing(ValueError):
+class DataMissing(IMCError):
     """A data set is not where it was looked for; the message says what layout is expected."""
 
 

@@ -67,8 +67,8 @@ def build_reference_bank(
     model_dir: Path, data: Path, *, seed: int, out: Path | None = None, say: Say = print
 ) -> Path:
     """Build a bank from `bank_references`; `out` None: `prototypes.safetensors` by the weights."""
-    from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
     from vision.build.prototypes import build_bank
+    from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
     model = AutoModelForImageTextToText.from_pretrained(
         model_dir, local_files_only=True, use_safetensors=True

@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imc_core.errors import IMCError
+
 Role = Literal["answer", "coordinator", "detector", "corrector", "verifier"]
 Message = dict[str, str]
 
@@ -24,7 +26,7 @@ KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
 _PLACE = re.compile(r"\{([A-Za-z_]+)\}")
 
 
-class PromptRefused(ValueError):
+class PromptRefused(IMCError):
     """A profile cannot be used: it is missing, incomplete, or names unknown data."""
 
 

@@ -21,6 +21,7 @@ ROOMS = (
     "imc_agents",
     "imc_app",
     "imc_bench",
+    "imc_core",
     "imc_noise",
     "imc_reference",
     "prompts",

@@ -5,10 +5,12 @@ Neither message ever holds patient text or pixel values: only sizes, formats and
 
 from __future__ import annotations
 
+from imc_core.errors import IMCError
 
-class ImageRefused(ValueError):
+
+class ImageRefused(IMCError):
     """An image that cannot be read as a medical image; the message is one line."""
 
 
-class BankRefused(ValueError):
+class BankRefused(IMCError):
     """A prototype bank that does not fit the model or is damaged; the message is one line."""

@@ -17,10 +17,10 @@ from torch import Tensor
 from vision.bank.prototype_bank import PrototypeBank
 from vision.calibrate.cascade import calibration_weights
 from vision.encoder.vision_encoder import VisionEncoder
+from vision.perceive.image_statistics import Sight, look
 from vision.perceive.noise_classifier import Perceived, Perceiver
 from vision.reading.medical_image import MedicalImage
 from vision.restore.restorer import LEAST_SIDE, PixelRestorer, Working, restorations
-from vision.perceive.image_statistics import Sight, look
 from vision.restore.stripes import STRIPES, destriped
 
 MAX_ROUNDS = 3

@@ -16,8 +16,8 @@ from imc_reference.real_data import load_vqa_rad
 from imc_reference.recipe import BANK_PHANTOMS, bank_references
 from vision.bank.prototype_bank import PrototypeBank
 from vision.build.draws import BEYOND, MIN_IMAGES
-from vision.encoder.vision_encoder import VisionEncoder
 from vision.build.prototypes import build_bank
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.reading.medical_image import MedicalImage, read_image
 
 SIZES = (32, 64, 128, 256, 512)

@@ -18,8 +18,8 @@ from ablations.layer_maps import (
 )
 from ablations.layers import Layers, Standard, codebook, keyed, linear
 from vision.build.draws import NATIVE_SIDES, noisy_draw, resized
-from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
 from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
+from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
 from vision.reading.medical_image import MedicalImage
 
 MOMENTS = {

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, neighbour_mean, position_features
+from vision.encoder.token_layout import (
+    POSITION_FEATURES,
+    TokenLayout,
+    neighbour_mean,
+    position_features,
+)
 
 RIDGE = 1e-2
 """Ridge strength, relative to the mean diagonal of phi' phi."""

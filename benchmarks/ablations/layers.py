@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ablations.layer_maps import nearest, with_context, with_one
-from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.encoder.token_layout import TokenLayout, infer_layout
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.reading.medical_image import MedicalImage
 
 Change = Callable[[Tensor, Tensor | None, TokenLayout, Tensor], Tensor]

@@ -20,12 +20,12 @@ from ablations.retold import true_weights
 from ablations.store import Told
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from vision.bank.prototype_bank import PrototypeBank
+from vision.build.prototypes import calibration_taps
 from vision.calibrate.cascade import calibration_weights
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.pdc import Calibrator
-from vision.build.prototypes import calibration_taps
-from vision.report import CLEAN as CLEAN_KIND
 from vision.perceive.image_statistics import look
+from vision.report import CLEAN as CLEAN_KIND
 
 _BATCH = 32
 

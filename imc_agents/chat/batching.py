@@ -12,9 +12,9 @@ from langchain_core.runnables.config import get_config_list, run_in_executor
 
 from imc_agents.chat.answers import answer_message
 from imc_agents.chat.decoding import DecodingSettings
-from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.chat.prompt_tokens import ImageFeatures
 from imc_agents.chat.tool_calls import call_schema, forced_tools, tool_messages
+from imc_agents.errors import ModelRefused, QuestionRefused
 
 __all__ = ["Batching"]
 

@@ -16,12 +16,12 @@ from langchain_core.messages import BaseMessage
 
 from imc_agents.chat.decoding import DecodingSettings, Generated, TextPump, generate_texts
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.errors import QuestionRefused
-from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
-from imc_agents.chat.scores import TextScore
 from imc_agents.chat.loglikelihood import TextScorer
 from imc_agents.chat.prefix_cache import SharedBeginnings
+from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
+from imc_agents.chat.scores import TextScore
 from imc_agents.chat.structured import Grammar
+from imc_agents.errors import QuestionRefused
 
 __all__ = ["Engine"]
 

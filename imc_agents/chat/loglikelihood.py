@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
-from imc_agents.chat.verified_fast_path import Shortcut
 from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, Row, StraightPasses
 from imc_agents.chat.token_tree import TokenTree, can_branch, plant, score_trees
+from imc_agents.chat.verified_fast_path import Shortcut
+from imc_agents.errors import QuestionRefused
 
 __all__ = ["TextScorer"]
 

@@ -23,8 +23,8 @@ from langchain_core.messages import (
 )
 from PIL import Image
 
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.image_blocks import is_image_block, read_image_block
+from imc_agents.errors import QuestionRefused
 
 __all__ = ["Conversation", "Turn", "read_conversation"]
 

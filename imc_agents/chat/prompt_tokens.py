@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.chat.image_slots import ImageSlots
 from imc_agents.chat.messages import Conversation, Turn, read_conversation
 from imc_agents.chat.rendering import Renderer
+from imc_agents.errors import ModelRefused, QuestionRefused
 
 __all__ = [
     "ImageFeatures",

@@ -13,8 +13,8 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.messages import Conversation, Turn
+from imc_agents.errors import QuestionRefused
 
 __all__ = ["Renderer"]
 

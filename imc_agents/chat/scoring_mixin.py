@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage
 
 from imc_agents.chat.engine import Engine
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.prompt_tokens import ImageFeatures
 from imc_agents.chat.scores import Choice, TextScore, make_choice
+from imc_agents.errors import QuestionRefused
 
 __all__ = ["SelfAssessing"]
 
@@ -91,7 +91,8 @@ class SelfAssessing:
             features: precomputed features for each; None for those without an image.
 
         Returns:
-            One `Choice` each, in order; see `imc_agents.chat.scores.make_choice` for the normalisation.
+            One `Choice` each, in order; see `imc_agents.chat.scores.make_choice` for the
+            normalisation.
 
         Raises:
             QuestionRefused: as for `choose`.

@@ -10,8 +10,8 @@ from uuid import uuid4
 from langchain_core.messages import BaseMessage, InvalidToolCall, SystemMessage, ToolCall
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.structured import find_json
+from imc_agents.errors import QuestionRefused
 
 __all__ = ["call_schema", "forced_tools", "read_tool_calls", "tool_messages"]
 

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
-from imc_agents.policy import Policy, WordClass
 from imc_agents.language.spelling_variants import american
-from imc_agents.state import NoiseKind
 from imc_agents.language.words import is_abbreviation
-
-
-class SuggestionLike(Protocol):
-    """A word of the lexicon near a written one."""
-
-    @property
-    def word(self) -> str: ...
-    @property
-    def frequency(self) -> int: ...
-
-
-class LexiconLike(Protocol):
-    """The words that may be meant; `imc_agents.language.lexicon.Lexicon` is one."""
-
-    @property
-    def clinical(self) -> frozenset[str]:
-        """Words of the clinical lists and of the model's own questions, lower case."""
-        ...
-
-    @property
-    def familiar(self) -> frozenset[str]:
-        """Words that questions about images are made of, the model's own first, lower case."""
-        ...
-
-    def __contains__(self, word: object) -> bool: ...
-    def __hash__(self) -> int: ...
-    def frequency(self, word: str) -> int: ...
-    def suggest(
-        self, word: str, max_distance: int = 2, limit: int | None = 12
-    ) -> Sequence[SuggestionLike]: ...
-    def split(self, word: str, limit: int = 4) -> Sequence[SuggestionLike]: ...
-    def joined(self, first: str, second: str) -> str | None: ...
-    def homophones(self, word: str, limit: int = 8) -> Sequence[str]: ...
-    def taken_for(self, word: str) -> Sequence[str]: ...
-    def mistaken(self, word: str) -> Sequence[str]: ...
+from imc_agents.policy import Policy, WordClass
+from imc_agents.state import NoiseKind
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from imc_agents.corrections.edit_log_odds import TokenScoresLike
-from imc_agents.policy import Policy
 from imc_agents.corrections.proposals import apply_edits, candidate_of
+from imc_agents.policy import Policy
 from imc_agents.requests import Exchange
 from imc_agents.self_assessment import SelfAssessment
 from imc_agents.state import Candidate, Edit, TokenScores

@@ -12,12 +12,12 @@ import math
 import re
 from collections.abc import Sequence
 
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import LETTER
-from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import LexiconLike
 from imc_agents.language.sentences import ASKING_WORDS, split_sentences
-from imc_agents.state import Edit
 from imc_agents.language.words import Word, is_abbreviation, words_of
+from imc_agents.policy import Policy
+from imc_agents.state import Edit
 
 LOST_WORD = LETTER
 """Nats of a word left out: the channel's price of any slip."""

@@ -9,20 +9,19 @@ from itertools import pairwise
 from typing import Literal
 
 from imc_agents.corrections.correction_candidates import (
-    LexiconLike,
     Meaning,
     another_form,
     joint_meanings,
     meanings,
     word_class,
 )
+from imc_agents.language.lexicon_like import LexiconLike
+from imc_agents.language.words import Word, is_abbreviation, like_case, may_be_judged, words_of
 from imc_agents.policy import Policy
 from imc_agents.safeguards.protected import find_protected
 from imc_agents.state import Candidate, Edit
-from imc_agents.language.words import Word, is_abbreviation, like_case, may_be_judged, words_of
 
 __all__ = [
-    "LexiconLike",
     "another_form",
     "apply_edits",
     "candidate_of",

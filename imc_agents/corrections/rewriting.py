@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
+from imc_agents.corrections.proposals import another_form, word_class
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import slip, sounds_alike_cost
-from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import LexiconLike, another_form, word_class
 from imc_agents.language.sentences import split_sentences, without
-from imc_agents.state import Edit
 from imc_agents.language.words import Word, like_case, may_be_judged, words_of
+from imc_agents.policy import Policy
+from imc_agents.state import Edit
 
 MAX_SLIPS_PER_LETTER = 0.5
 """A word whose every second letter differs is another word, not a repaired one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imc_agents.corrections.proposals import LexiconLike
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences
 from imc_agents.language.words import words_of
 

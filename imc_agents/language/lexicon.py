@@ -18,10 +18,10 @@ from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from imc_agents.language.word_distance import respelled, shape_distance
 from imc_agents.language.phonetics import phonetic_key
 from imc_agents.language.spelling_variants import american
 from imc_agents.language.vocabulary import english_counts, own_counts, sound_table
+from imc_agents.language.word_distance import respelled, shape_distance
 from imc_agents.language.word_search import Packed, near, pack
 
 CLINICAL = 5_000_000

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imc_agents.language.words import Word
 from imc_agents.policy import Policy
 from imc_agents.state import Edit
-from imc_agents.language.words import Word
 
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|vs|dr|mr|mrs|fig|no|approx|etc|pt|cf|al)\.$", re.I)
 

@@ -13,11 +13,11 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
 
-from imc_agents.language.word_distance import edit_distance
 from imc_agents.language.lexicon import Lexicon, known_words
 from imc_agents.language.noisy_channel import slip
-from imc_agents.safeguards.protected_table import ProtectedToken, Table, read_table
 from imc_agents.language.sentences import split_sentences
+from imc_agents.language.word_distance import edit_distance
+from imc_agents.safeguards.protected_table import ProtectedToken, Table, read_table
 
 __all__ = [
     "ProtectedToken",

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from imc_bench.errors import DataRefused
 from imc_bench.items import BadRow, BenchItem
+from imc_core.errors import IMCError
 
 Row = Mapping[str, object]
 
 YES_NO = ("yes", "no")
 
 
-class RowRefused(ValueError):
+class RowRefused(IMCError):
     """One row that cannot be used; the message becomes its `BadRow.why`."""
 
 

@@ -16,6 +16,7 @@ from imc_bench.conditions import CONTROLS, Condition
 from imc_bench.scoring import Rule, Score, score_answer
 from imc_bench.store import Store
 from imc_bench.units import Standing
+from imc_core.errors import IMCError
 
 BASE = "none"
 """The method that every other is compared with: the model as it is."""
@@ -32,7 +33,7 @@ ANSWERS_HELD = 65_536
 """Scores kept while a store is read."""
 
 
-class ReportRefused(ValueError):
+class ReportRefused(IMCError):
     """A store that no report can be made of; the message is one line."""
 
 

@@ -18,9 +18,9 @@ from prompts import load_prompts
 from tests.fakes import small_lexicon
 from tests.tiny_models import FAMILIES, build_tiny
 from tests.vision.conftest import projected, scan, spoilt
+from vision.build.prototypes import build_bank
 from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 from vision.pdc import Calibrator
-from vision.build.prototypes import build_bank
 
 QUESTION = "Is there a lesion in the liver?"
 NEVER, ALWAYS = 1e-12, 1.0 - 1e-12

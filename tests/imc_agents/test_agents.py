@@ -9,10 +9,10 @@ import pytest
 from langchain_core.messages import BaseMessage
 
 from imc_agents.coordinator import Coordinator, plan_of
+from imc_agents.corrections.proposals import apply_edits, candidate_of
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
 from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import apply_edits, candidate_of
 from imc_agents.self_assessment import Rubbish, first_object
 from imc_agents.state import Assessment, Edit, Finding, Verdict
 from imc_agents.verifier import Verifier

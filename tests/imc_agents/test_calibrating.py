@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imc_agents.errors import MarginsRefused, QuestionRefused
 from imc_agents.margin_calibration import (
     FEWEST,
     at_most,
@@ -17,7 +18,6 @@ from imc_agents.margin_calibration import (
     read_questions,
     upper_bound,
 )
-from imc_agents.errors import MarginsRefused, QuestionRefused
 from imc_agents.policy import Margins, Policy
 from imc_agents.thresholds import QuestionThresholds, beside
 from prompts import load_prompts

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.scores import TextScore, make_choice
+from imc_agents.errors import QuestionRefused
 from tests.imc_agents.chat_helpers import asking, features_of, picture, tiny_chat
 
 

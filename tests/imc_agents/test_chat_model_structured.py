@@ -9,9 +9,9 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel, Field
 
-from imc_agents.errors import QuestionRefused
 from imc_agents.chat.structured import Grammar, bounded, find_json, parse_structured
 from imc_agents.chat.tool_calls import read_tool_calls
+from imc_agents.errors import QuestionRefused
 from tests.imc_agents.chat_helpers import asking, features_of, picture, tiny_chat
 from tests.scripted_model import Script, ScriptedChat
 from tests.tiny_models import build_tiny

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_agents.corrections.edit_log_odds import evidence, is_near_miss, places_after, surprisal
+from imc_agents.corrections.proposals import apply_edits
 from imc_agents.language.lexicon import known_words
 from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import apply_edits
 from imc_agents.state import Edit
 from tests.fakes import small_lexicon
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imc_agents.language.word_distance import edit_distance, shape_distance
 from imc_agents.language.lexicon import Lexicon, known_words, like
 from imc_agents.language.phonetics import phonetic_key
+from imc_agents.language.word_distance import edit_distance, shape_distance
 
 LEXICON = known_words()
 WORDS = st.sampled_from(

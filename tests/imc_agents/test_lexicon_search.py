@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imc_agents.language.lexicon import MEASURED, SHORT, Lexicon, known_words
+from imc_agents.language.phonetics import phonetic_key
 from imc_agents.language.word_distance import (
     CONFUSED,
     LIKELY,
@@ -18,8 +20,6 @@ from imc_agents.language.word_distance import (
     respelled,
     shape_distance,
 )
-from imc_agents.language.lexicon import MEASURED, SHORT, Lexicon, known_words
-from imc_agents.language.phonetics import phonetic_key
 
 LEXICON = known_words()
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
-from imc_agents.errors import ModelRefused
 from imc_agents.chat.loading import load_local_mllm
+from imc_agents.errors import ModelRefused
 from tests.imc_agents.chat_helpers import asking, picture, tiny_chat
 from tests.tiny_models import FAMILIES, save_tiny
 

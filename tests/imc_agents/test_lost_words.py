@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_agents.corrections.lost_words import likeliest, lost_words
-from imc_agents.policy import Policy
 from imc_agents.corrections.proposals import apply_edits
+from imc_agents.policy import Policy
 from imc_agents.safeguards.protected import protected_violations
 from imc_agents.state import Edit
 from tests.fakes import small_lexicon

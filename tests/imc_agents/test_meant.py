@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from imc_agents.corrections.proposals import proposed, word_edits
 from imc_agents.language.lexicon import Lexicon, known_words
 from imc_agents.language.noisy_channel import AGAIN, slip
 from imc_agents.policy import Policy
-from imc_agents.corrections.proposals import proposed, word_edits
 
 POLICY = Policy()
 

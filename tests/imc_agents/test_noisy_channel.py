@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imc_agents.language.noisy_channel import NEAR, SOUNDS_ALIKE, UNEXPLAINED, slip, sounds_alike_cost
+from imc_agents.language.noisy_channel import (
+    NEAR,
+    SOUNDS_ALIKE,
+    UNEXPLAINED,
+    slip,
+    sounds_alike_cost,
+)
 
 WORDS = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imc_agents.policy import Policy
 from imc_agents.corrections.proposals import apply_edits
 from imc_agents.language.sentences import irrelevant_sentences, split_sentences
+from imc_agents.policy import Policy
 
 TEXTS = st.lists(
     st.sampled_from(

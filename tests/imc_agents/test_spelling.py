@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imc_agents.language.lexicon import known_words
 from imc_agents.corrections.correction_candidates import another_form
+from imc_agents.language.lexicon import known_words
 from imc_agents.safeguards.protected import protected_violations
 
 PAIRS = [

@@ -14,14 +14,14 @@ from imc_reference import MODEL_DIR
 from tests.conftest import Imc
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import save_tiny
-from vision.perceive.acquisition_statistics import acquisition_statistics
 from vision.bank.prototype_bank import PrototypeBank
 from vision.calibrate.cascade import CleanDistance, TapMaps
+from vision.calibrate.moments import FittedMap
 from vision.calibrate.token_context import Standard
 from vision.encoder.token_layout import infer_layout
-from vision.calibrate.moments import FittedMap
-from vision.perceive.noise_classifier import Perceiver, fit_perceiver
 from vision.encoder.token_statistics import token_statistics
+from vision.perceive.acquisition_statistics import acquisition_statistics
+from vision.perceive.noise_classifier import Perceiver, fit_perceiver
 
 KINDS = ("gaussian", "motion")
 REFERENCES = 108

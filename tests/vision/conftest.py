@@ -11,8 +11,8 @@ import torch
 from scipy import ndimage
 
 from imc_noise import apply_image, noise_rng
-from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.build.prototypes import PrototypeBank, build_bank
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.reading.medical_image import MedicalImage
 
 SIDE = 64

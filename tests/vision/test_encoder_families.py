@@ -7,9 +7,9 @@ import torch
 
 from tests.tiny_models import FAMILIES, build_tiny
 from tests.vision.conftest import projected, scan, small_llava
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.encoder.token_layout import infer_layout
 from vision.encoder.structure import find_structure
+from vision.encoder.token_layout import infer_layout
+from vision.encoder.vision_encoder import VisionEncoder
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -10,10 +10,10 @@ import torch
 
 from tests.tiny_models import FAMILIES, build_tiny
 from tests.vision.conftest import projected, scan
-from vision.encoder.vision_encoder import VisionEncoder
 from vision.encoder.token_layout import infer_layout
-from vision.reading.medical_image import MedicalImage
 from vision.encoder.token_order import TokenOrder, find_order
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.reading.medical_image import MedicalImage
 
 SIDE = 112
 CORNER = 28

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.vision.conftest import KINDS, projected, scan, spoilt
+from vision.build.prototypes import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.pdc import Calibrator
-from vision.build.prototypes import PrototypeBank
 from vision.report import CalibrationReport, NoisePerception
 
 HELD_OUT = range(500, 520)

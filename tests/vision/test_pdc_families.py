@@ -7,9 +7,9 @@ import torch
 
 from tests.tiny_models import build_tiny
 from tests.vision.conftest import projected, scan, spoilt
+from vision.build.prototypes import build_bank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.build.prototypes import build_bank
 
 
 @pytest.mark.slow

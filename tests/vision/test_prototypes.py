@@ -15,12 +15,12 @@ from imc_noise import UnknownNoise
 from tests.vision.conftest import KINDS, SEVERITIES, projected, scan, small_llava, small_processor
 from tests.vision.conftest import spoilt as spoil
 from vision.build.draws import BEYOND, noisy_draw
+from vision.build.prototypes import PrototypeBank, build_bank
+from vision.build.reference_checks import coloured_share
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.pdc import Calibrator
-from vision.build.prototypes import PrototypeBank, build_bank
 from vision.reading.medical_image import MedicalImage
-from vision.build.reference_checks import coloured_share
 
 
 @pytest.fixture

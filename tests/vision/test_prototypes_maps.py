@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vision.calibrate.cascade import CleanDistance, TapMaps
+from vision.calibrate.moments import FittedMap, Moments
 from vision.calibrate.token_context import Context, Standard
 from vision.encoder.token_layout import infer_layout
-from vision.calibrate.moments import FittedMap, Moments
 from vision.encoder.token_statistics import token_statistics
 
 DIM = 8

@@ -11,11 +11,11 @@ import torch
 
 from tests.vision.conftest import scan
 from vision.build import references, restorer_fit
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.build.sample_cache import KeptFeatures
-from vision.calibrate.moments import FittedMap
 from vision.build.prototypes import build_bank, calibration_taps
 from vision.build.references import References
+from vision.build.sample_cache import KeptFeatures
+from vision.calibrate.moments import FittedMap
+from vision.encoder.vision_encoder import VisionEncoder
 
 PICTURES = 4 * 64 * 64
 """Bytes of one small grey picture of 64 x 64 pixels: what a reference may cost."""

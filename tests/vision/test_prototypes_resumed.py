@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from tests.vision.conftest import scan
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.errors import BankRefused
 from vision.build.finished_steps import FinishedSteps, remove_steps
 from vision.build.prototypes import PrototypeBank, build_bank
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.errors import BankRefused
 
 REFERENCES = [scan(number) for number in range(40)]
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.vision.conftest import projected, scan, small_llava, small_processor, spoilt
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.build.sample_cache import KeptDraws
-from vision.pdc import Calibrator
 from vision.build.prototypes import PrototypeBank, build_bank
+from vision.build.sample_cache import KeptDraws
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.pdc import Calibrator
 from vision.reading.medical_image import MedicalImage
 
 

@@ -12,8 +12,8 @@ from tests.vision.conftest import projected, scan, spoilt
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.reading.medical_image import MedicalImage
 from vision.perceive.image_statistics import look
+from vision.reading.medical_image import MedicalImage
 
 HELD_OUT = range(500, 512)
 

@@ -12,9 +12,9 @@ from tests.vision.conftest import scan, spoilt
 from vision.perceive.acquisition_statistics import acquisition_statistics, grey_image
 from vision.perceive.artefact_statistics import artefact_statistics
 from vision.perceive.medians import median
-from vision.restore.pixel_context import CHANNELS, MEANS, pixel_context
-from vision.perceive.statistics_network import StatisticsNetwork, fit_network
 from vision.perceive.noise_features import fit_gaussians
+from vision.perceive.statistics_network import StatisticsNetwork, fit_network
+from vision.restore.pixel_context import CHANNELS, MEANS, pixel_context
 
 Rows = tuple[NDArray[np.float64], NDArray[np.int64]]
 

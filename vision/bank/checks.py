@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vision.perceive.acquisition_statistics import acquisition_statistics
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.token_statistics import token_statistics
+from vision.perceive.acquisition_statistics import acquisition_statistics
 
 if TYPE_CHECKING:
     from vision.bank.prototype_bank import PrototypeBank

@@ -18,8 +18,8 @@ from vision.bank.checks import check_fit
 from vision.calibrate.cascade import TapMaps
 from vision.errors import BankRefused
 from vision.perceive.noise_classifier import READERS, WITNESSES, Perceiver
-from vision.restore.restorer import PixelRestorer, unknown_last
 from vision.perceive.noise_features import Gaussians
+from vision.restore.restorer import PixelRestorer, unknown_last
 
 FORMAT = "imc-prototypes-4"
 

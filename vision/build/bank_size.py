@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.encoder.token_layout import POSITION_FEATURES, infer_layout
 from vision.build.prototypes import calibration_taps
+from vision.encoder.token_layout import POSITION_FEATURES, infer_layout
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.reading.medical_image import MedicalImage
 
 _STORED = 2

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from vision.build.references import References
+from vision.build.tap_statistics import Drawn
 from vision.calibrate.cascade import TapMaps, fit_distance
 from vision.calibrate.moments import FittedMap, Moments
-from vision.build.tap_statistics import Drawn
-from vision.build.references import References
 
 _CAP = 1.0
 """Largest change of the standardised features, as a share of their norm."""

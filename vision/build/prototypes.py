@@ -10,15 +10,15 @@ import torch
 
 from imc_noise import CORE_IMAGE, get_noise
 from vision.bank.prototype_bank import PrototypeBank
-from vision.build.steps import BuildSteps, Progress
 from vision.build.draws import BEYOND, MIN_IMAGES, check_references
+from vision.build.finished_steps import FinishedSteps
+from vision.build.references import References
+from vision.build.residual_training import SecondSight
+from vision.build.steps import BuildSteps, Progress
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
-from vision.build.finished_steps import FinishedSteps
 from vision.reading.medical_image import MedicalImage
-from vision.build.references import References
 from vision.report import CLEAN, PIXELS
-from vision.build.residual_training import SecondSight
 
 __all__ = ["MIN_IMAGES", "PrototypeBank", "build_bank", "calibration_taps"]
 
@@ -99,7 +99,8 @@ def build_bank(
         rank: most rank of a calibration map.
         fewest: different images that there must be; under 64, for experiments alone.
         unfinished: folder that keeps finished steps, so that a killed build goes on where it was;
-            the same bank comes of it. `vision.build.finished_steps.remove_steps` it once that is saved.
+            the same bank comes of it. `vision.build.finished_steps.remove_steps` it once that is
+            saved.
         progress: is told of every step begun.
 
     Raises BankRefused for too few different images, near-duplicates of a few, an encoder that gives

@@ -13,19 +13,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vision.calibrate.token_context import Standard, standard_of, summed_power
 from vision.build.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
+from vision.build.sample_cache import KeptDraws, KeptFeatures
+from vision.build.statistics_rows import WitnessRows
+from vision.build.tap_statistics import BATCH, Drawn, Reached, apply_map
+from vision.calibrate.moments import FittedMap, Moments
+from vision.calibrate.token_context import Standard, standard_of, summed_power
+from vision.encoder.token_layout import TokenLayout, infer_layout
+from vision.encoder.token_statistics import token_statistics
 from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
 from vision.errors import BankRefused
-from vision.build.sample_cache import KeptDraws, KeptFeatures
-from vision.encoder.token_layout import TokenLayout, infer_layout
-from vision.calibrate.moments import FittedMap, Moments
-from vision.build.tap_statistics import BATCH, Drawn, Reached, apply_map
+from vision.perceive.image_statistics import Sight, look
 from vision.reading.medical_image import MedicalImage
 from vision.restore.restorer import Working, at_size, grey_tensor
-from vision.perceive.image_statistics import Sight, look
-from vision.encoder.token_statistics import token_statistics
-from vision.build.statistics_rows import WitnessRows
 
 __all__ = ["CLEAN_VIEWS", "References", "WitnessRows"]
 

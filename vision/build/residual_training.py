@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from imc_noise import apply_image, noise_rng
+from vision.build.references import References, WitnessRows
+from vision.build.restorer_fit import FOLDS
+from vision.build.tap_statistics import Drawn
 from vision.calibrate.cascade import calibration_weights
 from vision.perceive.noise_classifier import Perceiver
-from vision.build.tap_statistics import Drawn
 from vision.reading.medical_image import MedicalImage
-from vision.build.references import References, WitnessRows
 from vision.restore.restorer import PixelRestorer, Working, at_size, restorations
-from vision.build.restorer_fit import FOLDS
 
 MIXTURES = 48
 """References on which each ordered pair of kinds is drawn."""

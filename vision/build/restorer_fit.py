@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from vision.report import UNKNOWN
 from vision.restore.landmarks import fit_landmarks
 from vision.restore.pixel_context import pixel_context
-from vision.report import UNKNOWN
 from vision.restore.restorer import READ, PixelRestorer, Prototypes, recalled, unknown_last
 from vision.restore.thumbnails import gain, loss, vectors
 from vision.restore.tone_curves import drives, tone_context

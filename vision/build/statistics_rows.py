@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.perceive.noise_classifier import Perceiver, fit_perceiver
 from vision.perceive.image_statistics import Sight
+from vision.perceive.noise_classifier import Perceiver, fit_perceiver
 
 
 @dataclass

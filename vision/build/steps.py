@@ -12,10 +12,10 @@ from torch import Tensor
 from vision.build.cascade_fit import CascadeFit
 from vision.build.finished_steps import FinishedSteps
 from vision.build.references import References
+from vision.build.residual_training import SecondSight
+from vision.build.restorer_fit import fit_restorer
 from vision.report import UNKNOWN
 from vision.restore.restorer import PixelRestorer, unknown_last
-from vision.build.restorer_fit import fit_restorer
-from vision.build.residual_training import SecondSight
 
 Progress = Callable[[str, int, int], None]
 """(what, done, of all)."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vision.calibrate.token_context import Standard
-from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
-from vision.encoder.token_layout import TokenLayout
 from vision.calibrate.moments import FittedMap, Moments
+from vision.calibrate.token_context import Standard
+from vision.encoder.token_layout import TokenLayout
 from vision.encoder.token_statistics import token_statistics
+from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
 
 BATCH = 32
 

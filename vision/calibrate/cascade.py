@@ -3,7 +3,8 @@
     X' = X + g * sum_k p_k W_k phi(X),    W_k = argmin |(X_0 - X_k) - W phi(X_k)|^2 + lambda |W|^2
 
 X are the patch tokens, standardised channel by channel on clean references; phi stacks a token
-with its neighbours' mean, position, the image's mean, and CLS if there is one (`vision.calibrate.token_context`).
+with its neighbours' mean, position, the image's mean, and CLS if there is one
+(`vision.calibrate.token_context`).
 `vision.calibrate.moments` fits the maps.
 """
 
@@ -15,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vision.calibrate.moments import FittedMap
 from vision.calibrate.token_context import Standard
 from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
-from vision.calibrate.moments import FittedMap
 from vision.encoder.token_statistics import token_statistics
 
 DROP_BELOW = 0.03

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, neighbour_mean, position_features
+from vision.encoder.token_layout import (
+    POSITION_FEATURES,
+    TokenLayout,
+    neighbour_mean,
+    position_features,
+)
 
 _NEIGHBOURS, _IMAGE, _FIRST = 0.5, 0.1, 0.02
 """Sizes of the context's parts against the token itself: the smaller, the harder the ridge presses

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vision.reading.medical_image import MedicalImage
 from vision.encoder.token_order import patch_grid
+from vision.reading.medical_image import MedicalImage
 
 
 @dataclass(frozen=True)

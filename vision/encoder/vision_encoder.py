@@ -17,7 +17,6 @@ from torch import Tensor
 
 from vision.encoder.fingerprint import model_fingerprint
 from vision.encoder.pixel_inputs import PixelInputs, PixelPreparer
-from vision.reading.medical_image import MedicalImage
 from vision.encoder.structure import find_structure
 from vision.encoder.taps import (
     BatchIntervention,
@@ -28,6 +27,7 @@ from vision.encoder.taps import (
     tapped,
 )
 from vision.encoder.token_order import find_order, patch_grid
+from vision.reading.medical_image import MedicalImage
 
 __all__ = [
     "BatchIntervention",

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.perceive.acquisition_statistics import acquisition_statistics, grey_image
-from vision.encoder.vision_encoder import VisionEncoder
 from vision.encoder.token_layout import infer_layout
+from vision.encoder.token_statistics import token_statistics
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.perceive.acquisition_statistics import acquisition_statistics, grey_image
 from vision.perceive.noise_classifier import Floats
 from vision.reading.medical_image import MedicalImage
-from vision.encoder.token_statistics import token_statistics
 
 
 @dataclass(frozen=True)

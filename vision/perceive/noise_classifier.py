@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from vision.report import CLEAN, UNKNOWN, NoisePerception
+from vision.perceive.noise_features import (
+    Gaussians,
+    Labels,
+    Reduction,
+    fit_gaussians,
+    fit_reduction,
+)
 from vision.perceive.statistics_network import StatisticsNetwork, fit_network
-from vision.perceive.noise_features import Gaussians, Labels, Reduction, fit_gaussians, fit_reduction
+from vision.report import CLEAN, UNKNOWN, NoisePerception
 
 Floats = NDArray[np.float64]
 

@@ -2,8 +2,8 @@
 
 Two small networks (two hidden layers each), trained on the references' draws with a fixed seed and
 averaged. Where statistics are few and hand-made, as those of the pixels are, they find more mild
-noise than `vision.perceive.noise_features.Reduction` at the same rate of false alarms; over the hundreds of an
-encoder's tap they overfit. The model that answers stays as it is.
+noise than `vision.perceive.noise_features.Reduction` at the same rate of false alarms; over the
+hundreds of an encoder's tap they overfit. The model that answers stays as it is.
 """
 
 from __future__ import annotations

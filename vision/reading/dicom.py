@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.reading.dicom_grey import dicom_grey
 from vision.errors import ImageRefused
+from vision.reading.dicom_grey import dicom_grey
 from vision.reading.grey import Pixels, spread
 from vision.reading.raster import BROKEN, check_frame, check_size, grey_rgb, quiet
 
@@ -66,9 +66,9 @@ def dicom_rgb(
 
     Grey: modality LUT or rescale, then the file's VOI LUT or first window (also from the
     functional groups of enhanced objects); without one, 8-bit data stay as they are and deeper
-    data run between the percentiles `vision.reading.grey.TAILS` of what is not padding. MONOCHROME1 is
-    inverted. Colour: YBR and palette become RGB. Overlays are not drawn, and pixels are taken
-    as square.
+    data run between the percentiles `vision.reading.grey.TAILS` of what is not padding.
+    MONOCHROME1 is inverted. Colour: YBR and palette become RGB. Overlays are not drawn, and pixels
+    are taken as square.
 
     Args:
         content: the whole file.

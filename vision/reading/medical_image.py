@@ -17,10 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vision.reading.dicom import dicom_rgb, has_dicom_mark, looks_like_bare_dicom
 from vision.errors import ImageRefused
+from vision.reading.dicom import dicom_rgb, has_dicom_mark, looks_like_bare_dicom
 from vision.reading.grey import by_depth
-from vision.reading.raster import BROKEN, check_frame, check_size, grey_rgb, pillow_rgb, quiet, raster_rgb
+from vision.reading.raster import (
+    BROKEN,
+    check_frame,
+    check_size,
+    grey_rgb,
+    pillow_rgb,
+    quiet,
+    raster_rgb,
+)
 
 Source = str | Path | bytes | Mapping[str, object] | Image.Image | NDArray[Any]
 

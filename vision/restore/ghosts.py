@@ -4,7 +4,8 @@ Along each axis the picture's detail is correlated with itself, displaced (circu
 Peaks above the texture's own correlation are copies, their height is how bright; the picture
 displaced by every peak and weighed by its height is what the copies added. Over air a copy stands
 alone and may be bright where over the body it is dark (the scanner shows a magnitude), so there it
-is measured by itself. `vision.perceive.artefact_statistics` describes the same likeness to perception, as statistics.
+is measured by itself. `vision.perceive.artefact_statistics` describes the same likeness to
+perception, as statistics.
 """
 
 from __future__ import annotations

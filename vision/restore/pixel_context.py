@@ -1,11 +1,12 @@
 """What a pixel's restoration may look at: its neighbourhood, bands of detail, the whole image.
 
-Every channel is fixed; only the linear readout over them is fitted (`vision.restore.restorer`). Details are
-split into bands and, softly, by how much of the band there is nearby and by how bright it is there,
-so that a linear readout can shrink a band where it is weak and keep it where it is strong, as
-wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with thresholds that are
-fitted instead of derived. Two channels are means of like neighbourhoods (non-local means: Buades et
-al. 2005), which a readout of bands cannot make; ten are displaced copies (`vision.restore.ghosts`).
+Every channel is fixed; only the linear readout over them is fitted (`vision.restore.restorer`).
+Details are split into bands and, softly, by how much of the band there is nearby and by how bright
+it is there, so that a linear readout can shrink a band where it is weak and keep it where it is
+strong, as wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with thresholds
+that are fitted instead of derived. Two channels are means of like neighbourhoods (non-local means:
+Buades et al. 2005), which a readout of bands cannot make; ten are displaced copies
+(`vision.restore.ghosts`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vision.restore.ghosts import GHOSTS, ghost_context
 from vision.perceive.medians import median
+from vision.restore.ghosts import GHOSTS, ghost_context
 from vision.restore.scale_space import blurred
 from vision.restore.thumbnails import quantiles
 

@@ -3,9 +3,9 @@
     x' = x + sum_k p_k w_k . phi(x)
 
 with p_k the posterior of kind and severity k, and phi(x) of a pixel its context
-(`vision.restore.pixel_context`), what prototypes of that kind say was lost there: additively, and as a
-smooth gain (`vision.restore.landmarks` on `vision.restore.thumbnails`), and a curve of its brightness
-(`vision.restore.tone_curves`). Every map is closed form; the posterior
+(`vision.restore.pixel_context`), what prototypes of that kind say was lost there: additively, and
+as a smooth gain (`vision.restore.landmarks` on `vision.restore.thumbnails`), and a curve of its
+brightness (`vision.restore.tone_curves`). Every map is closed form; the posterior
 mean of the clean picture under a mixture of kinds is the mixture of their posterior means.
 Colour planes get the same change: noise is restored in brightness, colour differences stay.
 """
@@ -21,11 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vision.encoder.vision_encoder import VisionEncoder
+from vision.reading.medical_image import MedicalImage
+from vision.reading.resizing import resize_rgb
+from vision.report import UNKNOWN
 from vision.restore.landmarks import LandmarkRegression
 from vision.restore.pixel_context import CHANNELS, read_out
-from vision.reading.medical_image import MedicalImage
-from vision.report import UNKNOWN
-from vision.reading.resizing import resize_rgb
 from vision.restore.thumbnails import SIDE, brightened, enlarged, thumbnail, vectors
 from vision.restore.tone_curves import TONES, drives, toned
 

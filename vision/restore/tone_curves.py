@@ -3,9 +3,9 @@
     c(x) = sum_j hat_j(x) sum_d u_jd drive_d(picture)
 
 with hat_j piecewise linear over brightness and drives that say how strong this picture's curve is:
-its own quantiles and spread, and what prototypes tell (`vision.restore.landmarks`). A gamma, a window too
-wide, a veil are such curves; neighbourhoods and smooth gains (`vision.restore.pixel_context`,
-`vision.restore.thumbnails`) are not.
+its own quantiles and spread, and what prototypes tell (`vision.restore.landmarks`). A gamma, a
+window too wide, a veil are such curves; neighbourhoods and smooth gains
+(`vision.restore.pixel_context`, `vision.restore.thumbnails`) are not.
 """
 
 from __future__ import annotations

@@ -1,0 +1,6 @@
+"""What every room stands on: the base of all refusals, and names that load when first used."""
+
+from imc_core.errors import IMCError
+from imc_core.lazy import lazy_names
+
+__all__ = ["IMCError", "lazy_names"]
