@@ -2,7 +2,7 @@
 
 Run from the repository: `make bench`, or `.venv/bin/python benchmarks/ask_latency.py --help`.
 Prints one row per method: median and slowest run, and how many times the bare model's time each
-method takes. The example's image and question are asked about, spoilt anew for every warm run, so
+method takes. The example's image and question are asked about, corrupted anew for each warm run, so
 that no features are held from the one before.
 """
 

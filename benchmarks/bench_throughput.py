@@ -8,7 +8,7 @@ of the items is answered by both, one right after the other, and the next slice 
 so that what else the machine does meets both.
 
 The loop does for every question what a script does: read the picture, bring it to the input size,
-spoil it, spoil the question, call the pipeline. The runner's time holds all of that, the scoring
+corrupt image and question, call the pipeline. The runner's time holds all of that, the scoring
 and the writing of the store. The second ratio leans to the pipeline: of the loop's time it counts
 the calls alone, as though all pictures had been ready, and all of the runner's. Neither side's time
 holds the loading of the model.
@@ -93,11 +93,11 @@ class Loop:
 
 
 def prepared(item: BenchItem, condition: Condition, seed: int) -> tuple[Image.Image, str]:
-    """The item spoilt as the runner spoils it at the input size."""
+    """The item corrupted as the runner corrupts it at the input size."""
     read = load_pixels(item)
     small = Image.fromarray(read.rgb).resize((PHANTOM_SIZE, PHANTOM_SIZE), Image.Resampling.BICUBIC)
-    rgb = condition.spoil_image(np.asarray(small), read.sha256, seed)
-    return Image.fromarray(rgb), condition.spoil_text(item.question, item.item_id, seed)
+    rgb = condition.corrupt_image(np.asarray(small), read.sha256, seed)
+    return Image.fromarray(rgb), condition.corrupt_text(item.question, item.item_id, seed)
 
 
 def run(checked: CheckedRequest, context: IMCContext, clock: Clock) -> tuple[float, Answers]:

@@ -103,11 +103,11 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     print(row("clean", encoder, calibrator, clean))
     for kind in bank.kinds:
-        spoilt = [noisy(image, kind, 5) for image in clean]
+        corrupted = [noisy(image, kind, 5) for image in clean]
         once = Calibrator(encoder, bank, max_rounds=1)
-        print(row(f"{kind} 5, one round", encoder, once, spoilt))
-        print(row(f"{kind} 5", encoder, calibrator, spoilt))
-    for name, share in profile(calibrator, spoilt[0]).items():
+        print(row(f"{kind} 5, one round", encoder, once, corrupted))
+        print(row(f"{kind} 5", encoder, calibrator, corrupted))
+    for name, share in profile(calibrator, corrupted[0]).items():
         print(f"{name}: {100 * share:.1f} % of the whole")
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 
 from imc_bench.similarity import Grey, ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
-from imc_noise.image.planes import spoil_pixels
+from imc_noise.image.planes import corrupt_pixels
 from imc_noise.registry import _IMAGE
 from imc_noise.strengths import SSIM_BANDS
 
@@ -123,7 +123,9 @@ def calibrate(names: Sequence[str], images: Sequence[Grey], size: int, seed: int
             values = []
             for number, clean in enumerate(images):
                 rng = noise_rng(f"image {number}", name, 3, seed)
-                values.append(ssim(clean, spoil_pixels(clean, float(strength), _IMAGE[name], rng)))
+                values.append(
+                    ssim(clean, corrupt_pixels(clean, float(strength), _IMAGE[name], rng))
+                )
             curve.append(float(np.mean(values)))
         # SSIM falls with strength: made monotone, then read backwards.
         falling = np.minimum.accumulate(np.asarray(curve))
@@ -150,9 +152,9 @@ def table(
                 for path, clean in zip(paths, images, strict=True):
                     rng = noise_rng(f"{path.parent.name}/{path.name}", name, severity, seed)
                     start = time.perf_counter()
-                    spoilt = apply_image(name, clean, severity, rng)
+                    corrupted = apply_image(name, clean, severity, rng)
                     spent += time.perf_counter() - start
-                    values.append(ssim(clean, spoilt))
+                    values.append(ssim(clean, corrupted))
                 means.append(float(np.mean(values)))
             found[name].append(means)
             milliseconds = 1000.0 * spent / (5 * len(images))

@@ -59,7 +59,7 @@ def main() -> None:
     for condition in conditions(print):
         if args.only and not any(word in condition.name for word in args.only):
             continue
-        noisy = [condition.spoil(picture, number) for number, picture in enumerate(ground.clean)]
+        noisy = [condition.corrupt(picture, number) for number, picture in enumerate(ground.clean)]
         treated = {
             stage: way(ground.told(noisy, calibrator)) for stage, calibrator in calibrators.items()
         }

@@ -158,13 +158,15 @@ def _noisy(
     for kind in CORE_IMAGE:
         for severity in SEVERITIES:
             truth += [kind] * len(images)
-            spoilt = [_spoilt(image, number, kind, severity) for number, image in enumerate(images)]
-            for name, told in eyes.see(spoilt).items():
+            corrupted = [
+                _corrupted(image, number, kind, severity) for number, image in enumerate(images)
+            ]
+            for name, told in eyes.see(corrupted).items():
                 said[name] += told
     return truth, said
 
 
-def _spoilt(image: MedicalImage, number: int, kind: str, severity: int) -> MedicalImage:
+def _corrupted(image: MedicalImage, number: int, kind: str, severity: int) -> MedicalImage:
     rng = noise_rng(f"witnesses {number}", kind, severity)
     return MedicalImage.from_rgb(apply_image(kind, image.rgb, severity, rng))
 
@@ -209,12 +211,12 @@ def _rounds(eyes: Eyes, images: Sequence[MedicalImage]) -> Table:
     most = MAX_ROUNDS + 1  # stripes go first, in a round of their own
     counts = {}
     for kind in CORE_IMAGE:
-        spoilt = [
-            _spoilt(image, number, kind, severity)
+        corrupted = [
+            _corrupted(image, number, kind, severity)
             for severity in SEVERITIES
             for number, image in enumerate(images)
         ]
-        counts[kind] = np.bincount(eyes.rounds(spoilt), minlength=most + 1)
+        counts[kind] = np.bincount(eyes.rounds(corrupted), minlength=most + 1)
     total = np.sum(list(counts.values()), axis=0)
     restored, twice = int(total[1:].sum()), int(total[2:].sum())
     return Table(

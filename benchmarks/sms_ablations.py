@@ -2,7 +2,7 @@
 
     python benchmarks/sms_ablations.py --data DATA [--questions 60] [--out docs/results/agents.md]
 
-The same questions of VQA-RAD's test split that stand in no training part, spoilt by `imc_noise`
+The same questions of VQA-RAD's test split that stand in no training part, corrupted by `imc_noise`
 with a seed; clean, every question of both sets outside training (`sms_clean.own_origins`). Rows of
 agents are cumulative: the coordinator's gate edits nothing; with the detector, each place found
 takes its best single edit; with the corrector, the candidate of the first round is used as it
@@ -26,12 +26,12 @@ from sms_clean import own_origins
 
 from graphs.context import IMCContext, load_context
 from graphs.refining import TOGETHER, refine_batch
-from imc_agents.chat.run_requests import converse_together
+from imc_agents.chat.run_requests import run_requests_together
 from imc_agents.coordinator import Coordinator
 from imc_agents.corrections.proposals import apply_edits
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.state import Assessment, Candidate, Edit, Finding
 from imc_bench.bootstrap import ClusterBootstrap, Estimate, share
 from imc_bench.methods.catalogue import get_methods
@@ -91,20 +91,22 @@ def agents(asked: Sequence[str], context: IMCContext) -> tuple[list[float], list
     """What the coordinator measures, whether it calls the detector, and what each agent leaves."""
     parts = (context.agents, context.prompts, context.lexicon, context.policy)
 
-    def assess(question: str) -> Exchange[Assessment]:
-        return Coordinator(*parts).think(question)
+    def assess(question: str) -> RequestSteps[Assessment]:
+        return Coordinator(*parts).request_steps(question)
 
-    def look(question: str, assessment: Assessment) -> Exchange[list[Finding]]:
-        return Detector(*parts).think(question, assessment)
+    def look(question: str, assessment: Assessment) -> RequestSteps[list[Finding]]:
+        return Detector(*parts).request_steps(question, assessment)
 
-    def mend(question: str, found: Sequence[Finding], said: Assessment) -> Exchange[Candidate]:
-        return Corrector(*parts).think(question, found, said)
+    def mend(question: str, found: Sequence[Finding], said: Assessment) -> RequestSteps[Candidate]:
+        return Corrector(*parts).request_steps(question, found, said)
 
     chat, faults = context.agents, context.faults
-    said = converse_together(chat, [assess(question) for question in asked], faults)
-    found = converse_together(chat, [look(*one) for one in zip(asked, said, strict=True)], faults)
+    said = run_requests_together(chat, [assess(question) for question in asked], faults)
+    found = run_requests_together(
+        chat, [look(*one) for one in zip(asked, said, strict=True)], faults
+    )
     walks = [mend(*one) for one in zip(asked, found, said, strict=True)]
-    candidates = converse_together(chat, walks, faults)
+    candidates = run_requests_together(chat, walks, faults)
     decisions = [state["decision"] for state in refine_batch(asked, context)]
     whole = [
         question if decision is None else decision.used
@@ -178,7 +180,7 @@ class Kept:
 
 
 def auc(clean: Sequence[float], noisy: Sequence[float]) -> float:
-    """Chance that a spoilt question shows more evidence than a clean one, ties by half."""
+    """Chance that a corrupted question shows more evidence than a clean one, ties by half."""
     a, b = np.asarray(clean)[:, None], np.asarray(noisy)[None, :]
     return float(((b > a) + 0.5 * (a == b)).mean())
 
@@ -187,16 +189,18 @@ def shown(estimate: Estimate) -> str:
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def figures(clean: Sequence[str], spoilt: Sequence[str], told: Sequence[str]) -> list[str]:
+def figures(clean: Sequence[str], corrupted: Sequence[str], told: Sequence[str]) -> list[str]:
     """Exact restoration, character error left of the noise's, and how many became worse."""
     draw = ClusterBootstrap(clean)
-    before, after = character_errors(clean, spoilt), character_errors(clean, told)
+    before, after = character_errors(clean, corrupted), character_errors(clean, told)
     left = after.mean() / before.mean() if before.any() else float("nan")
     exact = draw.mean([one == meant for one, meant in zip(told, clean, strict=True)])
     return [shown(exact), f"{left:.2f}", shown(share(int((after > before).sum()), len(clean)))]
 
 
-def spoil(clean: Sequence[str], kind: str, severity: int, seed: int) -> tuple[list[str], list[str]]:
+def corrupt(
+    clean: Sequence[str], kind: str, severity: int, seed: int
+) -> tuple[list[str], list[str]]:
     """The questions that the noise changes, and what it makes of them."""
     made = {
         one: apply_text(kind, one, severity, noise_rng(one, kind, severity, seed)) for one in clean
@@ -217,7 +221,7 @@ def broken(clean: Sequence[str], given: Sequence[str], told: Sequence[str]) -> s
 
 
 def page(kept: Kept, clean: Sequence[str], untouched: Sequence[str], seed: int) -> list[str]:
-    """All tables, measured where they were not: `clean` is spoilt, `untouched` shown as it is."""
+    """All tables, measured where missing: `clean` is corrupted, `untouched` shown as it is."""
     bare = kept("clean", untouched)
     gate: list[list[str]] = []
     parts: list[list[str]] = []
@@ -225,16 +229,16 @@ def page(kept: Kept, clean: Sequence[str], untouched: Sequence[str], seed: int) 
         meant: list[str] = []
         told: Told = {name: [] for name in AGENTS}
         for severity in SEVERITIES:
-            here, spoilt = spoil(clean, kind, severity, seed)
+            here, corrupted = corrupt(clean, kind, severity, seed)
             if not here:
                 continue
-            row = kept(f"{kind} {severity}", spoilt)
+            row = kept(f"{kind} {severity}", corrupted)
             meant += here
             for name in AGENTS:
                 told[name] += row.told[name]
             found = f"{auc(bare.evidence, row.evidence):.3f}"
             called = shown(share(sum(row.flagged), len(here)))
-            whole = figures(here, spoilt, row.told["whole"])
+            whole = figures(here, corrupted, row.told["whole"])
             gate.append([kind, str(severity), str(len(here)), found, called, *whole])
         for name, label in AGENTS.items():
             given = told["nothing"]
@@ -249,11 +253,11 @@ def page(kept: Kept, clean: Sequence[str], untouched: Sequence[str], seed: int) 
         harm.append([label, str(edited), f"{value} [{low}, {high}]", changed])
     held = []
     for kind in HELD_OUT:
-        here, spoilt = spoil(clean, kind, HELD_OUT_SEVERITY, seed)
+        here, corrupted = corrupt(clean, kind, HELD_OUT_SEVERITY, seed)
         if here:
-            row = kept(f"{kind} {HELD_OUT_SEVERITY}", spoilt)
+            row = kept(f"{kind} {HELD_OUT_SEVERITY}", corrupted)
             for name in ("whole", "symspell"):
-                held.append([kind, AGENTS[name], *figures(here, spoilt, row.told[name])])
+                held.append([kind, AGENTS[name], *figures(here, corrupted, row.told[name])])
     flagged = shown(share(sum(bare.flagged), len(untouched)))
     safe = "protected words changed"
     ends = ["restored exactly", "character error left", "made worse"]
@@ -271,7 +275,7 @@ def page(kept: Kept, clean: Sequence[str], untouched: Sequence[str], seed: int) 
         *table(["noise", "agents", *ends, safe], parts),
         "## Detection, and the whole by severity",
         "",
-        "AUC of the coordinator's evidence, spoilt against clean questions.",
+        "AUC of the coordinator's evidence, corrupted against clean questions.",
         "",
         *table(["noise", "severity", "questions", "AUC", "called", *ends], gate),
         "## Kinds that no agent was made for",

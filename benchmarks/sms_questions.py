@@ -4,7 +4,7 @@
 
 Clean: the distinct questions of SLAKE validation and VQA-RAD test that stand in neither training
 part. The margins of `imc_agents.policy` were set with a look at these very questions, so the share
-of false edits is optimistic. Noisy: questions of that set, spoilt by `imc_noise` with a seed.
+of false edits is optimistic. Noisy: questions of that set, corrupted by `imc_noise` with a seed.
 """
 
 from __future__ import annotations
@@ -74,23 +74,23 @@ def main() -> None:
     rng = noise_rng("questions", "order", 1, args.seed)
     order = rng.permutation(len(clean))
     pool = [clean[int(i)] for i in order if len(clean[int(i)].split()) >= 3][: args.noisy]
-    print("| noise | severity | spoilt | restored exactly | left alone | made other | ", end="")
+    print("| noise | severity | corrupted | restored exactly | left alone | made other | ", end="")
     print("character error left | calls |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for kind in CORE_TEXT:
         for severity in args.severities:
-            spoilt_ones = [
+            corrupted_ones = [
                 (one, apply_text(kind, one, severity, noise_rng(one, kind, severity, args.seed)))
                 for one in pool
             ]
-            changed = [(one, spoilt) for one, spoilt in spoilt_ones if spoilt != one]
+            changed = [(one, corrupted) for one, corrupted in corrupted_ones if corrupted != one]
             if not changed:
                 continue
-            mended = refined([spoilt for _, spoilt in changed], context)
+            mended = refined([corrupted for _, corrupted in changed], context)
             pairs = [(one, *rest) for (one, _), rest in zip(changed, mended, strict=True)]
             count = len(pairs)
             right = sum(used == question for question, _, used, _ in pairs)
-            same = sum(used == spoilt for _, spoilt, used, _ in pairs)
+            same = sum(used == corrupted for _, corrupted, used, _ in pairs)
             meant, noisy, told, calls = zip(*pairs, strict=True)
             left = character_errors(meant, told).mean() / character_errors(meant, noisy).mean()
             print(

@@ -31,5 +31,5 @@ def sweep(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 register_noise(Noise("dust", "image", "Dust on the detector.", recoverable=True), put_dust)
-# a method that does more than filter pixels is a subclass of `imc_bench.methods.Untouched`
+# a method that does more than filter pixels is a subclass of `imc_bench.methods.BaselineMethod`
 register(Denoised("swept", sweep))

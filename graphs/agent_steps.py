@@ -14,17 +14,17 @@ from imc_agents.coordinator import Coordinator, Next
 from imc_agents.corrections.proposals import candidate_of
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.question_checks import check_question
 from imc_agents.self_assessment import named
 from imc_agents.state import Assessment, SMSState, Verdict
 from imc_agents.verifier import Verifier
 
 Update = dict[str, Any]
-Step = Callable[[SMSState, IMCContext], Exchange[Update]]
+Step = Callable[[SMSState, IMCContext], RequestSteps[Update]]
 
 
-def coordinate(state: SMSState, context: IMCContext) -> Exchange[Update]:
+def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads all of the state; writes what comes next: assessment, plan, round, decision."""
     opens = _is_new(state)
     with timed("coordinator", opens=opens) as watch:
@@ -33,7 +33,7 @@ def coordinate(state: SMSState, context: IMCContext) -> Exchange[Update]:
             question = check_question(state["question"])
             agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
             try:
-                assessment = yield from agent.think(question)
+                assessment = yield from agent.request_steps(question)
             except context.faults as fault:
                 assessment = Assessment(
                     question=question,
@@ -69,12 +69,12 @@ def _next(context: IMCContext, state: SMSState) -> Update:
     return update
 
 
-def detect(state: SMSState, context: IMCContext) -> Exchange[Update]:
+def detect(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads question and assessment; writes findings."""
     with timed("detector") as watch:
         agent = Detector(context.agents, context.prompts, context.lexicon, context.policy)
         try:
-            findings = yield from agent.think(state["question"], state.get("assessment"))
+            findings = yield from agent.request_steps(state["question"], state.get("assessment"))
         except context.faults as fault:
             watch.notes.append(f"found nothing: {named(fault)}")
             findings = []
@@ -82,12 +82,12 @@ def detect(state: SMSState, context: IMCContext) -> Exchange[Update]:
     return {"findings": findings, "trace": [watch.step]}
 
 
-def correct(state: SMSState, context: IMCContext) -> Exchange[Update]:
+def correct(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads question, findings, assessment and refusals; writes a candidate."""
     with timed("corrector") as watch:
         agent = Corrector(context.agents, context.prompts, context.lexicon, context.policy)
         try:
-            candidate = yield from agent.think(
+            candidate = yield from agent.request_steps(
                 state["question"],
                 state.get("findings") or [],
                 state.get("assessment"),
@@ -100,13 +100,13 @@ def correct(state: SMSState, context: IMCContext) -> Exchange[Update]:
     return {"candidate": candidate, "verdict": None, "trace": [watch.step]}
 
 
-def verify(state: SMSState, context: IMCContext) -> Exchange[Update]:
+def verify(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads question and candidate; writes a verdict."""
     candidate = state.get("candidate") or candidate_of(state["question"], [], gain=0.0)
     with timed("verifier") as watch:
         agent = Verifier(context.agents, context.prompts, context.lexicon, context.policy)
         try:
-            verdict = yield from agent.think(state["question"], candidate)
+            verdict = yield from agent.request_steps(state["question"], candidate)
         except context.faults as fault:
             watch.notes.append(f"refused what it could not verify: {named(fault)}")
             verdict = Verdict(

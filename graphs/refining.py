@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from graphs.agent_steps import Step, coordinate, correct, detect, route, verify
 from graphs.context import IMCContext
-from imc_agents.chat.run_requests import converse_together
+from imc_agents.chat.run_requests import run_requests_together
 from imc_agents.coordinator import Next
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import SMSOutput, SMSState, follow
 
@@ -43,12 +43,12 @@ def refine_batch(
     for start in range(0, len(different), together):
         group = different[start : start + together]
         walks = [_walk(question, context) for question in group]
-        outputs = converse_together(context.agents, walks, context.faults)
+        outputs = run_requests_together(context.agents, walks, context.faults)
         refined.update(zip(group, outputs, strict=True))
     return [refined[question].copy() for question in questions]
 
 
-def _walk(question: str, context: IMCContext) -> Exchange[SMSOutput]:
+def _walk(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
     """The way of one question through the graph: every agent leads back to the coordinator."""
     state = SMSState(question=question, trace=[])
     while True:
@@ -64,7 +64,7 @@ def _walk(question: str, context: IMCContext) -> Exchange[SMSOutput]:
         state = yield from _after(STEPS[goto], state, context)
 
 
-def _after(step: Step, state: SMSState, context: IMCContext) -> Exchange[SMSState]:
+def _after(step: Step, state: SMSState, context: IMCContext) -> RequestSteps[SMSState]:
     """The state with the step's update in it, as the graph's channels would write it."""
     update = yield from step(state, context)
     trace = follow(state["trace"], update["trace"])

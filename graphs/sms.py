@@ -18,7 +18,7 @@ from langgraph.runtime import Runtime
 
 from graphs.agent_steps import Step, Update, coordinate, correct, detect, route, verify
 from graphs.context import IMCContext
-from imc_agents.chat.run_requests import converse
+from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Next
 from imc_agents.state import SMSInput, SMSOutput, SMSState
 
@@ -60,7 +60,7 @@ class SMSNodes:
 
     def _taken(self, step: Step, state: SMSState, runtime: Runtime[Any]) -> Update:
         context = self.resolve(runtime.context)
-        return converse(context.agents, step(state, context), context.faults)
+        return run_requests(context.agents, step(state, context), context.faults)
 
     def route(self, state: SMSState, runtime: Runtime[Any]) -> Next:
         """Where the coordinator's state leads."""

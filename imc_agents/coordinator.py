@@ -9,13 +9,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
-from imc_agents.chat.run_requests import converse
-from imc_agents.corrections.edit_log_odds import evidence, places_after
+from imc_agents.chat.run_requests import run_requests
+from imc_agents.corrections.edit_log_odds import edit_log_odds, places_after
 from imc_agents.corrections.lost_words import likeliest, lost_words
 from imc_agents.corrections.proposals import candidate_of, word_edits
 from imc_agents.language.english import why_not_english
 from imc_agents.language.sentences import asking_spans, irrelevant_sentences, split_sentences
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.state import (
     Agent,
     Assessment,
@@ -74,9 +74,9 @@ class Coordinator(RoleAgent):
 
     def __call__(self, question: str) -> Assessment:
         """Assess a question: one batched pass over it and its best alternatives, or none."""
-        return converse(self.model.chat, self.think(question))
+        return run_requests(self.model.chat, self.request_steps(question))
 
-    def think(self, question: str) -> Exchange[Assessment]:
+    def request_steps(self, question: str) -> RequestSteps[Assessment]:
         """What a call does, its requests to the model yielded."""
         untouched = self._why_untouched(question)
         if untouched is not None:
@@ -94,7 +94,7 @@ class Coordinator(RoleAgent):
             return f"it has over {self.policy.max_refined_characters} characters"
         return why_not_english(question, self.lexicon)
 
-    def _asked(self, question: str) -> Exchange[Assessment]:
+    def _asked(self, question: str) -> RequestSteps[Assessment]:
         prompt = self.prompts.coordinator.ask
         if prompt is None:
             return Assessment(
@@ -104,7 +104,7 @@ class Coordinator(RoleAgent):
                 reason="the model cannot score, and this prompt profile has no words to ask it",
             )
         reply = yield from self.model.ask(prompt, CleanReply, question=question)
-        said = "clean" if reply.clean else "spoilt"
+        said = "clean" if reply.clean else "corrupted"
         return Assessment(
             question=question,
             scored=False,
@@ -112,7 +112,7 @@ class Coordinator(RoleAgent):
             reason=f"the model cannot score; asked, it called the question {said}",
         )
 
-    def _scored(self, question: str) -> Exchange[Assessment]:
+    def _scored(self, question: str) -> RequestSteps[Assessment]:
         weighed = yield from self.weigh(question)
         if weighed is None:
             return Assessment(
@@ -123,7 +123,7 @@ class Coordinator(RoleAgent):
             )
         return self._judged(question, weighed)
 
-    def weigh(self, question: str) -> Exchange[Weighed | None]:
+    def weigh(self, question: str) -> RequestSteps[Weighed | None]:
         """Score a question and its best single edits in one batched pass; None: it has none."""
         sentences = split_sentences(question)
         alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
@@ -147,7 +147,7 @@ class Coordinator(RoleAgent):
                 guesses.append(scored)
                 continue
             (place,) = places_after([scored])
-            worth = evidence(scored, score, place, self.policy, self.lexicon)
+            worth = edit_log_odds(scored, score, place, self.policy, self.lexicon)
             found.append((candidate_of(question, [scored], gain=gain), worth))
         guess = likeliest(guesses, self.policy.guess_lead)
         if guess is not None and guess.gain is not None:
@@ -160,7 +160,7 @@ class Coordinator(RoleAgent):
         return Weighed(here, found)
 
     def _judged(self, question: str, weighed: Weighed) -> Assessment:
-        slack, doubt = self.policy.suspicion_slack, self.policy.doubt
+        slack, lacking = self.policy.suspicion_slack, self.policy.detection_slack
         ordered = sorted(
             (candidate for candidate, _ in weighed.found),
             key=lambda candidate: candidate.edits[0].excess,
@@ -169,7 +169,7 @@ class Coordinator(RoleAgent):
         best = ordered[0].edits[0] if ordered else None
         gains = best is not None and best.excess > -slack
         suspicious = any(
-            candidate.edits[0].excess > -slack and worth > candidate.edits[0].margin - doubt
+            candidate.edits[0].excess > -slack and worth > candidate.edits[0].margin - lacking
             for candidate, worth in weighed.found
         )
         if best is None or best.gain is None:

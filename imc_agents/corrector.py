@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from imc_agents.agent import RoleAgent
-from imc_agents.chat.run_requests import converse
+from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Coordinator
 from imc_agents.corrections.joint_search import JointSearch
 from imc_agents.corrections.proposals import candidate_of, word_edits
 from imc_agents.corrections.rewriting import edits_between
 from imc_agents.detector import Detector
 from imc_agents.language.sentences import asking_spans, split_sentences
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
 
 
@@ -43,23 +43,25 @@ class Corrector(RoleAgent):
             assessment: the coordinator's; None: it is made.
             refused: earlier verdicts on this question: the places they blame are left alone.
         """
-        return converse(self.model.chat, self.think(question, findings, assessment, refused))
+        return run_requests(
+            self.model.chat, self.request_steps(question, findings, assessment, refused)
+        )
 
-    def think(
+    def request_steps(
         self,
         question: str,
         findings: Sequence[Finding] | None = None,
         assessment: Assessment | None = None,
         refused: Sequence[Verdict] = (),
-    ) -> Exchange[Candidate]:
+    ) -> RequestSteps[Candidate]:
         """What a call does, its requests to the model yielded."""
         if assessment is None:
             coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
-            assessment = yield from coordinator.think(question)
+            assessment = yield from coordinator.request_steps(question)
             self.model.calls += coordinator.model.calls
         if findings is None:
             detector = Detector(self.model.chat, self.prompts, self.lexicon, self.policy)
-            findings = yield from detector.think(question, assessment)
+            findings = yield from detector.request_steps(question, assessment)
             self.model.calls += detector.model.calls
         if not findings:
             return candidate_of(question, [], gain=0.0)
@@ -80,7 +82,7 @@ class Corrector(RoleAgent):
         assessment: Assessment,
         refused: Sequence[Verdict],
         banned: set[tuple[int, int]],
-    ) -> Exchange[Candidate]:
+    ) -> RequestSteps[Candidate]:
         scored = [
             alternative.edits[0]
             for alternative in assessment.alternatives
@@ -111,7 +113,7 @@ class Corrector(RoleAgent):
         open_pool = [edit for edit in pool if not _touches(edit, banned)]
         return (yield from search(question, cuts, open_pool))
 
-    def _generated(self, question: str) -> Exchange[list[Edit]]:
+    def _generated(self, question: str) -> RequestSteps[list[Edit]]:
         """Word repairs in the model's own correction; they are weighed like any other."""
         said = yield from self.model.say(self.prompts.corrector.messages(question=question))
         edits = edits_between(question, said, self.lexicon, self.policy)
@@ -123,7 +125,7 @@ class Corrector(RoleAgent):
         findings: Sequence[Finding],
         refused: Sequence[Verdict],
         banned: set[tuple[int, int]],
-    ) -> Exchange[Candidate]:
+    ) -> RequestSteps[Candidate]:
         prompt = self.prompts.corrector.ask
         if prompt is None:
             return candidate_of(question, [], gain=0.0)

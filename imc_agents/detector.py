@@ -1,4 +1,4 @@
-"""The detector: which places of a suspicious question are spoilt, and by which noise."""
+"""The detector: which places of a suspicious question are corrupted, and by which noise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from imc_agents.agent import RoleAgent
-from imc_agents.chat.run_requests import converse
+from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Coordinator
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.state import Assessment, Edit, Finding
 
 ASKED_SCORE = 0.5
@@ -19,7 +19,7 @@ ASKED_SCORE = 0.5
 
 
 class NamedPlace(BaseModel):
-    """One spoilt place as a model names it."""
+    """One corrupted place as a model names it."""
 
     model_config = ConfigDict(extra="ignore")
     text: str = Field(min_length=1)
@@ -42,13 +42,15 @@ class Detector(RoleAgent):
         Without an assessment it makes one (a scoring pass). A scored question needs no further
         call of the model; one that was not scored is asked about.
         """
-        return converse(self.model.chat, self.think(question, assessment))
+        return run_requests(self.model.chat, self.request_steps(question, assessment))
 
-    def think(self, question: str, assessment: Assessment | None = None) -> Exchange[list[Finding]]:
+    def request_steps(
+        self, question: str, assessment: Assessment | None = None
+    ) -> RequestSteps[list[Finding]]:
         """What a call does, its requests to the model yielded."""
         if assessment is None:
             coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
-            assessment = yield from coordinator.think(question)
+            assessment = yield from coordinator.request_steps(question)
             self.model.calls += coordinator.model.calls
         if not assessment.suspicious:
             return []
@@ -64,7 +66,7 @@ class Detector(RoleAgent):
                 best.setdefault((edit.start, edit.end), edit)
         return _apart([_finding(edit) for edit in best.values()])
 
-    def _asked(self, question: str) -> Exchange[list[Finding]]:
+    def _asked(self, question: str) -> RequestSteps[list[Finding]]:
         prompt = self.prompts.detector.ask
         if prompt is None:
             return []

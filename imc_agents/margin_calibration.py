@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from langchain_core.language_models import BaseChatModel
 
-from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, converse_together
+from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, run_requests_together
 from imc_agents.coordinator import Coordinator
 from imc_agents.errors import QuestionRefused
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Margins, Policy
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import Edit
 from imc_agents.thresholds import QuestionThresholds
@@ -41,7 +41,7 @@ TOGETHER = 64
 Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, and of how much."""
 
-Shown = Mapping[str, float]
+BestLogOdds = Mapping[str, float]
 """What speaks most for an edit of each class in one question, in nats; `sentence` per character."""
 
 
@@ -83,7 +83,7 @@ def calibrate_margins(
     if not asked:
         raise QuestionRefused("no clean question to calibrate on: give one on each line")
     policy = policy if policy is not None else Policy()
-    shown = _evidence_of(chat, prompts, lexicon, asked, policy, faults, progress)
+    shown = _log_odds_of(chat, prompts, lexicon, asked, policy, faults, progress)
     return choose_margins(
         shown,
         policy.margins,
@@ -95,7 +95,7 @@ def calibrate_margins(
 
 
 def choose_margins(
-    shown: Sequence[Shown],
+    shown: Sequence[BestLogOdds],
     floors: Margins,
     *,
     fingerprint: str,
@@ -161,7 +161,7 @@ def at_most(count: int, of: int, probability: float) -> float:
 
 
 def _least_scale(
-    shown: Sequence[Shown], floors: Margins, share: float, error: float
+    shown: Sequence[BestLogOdds], floors: Margins, share: float, error: float
 ) -> tuple[float, bool]:
     """How many times their floors the margins must be, and whether that share was reached."""
     least, reached = STRICTEST, False
@@ -178,12 +178,12 @@ def _scaled(floors: Margins, scale: float) -> Margins:
     return Margins(**{name: round(scale * floor, 4) for name, floor in floors})
 
 
-def _edited(shown: Sequence[Shown], margins: Margins) -> int:
+def _edited(shown: Sequence[BestLogOdds], margins: Margins) -> int:
     least = dict(margins)
     return sum(any(worth > least[name] for name, worth in one.items()) for one in shown)
 
 
-def _evidence_of(
+def _log_odds_of(
     chat: BaseChatModel,
     prompts: PromptSet,
     lexicon: LexiconLike,
@@ -191,25 +191,27 @@ def _evidence_of(
     policy: Policy,
     faults: Faults,
     progress: Progress | None,
-) -> list[Shown]:
-    probing = policy.model_copy(update={"method": "sms", "margins": _telling(type(policy.margins))})
+) -> list[BestLogOdds]:
+    probing = policy.model_copy(
+        update={"method": "sms", "margins": _class_markers(type(policy.margins))}
+    )
     coordinator = Coordinator(chat, prompts, lexicon, probing)
-    shown: list[Shown] = []
+    shown: list[BestLogOdds] = []
     for start in range(0, len(questions), TOGETHER):
         group = questions[start : start + TOGETHER]
         walks = [_shown(coordinator, question, faults) for question in group]
-        shown += converse_together(chat, walks, faults)
+        shown += run_requests_together(chat, walks, faults)
         if progress is not None:
             progress("questions", len(shown), len(questions))
     return shown
 
 
-def _telling(form: type[Margins]) -> Margins:
+def _class_markers(form: type[Margins]) -> Margins:
     """Margins so small that they hide nothing and so different that each tells its class."""
     return form(**{name: 1e-6 * (place + 1) for place, name in enumerate(form.model_fields)})
 
 
-def _shown(coordinator: Coordinator, question: str, faults: Faults) -> Exchange[Shown]:
+def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSteps[BestLogOdds]:
     try:
         weighed = yield from coordinator.weigh(question)
     except faults:

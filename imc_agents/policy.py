@@ -28,7 +28,7 @@ class Margins(BaseModel):
     obscure: float = Field(default=9.0, ge=0)
     """A word that large dictionaries hold and hardly anybody writes ("maim", "ard"), or that sounds
     like one that questions are made of while it is none of those itself."""
-    dictated: float = Field(default=7.5, ge=0)
+    homophone: float = Field(default=7.5, ge=0)
     """A word that people write and that sounds like one of the clinic's ("plural" for "pleural"):
     chance makes such pairs too ("while" for "will", "wise" for "his")."""
     lost: float = Field(default=9.0, ge=0)
@@ -80,7 +80,7 @@ class Policy(BaseModel):
     near_miss: float = Field(default=3.0, ge=0)
     """Nats that speak besides for a slip that made an unknown word of one of the clinic's, and for
     a word that dictation is known to write for another."""
-    doubt: float = Field(default=6.0, ge=0)
+    detection_slack: float = Field(default=6.0, ge=0)
     """Nats that the coordinator's evidence may lack: it reads a word among unrepaired neighbours,
     the verifier among repaired ones."""
     ambiguity: float = Field(default=1.0, ge=0)
@@ -100,7 +100,7 @@ class Policy(BaseModel):
     vote_cap: float = Field(default=4.0, ge=0)
     """Log-odds beyond which the vote counts no more."""
 
-    def margin(self, known: WordClass, *, dictated: bool) -> float | None:
+    def margin(self, known: WordClass, *, homophone: bool) -> float | None:
         """Nats that an edit of a word must gain; None: no gain is enough.
 
         A word that people write is never respelled, only re-heard: to a small model every word is
@@ -109,12 +109,12 @@ class Policy(BaseModel):
 
         Args:
             known: how well the word is known.
-            dictated: it sounds like the word put in.
+            homophone: it sounds like the word put in.
         """
         if known == "out_of_lexicon":
             return self.margins.out_of_lexicon
-        if dictated:
-            return self.margins.dictated
+        if homophone:
+            return self.margins.homophone
         return self.margins.obscure if known == "obscure" else None
 
     @property

@@ -16,7 +16,7 @@ Messages = tuple[BaseMessage, ...]
 
 
 @dataclass(frozen=True)
-class Score:
+class Loglikelihood:
     """How likely is each text after these messages? Replied to with one `ScoreLike` a text."""
 
     messages: Messages
@@ -24,7 +24,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Choose:
+class MultipleChoice:
     """How probable is each option after these messages? Replied to with one `ChoiceLike`."""
 
     messages: Messages
@@ -32,16 +32,16 @@ class Choose:
 
 
 @dataclass(frozen=True)
-class Say:
+class Generate:
     """What comes after these messages? Replied to with one message."""
 
     messages: Messages
 
 
-Request = Score | Choose | Say
+Request = Loglikelihood | MultipleChoice | Generate
 
 Result = TypeVar("Result")
-Exchange = Generator[Request, Any, Result]
+RequestSteps = Generator[Request, Any, Result]
 """Yields requests, is sent each one's reply (or thrown the fault of the model that failed at it),
 and returns its result."""
 
@@ -63,7 +63,7 @@ class ChoiceLike(Protocol):
 
 
 @runtime_checkable
-class Scores(Protocol):
+class SupportsLoglikelihood(Protocol):
     """A chat model that tells how likely texts are."""
 
     def score_batch(
@@ -72,14 +72,14 @@ class Scores(Protocol):
 
 
 @runtime_checkable
-class Chooses(Protocol):
+class SupportsMultipleChoice(Protocol):
     """A chat model that weighs fixed options."""
 
     def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> ChoiceLike: ...
 
 
 @runtime_checkable
-class ChoosesTogether(Protocol):
+class SupportsMultipleChoiceBatch(Protocol):
     """A chat model that weighs the options of many conversations in one pass."""
 
     def choose_batch(
@@ -88,7 +88,7 @@ class ChoosesTogether(Protocol):
 
 
 @runtime_checkable
-class SaysTogether(Protocol):
+class SupportsGenerateBatch(Protocol):
     """A chat model that answers many conversations in one pass."""
 
     def generate_batch(self, messages: Sequence[Sequence[BaseMessage]]) -> Sequence[AIMessage]: ...

@@ -15,13 +15,21 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from pydantic import BaseModel, ValidationError
 
-from imc_agents.requests import Choose, Chooses, Exchange, Say, Score, ScoreLike, Scores
+from imc_agents.requests import (
+    Generate,
+    Loglikelihood,
+    MultipleChoice,
+    RequestSteps,
+    ScoreLike,
+    SupportsLoglikelihood,
+    SupportsMultipleChoice,
+)
 from prompts import AskPrompt, RolePrompt
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
 
-class Rubbish(ValueError):
+class MalformedReply(ValueError):
     """A model's reply has not the agreed form, also after one repair."""
 
 
@@ -35,56 +43,56 @@ class SelfAssessment:
 
     @property
     def can_score(self) -> bool:
-        return isinstance(self.chat, Scores)
+        return isinstance(self.chat, SupportsLoglikelihood)
 
     @property
     def can_choose(self) -> bool:
-        return isinstance(self.chat, Chooses)
+        return isinstance(self.chat, SupportsMultipleChoice)
 
     def log_likelihoods(
         self, prompt: RolePrompt, texts: Sequence[str]
-    ) -> Exchange[list[ScoreLike]]:
+    ) -> RequestSteps[list[ScoreLike]]:
         """log p(text) under the prompt, for all texts in one batched pass."""
         self.calls += 1
-        scores = list((yield Score(_messages(prompt.messages()), tuple(texts))))
+        scores = list((yield Loglikelihood(_messages(prompt.messages()), tuple(texts))))
         if len(scores) != len(texts):
-            raise Rubbish(f"{len(scores)} scores came back for {len(texts)} texts")
+            raise MalformedReply(f"{len(scores)} scores came back for {len(texts)} texts")
         return scores
 
-    def agreement(self, prompt: RolePrompt, **fields: str) -> Exchange[float]:
+    def agreement(self, prompt: RolePrompt, **fields: str) -> RequestSteps[float]:
         """Probability of the prompt's first option, the agreeing one."""
         self.calls += 1
-        choice = yield Choose(_messages(prompt.messages(**fields)), tuple(prompt.options))
+        choice = yield MultipleChoice(_messages(prompt.messages(**fields)), tuple(prompt.options))
         probability = float(choice.probabilities[0])
         if not 0.0 <= probability <= 1.0:
-            raise Rubbish("the probability of an option is not between 0 and 1")
+            raise MalformedReply("the probability of an option is not between 0 and 1")
         return probability
 
-    def say(self, messages: Sequence[dict[str, str]]) -> Exchange[str]:
+    def say(self, messages: Sequence[dict[str, str]]) -> RequestSteps[str]:
         """The model's reply as text, blanks at its ends cut off."""
         self.calls += 1
-        reply = yield Say(_messages(messages))
+        reply = yield Generate(_messages(messages))
         return str(reply.text).strip()
 
-    def ask(self, prompt: AskPrompt, form: type[Reply], **fields: str) -> Exchange[Reply]:
+    def ask(self, prompt: AskPrompt, form: type[Reply], **fields: str) -> RequestSteps[Reply]:
         """The model's reply as an object of the agreed form; one repair is asked for.
 
-        Raises Rubbish when the repaired reply has not the form either.
+        Raises MalformedReply when the repaired reply has not the form either.
         """
         messages = _messages(prompt.messages(**fields))
         for _ in range(2):
             self.calls += 1
-            reply = yield Say(messages)
+            reply = yield Generate(messages)
             try:
                 return form.model_validate(first_object(str(reply.text)))
-            except (Rubbish, ValidationError):
+            except (MalformedReply, ValidationError):
                 schema = json.dumps(prompt.output)
                 messages = (
                     *messages,
                     reply,
                     HumanMessage(f"Reply with one JSON object of this schema only: {schema}"),
                 )
-        raise Rubbish(f"no {form.__name__} in the reply, also after one repair")
+        raise MalformedReply(f"no {form.__name__} in the reply, also after one repair")
 
 
 def _messages(said: Sequence[dict[str, str]]) -> tuple[BaseMessage, ...]:
@@ -92,7 +100,7 @@ def _messages(said: Sequence[dict[str, str]]) -> tuple[BaseMessage, ...]:
 
 
 def first_object(text: str) -> Any:
-    """The first JSON object in a reply, whatever stands around it; Rubbish if there is none."""
+    """The first JSON object in a reply, whatever is around it; MalformedReply if there is none."""
     decoder = json.JSONDecoder()
     start = text.find("{")
     while start >= 0:
@@ -100,9 +108,9 @@ def first_object(text: str) -> Any:
             return decoder.raw_decode(text, start)[0]
         except json.JSONDecodeError:
             start = text.find("{", start + 1)
-    raise Rubbish("the reply holds no JSON object")
+    raise MalformedReply("the reply holds no JSON object")
 
 
 def named(fault: Exception) -> str:
     """A fault for the trace: its kind alone, since a message may quote a patient's question."""
-    return str(fault) if isinstance(fault, Rubbish) else type(fault).__name__
+    return str(fault) if isinstance(fault, MalformedReply) else type(fault).__name__

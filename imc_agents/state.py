@@ -21,7 +21,7 @@ class Plain(BaseModel):
 
 
 class Finding(Plain):
-    """A place of the question that looks spoilt."""
+    """A place of the question that looks corrupted."""
 
     start: int = Field(ge=0)
     """Offset of its first character in the original question."""
@@ -91,7 +91,7 @@ class Assessment(Plain):
     scored: bool
     """False: the model can only be asked, so no gain is known."""
     suspicious: bool
-    """Some alternative gains enough, or the model said that the question is spoilt."""
+    """Some alternative gains enough, or the model said that the question is corrupted."""
     logprob: float | None = None
     """log p(question), in nats."""
     alternatives: list[Candidate] = Field(default_factory=list)

@@ -6,13 +6,16 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from imc_agents.errors import MarginsRefused
 from imc_agents.policy import Margins, Policy
 
 SUFFIX = ".questions.json"
 """What a bank's file name ends in instead of `.safetensors`: `my-bank.questions.json`."""
+
+FORMER_NAMES = {"dictated": "homophone"}
+"""Classes of edits by the names that older files give them."""
 
 SAMPLED = 64
 """Weights of each tensor that the fingerprint reads."""
@@ -43,6 +46,18 @@ class QuestionThresholds(BaseModel):
     """Clopper-Pearson bound on the share edited, at that confidence."""
     shown: dict[str, int] = {}
     """Questions in which an edit of each class was to be weighed at all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        renamed = dict(content)
+        for key in ("margins", "shown"):
+            classes = content.get(key)
+            if isinstance(classes, dict):
+                renamed[key] = {FORMER_NAMES.get(str(k), k): v for k, v in classes.items()}
+        return renamed
 
     def applied(self, policy: Policy) -> Policy:
         """The policy with these margins; thresholds that its maker set stay as they are."""

@@ -9,14 +9,14 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import RoleAgent
-from imc_agents.chat.run_requests import converse
-from imc_agents.corrections.edit_log_odds import TokenScoresLike, evidence, places_after
+from imc_agents.chat.run_requests import run_requests
+from imc_agents.corrections.edit_log_odds import TokenScoresLike, edit_log_odds, places_after
 from imc_agents.corrections.proposals import apply_edits
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences
 from imc_agents.language.words import words_of
 from imc_agents.policy import Policy
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.protected import protected_violations
 from imc_agents.state import Candidate, Edit, Verdict
 from prompts import PromptSet
@@ -55,9 +55,9 @@ class Verifier(RoleAgent):
 
     def __call__(self, original: str, candidate: Candidate) -> Verdict:
         """Accept or refuse, with the reason; the model is asked only when every safeguard holds."""
-        return converse(self.model.chat, self.think(original, candidate))
+        return run_requests(self.model.chat, self.request_steps(original, candidate))
 
-    def think(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
+    def request_steps(self, original: str, candidate: Candidate) -> RequestSteps[Verdict]:
         """What a call does, its requests to the model yielded."""
         refusal = (
             self._text_refusal(original, candidate)
@@ -107,7 +107,7 @@ class Verifier(RoleAgent):
         weakest = sorted(repairs, key=lambda edit: edit.excess)[: len(repairs) - allowed]
         return _refuse(candidate, f"it changes {len(repairs)} of {words} words", weakest)
 
-    def _weighed(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
+    def _weighed(self, original: str, candidate: Candidate) -> RequestSteps[Verdict]:
         """Every edit's evidence among the others must clear its margin.
 
         A pass is spent only where the corrector's did not score this very text. Where the model's
@@ -125,7 +125,7 @@ class Verifier(RoleAgent):
         weak = [
             edit
             for edit, place in zip(candidate.edits, places, strict=True)
-            if evidence(edit, score, place, self.policy, self.lexicon) + vote <= edit.margin
+            if edit_log_odds(edit, score, place, self.policy, self.lexicon) + vote <= edit.margin
         ]
         if shown:
             said = f"each among the others, over a new word's {self.policy.new_word:g} nats at most"
@@ -149,7 +149,7 @@ class Verifier(RoleAgent):
             reason=f"gains {candidate.gain:.1f} nats, every edit over its margin; {said}{lost}",
         )
 
-    def _agreement(self, original: str, candidate: Candidate) -> Exchange[float | None]:
+    def _agreement(self, original: str, candidate: Candidate) -> RequestSteps[float | None]:
         if not self.model.can_choose:
             return None
         return (
@@ -166,7 +166,7 @@ class Verifier(RoleAgent):
         cap = self.policy.vote_cap
         return self.policy.vote_weight * max(-cap, min(cap, math.log(p / (1 - p))))
 
-    def _asked(self, original: str, candidate: Candidate) -> Exchange[Verdict]:
+    def _asked(self, original: str, candidate: Candidate) -> RequestSteps[Verdict]:
         """No gain is known: only unknown words and whole sentences may go, and the model must say
         in so many words that the question is the same."""
         known = [edit for edit in candidate.edits if edit.after and edit.before in self.lexicon]

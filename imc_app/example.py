@@ -1,4 +1,4 @@
-"""The example of `imc ask --example` and `make ask`: a real CT slice, spoilt, and a typing slip."""
+"""The example of `imc ask --example` and `make ask`: a real CT slice, corrupted, and a typo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Example:
-    """What a person would have typed: an image, a question, and the noise to spoil them with."""
+    """What a person would have typed: an image, a question, and the noise to corrupt them with."""
 
     image: Path
     question: str
@@ -17,8 +17,8 @@ class Example:
     @property
     def command(self) -> str:
         """The same request as a command line."""
-        spoilt = " ".join(f"--noise {noise}" for noise in self.noise)
-        return f'imc ask {self.image.name} "{self.question}" {spoilt}'
+        corrupted = " ".join(f"--noise {noise}" for noise in self.noise)
+        return f'imc ask {self.image.name} "{self.question}" {corrupted}'
 
 
 def ct_example() -> Example:

@@ -25,7 +25,7 @@ from vision.reading.medical_image import MedicalImage, read_image
 
 @dataclass(frozen=True)
 class Request:
-    """One image and one question, read and checked, spoilt where that was asked for."""
+    """One image and one question, read and checked, corrupted where that was asked for."""
 
     image: MedicalImage
     question: str

@@ -73,7 +73,7 @@ class Condition:
         ]
         return " + ".join(parts) or "clean"
 
-    def spoil_image(self, rgb: NDArray[np.uint8], name: str, seed: int) -> NDArray[np.uint8]:
+    def corrupt_image(self, rgb: NDArray[np.uint8], name: str, seed: int) -> NDArray[np.uint8]:
         """The pixels (H, W, 3) as this condition shows them; drawn by the image's name and seed.
 
         Each of several noises has a generator of its own, so that it draws what it draws alone.
@@ -85,7 +85,7 @@ class Condition:
             rgb = put_on_image(noise, rgb, self.image_severity, rng)
         return rgb
 
-    def spoil_text(self, question: str, item_id: str, seed: int) -> str:
+    def corrupt_text(self, question: str, item_id: str, seed: int) -> str:
         """The question as this condition puts it; drawn by the item's id and the seed."""
         if not self.text_noise:
             return question

@@ -28,4 +28,3 @@ class PluginRefused(IMCError):
 
 class NoiseRefused(IMCError):
     """A noise of a user's own that cannot be taken in or used; the message is one line."""
-

@@ -1,4 +1,4 @@
-"""The image side of a run: each picture read, spoilt and encoded once for every sight."""
+"""The image side of a run: each picture read, corrupted and encoded once for every sight."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Pictures:
     def see(self, unit: Unit, refused: dict[str, str], alive: Callable[[], None]) -> SeenImages:
         """Features of every image of the unit under every sight; clean ones are kept for the chunk.
 
-        So are the clean pixels, which every other condition spoils anew.
+        So are the clean pixels, which every other condition corrupts anew.
 
         An image that cannot be read leaves its items out: `refused` gets each with the reason.
         """
@@ -108,7 +108,7 @@ class Pictures:
         )  # stand-ins come from other chunks and are shown once
         # drawn by the file's own pixels: the same draw at either resolution
         return MedicalImage.from_rgb(
-            condition.spoil_image(clean.rgb, clean.sha256, self._seed), clean.source_format
+            condition.corrupt_image(clean.rgb, clean.sha256, self._seed), clean.source_format
         )
 
     def _read(self, item: BenchItem, *, keep: bool) -> Clean:

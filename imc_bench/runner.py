@@ -86,7 +86,7 @@ class Runner:
         """The rows of one unit, and the items that had to be left out; `alive` between batches."""
         condition, seed = unit.condition, self.settings.seed
         given = {
-            item.item_id: condition.spoil_text(item.question, item.item_id, seed)
+            item.item_id: condition.corrupt_text(item.question, item.item_id, seed)
             for item in unit.items
         }
         refused: dict[str, str] = {}

@@ -98,7 +98,7 @@ class SheetQuestion:
     """The question under one text noise at severity 1..5."""
 
     noise: Noise
-    spoilt: tuple[str, ...] = field(repr=False)
+    corrupted: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def make_sheet(
     for name in kinds["image"]:
         tiles, likeness, changes = [], [], False
         for severity in SEVERITIES:
-            noisy = Condition(name, severity).spoil_image(rgb, image.sha256, request.seed)
+            noisy = Condition(name, severity).corrupt_image(rgb, image.sha256, request.seed)
             likeness.append(round(ssim(clean, grey_plane(noisy)), PLACES))
             changes = changes or not np.array_equal(noisy, rgb)
             tiles.append(_tile(noisy))
@@ -163,7 +163,7 @@ def make_sheet(
         request.seed,
         _tile(rgb),
         tuple(rows),
-        tuple(_spoilt(name, request) for name in kinds["text"]),
+        tuple(_corrupted(name, request) for name in kinds["text"]),
     )
 
 
@@ -192,7 +192,7 @@ def sheet_document(sheet: Sheet) -> dict[str, Any]:
                 "noise": row.noise.name,
                 "modality": row.noise.modality,
                 "recoverable": row.noise.recoverable,
-                "spoilt": list(row.spoilt),
+                "corrupted": list(row.corrupted),
             }
             for row in sheet.questions
         ],
@@ -249,13 +249,13 @@ def _tile(rgb: Pixels) -> Pixels:
     return resize_rgb(rgb, (max(1, round(height * scale)), max(1, round(width * scale))))
 
 
-def _spoilt(name: str, request: SheetRequest) -> SheetQuestion:
+def _corrupted(name: str, request: SheetRequest) -> SheetQuestion:
     """Drawn by the question itself, as `imc ask --noise` draws."""
     question = request.question or ""
     return SheetQuestion(
         find_noise(name),
         tuple(
-            Condition(text_noise=name, text_severity=severity).spoil_text(
+            Condition(text_noise=name, text_severity=severity).corrupt_text(
                 question, question, request.seed
             )
             for severity in SEVERITIES

@@ -19,7 +19,7 @@ def grey_plane(rgb: NDArray[np.uint8]) -> Grey:
     return np.asarray(Image.fromarray(rgb).convert("L"))
 
 
-def ssim(clean: Grey, spoilt: Grey) -> float:
+def ssim(clean: Grey, corrupted: Grey) -> float:
     """Structural similarity of two grey images (H, W): 1 for equal ones.
 
     scikit-image's `structural_similarity` with its defaults (7 × 7 uniform window), data range 255;
@@ -39,4 +39,4 @@ def ssim(clean: Grey, spoilt: Grey) -> float:
             f"an image of {width} × {height} pixels is smaller than SSIM's window of {WINDOW}; "
             "give a larger one"
         )
-    return float(structural_similarity(clean, spoilt, data_range=255))
+    return float(structural_similarity(clean, corrupted, data_range=255))

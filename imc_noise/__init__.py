@@ -1,4 +1,4 @@
-"""The noises, image and text, with severities: what spoils a question before IMC sees it."""
+"""The noises, image and text, with severities: what corrupts a question before IMC sees it."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from imc_noise.errors import UnknownNoise
 from imc_noise.image import acquisition, fields, kspace, objects, optics, quanta, sensor, tone
-from imc_noise.image.planes import ImageSpoiler, check_pixels, spoil_pixels
+from imc_noise.image.planes import ImageCorruption, check_pixels, corrupt_pixels
 from imc_noise.seeds import Severity, check_severity
 from imc_noise.strengths import strength
 from imc_noise.text import dictation, distraction, documents, keying, spelling
 
 Modality = Literal["image", "text"]
-TextSpoiler = Callable[[str, float, np.random.Generator], str]
-"""A text noise: text (not blank), severity 1..5, generator -> spoilt text (not blank)."""
+TextCorruption = Callable[[str, float, np.random.Generator], str]
+"""A text noise: text (not blank), severity 1..5, generator -> corrupted text (not blank)."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Noise:
 
 
 _NOISES: dict[str, Noise] = {}
-_IMAGE: dict[str, ImageSpoiler] = {}
-_TEXT: dict[str, TextSpoiler] = {}
+_IMAGE: dict[str, ImageCorruption] = {}
+_TEXT: dict[str, TextCorruption] = {}
 
 
-def _image(name: str, spoil: ImageSpoiler, meaning: str, *, recoverable: bool = True) -> None:
+def _image(name: str, corrupt: ImageCorruption, meaning: str, *, recoverable: bool = True) -> None:
     _NOISES[name] = Noise(name, "image", meaning, recoverable)
-    _IMAGE[name] = spoil
+    _IMAGE[name] = corrupt
 
 
-def _text(name: str, spoil: TextSpoiler, meaning: str, *, recoverable: bool = True) -> None:
+def _text(name: str, corrupt: TextCorruption, meaning: str, *, recoverable: bool = True) -> None:
     _NOISES[name] = Noise(name, "text", meaning, recoverable)
-    _TEXT[name] = spoil
+    _TEXT[name] = corrupt
 
 
 _image("gaussian", quanta.gaussian, "Electronic noise of the read-out, the same everywhere.")
@@ -154,7 +154,7 @@ def get_noise(name: str) -> Noise:
 def apply_image(
     name: str, image: NDArray[np.uint8], severity: Severity, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """`image` spoilt by the image noise `name`; the input is left as it was.
+    """`image` corrupted by the image noise `name`; the input is left as it was.
 
     Args:
         name: one of the image noises of `NOISES`.
@@ -173,13 +173,13 @@ def apply_image(
     if name not in _IMAGE:
         raise UnknownNoise.named(name, _IMAGE, "image")
     check_pixels(image)
-    return spoil_pixels(image, strength(name, level, image.shape), _IMAGE[name], rng)
+    return corrupt_pixels(image, strength(name, level, image.shape), _IMAGE[name], rng)
 
 
 def apply_text(name: str, text: str, severity: Severity, rng: np.random.Generator) -> str:
-    """`text` spoilt by the text noise `name`.
+    """`text` corrupted by the text noise `name`.
 
-    With the same generator state a higher severity spoils what a lower one spoils, and more. At
+    With the same generator state a higher severity corrupts what a lower one corrupts, and more. At
     least one thing changes wherever the noise finds anything it can change; otherwise (and for
     blank text) the text comes back as it was. A text with words never comes back empty. These are
     noises: what they change may carry meaning (numbers, sides, negation).

@@ -1,4 +1,4 @@
-"""Generators whose draws depend on what is spoilt, not on when or in which process."""
+"""Generators whose draws depend on what is corrupted, not on when or in which process."""
 
 from __future__ import annotations
 

@@ -42,10 +42,10 @@ def test_every_condition_changes_a_picture_the_same_way_twice() -> None:
     assert len({one.name for one in found}) == len(found) >= 37
     rgb = as_rgb(make_phantom(np.random.default_rng(0)).image)
     for one in found:
-        spoilt = one.spoil(rgb.copy(), 3)
-        assert (spoilt.shape, spoilt.dtype) == (rgb.shape, rgb.dtype)
-        assert (spoilt != rgb).any(), one.name
-        assert (spoilt == one.spoil(rgb.copy(), 3)).all(), one.name
+        corrupted = one.corrupt(rgb.copy(), 3)
+        assert (corrupted.shape, corrupted.dtype) == (rgb.shape, rgb.dtype)
+        assert (corrupted != rgb).any(), one.name
+        assert (corrupted == one.corrupt(rgb.copy(), 3)).all(), one.name
     assert all("not installed" in line for line in said)
     assert len(found) + 5 * len(said) == 47
 

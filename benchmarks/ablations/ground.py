@@ -1,4 +1,4 @@
-"""SLAKE's validation images, spoilt at the model's input resolution, and the questions on them."""
+"""SLAKE's validation images, corrupted at the model's input resolution, and their questions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ground:
             MedicalImage.from_rgb(resize_rgb(read_image(image.path).rgb, (IMAGE_SIZE, IMAGE_SIZE)))
             for image in images
         ]
-        self._spoilt: dict[Cell, list[MedicalImage]] = {}
+        self._corrupted: dict[Cell, list[MedicalImage]] = {}
 
     @property
     def asked(self) -> list[Pair]:
@@ -50,15 +50,15 @@ class Ground:
 
     def pictures(self, cell: Cell) -> list[MedicalImage]:
         """Every image under the noises of a cell, seed 0; drawn once, for every row the same."""
-        if cell not in self._spoilt:
-            self._spoilt[cell] = [
-                _spoilt(image, name, cell)
+        if cell not in self._corrupted:
+            self._corrupted[cell] = [
+                _corrupted(image, name, cell)
                 for image, name in zip(self.clean, self.names, strict=True)
             ]
-        return self._spoilt[cell]
+        return self._corrupted[cell]
 
 
-def _spoilt(image: MedicalImage, name: str, cell: Cell) -> MedicalImage:
+def _corrupted(image: MedicalImage, name: str, cell: Cell) -> MedicalImage:
     if not cell.noises:
         return image
     rgb = image.rgb

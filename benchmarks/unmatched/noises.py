@@ -18,8 +18,8 @@ from skimage.util import random_noise
 from imc_noise import apply_image, noise_rng
 
 Pixels = NDArray[np.uint8]
-Spoil = Callable[[Pixels, int], Pixels]
-"""(pixels (H, W, 3), number of the image) -> spoilt."""
+Corruption = Callable[[Pixels, int], Pixels]
+"""(pixels (H, W, 3), number of the image) -> corrupted."""
 Floats = NDArray[np.float64]
 
 MAKER, STRENGTH, KIND, TWO = "implementation", "strength", "kind", "two at once"
@@ -32,7 +32,7 @@ class Condition:
 
     name: str
     new: str
-    spoil: Spoil
+    corrupt: Corruption
     first: bool
     """Whether the first table had it: the mean over those 25 has an aim."""
 
@@ -46,32 +46,32 @@ def conditions(said: Callable[[str], None]) -> Iterator[Condition]:
         (_torchio(said), False),
     )
     for rows, first in parts:
-        for (name, new), spoil in rows.items():
-            yield Condition(name, new, spoil, first)
+        for (name, new), corrupt in rows.items():
+            yield Condition(name, new, corrupt, first)
 
 
-def _own(*noises: tuple[str, float]) -> Spoil:
-    def spoil(picture: Pixels, number: int) -> Pixels:
+def _own(*noises: tuple[str, float]) -> Corruption:
+    def corrupt(picture: Pixels, number: int) -> Pixels:
         for kind, severity in noises:
             rng = noise_rng(f"unmatched {number}", kind, severity)
             picture = apply_image(kind, picture, severity, rng)
         return picture
 
-    return spoil
+    return corrupt
 
 
-def _grey(change: Callable[[Floats, int], Floats]) -> Spoil:
+def _grey(change: Callable[[Floats, int], Floats]) -> Corruption:
     """On brightness in [0, 1], the same on every plane."""
 
-    def spoil(picture: Pixels, number: int) -> Pixels:
+    def corrupt(picture: Pixels, number: int) -> Pixels:
         changed = change(picture.mean(axis=2) / 255.0, number)
         grey = np.clip(np.rint(255.0 * changed), 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
 
-    return spoil
+    return corrupt
 
 
-def _scikit(mode: str, **options: float) -> Spoil:
+def _scikit(mode: str, **options: float) -> Corruption:
     return _grey(lambda grey, number: random_noise(grey, mode=mode, rng=number, **options))
 
 
@@ -84,7 +84,7 @@ def _pixelated(grey: Floats) -> Floats:
 Named = tuple[str, str]
 
 
-def _conditions() -> dict[Named, Spoil]:
+def _conditions() -> dict[Named, Corruption]:
     return {
         ("gaussian .12 (scikit-image)", MAKER): _scikit("gaussian", var=0.12**2),
         ("gaussian .18 (scikit-image)", MAKER): _scikit("gaussian", var=0.18**2),
@@ -117,8 +117,8 @@ def _conditions() -> dict[Named, Spoil]:
     }
 
 
-def _also() -> dict[Named, Spoil]:
-    def pillow(change: Callable[[Image.Image], Image.Image]) -> Spoil:
+def _also() -> dict[Named, Corruption]:
+    def pillow(change: Callable[[Image.Image], Image.Image]) -> Corruption:
         return lambda picture, number: np.asarray(change(Image.fromarray(picture)).convert("RGB"))
 
     return {
@@ -156,17 +156,17 @@ def _also() -> dict[Named, Spoil]:
     }
 
 
-def _torchio(said: Callable[[str], None]) -> dict[Named, Spoil]:
+def _torchio(said: Callable[[str], None]) -> dict[Named, Corruption]:
     if importlib.util.find_spec("torchio") is None:
         said("TorchIO is not installed: its noises are left out")
         return {}
     import torchio
 
-    def made(transform: Callable[[torch.Tensor], torch.Tensor]) -> Spoil:
+    def made(transform: Callable[[torch.Tensor], torch.Tensor]) -> Corruption:
         def change(grey: Floats, number: int) -> Floats:
             torch.manual_seed(number)
-            spoilt = transform(torch.from_numpy(grey.astype(np.float32))[None, :, :, None])
-            whole: Floats = np.asarray(spoilt, dtype=np.float64)[0, :, :, 0]
+            corrupted = transform(torch.from_numpy(grey.astype(np.float32))[None, :, :, None])
+            whole: Floats = np.asarray(corrupted, dtype=np.float64)[0, :, :, 0]
             return whole
 
         return _grey(change)
@@ -184,18 +184,18 @@ def _torchio(said: Callable[[str], None]) -> dict[Named, Spoil]:
     }
 
 
-def _monai(said: Callable[[str], None]) -> dict[Named, Spoil]:
+def _monai(said: Callable[[str], None]) -> dict[Named, Corruption]:
     if importlib.util.find_spec("monai") is None:
         said("MONAI is not installed: its noises are left out")
         return {}
     from monai import transforms
 
-    def made(name: str, **options: object) -> Spoil:
+    def made(name: str, **options: object) -> Corruption:
         def change(grey: Floats, number: int) -> Floats:
             transform = getattr(transforms, name)(prob=1.0, **options)
             transform.set_random_state(number)
-            spoilt = transform(torch.from_numpy(grey.astype(np.float32))[None])
-            whole: Floats = np.asarray(spoilt, dtype=np.float64)[0]
+            corrupted = transform(torch.from_numpy(grey.astype(np.float32))[None])
+            whole: Floats = np.asarray(corrupted, dtype=np.float64)[0]
             return whole
 
         return _grey(change)

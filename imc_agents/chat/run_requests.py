@@ -9,17 +9,17 @@ from typing import Any, cast
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 
 from imc_agents.requests import (
-    Choose,
-    Chooses,
-    ChoosesTogether,
-    Exchange,
+    Generate,
+    Loglikelihood,
     Messages,
+    MultipleChoice,
     Request,
+    RequestSteps,
     Result,
-    Say,
-    SaysTogether,
-    Score,
-    Scores,
+    SupportsGenerateBatch,
+    SupportsLoglikelihood,
+    SupportsMultipleChoice,
+    SupportsMultipleChoiceBatch,
 )
 
 Faults = tuple[type[Exception], ...]
@@ -44,8 +44,8 @@ class Failed:
     fault: Exception
 
 
-def converse(
-    chat: BaseChatModel, exchange: Exchange[Result], faults: Faults = MODEL_FAULTS
+def run_requests(
+    chat: BaseChatModel, exchange: RequestSteps[Result], faults: Faults = MODEL_FAULTS
 ) -> Result:
     """Carry one exchange to its end.
 
@@ -62,8 +62,8 @@ def converse(
         return cast(Result, end.value)
 
 
-def converse_together(
-    chat: BaseChatModel, exchanges: Sequence[Exchange[Result]], faults: Faults = MODEL_FAULTS
+def run_requests_together(
+    chat: BaseChatModel, exchanges: Sequence[RequestSteps[Result]], faults: Faults = MODEL_FAULTS
 ) -> list[Result]:
     """Carry many exchanges to their ends in lock step; their results, in order.
 
@@ -74,7 +74,7 @@ def converse_together(
     Args:
         chat: who answers.
         exchanges: who ask; they must not depend on one another.
-        faults: as for `converse`.
+        faults: as for `run_requests`.
     """
     results: dict[int, Result] = {}
     replies: dict[int, Any] = dict.fromkeys(range(len(exchanges)))
@@ -90,7 +90,7 @@ def converse_together(
     return [results[index] for index in range(len(exchanges))]
 
 
-def _go_on(exchange: Exchange[Any], reply: Any) -> Request:
+def _go_on(exchange: RequestSteps[Any], reply: Any) -> Request:
     """The next request, the last one's reply given; None begins. StopIteration ends it."""
     return exchange.throw(reply.fault) if isinstance(reply, Failed) else exchange.send(reply)
 
@@ -101,9 +101,9 @@ def answer_together(
     """The reply to each request, or what the model failed with, in order."""
     replies: list[Any] = [None] * len(requests)
     answerers: tuple[tuple[type[Request], _Answerer], ...] = (
-        (Score, _score_all),
-        (Choose, _choose_all),
-        (Say, _say_all),
+        (Loglikelihood, _loglikelihood_all),
+        (MultipleChoice, _multiple_choice_all),
+        (Generate, _generate_all),
     )
     for kind, answer_all in answerers:
         places = [place for place, request in enumerate(requests) if isinstance(request, kind)]
@@ -140,24 +140,26 @@ def _all_at_once(
 
 def _alone(chat: BaseChatModel, request: Request, faults: Faults) -> Any:
     try:
-        if isinstance(request, Score):
+        if isinstance(request, Loglikelihood):
             items = [(request.messages, text) for text in request.texts]
-            return cast(Scores, chat).score_batch(items)
-        if isinstance(request, Choose):
-            return cast(Chooses, chat).choose(request.messages, list(request.options))
+            return cast(SupportsLoglikelihood, chat).score_batch(items)
+        if isinstance(request, MultipleChoice):
+            return cast(SupportsMultipleChoice, chat).choose(
+                request.messages, list(request.options)
+            )
         return chat.invoke(list(request.messages))
     except faults as fault:
         return Failed(fault)
 
 
-def _score_all(chat: BaseChatModel, asked: list[Score]) -> list[Any] | None:
+def _loglikelihood_all(chat: BaseChatModel, asked: list[Loglikelihood]) -> list[Any] | None:
     known: dict[tuple[tuple[str, str], ...], Messages] = {}
     items: list[tuple[Messages, str]] = []
     for request in asked:
         # Equal conversations as one object: the model reads it once for all their texts.
         messages = known.setdefault(_content(request.messages), request.messages)
         items += [(messages, text) for text in request.texts]
-    scores = list(cast(Scores, chat).score_batch(items))
+    scores = list(cast(SupportsLoglikelihood, chat).score_batch(items))
     if len(scores) != len(items):
         return None
     rest = iter(scores)
@@ -168,14 +170,14 @@ def _content(messages: Messages) -> tuple[tuple[str, str], ...]:
     return tuple((message.type, str(message.content)) for message in messages)
 
 
-def _choose_all(chat: BaseChatModel, asked: list[Choose]) -> list[Any] | None:
-    if not isinstance(chat, ChoosesTogether):
+def _multiple_choice_all(chat: BaseChatModel, asked: list[MultipleChoice]) -> list[Any] | None:
+    if not isinstance(chat, SupportsMultipleChoiceBatch):
         return None
     return list(chat.choose_batch([(one.messages, one.options) for one in asked]))
 
 
-def _say_all(chat: BaseChatModel, asked: list[Say]) -> list[Any] | None:
-    if not isinstance(chat, SaysTogether):
+def _generate_all(chat: BaseChatModel, asked: list[Generate]) -> list[Any] | None:
+    if not isinstance(chat, SupportsGenerateBatch):
         inputs: list[LanguageModelInput] = [list(request.messages) for request in asked]
         return list(chat.batch(inputs, return_exceptions=True))
     # Neighbours in length share a pass: padding is work for nothing.

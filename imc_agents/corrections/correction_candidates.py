@@ -14,7 +14,7 @@ from imc_agents.state import NoiseKind
 
 
 @dataclass(frozen=True)
-class Meaning:
+class CorrectionCandidate:
     """One reading of a written word."""
 
     word: str
@@ -63,7 +63,9 @@ def word_class(word: str, lexicon: LexiconLike) -> WordClass:
     return "rare" if count >= OBSCURE else "obscure"
 
 
-def meanings(word: str, kind: WordClass, lexicon: LexiconLike, policy: Policy) -> list[Meaning]:
+def correction_candidates(
+    word: str, kind: WordClass, lexicon: LexiconLike, policy: Policy
+) -> list[CorrectionCandidate]:
     """What one word may have been meant as, besides itself; in no order.
 
     An unknown word may be any near one. A word that questions are made of may only be another that
@@ -73,40 +75,42 @@ def meanings(word: str, kind: WordClass, lexicon: LexiconLike, policy: Policy) -
     """
     if kind == "out_of_lexicon":
         return list(_of_unknown(word, lexicon, policy))
-    found: dict[str, Meaning] = {}
+    found: dict[str, CorrectionCandidate] = {}
     plain = word.lower()
     if plain in ASKING:
         return []
-    wide, strange = policy.margins.dictated, policy.margins.obscure
+    wide, strange = policy.margins.homophone, policy.margins.obscure
     usual = plain in lexicon.familiar
     if kind == "obscure":
         for near_one in lexicon.suggest(word, 2 if len(word) > LONG else 1, limit=None):
             meant = near_one.word.lower()
             if meant in lexicon.clinical:
                 how = slip(meant, word)
-                found[meant] = Meaning(meant, how.cost, how.kind, strange)
+                found[meant] = CorrectionCandidate(meant, how.cost, how.kind, strange)
     if not usual and not (plain in lexicon.clinical and len(plain) >= JUDGED_LENGTH):
         for meant in lexicon.mistaken(word):
             how = slip(meant, word)
-            found[meant] = Meaning(meant, how.cost, how.kind, strange)
+            found[meant] = CorrectionCandidate(meant, how.cost, how.kind, strange)
     if kind != "common" or len(word) >= JUDGED_LENGTH:
         for alike in lexicon.homophones(word):  # dictation writes words, never misspellings
             meant = alike.lower()
             familiar = meant in lexicon.familiar
             if " " not in meant and (familiar or meant in lexicon.clinical):
                 margin = strange if familiar and not usual else wide
-                found[meant] = Meaning(meant, sounds_alike_cost(meant, word), "homophone", margin)
+                found[meant] = CorrectionCandidate(
+                    meant, sounds_alike_cost(meant, word), "homophone", margin
+                )
     return [one for one in found.values() if not another_form(one.word, plain)]
 
 
-def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[Meaning]:
+def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[CorrectionCandidate]:
     margin = policy.margins.out_of_lexicon
     if is_abbreviation(word) and word.isalpha():  # unknown capitals: a slip in another's
         for other in lexicon.suggest(word, 1, limit=NEARBY):
             meant = other.word.lower()
             if len(meant) == len(word) and meant in lexicon.clinical:
                 how = slip(meant, word)
-                yield Meaning(meant, how.cost, how.kind, policy.margins.obscure)
+                yield CorrectionCandidate(meant, how.cost, how.kind, policy.margins.obscure)
         return
     stem, ending = _possessive(word)
     seen = set()
@@ -114,13 +118,13 @@ def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[Mea
         meant = one.word.lower() + ending
         seen.add(meant)
         how = slip(meant, word)
-        yield Meaning(meant, how.cost, how.kind, margin)
+        yield CorrectionCandidate(meant, how.cost, how.kind, margin)
     for other_word in lexicon.mistaken(stem):
         meant = other_word + ending
         if meant not in seen:  # spelled as it sounds
-            yield Meaning(meant, sounds_alike_cost(meant, word), "homophone", margin)
+            yield CorrectionCandidate(meant, sounds_alike_cost(meant, word), "homophone", margin)
     for two in lexicon.split(word, limit=2):
-        yield Meaning(two.word.lower(), LOST_SPACE, "typo", margin)
+        yield CorrectionCandidate(two.word.lower(), LOST_SPACE, "typo", margin)
 
 
 def _possessive(word: str) -> tuple[str, str]:
@@ -129,26 +133,30 @@ def _possessive(word: str) -> tuple[str, str]:
     return (stem, word[-2:]) if word[-2:].lower() in ("'s", "’s") and stem else (word, "")
 
 
-def joint_meanings(first: str, second: str, lexicon: LexiconLike, policy: Policy) -> list[Meaning]:
+def joint_candidates(
+    first: str, second: str, lexicon: LexiconLike, policy: Policy
+) -> list[CorrectionCandidate]:
     """One word where two are written: cut by a blank, or heard as two."""
-    wide, strange = policy.margins.dictated, policy.margins.obscure
-    found: dict[str, Meaning] = {}
+    wide, strange = policy.margins.homophone, policy.margins.obscure
+    found: dict[str, CorrectionCandidate] = {}
     unusual = not {first.lower(), second.lower()} <= lexicon.familiar
     whole = (first + second).lower()
     if unusual and len(whole) >= JOINED_LENGTH:
         for meant in lexicon.mistaken(whole):
             if not any(_is_part(part.lower(), meant) for part in (first, second)):
                 cost = min(LOST_SPACE + slip(meant, whole).cost, SOUNDS_ALIKE)
-                found[meant] = Meaning(meant, cost, "homophone", strange)
+                found[meant] = CorrectionCandidate(meant, cost, "homophone", strange)
         if whole in lexicon.familiar:
-            found[whole] = Meaning(whole, LOST_SPACE, "homophone", strange)
+            found[whole] = CorrectionCandidate(whole, LOST_SPACE, "homophone", strange)
     for alike in lexicon.homophones(f"{first} {second}"):
         meant = alike.lower()
         if " " not in meant and meant in lexicon.clinical:
-            found[meant] = Meaning(meant, SOUNDS_ALIKE, "homophone", strange if unusual else wide)
+            found[meant] = CorrectionCandidate(
+                meant, SOUNDS_ALIKE, "homophone", strange if unusual else wide
+            )
     joined = lexicon.joined(first, second)
     if joined is not None and not (first in lexicon and second in lexicon):
-        found[joined.lower()] = Meaning(joined.lower(), LOST_SPACE, "typo", strange)
+        found[joined.lower()] = CorrectionCandidate(joined.lower(), LOST_SPACE, "typo", strange)
     return list(found.values())
 
 

@@ -6,7 +6,7 @@ channel's other hypothesis is that a new word was meant. It is as likely whateve
 word put in must be likely where it stands, and what it gains counts for no more than it would gain
 over a new word:
 
-    evidence = min(gain, new word + log p(put in | the words before it) - cost of the slip)
+    log odds = min(gain, new word + log p(put in | the words before it) - cost of the slip)
 
 An unknown word of four letters or more that is one slip away from a word of the clinic is less
 likely to be a new one, whatever the model: it counts for `near_miss` more. So does a word that
@@ -59,7 +59,7 @@ def places_after(edits: Sequence[Edit]) -> list[tuple[int, int]]:
     return places
 
 
-def evidence(
+def edit_log_odds(
     edit: Edit, score: object, place: tuple[int, int], policy: Policy, lexicon: LexiconLike
 ) -> float:
     """Nats that speak for an edit; minus infinity where its gain is not known.

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from imc_agents.corrections.edit_log_odds import TokenScoresLike
 from imc_agents.corrections.proposals import apply_edits, candidate_of
 from imc_agents.policy import Policy
-from imc_agents.requests import Exchange
+from imc_agents.requests import RequestSteps
 from imc_agents.self_assessment import SelfAssessment
 from imc_agents.state import Candidate, Edit, TokenScores
 from prompts import RolePrompt
@@ -49,7 +49,7 @@ class JointSearch:
 
     def __call__(
         self, question: str, cuts: Sequence[Edit], pool: Sequence[Edit]
-    ) -> Exchange[Candidate]:
+    ) -> RequestSteps[Candidate]:
         """The candidate of all cuts and of the edits that hold among one another.
 
         Args:
@@ -87,7 +87,7 @@ class JointSearch:
         cuts: Sequence[Edit],
         chosen: Choices,
         places: dict[Place, list[Edit]],
-    ) -> Exchange[None]:
+    ) -> RequestSteps[None]:
         """Score what a sweep needs and was not scored yet, in one batched pass or none."""
         wanted = [self._text(question, cuts, chosen)]
         wanted += [self._text(question, cuts, _set(chosen, place, None)) for place in chosen]

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Literal
 
 from imc_agents.corrections.correction_candidates import (
-    Meaning,
+    CorrectionCandidate,
     another_form,
-    joint_meanings,
-    meanings,
+    correction_candidates,
+    joint_candidates,
     word_class,
 )
 from imc_agents.language.lexicon_like import LexiconLike
@@ -62,7 +62,7 @@ def word_edits(
 @lru_cache(REMEMBERED)
 def proposed(question: str, lexicon: LexiconLike, policy: Policy) -> tuple[Edit, ...]:
     """All edits of a question, worked out once: unknown words and pairs of words come first, each
-    with its likeliest meanings in turn; then known words that a far commoner word resembles or
+    with its likeliest candidates in turn; then known words that a far commoner word resembles or
     sounds like. A known word that is protected may not change, so nothing is proposed for it.
     """
     unknown: list[list[Edit]] = []
@@ -75,7 +75,7 @@ def proposed(question: str, lexicon: LexiconLike, policy: Policy) -> tuple[Edit,
         kind = word_class(word.text, lexicon)
         if kind != "out_of_lexicon" and is_abbreviation(word.text):
             continue
-        scored = _edits(word, meanings(word.text, kind, lexicon, policy), lexicon)
+        scored = _edits(word, correction_candidates(word.text, kind, lexicon, policy), lexicon)
         if kind == "out_of_lexicon":
             unknown.append([edit for _, edit in scored])
         elif not any(start < word.end and word.start < end for start, end in kept):
@@ -84,13 +84,15 @@ def proposed(question: str, lexicon: LexiconLike, policy: Policy) -> tuple[Edit,
         gap = question[first.end : second.start]
         if gap == " " and may_be_judged(first) and may_be_judged(second):
             phrase = Word(first.start, second.end, f"{first.text} {second.text}", first.begins)
-            joint = joint_meanings(first.text, second.text, lexicon, policy)
+            joint = joint_candidates(first.text, second.text, lexicon, policy)
             unknown.append([edit for _, edit in _edits(phrase, joint, lexicon)])
     known.sort(key=_prior, reverse=True)
     return (*_in_turn(unknown), *(edit for _, edit in known))
 
 
-def _edits(word: Word, meant: Iterable[Meaning], lexicon: LexiconLike) -> list[tuple[float, Edit]]:
+def _edits(
+    word: Word, meant: Iterable[CorrectionCandidate], lexicon: LexiconLike
+) -> list[tuple[float, Edit]]:
     """Edits of one place with their prior (log frequency less cost, in nats), best first."""
     here = math.log(1 + lexicon.frequency(word.text))
     edits = []

@@ -53,8 +53,8 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
     if explained.slips > max(1.0, MAX_SLIPS_PER_LETTER * len(word.text)) and not alike:
         return None
     kind = word_class(word.text, lexicon)
-    dictated = alike and kind != "out_of_lexicon"
-    margin = policy.margin(kind, dictated=dictated)
+    homophone = alike and kind != "out_of_lexicon"
+    margin = policy.margin(kind, homophone=homophone)
     known = kind != "out_of_lexicon"
     if margin is None or (known and another_form(meant.lower(), word.text.lower())):
         return None
@@ -63,8 +63,8 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
         end=word.end,
         before=word.text,
         after=like_case(meant, word.text, begins=word.begins),
-        kind="homophone" if dictated else explained.kind,
-        cost=sounds_alike_cost(meant, word.text) if dictated else explained.cost,
+        kind="homophone" if homophone else explained.kind,
+        cost=sounds_alike_cost(meant, word.text) if homophone else explained.cost,
         margin=margin,
     )
 

@@ -32,7 +32,7 @@ _OTHERS = (
 MAX_NON_ASCII = 0.3
 """Share of letters outside ASCII from which a text is taken for another script or language."""
 MAX_UNKNOWN = 0.7
-"""Share of unknown words from which a text of four words or more is not English, however spoilt:
+"""Share of unknown words from which a text of four words or more is not English, however corrupted:
 the heaviest noise of the benchmark hits half of the words."""
 
 

@@ -46,7 +46,7 @@ ABBREVIATED = 5
 
 
 def may_be_judged(word: Word) -> bool:
-    """Words that could be a spoilt English word: not numbers, short abbreviations, other scripts.
+    """Words that may be a corrupted English word: no numbers, short abbreviations, other scripts.
 
     Where a sentence begins, a capital and a digit may be a word of which a letter was misread
     ("I5 there").

@@ -199,10 +199,12 @@ def _only_neighbour(
         return False
     lexicon = known if isinstance(known, Lexicon) else known_words()
     others = (one.word.lower() for one in lexicon.suggest(broken, 2, limit=None))
-    return not any(_rivals(other, target, broken, table, lexicon) for other in others)
+    return not any(_is_competing_reading(other, target, broken, table, lexicon) for other in others)
 
 
-def _rivals(other: str, target: str, broken: str, table: Table, lexicon: Lexicon) -> bool:
+def _is_competing_reading(
+    other: str, target: str, broken: str, table: Table, lexicon: Lexicon
+) -> bool:
     """Another word could have been misspelt so about as well as the protected one."""
     lead = slip(other, broken).cost - slip(target, broken).cost
     if lead > CLEAR or _meaning(other, table) == _meaning(target, table):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from imc_bench.sheet import Sheet
 
-LINE_END = "⏎"  # a spoilt question may be broken over lines; a table's cell is not
+LINE_END = "⏎"  # a corrupted question may be broken over lines; a table's cell is not
 
 
 class NoiseAt(StrEnum):
@@ -136,8 +136,8 @@ def _show(made: Sheet, terminal: Console) -> None:
     terminal.print(figures)
     if made.questions:
         questions = Table("noise", "recoverable", "severity", "question")
-        for name, _, recoverable, severity, spoilt in _questions(made):
-            questions.add_row(name, recoverable, severity, Text(spoilt))
+        for name, _, recoverable, severity, corrupted in _questions(made):
+            questions.add_row(name, recoverable, severity, Text(corrupted))
         terminal.print(questions)
 
 
@@ -181,10 +181,10 @@ def _questions(made: Sheet) -> list[tuple[str, ...]]:
             row.noise.modality,
             _yes_no(row.noise.recoverable),
             severity,
-            printable(spoilt.replace("\n", LINE_END)),
+            printable(corrupted.replace("\n", LINE_END)),
         )
         for row in made.questions
-        for severity, spoilt in zip(_severities(), row.spoilt, strict=True)
+        for severity, corrupted in zip(_severities(), row.corrupted, strict=True)
     ]
 
 

@@ -3,12 +3,12 @@
 A method has two sides. Its *sight* turns images into the features the model is shown; its
 *reading* turns a question into the one the model is asked. Each side carries a name, and methods
 whose side has the same name share its work: `sms` sees what `none` sees. A new method is one small
-class, usually a subclass of `Untouched` that overrides one side, given to `register`.
+class, usually a subclass of `BaselineMethod` that overrides one side, given to `register`.
 """
 
 from imc_bench.methods.baselines import REWRITE, Denoised, Rewritten, Spelled
 from imc_bench.methods.catalogue import get_methods, register, registry
-from imc_bench.methods.mission import IMC, PDC, SMS, Untouched, encode
+from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, encode
 from imc_bench.methods.protocol import Method, Read, Seen, Side, Tools, local_chat
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "Side",
     "Spelled",
     "Tools",
-    "Untouched",
+    "BaselineMethod",
     "encode",
     "get_methods",
     "local_chat",

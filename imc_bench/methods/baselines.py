@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from langchain_core.messages import convert_to_messages
 
 from imc_bench.denoisers import Denoiser
-from imc_bench.methods.mission import Untouched, encode
+from imc_bench.methods.mission import BaselineMethod, encode
 from imc_bench.methods.protocol import Read, Seen, Side, Tools, local_chat, since
 from imc_bench.spelling import SpellChecker
 from prompts.role import places
@@ -21,7 +21,7 @@ REWRITE = (
 """The one prompt of `rewrite`, for models that follow instructions."""
 
 
-class Denoised(Untouched):
+class Denoised(BaselineMethod):
     """An image-space denoiser, applied blindly to every image, as a user would."""
 
     acts_on: Side = "image"
@@ -44,7 +44,7 @@ class Denoised(Untouched):
         ]
 
 
-class Spelled(Untouched):
+class Spelled(BaselineMethod):
     """`symspell`: a dictionary spell checker, word by word."""
 
     name = "symspell"
@@ -65,7 +65,7 @@ class Spelled(Untouched):
         return checked
 
 
-class Rewritten(Untouched):
+class Rewritten(BaselineMethod):
     """`rewrite`: the same model asked, in one prompt, to write the question anew."""
 
     name = "rewrite"

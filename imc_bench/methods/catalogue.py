@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from imc_bench.conditions import RunRefused
 from imc_bench.denoisers import median, non_local_means, total_variation, wiener
 from imc_bench.methods.baselines import Denoised, Rewritten, Spelled
-from imc_bench.methods.mission import IMC, PDC, SMS, Untouched
+from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod
 from imc_bench.methods.protocol import Method
 
 
 def registry() -> dict[str, Method]:
     """Every method by name, freshly made."""
     methods: list[Method] = [
-        Untouched(),
+        BaselineMethod(),
         PDC(),
         SMS(),
         IMC(),

@@ -14,7 +14,7 @@ AS_IT_IS, CALIBRATED = "as it is", "calibrated"
 AS_ASKED, REFINED = "as asked", "refined"
 
 
-class Untouched:
+class BaselineMethod:
     """`none`: the bare model; and the base of the others, which override a side."""
 
     name: str = "none"
@@ -31,7 +31,7 @@ class Untouched:
         return [Read(question) for question in questions]
 
 
-class PDC(Untouched):
+class PDC(BaselineMethod):
     """`pdc`: features calibrated by the model's prototype bank."""
 
     name = "pdc"
@@ -43,7 +43,7 @@ class PDC(Untouched):
         return encode(images, tools, calibrate=True)
 
 
-class SMS(Untouched):
+class SMS(BaselineMethod):
     """`sms`: the question refined by the four agents."""
 
     name = "sms"

@@ -97,9 +97,9 @@ def sparse_view(planes: Planes, strength: float, rng: np.random.Generator) -> Pl
     near = np.abs(turn - np.rint(turn)) * gap
     lines = np.maximum(1.0 - near, 0.0) + np.maximum(1.0 - (gap - near), 0.0)
     response = np.where(gap > 1.0, gap * lines, np.float32(1.0)).astype(np.float32)
-    spoilt = np.empty_like(planes)
+    corrupted = np.empty_like(planes)
     for channel, plane in enumerate(planes):
         spectrum = np.fft.rfft2(plane, s=(2 * height, 2 * width))
         whole = np.fft.irfft2(spectrum * response, s=(2 * height, 2 * width))
-        spoilt[channel] = whole[:height, :width]
-    return spoilt
+        corrupted[channel] = whole[:height, :width]
+    return corrupted

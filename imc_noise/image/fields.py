@@ -55,8 +55,8 @@ def bias_field(planes: Planes, strength: float, rng: np.random.Generator) -> Pla
     if fall_off > 0.0:  # a picture of one pixel has no far side
         log_field /= fall_off
     field = np.exp(strength * (log_field + BRIGHTEST)).astype(np.float32)
-    spoilt: Planes = planes * field
-    return spoilt
+    corrupted: Planes = planes * field
+    return corrupted
 
 
 def low_contrast(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -71,8 +71,8 @@ def low_contrast(planes: Planes, strength: float, rng: np.random.Generator) -> P
     contrast = np.float32(np.exp(-share * strength))
     exposure = np.float32(np.exp(-(1.0 - share) * strength))
     fog = np.float32(FOG) * planes.mean(dtype=np.float64).astype(np.float32)
-    spoilt: Planes = exposure * (contrast * planes + (np.float32(1.0) - contrast) * fog)
-    return spoilt
+    corrupted: Planes = exposure * (contrast * planes + (np.float32(1.0) - contrast) * fog)
+    return corrupted
 
 
 def shading(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -93,8 +93,8 @@ def shading(planes: Planes, strength: float, rng: np.random.Generator) -> Planes
     log_field = down @ weights @ across.T
     spread = float(np.sqrt(np.mean(log_field**2)))
     log_field *= strength / spread if spread > 0.0 else 0.0
-    spoilt: Planes = planes * np.exp(log_field).astype(np.float32)[None]
-    return spoilt
+    corrupted: Planes = planes * np.exp(log_field).astype(np.float32)[None]
+    return corrupted
 
 
 def _cosines(at: Planes) -> Planes:

@@ -17,7 +17,7 @@ HARMONICS = 3
 
 CENTRE_WEIGHT = 1.5
 """Line k counts (1 + |k|)^-1.5 in the size of a path. Counting all lines alike, two paths of one
-size spoilt pictures twice as unequally (spread of the mean SSIM over draws .042 against .016)."""
+size corrupted pictures twice as unequally (spread of mean SSIM over draws .042 against .016)."""
 
 SECOND_HARMONIC = 0.35
 """A heart's pulsation is no pure sine: amplitude of its second harmonic against the first."""
@@ -30,7 +30,7 @@ def motion(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     towards the centre of k-space, where a picture's energy lies. A rigid
     shift d(t) multiplies the line read at time t by exp(−2πi k·d(t)) (Fourier shift theorem). The
     path is a slow drift plus one sudden start, measured from where the patient lay when the centre
-    of k-space was read, so the picture is spoilt and not merely shifted. The scanner shows the
+    of k-space was read, so the picture is corrupted and not merely shifted. The scanner shows the
     magnitude. Colour planes share one path.
     """
     lines_first = _phase_axis(planes.shape, rng) == 1
@@ -42,8 +42,8 @@ def motion(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     angle = k_line * path[0]
     angle = angle[:, None] + path[1][:, None] * k_sample[None, :]
     phase = np.exp((-2j * np.pi * angle).astype(np.complex64))
-    spoilt = np.stack([np.abs(np.fft.ifft2(np.fft.fft2(plane) * phase)) for plane in turned])
-    back = spoilt if lines_first else spoilt.transpose(0, 2, 1)
+    corrupted = np.stack([np.abs(np.fft.ifft2(np.fft.fft2(plane) * phase)) for plane in turned])
+    back = corrupted if lines_first else corrupted.transpose(0, 2, 1)
     return back.astype(np.float32)
 
 

@@ -54,8 +54,8 @@ def stain(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     mask = np.clip((depth - level) / softness + 0.5, 0.0, 1.0)
     densities = STAIN_DENSITY if len(planes) == 3 else (sum(STAIN_DENSITY) / 3.0,) * len(planes)
     through = np.exp(-np.asarray(densities, np.float32)[:, None, None] * mask[None])
-    spoilt: Planes = planes * through.astype(np.float32)
-    return spoilt
+    corrupted: Planes = planes * through.astype(np.float32)
+    return corrupted
 
 
 def bubble(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -67,15 +67,15 @@ def bubble(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     height, width = planes.shape[1:]
     radii = rng.uniform(*BUBBLE_RADIUS, size=MOST_BUBBLES)
     places = rng.random((MOST_BUBBLES, 2))
-    spoilt = planes.copy()
+    corrupted = planes.copy()
     left = min(strength, 2.0) / math.pi  # in squared radii, as fractions of the field of view
     for radius, (y, x) in zip(radii.tolist(), places.tolist(), strict=True):
         if left <= 0.0:
             break
         size = min(radius, math.sqrt(left)) * math.sqrt(height * width)
         left -= radius**2
-        _blow(spoilt, y * height, x * width, size)
-    return spoilt
+        _blow(corrupted, y * height, x * width, size)
+    return corrupted
 
 
 def black_corner(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -91,8 +91,8 @@ def black_corner(planes: Planes, strength: float, rng: np.random.Generator) -> P
     radius = float(np.quantile(distance, 1.0 - min(strength, 1.0)))
     edge = max(APERTURE_EDGE * radius, 0.5)
     seen = np.clip((radius - distance) / edge + 0.5, 0.0, 1.0).astype(np.float32)
-    spoilt: Planes = planes * seen[None]
-    return spoilt
+    corrupted: Planes = planes * seen[None]
+    return corrupted
 
 
 def characters(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -119,8 +119,8 @@ def characters(planes: Planes, strength: float, rng: np.random.Generator) -> Pla
         ImageDraw.Draw(written).text((x, y), text, fill=255, font=font)
         opacity = np.float32(min(1.0, wanted - number) / 255.0)
         ink = np.maximum(ink, np.asarray(written, np.float32) * opacity)
-    spoilt: Planes = planes + (np.float32(1.0) - planes) * ink[None]
-    return spoilt
+    corrupted: Planes = planes + (np.float32(1.0) - planes) * ink[None]
+    return corrupted
 
 
 def _centres(length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

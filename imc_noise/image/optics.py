@@ -85,7 +85,7 @@ def zoom(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     exposure is the mean of the enlargements between. Nothing is drawn from `rng`.
     """
     height, width = planes.shape[1:]
-    spoilt = np.zeros_like(planes)
+    corrupted = np.zeros_like(planes)
     for channel, plane in enumerate(planes):
         picture = Image.fromarray(plane)
         for factor in np.linspace(1.0, 1.0 + strength, ZOOM_STEPS):
@@ -97,8 +97,8 @@ def zoom(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
                 (inverse, 0.0, across, 0.0, inverse, down),
                 Image.Resampling.BILINEAR,
             )
-            spoilt[channel] += np.asarray(enlarged, dtype=np.float32) / np.float32(ZOOM_STEPS)
-    return spoilt
+            corrupted[channel] += np.asarray(enlarged, dtype=np.float32) / np.float32(ZOOM_STEPS)
+    return corrupted
 
 
 def pixelate(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:

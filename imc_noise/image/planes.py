@@ -11,7 +11,7 @@ Pixels = NDArray[np.uint8]
 Planes = NDArray[np.float32]
 """(channels, H, W), black 0 to white 1; one channel for a grey image, three for a colour one."""
 
-ImageSpoiler = Callable[[Planes, float, np.random.Generator], Planes]
+ImageCorruption = Callable[[Planes, float, np.random.Generator], Planes]
 """A noise: planes, strength in the noise's own unit, generator -> planes of the same shape."""
 
 GREY_SPREAD = 2.0
@@ -19,32 +19,32 @@ GREY_SPREAD = 2.0
 more than JPEG's rounding of a grey picture, less than the faintest stain."""
 
 
-def spoil_pixels(
-    image: Pixels, strength: float, spoil: ImageSpoiler, rng: np.random.Generator
+def corrupt_pixels(
+    image: Pixels, strength: float, corrupt: ImageCorruption, rng: np.random.Generator
 ) -> Pixels:
-    """`image` (H, W) or (H, W, 3), uint8, spoilt by one noise: the same shape, uint8, a new array.
+    """`image` (H, W) or (H, W, 3), uint8, corrupted by one noise: same shape, uint8, a new array.
 
-    A grey picture stored as RGB has one detector behind it, so one plane (its mean) is spoilt and
+    A grey picture stored as RGB has one detector behind it, so one plane (its mean) is corrupted;
     what little colour it has (a marker, JPEG rounding) is put back: equal channels stay equal.
-    A colour picture is spoilt plane by plane, with one geometry and field for all three and quanta
-    of its own in each.
+    A colour picture is corrupted plane by plane, with one geometry and field for all three and
+    quanta of its own in each.
 
     Raises:
         ValueError: `image` is not such an array.
     """
     check_pixels(image)
     if image.ndim == 2:
-        return _to_pixels(spoil(_to_planes(image[None]), strength, rng)[0])
+        return _to_pixels(corrupt(_to_planes(image[None]), strength, rng)[0])
     stored = np.moveaxis(image, -1, 0)
     if (stored[0] == stored[1]).all() and (stored[0] == stored[2]).all():
-        spoilt = _to_pixels(spoil(_to_planes(stored[:1]), strength, rng)[0])
-        return np.repeat(spoilt[:, :, None], 3, axis=2)
+        corrupted = _to_pixels(corrupt(_to_planes(stored[:1]), strength, rng)[0])
+        return np.repeat(corrupted[:, :, None], 3, axis=2)
     planes = _to_planes(stored)
     if float(np.mean(planes.max(axis=0) - planes.min(axis=0))) * 255.0 <= GREY_SPREAD:
         grey = planes.mean(axis=0, keepdims=True)
-        planes = spoil(grey, strength, rng) + (planes - grey)
+        planes = corrupt(grey, strength, rng) + (planes - grey)
     else:
-        planes = spoil(planes, strength, rng)
+        planes = corrupt(planes, strength, rng)
     return np.ascontiguousarray(np.moveaxis(_to_pixels(planes), 0, -1))
 
 

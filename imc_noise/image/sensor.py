@@ -17,13 +17,13 @@ def speckle(planes: Planes, strength: float, rng: np.random.Generator) -> Planes
     gamma law of mean 1 and variance 1/L; here L = strength⁻². Each colour plane has its own grain.
     """
     looks = strength**-2
-    spoilt = np.empty_like(planes)
-    flat, out = planes.reshape(-1), spoilt.reshape(-1)
+    corrupted = np.empty_like(planes)
+    flat, out = planes.reshape(-1), corrupted.reshape(-1)
     for start in range(0, flat.size, ROWS_AT_ONCE):
         part = flat[start : start + ROWS_AT_ONCE]
         grain = rng.standard_gamma(looks, size=part.size) / looks
         out[start : start + ROWS_AT_ONCE] = part * grain
-    return spoilt
+    return corrupted
 
 
 def shot(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -33,12 +33,12 @@ def shot(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     with the square root of the grey and black stays black. Each colour plane counts its own.
     """
     photons = strength**-2
-    spoilt = np.empty_like(planes)
-    flat, out = planes.reshape(-1), spoilt.reshape(-1)
+    corrupted = np.empty_like(planes)
+    flat, out = planes.reshape(-1), corrupted.reshape(-1)
     for start in range(0, flat.size, ROWS_AT_ONCE):
         part = flat[start : start + ROWS_AT_ONCE].astype(np.float64)
         out[start : start + ROWS_AT_ONCE] = rng.poisson(part * photons) / photons
-    return spoilt
+    return corrupted
 
 
 def impulse(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -49,7 +49,7 @@ def impulse(planes: Planes, strength: float, rng: np.random.Generator) -> Planes
     """
     drawn = rng.random(planes.shape[1:], dtype=np.float32)
     half = np.float32(min(strength, 1.0) / 2.0)
-    spoilt: Planes = planes.copy()
-    spoilt[:, drawn < half] = 0.0
-    spoilt[:, drawn > np.float32(1.0) - half] = 1.0
-    return spoilt
+    corrupted: Planes = planes.copy()
+    corrupted[:, drawn < half] = 0.0
+    corrupted[:, drawn > np.float32(1.0) - half] = 1.0
+    return corrupted

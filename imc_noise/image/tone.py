@@ -14,14 +14,14 @@ LUMA = (0.299, 0.587, 0.114)
 
 def brightness_up(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     """Over-exposed: every grey times e^strength; what exceeds white is lost. No draws."""
-    spoilt: Planes = planes * np.float32(math.exp(strength))
-    return spoilt
+    corrupted: Planes = planes * np.float32(math.exp(strength))
+    return corrupted
 
 
 def brightness_down(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
     """Under-exposed: every grey times e^−strength, rounded to 8 bits afterwards. No draws."""
-    spoilt: Planes = planes * np.float32(math.exp(-strength))
-    return spoilt
+    corrupted: Planes = planes * np.float32(math.exp(-strength))
+    return corrupted
 
 
 def contrast_up(planes: Planes, strength: float, rng: np.random.Generator) -> Planes:
@@ -57,16 +57,16 @@ def saturate(planes: Planes, strength: float, rng: np.random.Generator) -> Plane
     if len(planes) != 3:
         return planes.copy()
     grey = np.tensordot(np.asarray(LUMA, np.float32), planes, axes=1)[None]
-    spoilt: Planes = grey + (planes - grey) * np.float32(math.exp(strength))
-    return spoilt
+    corrupted: Planes = grey + (planes - grey) * np.float32(math.exp(strength))
+    return corrupted
 
 
 def _about_mean(planes: Planes, factor: float) -> Planes:
     mean = planes.mean(dtype=np.float64).astype(np.float32)
-    spoilt: Planes = mean + (planes - mean) * np.float32(factor)
-    return spoilt
+    corrupted: Planes = mean + (planes - mean) * np.float32(factor)
+    return corrupted
 
 
 def _power(planes: Planes, exponent: float) -> Planes:
-    spoilt: Planes = np.power(planes, np.float32(exponent))
-    return spoilt
+    corrupted: Planes = np.power(planes, np.float32(exponent))
+    return corrupted

@@ -101,8 +101,8 @@ def case_punctuation(text: str, severity: float, rng: np.random.Generator) -> st
         in_number = text[at - 1 : at].isdigit() and text[at + 1 : at + 2].isdigit()
         if mark in MARKS and not in_number and not any(s <= at < e for s, e in within):
             edits[Word(at, at + 1, mark)] = "" if rng.integers(2) else mark * 2
-    spoilt = _some(text, edits, share(CASE_RATES, severity), rng)
-    return spoilt if spoilt.strip() else text
+    corrupted = _some(text, edits, share(CASE_RATES, severity), rng)
+    return corrupted if corrupted.strip() else text
 
 
 def abbreviation(text: str, severity: float, rng: np.random.Generator) -> str:

@@ -1,4 +1,4 @@
-"""Words of a text with their places, in any script, and the choice of which to spoil."""
+"""Words of a text with their places, in any script, and the choice of which to corrupt."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def share(rates: tuple[float, ...], severity: float) -> float:
 
 
 def how_many(rate: float, total: int) -> int:
-    """How many of `total` a rate spoils: at least one, where there is one."""
+    """How many of `total` a rate corrupts: at least one, where there is one."""
     return min(total, max(1, math.floor(rate * total + 0.5)))
 
 

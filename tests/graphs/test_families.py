@@ -17,7 +17,7 @@ from imc_agents.policy import Policy
 from prompts import load_prompts
 from tests.fakes import small_lexicon
 from tests.tiny_models import FAMILIES, build_tiny
-from tests.vision.conftest import projected, scan, spoilt
+from tests.vision.conftest import corrupted, projected, scan
 from vision.build.prototypes import build_bank
 from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 from vision.pdc import Calibrator
@@ -63,9 +63,9 @@ def gated(context: IMCContext, alpha: float) -> IMCContext:
 
 
 def ask(context: IMCContext, tmp_path: Any) -> tuple[Any, torch.Tensor]:
-    """The final state of one question about a spoilt scan, and the features behind the answer."""
+    """The final state of one question about a corrupted scan, and the answer's features."""
     path = tmp_path / "scan.png"
-    Image.fromarray(spoilt(scan(7, side=48), "gaussian", 5).rgb).save(path)
+    Image.fromarray(corrupted(scan(7, side=48), "gaussian", 5).rgb).save(path)
     state = build_imc_graph().invoke({"image": str(path), "question": QUESTION}, context=context)
     held = context.features.get(state["image_name"], calibrated=True)
     assert held is not None
@@ -88,7 +88,7 @@ def test_a_closed_gate_leaves_the_bare_models_features(context: IMCContext, tmp_
     state, features = ask(gated(context, NEVER), tmp_path)
     assert not state["calibration"].applied
     assert context.calibrator is not None
-    plain = context.calibrator.encoder.encode(spoilt(scan(7, side=48), "gaussian", 5))
+    plain = context.calibrator.encoder.encode(corrupted(scan(7, side=48), "gaussian", 5))
     assert torch.equal(features, projected(plain))
 
 
@@ -96,5 +96,5 @@ def test_an_open_gate_changes_what_the_model_sees(context: IMCContext, tmp_path:
     state, features = ask(gated(context, ALWAYS), tmp_path)
     assert state["calibration"].applied, state["calibration"].reason
     assert context.calibrator is not None
-    plain = context.calibrator.encoder.encode(spoilt(scan(7, side=48), "gaussian", 5))
+    plain = context.calibrator.encoder.encode(corrupted(scan(7, side=48), "gaussian", 5))
     assert not torch.equal(features, projected(plain))

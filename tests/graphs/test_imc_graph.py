@@ -79,7 +79,7 @@ def test_a_clean_question_goes_straight_to_the_answer(image: str) -> None:
     assert (state["width"], state["height"]) == (20, 10)
 
 
-def test_a_spoilt_question_is_repaired_by_all_four_agents(image: str) -> None:
+def test_a_corrupted_question_is_repaired_by_all_four_agents(image: str) -> None:
     chat = small_chat()
     state = build_imc_graph().invoke({"image": image, "question": TYPO}, context=context_of(chat))
     assert state["decision"].used == CLEAN

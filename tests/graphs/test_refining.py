@@ -115,8 +115,8 @@ class Touchy(ScriptedChat):
 def test_a_fault_hits_the_question_that_caused_it_and_no_other() -> None:
     chat = Touchy(usual=small_chat().usual)
     context = context_of(chat)
-    spoilt, poisoned = refine_batch([TYPO, "Is there poison in the lesoin?"], context)
-    assert spoilt["decision"] is not None and spoilt["decision"].used == CLEAN
+    corrupted, poisoned = refine_batch([TYPO, "Is there poison in the lesoin?"], context)
+    assert corrupted["decision"] is not None and corrupted["decision"].used == CLEAN
     assert poisoned["decision"] is not None and not poisoned["decision"].accepted
     assert "RuntimeError" in poisoned["decision"].reason
 

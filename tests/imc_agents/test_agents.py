@@ -1,4 +1,4 @@
-"""Each agent alone, with plain values: what it says of a clean and of a spoilt question."""
+"""Each agent alone, with plain values: what it says of a clean and of a corrupted question."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imc_agents.corrections.proposals import apply_edits, candidate_of
 from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
 from imc_agents.policy import Policy
-from imc_agents.self_assessment import Rubbish, first_object
+from imc_agents.self_assessment import MalformedReply, first_object
 from imc_agents.state import Assessment, Edit, Finding, Verdict
 from imc_agents.verifier import Verifier
 from prompts import load_prompts
@@ -147,7 +147,7 @@ def test_the_coordinator_settles_on_the_original_when_its_rounds_are_used_up() -
         (DISTRACTED, "The patient fell of his bike. ", "distractor"),
     ],
 )
-def test_a_spoilt_place_is_found_with_the_noise_that_explains_it(
+def test_a_corrupted_place_is_found_with_the_noise_that_explains_it(
     question: str, text: str, kind: str
 ) -> None:
     found = findings(question)
@@ -342,7 +342,7 @@ def test_a_rewriting_is_reduced_to_its_repairs() -> None:
 @pytest.mark.parametrize("reply", ["rubbish", "{", '{"clean": "maybe"}', "[]", ""])
 def test_rubbish_has_a_name_after_one_repair(reply: str) -> None:
     chat = AskedChat(script=always(reply))
-    with pytest.raises(Rubbish):
+    with pytest.raises(MalformedReply):
         Coordinator(chat, INSTRUCT, LEXICON, POLICY)(TYPO)
     assert len(chat.heard) == 2
 

@@ -43,20 +43,20 @@ def test_quiet_questions_leave_the_floors() -> None:
 
 
 def test_loud_questions_raise_the_margins_until_they_are_left_alone() -> None:
-    found = chosen(quiet(980) + [{"dictated": 11.0} for _ in range(20)])
+    found = chosen(quiet(980) + [{"homophone": 11.0} for _ in range(20)])
     assert found.calibrated
-    assert found.margins.dictated >= 11.0
+    assert found.margins.homophone >= 11.0
     assert found.edited == 0
 
 
 def test_margins_rise_together_and_keep_their_order() -> None:
     found = chosen(quiet(980) + [{"out_of_lexicon": 9.0} for _ in range(20)]).margins
-    assert found.dictated / FLOORS.dictated == pytest.approx(found.obscure / FLOORS.obscure)
+    assert found.homophone / FLOORS.homophone == pytest.approx(found.obscure / FLOORS.obscure)
     assert all(value >= floor for (_, value), (_, floor) in zip(found, FLOORS, strict=True))
 
 
 def test_too_few_questions_keep_the_floors_and_say_so() -> None:
-    found = chosen([{"dictated": 50.0} for _ in range(FEWEST - 1)])
+    found = chosen([{"homophone": 50.0} for _ in range(FEWEST - 1)])
     assert not found.calibrated
     assert found.margins == FLOORS
     assert found.edited == FEWEST - 1
@@ -139,8 +139,16 @@ def test_another_models_thresholds_are_refused(tmp_path: Path) -> None:
         QuestionThresholds.load(path, fingerprint="other")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"margins": {"dictated": -1}}'])
-def test_a_spoilt_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+def test_thresholds_that_name_a_class_as_before_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "b.questions.json"
+    found = chosen(quiet(600))
+    found.save(path)
+    path.write_text(path.read_text().replace('"homophone"', '"dictated"'))
+    assert QuestionThresholds.load(path, fingerprint=None) == found
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"margins": {"homophone": -1}}'])
+def test_a_corrupted_file_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "b.questions.json"
     path.write_text(content)
     with pytest.raises(MarginsRefused) as refused:
@@ -154,7 +162,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_margins_that_a_user_set_stand() -> None:
-    found = chosen(quiet(980) + [{"dictated": 11.0} for _ in range(20)])
-    own = Policy(margins=Margins(dictated=3.0))
+    found = chosen(quiet(980) + [{"homophone": 11.0} for _ in range(20)])
+    own = Policy(margins=Margins(homophone=3.0))
     assert found.applied(Policy()).margins == found.margins
-    assert found.applied(own).margins.dictated == 3.0
+    assert found.applied(own).margins.homophone == 3.0

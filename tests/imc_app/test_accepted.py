@@ -92,9 +92,9 @@ def test_other_languages_and_emoji_pass_through_untouched(
 
 def test_the_same_request_gives_the_same_bytes(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
     request = ("ask", grey_png(tmp_path), "Is ther a lesoin?", "--model", tiny_llava)
-    spoilt = ("--noise", "gaussian:2.5", "--noise", "typo:1", "--seed", "3", "--no-times")
+    corrupted = ("--noise", "gaussian:2.5", "--noise", "typo:1", "--seed", "3", "--no-times")
     for form in ((), ("--json",)):
-        first, second = imc(*request, *spoilt, *form), imc(*request, *spoilt, *form)
+        first, second = imc(*request, *corrupted, *form), imc(*request, *corrupted, *form)
         assert first.code == 0
         assert first.out == second.out
 
@@ -110,7 +110,7 @@ def test_only_the_measured_times_differ_between_the_same_requests(
     assert first == second
 
 
-def test_another_seed_spoils_otherwise(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
+def test_another_seed_corrupts_otherwise(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
     request = ("ask", grey_png(tmp_path), QUESTION, "--model", tiny_llava, "--json")
     shas = {
         json.loads(imc(*request, "--noise", "gaussian:3", "--seed", seed).out)["image"]["sha256"]

@@ -54,7 +54,7 @@ def test_a_person_reads_plain_words_without_escape_codes_in_a_pipe(
     assert all(word in ran.out for word in ("confidence", "32×24", "Is there a lesion?", "vision"))
 
 
-def test_the_example_reads_a_mistyped_question_about_a_spoilt_ct(
+def test_the_example_reads_a_mistyped_question_about_a_corrupted_ct(
     imc: Imc, embedded_model: Path
 ) -> None:
     ran = imc("ask", "--example", "--json")

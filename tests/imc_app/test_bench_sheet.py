@@ -46,7 +46,7 @@ def test_json_holds_the_same_figures(imc: Imc, tmp_path: Path) -> None:
     assert made["questions"] == []
 
 
-def test_a_line_break_of_a_spoilt_question_stays_in_its_cell(imc: Imc, tmp_path: Path) -> None:
+def test_a_line_break_of_a_corrupted_question_stays_in_its_cell(imc: Imc, tmp_path: Path) -> None:
     ran = imc(
         *("bench", "sheet", CT, "--out", tmp_path / "sheet.png", "--size", "48"),
         *("--noises", "gaussian,ocr_line_breaks", "--text", QUESTION),

@@ -45,12 +45,12 @@ def test_what_was_measured_is_read_where_it_lies_beside_the_model(tmp_path: Path
     found = measure_thresholds(context, ["Is there a lesoin?", "Is the lung normal?"])
     assert found.questions == 2
     assert not found.calibrated
-    raised = found.model_copy(update={"margins": Margins(dictated=30.0)})
+    raised = found.model_copy(update={"margins": Margins(homophone=30.0)})
     raised.save(folder / "questions.json")
-    assert load_context(folder).policy.margins.dictated == 30.0
+    assert load_context(folder).policy.margins.homophone == 30.0
     assert load_context(folder, thresholds=False).policy.margins == Margins()
-    own = Policy(margins=Margins(dictated=1.0))
-    assert load_context(folder, policy=own).policy.margins.dictated == 1.0
+    own = Policy(margins=Margins(homophone=1.0))
+    assert load_context(folder, policy=own).policy.margins.homophone == 1.0
 
 
 def test_margins_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -113,9 +113,7 @@ def test_margins_beside_the_bank_are_shown(imc: Imc) -> None:
     assert f"of {found['questions']} clean questions edited" in " ".join(told.split())
 
 
-def test_a_bank_without_margins_says_that_the_shipped_ones_hold(
-    imc: Imc, shown_bank: Path
-) -> None:
+def test_a_bank_without_margins_says_that_the_shipped_ones_hold(imc: Imc, shown_bank: Path) -> None:
     assert json.loads(imc("prototypes", "show", shown_bank, "--json").out)["questions"] is None
     assert "shipped margins" in imc("prototypes", "show", shown_bank).out
 

@@ -25,9 +25,9 @@ def test_image_noises_are_put_one_upon_the_other_each_with_its_own_draw() -> Non
     assert stacked == Condition("gaussian+low_contrast", 2.5, "typo", 2.5)
     assert str(stacked) == "gaussian+low_contrast 2.5 + typo 2.5"
     rgb = np.full((16, 16, 3), 128, np.uint8)
-    first = Condition("gaussian", 2.5).spoil_image(rgb, "a", 0)
-    both = Condition("low_contrast", 2.5).spoil_image(first, "a", 0)
-    assert (stacked.spoil_image(rgb, "a", 0) == both).all()
+    first = Condition("gaussian", 2.5).corrupt_image(rgb, "a", 0)
+    both = Condition("low_contrast", 2.5).corrupt_image(first, "a", 0)
+    assert (stacked.corrupt_image(rgb, "a", 0) == both).all()
 
 
 @pytest.mark.parametrize("joined", ["typo+ocr", "gaussian+gaussian"])
@@ -52,10 +52,10 @@ def test_controls_have_no_severity() -> None:
 def test_the_same_draw_for_the_same_item_and_seed() -> None:
     rgb = np.full((16, 16, 3), 128, np.uint8)
     noisy = Condition("gaussian", 3)
-    first, again = noisy.spoil_image(rgb, "a", 0), noisy.spoil_image(rgb, "a", 0)
+    first, again = noisy.corrupt_image(rgb, "a", 0), noisy.corrupt_image(rgb, "a", 0)
     assert (first == again).all()
-    assert (first != noisy.spoil_image(rgb, "b", 0)).any()
-    assert not Condition("blank").spoil_image(rgb, "a", 0).any()
+    assert (first != noisy.corrupt_image(rgb, "b", 0)).any()
+    assert not Condition("blank").corrupt_image(rgb, "a", 0).any()
 
 
 def test_the_extended_suite_stands_for_its_noises() -> None:

@@ -14,10 +14,10 @@ from imc_bench.conditions import RunRefused
 from imc_bench.denoisers import Denoiser, median, non_local_means, total_variation, wiener
 from imc_bench.methods import (
     PDC,
+    BaselineMethod,
     Read,
     Rewritten,
     Tools,
-    Untouched,
     get_methods,
     register,
     registry,
@@ -82,7 +82,7 @@ def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_method_of_ones_own_is_one_small_class(own_methods: None) -> None:
-    class Shouted(Untouched):
+    class Shouted(BaselineMethod):
         name = reading = "shouted"
 
         def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
@@ -109,7 +109,7 @@ def test_an_untouched_image_has_the_plain_features(
     bench_context: IMCContext, phantom: MedicalImage
 ) -> None:
     tools = Tools(bench_context)
-    (plain,), (calibrated,) = Untouched().see([phantom], tools), PDC().see([phantom], tools)
+    (plain,), (calibrated,) = BaselineMethod().see([phantom], tools), PDC().see([phantom], tools)
     if calibrated.touched:
         assert calibrated.key != plain.key
     else:

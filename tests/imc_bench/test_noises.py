@@ -26,9 +26,9 @@ def test_a_noise_of_ones_own_makes_conditions_alone_and_joined() -> None:
     register_noise(INVERT, lambda rgb, severity, rng: 255 - rgb)
     register_noise(SHOUT, lambda text, severity, rng: text.upper())
     alone, joined = make_conditions(["invert", "invert+shout"], [2])[1:]
-    assert (alone.spoil_image(RGB, "a", 0) == 155).all()
+    assert (alone.corrupt_image(RGB, "a", 0) == 155).all()
     assert joined == Condition("invert", 2, "shout", 2)
-    assert joined.spoil_text("Is there a mass?", "item", 0) == "IS THERE A MASS?"
+    assert joined.corrupt_text("Is there a mass?", "item", 0) == "IS THERE A MASS?"
 
 
 def test_its_draws_come_from_the_item_and_the_seed_and_its_input_is_a_copy() -> None:
@@ -38,9 +38,9 @@ def test_its_draws_come_from_the_item_and_the_seed_and_its_input_is_a_copy() -> 
 
     register_noise(INVERT, speckle)
     condition = Condition("invert", 1)
-    first = condition.spoil_image(RGB, "a", 0)
-    assert (first == condition.spoil_image(RGB, "a", 0)).all()
-    assert (first != condition.spoil_image(RGB, "b", 0)).any()
+    first = condition.corrupt_image(RGB, "a", 0)
+    assert (first == condition.corrupt_image(RGB, "a", 0)).all()
+    assert (first != condition.corrupt_image(RGB, "b", 0)).any()
     assert (RGB == 100).all()
 
 
@@ -54,9 +54,9 @@ def test_what_gives_no_pixels_or_no_text_is_refused_when_it_is_used() -> None:
     register_noise(INVERT, lambda rgb, severity, rng: rgb / 2)
     register_noise(SHOUT, lambda text, severity, rng: text.encode())  # type: ignore[return-value]
     with pytest.raises(NoiseRefused, match="uint8"):
-        Condition("invert", 1).spoil_image(RGB, "a", 0)
+        Condition("invert", 1).corrupt_image(RGB, "a", 0)
     with pytest.raises(NoiseRefused, match="not a bytes"):
-        Condition("", 0, "shout", 1).spoil_text("Is there a mass?", "item", 0)
+        Condition("", 0, "shout", 1).corrupt_text("Is there a mass?", "item", 0)
 
 
 def test_an_unknown_noise_is_refused_with_ones_own_among_the_known() -> None:

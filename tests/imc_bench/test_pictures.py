@@ -51,7 +51,7 @@ def keys(seen: list[SeenImages]) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("noise_at", ["input", "native"])
-def test_every_condition_spoils_the_same_reading(
+def test_every_condition_corrupts_the_same_reading(
     bench_context: IMCContext, read: list[object], noise_at: str
 ) -> None:
     shown(plan(3), bench_context, noise_at)

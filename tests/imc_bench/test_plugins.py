@@ -81,5 +81,5 @@ def test_a_noise_that_fails_is_refused_with_its_place_and_no_word_of_what_it_sai
     failing = DARK.replace("rgb // 9", "int('a secret')")
     load_plugins([written(tmp_path / "mine.py", failing)])
     with pytest.raises(NoiseRefused, match=r"noise 'dark' failed: ValueError at mine\.py:4") as no:
-        Condition("dark", 1).spoil_image(np.zeros((4, 5, 3), np.uint8), "a", 0)
+        Condition("dark", 1).corrupt_image(np.zeros((4, 5, 3), np.uint8), "a", 0)
     assert "secret" not in str(no.value)

@@ -42,7 +42,7 @@ def test_a_sheet_shows_every_image_noise_of_both_suites(phantom: MedicalImage) -
 def test_a_tile_is_the_picture_that_a_run_would_show(phantom: MedicalImage) -> None:
     made = make_sheet(phantom, replace(AT_INPUT, noises=("motion",), seed=7))
     small = Image.fromarray(phantom.rgb).resize((112, 112), Image.Resampling.BICUBIC)
-    shown = Condition("motion", 4).spoil_image(np.asarray(small), phantom.sha256, 7)
+    shown = Condition("motion", 4).corrupt_image(np.asarray(small), phantom.sha256, 7)
     np.testing.assert_array_equal(made.rows[0].tiles[3], shown)
 
 
@@ -109,10 +109,10 @@ def test_a_question_is_shown_under_every_text_noise_where_there_is_one(
 ) -> None:
     made = make_sheet(phantom, replace(AT_INPUT, question="Is there a lesion in the left lung?"))
     assert tuple(row.noise.name for row in made.questions) == CORE_TEXT
-    assert all(made.questions[0].spoilt[i] for i in range(5))
+    assert all(made.questions[0].corrupted[i] for i in range(5))
     assert "lesion" not in repr(made)
     document = sheet_document(made)
-    assert document["questions"][0]["spoilt"] == list(made.questions[0].spoilt)
+    assert document["questions"][0]["corrupted"] == list(made.questions[0].corrupted)
     assert document["rows"][0]["ssim"] == list(made.rows[0].ssim)
 
 

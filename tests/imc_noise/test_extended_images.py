@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imc_noise import apply_image
 from imc_noise.image import acquisition, fields, kspace, objects, optics, sensor, tone
-from imc_noise.image.planes import ImageSpoiler
+from imc_noise.image.planes import ImageCorruption
 
 Planes = NDArray[np.float32]
 
@@ -33,15 +33,15 @@ def flat(grey: float, size: int = 128) -> Planes:
     return np.full((1, size, size), grey, np.float32)
 
 
-@pytest.mark.parametrize("spoil", [sensor.speckle, sensor.shot])
-def test_grain_leaves_black_black_and_the_mean_as_it_was(spoil: ImageSpoiler) -> None:
-    assert (spoil(flat(0.0), 0.2, rng()) == 0.0).all()
-    assert float(spoil(flat(0.5), 0.2, rng()).mean()) == pytest.approx(0.5, abs=0.01)
+@pytest.mark.parametrize("corrupt", [sensor.speckle, sensor.shot])
+def test_grain_leaves_black_black_and_the_mean_as_it_was(corrupt: ImageCorruption) -> None:
+    assert (corrupt(flat(0.0), 0.2, rng()) == 0.0).all()
+    assert float(corrupt(flat(0.5), 0.2, rng()).mean()) == pytest.approx(0.5, abs=0.01)
 
 
 def test_speckle_grows_with_the_grey_and_shot_with_its_root() -> None:
-    for spoil, ratio in ((sensor.speckle, 4.0), (sensor.shot, 2.0)):
-        bright, dark = (float(spoil(flat(g), 0.1, rng()).std()) for g in (0.8, 0.2))
+    for corrupt, ratio in ((sensor.speckle, 4.0), (sensor.shot, 2.0)):
+        bright, dark = (float(corrupt(flat(g), 0.1, rng()).std()) for g in (0.8, 0.2))
         assert bright / dark == pytest.approx(ratio, rel=0.05)
 
 
@@ -95,7 +95,7 @@ def test_jpeg_of_a_colour_picture_keeps_planes_in_their_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         tone.brightness_up,
         tone.brightness_down,
@@ -119,8 +119,8 @@ def test_jpeg_of_a_colour_picture_keeps_planes_in_their_place() -> None:
         objects.bubble,
     ],
 )
-def test_no_strength_is_no_change(spoil: ImageSpoiler) -> None:
-    assert np.allclose(spoil(texture(3), 0.0, rng()), texture(3), atol=1e-5)
+def test_no_strength_is_no_change(corrupt: ImageCorruption) -> None:
+    assert np.allclose(corrupt(texture(3), 0.0, rng()), texture(3), atol=1e-5)
 
 
 def test_tone_curves_keep_the_order_of_greys_and_go_their_way() -> None:

@@ -15,7 +15,7 @@ ASKED = "Is there a 1.5 cm mass with calcification in the right kidney?"
 SEEDS = range(25)
 
 
-def spoilt(name: str, text: str = ASKED, severity: float = 3, seed: int = 0) -> str:
+def corrupted(name: str, text: str = ASKED, severity: float = 3, seed: int = 0) -> str:
     return apply_text(name, text, severity, np.random.default_rng(seed))
 
 
@@ -37,20 +37,20 @@ def test_what_is_written_together_is_one_unit() -> None:
 @pytest.mark.parametrize("name", ["word_swap", "repetition", "redaction", "ocr_line_breaks"])
 def test_numbers_stay_whole_or_go_whole(name: str) -> None:
     for seed in SEEDS:
-        result = spoilt(name, severity=5, seed=seed)
+        result = corrupted(name, severity=5, seed=seed)
         assert result.count("1") == result.count("1.5") == result.count("5")
 
 
 def test_transpose_keeps_every_word_s_letters() -> None:
     for seed in SEEDS:
-        after = words(spoilt("transpose", seed=seed))
+        after = words(corrupted("transpose", seed=seed))
         assert [sorted(word) for word in after] == [sorted(word) for word in words(ASKED)]
         assert after != words(ASKED)
 
 
 def test_word_swap_keeps_the_words_the_mark_and_the_capital() -> None:
     for seed in SEEDS:
-        result = spoilt("word_swap", severity=5, seed=seed)
+        result = corrupted("word_swap", severity=5, seed=seed)
         assert sorted(words(result)) == sorted(words(ASKED))
         assert words(result) != words(ASKED)
         assert result.endswith("?")
@@ -60,23 +60,23 @@ def test_word_swap_keeps_the_words_the_mark_and_the_capital() -> None:
 
 def test_repetition_only_adds_words_right_behind_themselves() -> None:
     for seed in SEEDS:
-        after = words(spoilt("repetition", seed=seed))
+        after = words(corrupted("repetition", seed=seed))
         assert [w for i, w in enumerate(after) if i == 0 or after[i - 1] != w] == words(ASKED)
 
 
 def test_case_and_punctuation_keep_the_letters() -> None:
-    results = {spoilt("case_punctuation", severity=5, seed=seed) for seed in SEEDS}
+    results = {corrupted("case_punctuation", severity=5, seed=seed) for seed in SEEDS}
     assert all(words(result) == words(ASKED) for result in results)
     assert {result.endswith("??") for result in results} == {True, False}
 
 
 def test_abbreviations_are_clinical_shorthand() -> None:
     asked = "Does the patient have a history of fracture?"
-    assert spoilt("abbreviation", asked, 5) in {
+    assert corrupted("abbreviation", asked, 5) in {
         f"Does the pt have a hx of {short}?" for short in ("fx", "#")
     }
-    assert spoilt("abbreviation", "modality") == "mdlty"
-    assert spoilt("abbreviation", "pleural effusion") == "pl eff"
+    assert corrupted("abbreviation", "modality") == "mdlty"
+    assert corrupted("abbreviation", "pleural effusion") == "pl eff"
 
 
 def test_the_table_of_abbreviations_is_lower_case_and_shortens() -> None:
@@ -90,7 +90,7 @@ def test_the_table_of_abbreviations_is_lower_case_and_shortens() -> None:
 
 def test_line_breaks_are_undone_by_joining_the_lines() -> None:
     for seed in SEEDS:
-        result = spoilt("ocr_line_breaks", severity=5, seed=seed)
+        result = corrupted("ocr_line_breaks", severity=5, seed=seed)
         assert "\n" in result
         assert result.replace("-\n", "").replace("\n", " ") == ASKED
 
@@ -98,8 +98,8 @@ def test_line_breaks_are_undone_by_joining_the_lines() -> None:
 def test_redaction_blacks_out_content_first_and_leaves_a_word() -> None:
     lost: Counter[str] = Counter()
     for seed in range(120):
-        left = words(spoilt("redaction", severity=2, seed=seed))
+        left = words(corrupted("redaction", severity=2, seed=seed))
         lost.update(set(words(ASKED)) - set(left))
     assert lost["kidney"] > 1.5 * lost["the"] > 0
-    assert spoilt("redaction", "kidney?", 5) == "kidney?"
-    assert sum(w == "___" for w in spoilt("redaction", "left kidney", 5).split()) == 1
+    assert corrupted("redaction", "kidney?", 5) == "kidney?"
+    assert sum(w == "___" for w in corrupted("redaction", "left kidney", 5).split()) == 1

@@ -36,7 +36,7 @@ def anatomy(size: int = 96) -> Pixels:
 
 
 def subject(name: str) -> Pixels:
-    """A picture that has what `name` spoils: colours, bright corners, or anatomy."""
+    """A picture that has what `name` corrupts: colours, bright corners, or anatomy."""
     if name == "saturate":
         return np.stack([anatomy(), anatomy() // 2 + 30, anatomy() // 3 + 50], axis=-1)
     return 255 - anatomy() if name == "black_corner" else anatomy()
@@ -48,9 +48,9 @@ def test_keeps_shape_and_type_and_leaves_its_input_alone(
     name: str, picture: Pixels, severity: float, seed: int
 ) -> None:
     before = picture.copy()
-    spoilt = apply_image(name, picture, severity, np.random.default_rng(seed))
-    assert spoilt.shape == picture.shape
-    assert spoilt.dtype == np.uint8
+    corrupted = apply_image(name, picture, severity, np.random.default_rng(seed))
+    assert corrupted.shape == picture.shape
+    assert corrupted.dtype == np.uint8
     assert (picture == before).all()
 
 
@@ -68,18 +68,18 @@ def test_the_same_seed_gives_the_same_pixels(
 @pytest.mark.parametrize("name", ALL_IMAGE)
 def test_a_grey_picture_stored_as_rgb_stays_grey_and_equal_to_its_plane(name: str) -> None:
     grey = anatomy()
-    spoilt = apply_image(name, np.stack([grey] * 3, axis=-1), 4, np.random.default_rng(1))
+    corrupted = apply_image(name, np.stack([grey] * 3, axis=-1), 4, np.random.default_rng(1))
     plane = apply_image(name, grey, 4, np.random.default_rng(1))
-    assert (spoilt == plane[:, :, None]).all()
+    assert (corrupted == plane[:, :, None]).all()
 
 
 @pytest.mark.parametrize("name", ALL_IMAGE)
 def test_a_coloured_marker_keeps_its_colour_and_the_rest_stays_grey(name: str) -> None:
     marked = np.stack([anatomy()] * 3, axis=-1)
     marked[40:42, 40:42] = (150, 40, 40)
-    spoilt = apply_image(name, marked, 2, np.random.default_rng(1)).astype(int)
-    assert np.ptp(spoilt[60:], axis=-1).max() == 0
-    assert (spoilt[40:42, 40:42, 0] > spoilt[40:42, 40:42, 2]).all()
+    corrupted = apply_image(name, marked, 2, np.random.default_rng(1)).astype(int)
+    assert np.ptp(corrupted[60:], axis=-1).max() == 0
+    assert (corrupted[40:42, 40:42, 0] > corrupted[40:42, 40:42, 2]).all()
 
 
 @pytest.mark.parametrize("name", ["gaussian", "low_dose", "speckle", "shot", "rician"])
@@ -118,7 +118,7 @@ def test_a_black_or_white_picture_is_no_special_case(name: str, level: int) -> N
     assert apply_image(name, flat, 5, np.random.default_rng(0)).shape == flat.shape
 
 
-def test_a_view_that_is_not_contiguous_is_spoilt_like_its_copy() -> None:
+def test_a_view_that_is_not_contiguous_is_corrupted_like_its_copy() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     view = colour[::2, ::-1]
     for name in ALL_IMAGE:

@@ -23,7 +23,7 @@ names = st.sampled_from(ALL_TEXT)
 severities = st.floats(1.0, 5.0)
 
 
-def spoilt(name: str, text: str, severity: float = 3, seed: int = 0) -> str:
+def corrupted(name: str, text: str, severity: float = 3, seed: int = 0) -> str:
     return apply_text(name, text, severity, np.random.default_rng(seed))
 
 
@@ -32,23 +32,23 @@ def spoilt(name: str, text: str, severity: float = 3, seed: int = 0) -> str:
 def test_any_text_gives_valid_text_never_blank_and_always_the_same(
     name: str, text: str, severity: float, seed: int
 ) -> None:
-    result = spoilt(name, text, severity, seed)
+    result = corrupted(name, text, severity, seed)
     assert result.strip() or not text.strip()
-    assert result == spoilt(name, text, severity, seed)
+    assert result == corrupted(name, text, severity, seed)
     result.encode("utf-8")
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
 @pytest.mark.parametrize("name", ALL_TEXT)
 def test_blank_text_comes_back_as_it_was(name: str, text: str) -> None:
-    assert spoilt(name, text) == text
+    assert corrupted(name, text) == text
 
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("name", ALL_TEXT)
 def test_something_changes_at_every_severity(name: str, question: str, severity: int) -> None:
-    assert all(spoilt(name, question, severity, seed) != question for seed in range(20))
+    assert all(corrupted(name, question, severity, seed) != question for seed in range(20))
 
 
 @pytest.mark.parametrize("name", ALL_TEXT)
@@ -57,7 +57,7 @@ def test_change_grows_with_severity_under_one_seed(name: str) -> None:
     asked = LONG if name == "abbreviation" else QUESTIONS[0]
 
     def changes(severity: float, seed: int) -> int:
-        before, after = asked.split(), spoilt(name, asked, severity, seed).split()
+        before, after = asked.split(), corrupted(name, asked, severity, seed).split()
         kept = sum(min(before.count(word), after.count(word)) for word in set(before))
         return max(len(before), len(after)) - kept
 
@@ -70,18 +70,18 @@ def test_change_grows_with_severity_under_one_seed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["typo", "ocr", "homophone", "word_drop"])
 def test_the_question_mark_stays_at_the_end(name: str) -> None:
-    assert all(spoilt(name, q, 5, seed).endswith("?") for q in QUESTIONS for seed in range(10))
+    assert all(corrupted(name, q, 5, seed).endswith("?") for q in QUESTIONS for seed in range(10))
 
 
 @pytest.mark.parametrize("name", ["typo", "homophone", "word_drop"])
 def test_a_capital_at_the_start_stays(name: str) -> None:
-    results = [spoilt(name, q, 4, seed) for q in QUESTIONS for seed in range(30)]
+    results = [corrupted(name, q, 4, seed) for q in QUESTIONS for seed in range(30)]
     # A dropped capital letter is a slip like any other; nothing else may lose it.
     assert np.mean([result[0].isupper() for result in results]) > 0.9
 
 
 def test_emoji_and_spaces_are_nobodys_typo() -> None:
-    result = spoilt("typo", "mass 👩‍⚕️ here ❤️ ?", 5)
+    result = corrupted("typo", "mass 👩‍⚕️ here ❤️ ?", 5)
     assert "👩‍⚕️" in result
     assert "❤️" in result
 
@@ -94,13 +94,13 @@ def test_keyboard_neighbours_touch() -> None:
 
 
 def test_typo_leaves_numbers_alone() -> None:
-    assert all("120/80" in spoilt("typo", "is 120/80 mmHg normal?", 5, s) for s in range(20))
+    assert all("120/80" in corrupted("typo", "is 120/80 mmHg normal?", 5, s) for s in range(20))
 
 
 def test_ocr_confuses_shapes() -> None:
-    seen = {spoilt("ocr", "burn", 1, seed) for seed in range(60)}
+    seen = {corrupted("ocr", "burn", 1, seed) for seed in range(60)}
     assert "bum" in seen
-    assert {spoilt("ocr", "clO", 1, seed) for seed in range(60)} >= {"dO", "cl0"}
+    assert {corrupted("ocr", "clO", 1, seed) for seed in range(60)} >= {"dO", "cl0"}
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_ocr_confuses_shapes() -> None:
     ],
 )
 def test_dictation_hears_a_word_that_sounds_the_same(said: str, heard: set[str]) -> None:
-    assert {spoilt("homophone", said, 5, seed) for seed in range(30)} == heard
+    assert {corrupted("homophone", said, 5, seed) for seed in range(30)} == heard
 
 
 def test_dictation_spells_by_sound_what_has_no_homophone() -> None:
-    assert spoilt("homophone", "Pneumonectomy") == "Numonektomy"
-    assert spoilt("homophone", "肝脏") == "肝脏"
+    assert corrupted("homophone", "Pneumonectomy") == "Numonektomy"
+    assert corrupted("homophone", "肝脏") == "肝脏"
 
 
 def test_every_homophone_row_has_words_to_choose_from() -> None:
@@ -132,17 +132,17 @@ def test_every_homophone_row_has_words_to_choose_from() -> None:
 
 def test_word_drop_keeps_order_and_one_word() -> None:
     for seed in range(30):
-        left = [w.text.lower() for w in words_of(spoilt("word_drop", QUESTIONS[0], 5, seed))]
+        left = [w.text.lower() for w in words_of(corrupted("word_drop", QUESTIONS[0], 5, seed))]
         said = iter(QUESTIONS[0].lower().rstrip("?").split())
         assert left
         assert all(word in said for word in left)
-    assert spoilt("word_drop", "MRI?", 5) == "MRI?"
+    assert corrupted("word_drop", "MRI?", 5) == "MRI?"
 
 
 def test_word_drop_loses_small_words_first_but_not_only() -> None:
     lost = [
         set(QUESTIONS[1][:-1].lower().split())
-        - {w.text.lower() for w in words_of(spoilt("word_drop", QUESTIONS[1], 1, seed))}
+        - {w.text.lower() for w in words_of(corrupted("word_drop", QUESTIONS[1], 1, seed))}
         for seed in range(200)
     ]
     small = sum("to" in words for words in lost)
@@ -151,7 +151,7 @@ def test_word_drop_loses_small_words_first_but_not_only() -> None:
 
 def test_a_distractor_leaves_the_question_whole_and_shares_no_word_with_it() -> None:
     for seed in range(30):
-        result = spoilt("distractor", "Does the patient have a mass?", 5, seed)
+        result = corrupted("distractor", "Does the patient have a mass?", 5, seed)
         added = result.replace("Does the patient have a mass?", "", 1)
         assert added != result
         assert not {"patient", "patient's"} & {w.text.lower() for w in words_of(added)}
@@ -159,10 +159,10 @@ def test_a_distractor_leaves_the_question_whole_and_shares_no_word_with_it() -> 
 
 def test_a_distractor_stands_on_either_side_but_before_what_has_no_end() -> None:
     asked = "is there a mass?"
-    sides = {spoilt("distractor", asked, 1, seed).startswith(asked) for seed in range(30)}
+    sides = {corrupted("distractor", asked, 1, seed).startswith(asked) for seed in range(30)}
     assert sides == {True, False}
     assert all(
-        spoilt("distractor", "is there a mass", 5, seed).endswith(". is there a mass")
+        corrupted("distractor", "is there a mass", 5, seed).endswith(". is there a mass")
         for seed in range(30)
     )
 

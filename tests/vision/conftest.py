@@ -32,7 +32,7 @@ def scan(number: int, side: int = 80) -> MedicalImage:
     return MedicalImage.from_rgb(np.stack([grey] * 3, axis=-1))
 
 
-def spoilt(image: MedicalImage, kind: str, severity: int) -> MedicalImage:
+def corrupted(image: MedicalImage, kind: str, severity: int) -> MedicalImage:
     """`image` with a noise of `imc_noise` on it, always the same."""
     rng = noise_rng(f"test {image.sha256}", kind, severity)
     return MedicalImage.from_rgb(apply_image(kind, image.rgb, severity, rng))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vision.conftest import KINDS, projected, scan, spoilt
+from tests.vision.conftest import KINDS, corrupted, projected, scan
 from vision.build.prototypes import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
@@ -41,7 +41,7 @@ def test_clean_images_are_not_touched_bit_for_bit(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_noise_is_named(calibrator: Calibrator, kind: str) -> None:
-    perceived = [calibrator.perceive(spoilt(scan(number), kind, 5)) for number in HELD_OUT]
+    perceived = [calibrator.perceive(corrupted(scan(number), kind, 5)) for number in HELD_OUT]
     assert np.mean([one.kind == kind for one in perceived]) >= 0.9
     assert all(sum(one.posterior.values()) == pytest.approx(1.0) for one in perceived)
     assert set(perceived[0].witnesses) == {"encoder", "pixels"}
@@ -54,7 +54,7 @@ def test_features_come_nearer_to_clean(
 ) -> None:
     before, after = [], []
     for number in HELD_OUT:
-        noisy = spoilt(scan(number), kind, 5)
+        noisy = corrupted(scan(number), kind, 5)
         clean = projected(encoder.encode(scan(number)))
         before.append(float((projected(encoder.encode(noisy)) - clean).norm()))
         after.append(float((projected(calibrator(noisy).features) - clean).norm()))
@@ -63,14 +63,19 @@ def test_features_come_nearer_to_clean(
 
 def test_one_pass_per_image(calibrator: Calibrator, count_forwards: Callable[[], int]) -> None:
     calibrator(scan(1))
-    calibrator(spoilt(scan(1), "gaussian", 5))
+    calibrator(corrupted(scan(1), "gaussian", 5))
     assert count_forwards() == 2
 
 
 def test_a_batch_agrees_with_single_images(
     calibrator: Calibrator, count_forwards: Callable[[], int]
 ) -> None:
-    images = [scan(1), spoilt(scan(2), "gaussian", 5), scan(3), spoilt(scan(4), "low_contrast", 5)]
+    images = [
+        scan(1),
+        corrupted(scan(2), "gaussian", 5),
+        scan(3),
+        corrupted(scan(4), "low_contrast", 5),
+    ]
     batch = calibrator.calibrate_batch(images)
     assert count_forwards() == 1
     for image, together in zip(images, batch, strict=True):
@@ -82,7 +87,7 @@ def test_a_batch_agrees_with_single_images(
 
 
 def test_the_report_says_what_was_done(calibrator: Calibrator) -> None:
-    report = calibrator(spoilt(scan(2), "gaussian", 5)).report
+    report = calibrator(corrupted(scan(2), "gaussian", 5)).report
     assert report.applied
     assert report.taps
     # the share of the features that calibration changed: restoring the picture changes none
@@ -93,7 +98,7 @@ def test_the_report_says_what_was_done(calibrator: Calibrator) -> None:
 
 
 def test_perceiving_alone_changes_nothing(calibrator: Calibrator, encoder: VisionEncoder) -> None:
-    noisy = spoilt(scan(2), "gaussian", 5)
+    noisy = corrupted(scan(2), "gaussian", 5)
     result = calibrator(noisy, calibrate=False)
     assert not result.report.applied
     assert result.perception is not None
@@ -105,7 +110,7 @@ def test_perceiving_alone_changes_nothing(calibrator: Calibrator, encoder: Visio
 def test_images_may_be_encoded_without_a_look_at_their_noise(
     calibrator: Calibrator, encoder: VisionEncoder
 ) -> None:
-    noisy = spoilt(scan(2), "gaussian", 5)
+    noisy = corrupted(scan(2), "gaussian", 5)
     result = calibrator.calibrate_batch([noisy], perceive=False)[0]
     assert result.perception is None
     assert "not perceived" in result.report.reason
@@ -113,7 +118,7 @@ def test_images_may_be_encoded_without_a_look_at_their_noise(
 
 
 def test_a_batch_is_perceived_as_its_images_are(calibrator: Calibrator) -> None:
-    images = [scan(1), spoilt(scan(2), "gaussian", 5), spoilt(scan(4), "low_contrast", 5)]
+    images = [scan(1), corrupted(scan(2), "gaussian", 5), corrupted(scan(4), "low_contrast", 5)]
     together = calibrator.perceive_batch(images)
     assert [one.kind for one in together] == [calibrator.perceive(i).kind for i in images]
 
@@ -149,7 +154,7 @@ def test_alpha_is_a_probability(encoder: VisionEncoder, bank: PrototypeBank, alp
 
 
 def test_reports_survive_json(calibrator: Calibrator) -> None:
-    result = calibrator(spoilt(scan(2), "low_contrast", 5))
+    result = calibrator(corrupted(scan(2), "low_contrast", 5))
     assert result.perception is not None
     again = NoisePerception.model_validate_json(result.perception.model_dump_json())
     assert again == result.perception

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.tiny_models import build_tiny
-from tests.vision.conftest import projected, scan, spoilt
+from tests.vision.conftest import corrupted, projected, scan
 from vision.build.prototypes import build_bank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
@@ -24,7 +24,7 @@ def test_noise_opens_the_gate_and_clean_stays_bit_for_bit(family: str) -> None:
     calibrator = Calibrator(encoder, bank)
     begun = encoder.forwards
 
-    noisy = spoilt(scan(700, side=70), "low_contrast", 5)
+    noisy = corrupted(scan(700, side=70), "low_contrast", 5)
     opened = calibrator(noisy)
     closed = calibrator(scan(700, side=70))
 

@@ -134,9 +134,7 @@ def test_white_is_zero_deep_tiff_is_inverted() -> None:
 
 def test_float_tiff() -> None:
     unit = (RAMP / 255).astype(np.float32)
-    assert np.array_equal(
-        read_image(encoded(Image.fromarray(unit), "TIFF")).rgb[:, :, 0], RAMP
-    )
+    assert np.array_equal(read_image(encoded(Image.fromarray(unit), "TIFF")).rgb[:, :, 0], RAMP)
     hounsfield = np.linspace(-1000, 1000, 48, dtype=np.float32).reshape(6, 8)
     hounsfield[0, 0] = np.nan
     rgb = read_image(encoded(Image.fromarray(hounsfield), "TIFF")).rgb

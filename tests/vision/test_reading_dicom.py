@@ -93,8 +93,15 @@ def test_real_ct_slice_without_a_window_shows_air_tissue_and_bone() -> None:
 
 
 def test_the_same_slice_in_every_encoding_gives_the_same_pixels() -> None:
-    names = ("MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "MR_small_expb.dcm",
-             "MR_small_implicit.dcm", "MR_small_jp2klossless.dcm", "MR_small_padded.dcm")
+    names = (
+        "MR_small.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_bigendian.dcm",
+        "MR_small_expb.dcm",
+        "MR_small_implicit.dcm",
+        "MR_small_jp2klossless.dcm",
+        "MR_small_padded.dcm",
+    )
     assert len({read_image(real(name)).sha256 for name in names}) == 1
 
 
@@ -125,14 +132,23 @@ def test_sigmoid_and_exact_windows() -> None:
 def test_rescale_comes_before_the_window() -> None:
     stored = (RAMP // 2).astype(np.uint16)
     plain = grey(dicom(RAMP, WindowCenter=2048, WindowWidth=4096))
-    scaled = grey(dicom(stored, RescaleSlope=2, RescaleIntercept=0,
-                        WindowCenter=2048, WindowWidth=4096))
+    scaled = grey(
+        dicom(stored, RescaleSlope=2, RescaleIntercept=0, WindowCenter=2048, WindowWidth=4096)
+    )
     assert np.array_equal(plain, scaled)
 
 
 def test_signed_hounsfield_values() -> None:
-    pixels = grey(dicom(RAMP.astype(np.int16) - 2048, 16, RescaleSlope=1, RescaleIntercept=0,
-                        WindowCenter=0, WindowWidth=4096))
+    pixels = grey(
+        dicom(
+            RAMP.astype(np.int16) - 2048,
+            16,
+            RescaleSlope=1,
+            RescaleIntercept=0,
+            WindowCenter=0,
+            WindowWidth=4096,
+        )
+    )
     assert pixels[0, 0] == 0 and pixels[-1, -1] > 248 and pixels[4, 0] == 128
 
 
@@ -173,8 +189,9 @@ def test_modality_lut() -> None:
     table.LUTDescriptor = [4096, 0, 16]
     table.add_new("LUTData", "US", [4095 - value for value in range(4096)])
     table.ModalityLUTType = "US"
-    looked = grey(dicom(RAMP, ModalityLUTSequence=Sequence([table]),
-                        WindowCenter=2048, WindowWidth=4096))
+    looked = grey(
+        dicom(RAMP, ModalityLUTSequence=Sequence([table]), WindowCenter=2048, WindowWidth=4096)
+    )
     assert looked[0, 0] == 255 and looked[-1, -1] < 8
 
 
@@ -196,8 +213,9 @@ def test_window_of_the_frame_in_an_enhanced_object() -> None:
         window.WindowCenter, window.WindowWidth = centre, 512
         group.FrameVOILUTSequence = Sequence([window])
         groups.append(group)
-    content = dicom(np.stack([RAMP, RAMP]), NumberOfFrames=2,
-                    PerFrameFunctionalGroupsSequence=Sequence(groups))
+    content = dicom(
+        np.stack([RAMP, RAMP]), NumberOfFrames=2, PerFrameFunctionalGroupsSequence=Sequence(groups)
+    )
     for k, centre in enumerate((1024, 3072)):
         alone = grey(dicom(RAMP, WindowCenter=centre, WindowWidth=512))
         assert np.array_equal(grey(content, frame=k), alone)

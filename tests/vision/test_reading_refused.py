@@ -32,8 +32,12 @@ def png_header(width: int, height: int) -> bytes:
     ends = b"IEND", zlib.crc32(b"IEND")
     return (
         b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
-        + struct.pack(">I", 0) + ends[0] + struct.pack(">I", ends[1])
+        + struct.pack(">I", 13)
+        + body
+        + struct.pack(">I", zlib.crc32(body))
+        + struct.pack(">I", 0)
+        + ends[0]
+        + struct.pack(">I", ends[1])
     )
 
 

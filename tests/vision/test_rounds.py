@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vision.conftest import projected, scan, spoilt
+from tests.vision.conftest import corrupted, projected, scan
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
@@ -19,7 +19,7 @@ HELD_OUT = range(500, 512)
 
 
 def mixed(number: int) -> MedicalImage:
-    return spoilt(spoilt(scan(number), "low_contrast", 3), "gaussian", 5)
+    return corrupted(corrupted(scan(number), "low_contrast", 3), "gaussian", 5)
 
 
 def distance(encoder: VisionEncoder, shown: torch.Tensor, number: int) -> float:
@@ -62,7 +62,7 @@ def test_either_stage_can_be_measured_alone(
 ) -> None:
     other = {"pixels": "features", "features": "pixels"}[stage]
     alone = Calibrator(encoder, bank, **{other: False})
-    reports = [alone(spoilt(scan(number), "low_contrast", 5)).report for number in HELD_OUT]
+    reports = [alone(corrupted(scan(number), "low_contrast", 5)).report for number in HELD_OUT]
     touched = [report for report in reports if report.applied]
     assert all(("pixels" in report.taps) == (stage == "pixels") for report in touched)
 
@@ -77,7 +77,7 @@ def test_looking_again_takes_no_whole_pass(
 def test_the_features_bear_the_name_of_the_image_that_came_in(
     encoder: VisionEncoder, bank: PrototypeBank
 ) -> None:
-    noisy = spoilt(scan(500), "low_contrast", 5)
+    noisy = corrupted(scan(500), "low_contrast", 5)
     result = Calibrator(encoder, bank)(noisy)
     assert result.features.name == noisy.sha256
     assert result.features.size == (noisy.height, noisy.width)

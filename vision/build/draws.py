@@ -19,7 +19,7 @@ NATIVE_SIDES = 3
 """References are kept at no more than this many times the model's input side."""
 
 _AT_INPUT = 0.7
-"""Share of the draws spoilt at the model's very input resolution, ..."""
+"""Share of the draws corrupted at the model's very input resolution, ..."""
 _UP_TO = 1.5
 """... the others at up to this many times it. Beyond, resizing takes most of a fine-grained noise
 away: to the model it is a milder one, which a lower severity describes."""
@@ -83,8 +83,8 @@ def noisy_draw(
 ) -> MedicalImage:
     """One draw of a noise on `image`, its strength varied by up to `spread` around the grid point.
 
-    The image is spoilt at or a little over the model's input `side`, so that severity means what
-    the model sees; with None it is spoilt at its own size.
+    The image is corrupted at or a little over the model's input `side`, so that severity means what
+    the model sees; with None it is corrupted at its own size.
     """
     beyond = severity == BEYOND
     name = f"prototype {image.sha256} {draw}{' beyond' if beyond else ''}"

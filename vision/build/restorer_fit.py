@@ -153,9 +153,9 @@ class _Fit:
         for drawn, numbers in wanted.items():
             pictures = self.noisy(*drawn, numbers)
             for positions in _same_shape(pictures):
-                spoilt = torch.stack([pictures[i] for i in positions])
+                corrupted = torch.stack([pictures[i] for i in positions])
                 whole = torch.stack([self.clean[numbers[i]] for i in positions])
-                read = (*vectors(spoilt), loss(whole, spoilt), gain(whole, spoilt))
+                read = (*vectors(corrupted), loss(whole, corrupted), gain(whole, corrupted))
                 for place, i in enumerate(positions):
                     found[begun + i] = tuple(part[place] for part in read)
             begun += len(numbers)
@@ -190,29 +190,29 @@ class _Fit:
         for numbers, also in ((both, True), (alone[: MAP_IMAGES - len(both)], False)):
             pictures = self.noisy(*drawn, numbers)
             for positions in _same_shape(pictures):
-                spoilt = torch.stack([pictures[i] for i in positions])
+                corrupted = torch.stack([pictures[i] for i in positions])
                 whole = torch.stack([self.clean[numbers[i]] for i in positions])
-                pixels = spoilt.shape[1] * spoilt.shape[2]
+                pixels = corrupted.shape[1] * corrupted.shape[2]
                 some = torch.randperm(pixels, generator=self.draw)[:PIXELS]
-                context = pixel_context(spoilt, some)
-                wanted = (whole - spoilt).flatten(1)[:, some].reshape(-1)
+                context = pixel_context(corrupted, some)
+                wanted = (whole - corrupted).flatten(1)[:, some].reshape(-1)
                 of = [numbers[i] for i in positions]
-                ridge.add(_read(context, spoilt, some, told, of), wanted)
+                ridge.add(_read(context, corrupted, some, told, of), wanted)
                 if also:
-                    shared.ridge.add(_read(context, spoilt, some, every, of), wanted)
+                    shared.ridge.add(_read(context, corrupted, some, every, of), wanted)
         return ridge
 
 
 def _read(
-    context: Tensor, spoilt: Tensor, some: Tensor, told: _Told, numbers: Sequence[int]
+    context: Tensor, corrupted: Tensor, some: Tensor, told: _Told, numbers: Sequence[int]
 ) -> Tensor:
     """(pixels of all pictures, READ): what a readout of pictures (images, H, W) sees of `some`
     pixels, with what prototypes told of the references of these `numbers`."""
     lost = torch.stack([told[number][0] for number in numbers])
     gains = torch.stack([told[number][1] for number in numbers])
-    memory = recalled(spoilt, lost, gains).flatten(2)[:, :, some]
-    chosen = spoilt.flatten(1)[:, None, some]
-    tones = tone_context(chosen, drives(spoilt, lost, gains))[:, :, 0]
+    memory = recalled(corrupted, lost, gains).flatten(2)[:, :, some]
+    chosen = corrupted.flatten(1)[:, None, some]
+    tones = tone_context(chosen, drives(corrupted, lost, gains))[:, :, 0]
     return torch.cat([context, memory, tones], dim=1).transpose(1, 2).reshape(-1, READ)
 
 

@@ -29,9 +29,9 @@ def dicom_grey(dataset: Dataset, samples: Pixels, frame: int) -> NDArray[np.uint
         slope = _number(dataset, "RescaleSlope", frame)
         intercept = _number(dataset, "RescaleIntercept", frame)
         plain = slope in (None, 1.0) and intercept in (None, 0.0)
-        values = samples if plain else samples * (
-            1.0 if slope is None else slope
-        ) + (intercept or 0.0)
+        values = (
+            samples if plain else samples * (1.0 if slope is None else slope) + (intercept or 0.0)
+        )
     if dataset.get("VOILUTSequence"):
         table = dataset.VOILUTSequence[0]
         depth = int(table.LUTDescriptor[2])
@@ -42,8 +42,10 @@ def dicom_grey(dataset: Dataset, samples: Pixels, frame: int) -> NDArray[np.uint
         shape = _value(dataset, "VOILUTFunction", frame) or "LINEAR"
         grey = by_window(values, centre, width, str(shape))
     elif values is samples and int(dataset.get("BitsStored") or 0) in (1, 8) and _unsigned(dataset):
-        grey = to_bytes(samples.astype(np.float64)) if dataset.BitsStored == 1 else by_depth(
-            samples.astype(np.uint8)
+        grey = (
+            to_bytes(samples.astype(np.float64))
+            if dataset.BitsStored == 1
+            else by_depth(samples.astype(np.uint8))
         )
     else:
         grey = by_percentiles(values, kept)
@@ -96,8 +98,10 @@ def _not_padding(dataset: Dataset, samples: Pixels) -> NDArray[np.bool_]:
 def _value(dataset: Dataset, field: str, frame: int) -> Any:
     """A field of the frame, of all frames, or of the object, the closest first."""
     groups: list[Any] = []
-    for name, at in (("PerFrameFunctionalGroupsSequence", frame),
-                     ("SharedFunctionalGroupsSequence", 0)):
+    for name, at in (
+        ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
         sequence = dataset.get(name) or []
         if at < len(sequence):
             groups.append(sequence[at])

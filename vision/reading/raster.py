@@ -106,10 +106,7 @@ def pillow_rgb(
     if frames > 1:
         image.seek(frame or 0)
     check_size(image.width, image.height, what, max_pixels)
-    inverted = (
-        image.mode in DEEP_GREY
-        and _tiff_tags(image).get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
-    )
+    inverted = image.mode in DEEP_GREY and _tiff_tags(image).get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
     upright = ImageOps.exif_transpose(image)
     if upright.mode in DEEP_GREY:
         grey = by_depth(np.asarray(upright))

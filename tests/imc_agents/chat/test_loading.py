@@ -27,7 +27,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
+    """A copy that a test may corrupt."""
     return Path(shutil.copytree(saved, tmp_path / "llava"))
 
 
@@ -126,7 +126,7 @@ def _mllama(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("corrupt", "reason"),
     [
         pytest.param(_without("config.json"), "no config.json", id="no config"),
         pytest.param(
@@ -154,10 +154,10 @@ def _mllama(folder: Path) -> None:
         ),
     ],
 )
-def test_a_spoilt_folder_is_refused_in_one_line(
-    folder: Path, spoil: Callable[[Path], None], reason: str
+def test_a_corrupted_folder_is_refused_in_one_line(
+    folder: Path, corrupt: Callable[[Path], None], reason: str
 ) -> None:
-    spoil(folder)
+    corrupt(folder)
     with pytest.raises(ModelRefused, match=reason) as refusal:
         load_local_mllm(folder)
     message = str(refusal.value)

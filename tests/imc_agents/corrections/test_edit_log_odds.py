@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imc_agents.corrections.edit_log_odds import evidence, is_near_miss, places_after, surprisal
+from imc_agents.corrections.edit_log_odds import (
+    edit_log_odds,
+    is_near_miss,
+    places_after,
+    surprisal,
+)
 from imc_agents.corrections.proposals import apply_edits
 from imc_agents.language.lexicon import known_words
 from imc_agents.policy import Policy
@@ -41,19 +46,19 @@ def test_the_surprisal_of_a_word_is_that_of_the_tokens_that_reach_into_it() -> N
 
 def test_a_gain_counts_in_full_where_the_word_put_in_is_likely() -> None:
     likely = Shown(((0, 5),), (-0.5,))
-    assert evidence(edit("hylar", "hilar", gain=9.0), likely, (0, 5), POLICY, LEXICON) == 9.0
+    assert edit_log_odds(edit("hylar", "hilar", gain=9.0), likely, (0, 5), POLICY, LEXICON) == 9.0
 
 
 def test_a_gain_over_a_word_never_met_counts_for_no_more_than_over_a_new_one() -> None:
     unlikely = Shown(((0, 8),), (-17.0,))
-    worth = evidence(edit("vulgaris", "bulgaria"), unlikely, (0, 8), POLICY, LEXICON)
+    worth = edit_log_odds(edit("vulgaris", "bulgaria"), unlikely, (0, 8), POLICY, LEXICON)
     assert worth == 18.0 - 17.0 - 3.0
 
 
 def test_a_slip_of_a_clinical_word_counts_for_more_than_a_new_word() -> None:
     unlikely = Shown(((0, 5),), (-14.0,))
     near = edit("lesoin", "lesion")
-    assert evidence(near, unlikely, (0, 6), POLICY, LEXICON) == 18.0 - 14.0 - 3.0 + 3.0
+    assert edit_log_odds(near, unlikely, (0, 6), POLICY, LEXICON) == 18.0 - 14.0 - 3.0 + 3.0
 
 
 def test_three_letters_are_near_something_by_chance() -> None:
@@ -62,16 +67,16 @@ def test_three_letters_are_near_something_by_chance() -> None:
 
 
 def test_a_score_that_shows_no_tokens_leaves_the_gain_as_it_is() -> None:
-    assert evidence(edit("vulgaris", "bulgaria"), object(), (0, 8), POLICY, LEXICON) == 24.0
+    assert edit_log_odds(edit("vulgaris", "bulgaria"), object(), (0, 8), POLICY, LEXICON) == 24.0
 
 
 def test_a_sentence_left_out_puts_no_word_in() -> None:
     shown = Shown(((0, 8),), (-17.0,))
-    assert evidence(edit("It rains. ", ""), shown, (0, 0), POLICY, LEXICON) == 24.0
+    assert edit_log_odds(edit("It rains. ", ""), shown, (0, 0), POLICY, LEXICON) == 24.0
 
 
 def test_without_a_gain_nothing_speaks_for_an_edit() -> None:
-    assert evidence(edit("a", "b", gain=None), object(), (0, 1), POLICY, LEXICON) == -math.inf
+    assert edit_log_odds(edit("a", "b", gain=None), object(), (0, 1), POLICY, LEXICON) == -math.inf
 
 
 @given(

@@ -82,19 +82,19 @@ def plain_shapes(first: str, second: str, most: float) -> float:
     return last if last <= most else float("inf")
 
 
-def spoilt_words(count: int) -> list[str]:
+def corrupted_words(count: int) -> list[str]:
     """Known words, and known words with a letter changed, lost or doubled."""
     draw = random.Random(0)
     words = draw.sample(sorted(LEXICON), count)
-    spoilt = []
+    corrupted = []
     for number, word in enumerate(words):
         at = draw.randrange(len(word))
         new = ["", word[at] * 2, draw.choice("aeiourn1"), word[at]][number % 4]
-        spoilt.append(word[:at] + new + word[at + 1 :] or word)
-    return spoilt
+        corrupted.append(word[:at] + new + word[at + 1 :] or word)
+    return corrupted
 
 
-WORDS = spoilt_words(200)
+WORDS = corrupted_words(200)
 
 
 @pytest.mark.parametrize("most", [1, 2])

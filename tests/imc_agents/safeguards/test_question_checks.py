@@ -61,7 +61,7 @@ def test_a_bidirectional_control_is_found_wherever_it_stands(
 @settings(deadline=None)  # a busy machine is not a slow function
 @given(text=st.text(max_size=300))
 def test_a_refusal_never_quotes_the_question(text: str) -> None:
-    spoilt = "Mrs Doe 1931\x00" + text
+    corrupted = "Mrs Doe 1931\x00" + text
     with pytest.raises(QuestionRefused) as refusal:
-        check_question(spoilt)
+        check_question(corrupted)
     assert "Doe" not in str(refusal.value)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from imc_noise import UnknownNoise
 from tests.vision.conftest import KINDS, SEVERITIES, projected, scan, small_llava, small_processor
-from tests.vision.conftest import spoilt as spoil
+from tests.vision.conftest import corrupted as corrupt
 from vision.build.draws import BEYOND, noisy_draw
 from vision.build.prototypes import PrototypeBank, build_bank
 from vision.build.reference_checks import coloured_share
@@ -36,7 +36,7 @@ def test_a_saved_bank_gives_the_same_answers(
 ) -> None:
     again = PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
     assert (again.kinds, again.severities, again.images) == (KINDS, SEVERITIES, 72)
-    image = spoil(scan(900), "gaussian", 5)
+    image = corrupt(scan(900), "gaussian", 5)
     one, other = Calibrator(encoder, bank)(image), Calibrator(encoder, again)(image)
     assert one.perception is not None
     assert other.perception is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.vision.conftest import projected, scan, small_llava, small_processor, spoilt
+from tests.vision.conftest import corrupted, projected, scan, small_llava, small_processor
 from vision.build.prototypes import PrototypeBank, build_bank
 from vision.build.sample_cache import KeptDraws
 from vision.encoder.vision_encoder import VisionEncoder
@@ -30,7 +30,7 @@ def test_at_the_projector_alone() -> None:
     encoder.taps = ("projector",)
     bank = small_bank(encoder)
     assert (bank.perception_tap, set(bank.maps)) == ("projector", {"projector"})
-    result = Calibrator(encoder, bank)(spoilt(scan(900), "low_contrast", 5))
+    result = Calibrator(encoder, bank)(corrupted(scan(900), "low_contrast", 5))
     assert result.perception is not None
     assert result.perception.kind == "low_contrast"
     assert "blocks cannot be tapped" in result.report.reason
@@ -42,7 +42,7 @@ def test_from_pixels_alone() -> None:
     encoder.taps = ()
     bank = small_bank(encoder)
     assert (bank.perception_tap, bank.maps) == ("", {})
-    noisy = spoilt(scan(900), "low_contrast", 5)
+    noisy = corrupted(scan(900), "low_contrast", 5)
     restored = Calibrator(encoder, bank)(noisy)
     assert restored.perception is not None
     assert set(restored.perception.witnesses) == {"pixels"}

@@ -17,7 +17,7 @@ from vision.reading.medical_image import MedicalImage
 
 SIDE = 112
 CORNER = 28
-"""Pixels along each side of the corner that is spoilt: a quarter of the picture's side."""
+"""Pixels along each side of the corner that is corrupted: a quarter of the picture's side."""
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -38,7 +38,7 @@ def features_at(encoder: VisionEncoder, tap: str, image: MedicalImage) -> torch.
     return seen[0]
 
 
-def spoilt_corner(image: MedicalImage, *, right: bool) -> MedicalImage:
+def corrupted_corner(image: MedicalImage, *, right: bool) -> MedicalImage:
     """`image` with a checkered upper left or upper right corner."""
     rgb = image.rgb.copy()
     columns = slice(SIDE - CORNER, SIDE) if right else slice(0, CORNER)
@@ -49,12 +49,12 @@ def spoilt_corner(image: MedicalImage, *, right: bool) -> MedicalImage:
 
 @pytest.mark.parametrize("right", [False, True])
 @pytest.mark.parametrize("tap", ["embed", "block.0", "projector"])
-def test_the_tokens_that_change_most_lie_where_the_image_was_spoilt(
+def test_the_tokens_that_change_most_lie_where_the_image_was_corrupted(
     family: VisionEncoder, tap: str, right: bool
 ) -> None:
     plain = scan(1, side=SIDE)
-    spoilt = spoilt_corner(plain, right=right)
-    change = features_at(family, tap, spoilt) - features_at(family, tap, plain)
+    corrupted = corrupted_corner(plain, right=right)
+    change = features_at(family, tap, corrupted) - features_at(family, tap, plain)
     inputs = family.prepare(plain)
     layout = infer_layout(change.shape[1], inputs.aspect)
     assert layout.has_grid

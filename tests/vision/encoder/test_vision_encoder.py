@@ -57,10 +57,10 @@ def test_a_batch_is_one_pass(encoder: VisionEncoder) -> None:
 
 def test_hooks_are_gone_after_a_failing_intervention(encoder: VisionEncoder) -> None:
     def failing(tap: str, features: torch.Tensor) -> None:
-        raise RuntimeError("spoilt")
+        raise RuntimeError("corrupted")
 
     before = projected(encoder.encode(scan(1)))
-    with pytest.raises(RuntimeError, match="spoilt"):
+    with pytest.raises(RuntimeError, match="corrupted"):
         encoder.encode(scan(1), intervene=failing)
     assert torch.equal(projected(encoder.encode(scan(1))), before)
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from tests.vision.conftest import scan, spoilt
+from tests.vision.conftest import corrupted, scan
 from vision.perceive.acquisition_statistics import acquisition_statistics, grey_image
 from vision.perceive.artefact_statistics import artefact_statistics
 from vision.perceive.medians import median
@@ -84,7 +84,7 @@ def test_an_artefact_raises_its_own_statistics(kind: str, part: slice) -> None:
         clean = scan(number, side=112)
         before, after = (
             artefact_statistics(grey_image(image.rgb, 112))[part]
-            for image in (clean, spoilt(clean, kind, 4))
+            for image in (clean, corrupted(clean, kind, 4))
         )
         raised.append(after.max() > before.max())
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vision.conftest import KINDS, scan, spoilt
+from tests.vision.conftest import KINDS, corrupted, scan
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.restore.ghosts import GHOSTS, ghost_context
@@ -134,7 +134,7 @@ def test_restored_pictures_are_nearer_to_clean(
     left, taken = [], []
     for number in HELD_OUT:
         clean = Working.of(scan(number), encoder)
-        noisy = Working.of(spoilt(clean.image, kind, 5), encoder)
+        noisy = Working.of(corrupted(clean.image, kind, 5), encoder)
         change = restorations(bank.restorer, [noisy], chosen)[0]
         left.append(float((noisy.grey + change - clean.grey).square().mean()))
         taken.append(float((noisy.grey - clean.grey).square().mean()))
@@ -144,7 +144,7 @@ def test_restored_pictures_are_nearer_to_clean(
 
 def test_no_posterior_no_change(bank: PrototypeBank, encoder: VisionEncoder) -> None:
     assert bank.restorer is not None
-    working = Working.of(spoilt(scan(500), KINDS[0], 5), encoder)
+    working = Working.of(corrupted(scan(500), KINDS[0], 5), encoder)
     nothing = torch.zeros(1, len(bank.restorer.classes))
     assert float(restorations(bank.restorer, [working], nothing)[0].abs().max()) == 0.0
 

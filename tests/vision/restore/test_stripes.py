@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.vision.conftest import SIDE, scan, spoilt
+from tests.vision.conftest import SIDE, corrupted, scan
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
@@ -61,7 +61,7 @@ def test_several_waves_are_taken_out() -> None:
 def test_pictures_without_stripes_stay_the_same_object(kind: str) -> None:
     for number in range(12):
         image = scan(number, 112)
-        grey = grey_tensor(spoilt(image, kind, 3) if kind else image)
+        grey = grey_tensor(corrupted(image, kind, 3) if kind else image)
         assert destriped(grey) is grey
 
 
