@@ -40,21 +40,21 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Resampled:
     """A figure over all items, and the same figure in every draw: what an interval is read from."""
 
     value: float
     draws: Floats
     """(draws,), NaN where a draw has nothing to take a mean of."""
 
-    def __sub__(self, other: Drawn) -> Drawn:
+    def __sub__(self, other: Resampled) -> Resampled:
         """The paired difference."""
-        return Drawn(self.value - other.value, self.draws - other.draws)
+        return Resampled(self.value - other.value, self.draws - other.draws)
 
 
-def average(figures: Sequence[Drawn]) -> Drawn:
+def average(figures: Sequence[Resampled]) -> Resampled:
     """The plain mean of several figures over the same draws: of the cells of a side."""
-    return Drawn(
+    return Resampled(
         float(np.mean([one.value for one in figures])),
         np.asarray(np.mean([one.draws for one in figures], axis=0)),
     )
@@ -79,7 +79,7 @@ class ClusterBootstrap:
         rng = np.random.default_rng(seed)
         self._times: Floats = rng.multinomial(self.clusters, shares, size=draws).astype(np.float64)
 
-    def rate(self, values: ArrayLike, counted: ArrayLike | None = None) -> Drawn:
+    def rate(self, values: ArrayLike, counted: ArrayLike | None = None) -> Resampled:
         """The mean over items, or over those of them that are `counted` (1, others 0).
 
         Some scoring rules leave answers out of their denominator: it is then drawn too.
@@ -94,12 +94,12 @@ class ClusterBootstrap:
             for one in (array * weights, weights)
         )
         with np.errstate(invalid="ignore"):
-            return Drawn(
+            return Resampled(
                 float(np.divide((array * weights).sum(), weights.sum())),
                 np.asarray((self._times @ hits) / (self._times @ sizes)),
             )
 
-    def estimate(self, figure: Drawn) -> Estimate:
+    def estimate(self, figure: Resampled) -> Estimate:
         """A figure with its interval; draws without it are left out."""
         usable = figure.draws[~np.isnan(figure.draws)]
         low, high = np.percentile(usable, INTERVAL) if usable.size else (np.nan, np.nan)
@@ -118,7 +118,12 @@ class ClusterBootstrap:
         return self.recovered_share(self.rate(clean), self.rate(noisy), self.rate(repaired))
 
     def recovered_share(
-        self, clean: Drawn, noisy: Drawn, repaired: Drawn, *, least_drop: float = LEAST_DROP
+        self,
+        clean: Resampled,
+        noisy: Resampled,
+        repaired: Resampled,
+        *,
+        least_drop: float = LEAST_DROP,
     ) -> Estimate | None:
         """(repaired - noisy) / (clean - noisy); None where the denominator is under `least_drop`.
 
@@ -135,10 +140,10 @@ class ClusterBootstrap:
             low, high = np.percentile(won.draws[usable] / lost.draws[usable], INTERVAL)
         return self._estimate(float(won.value / lost.value), float(low), float(high))
 
-    def removed_share(self, before: Drawn, after: Drawn) -> Estimate | None:
+    def removed_share(self, before: Resampled, after: Resampled) -> Estimate | None:
         """(before - after) / before, of a rate that should be small, as that of flips; None where
         there was nothing to take away."""
-        none = Drawn(0.0, np.zeros_like(before.draws))
+        none = Resampled(0.0, np.zeros_like(before.draws))
         return self.recovered_share(none, none - before, none - after, least_drop=1e-9)
 
     def _estimate(self, value: float, low: float, high: float) -> Estimate:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imc_bench.bootstrap import ClusterBootstrap, Drawn, Estimate, average
+from imc_bench.bootstrap import ClusterBootstrap, Estimate, Resampled, average
 from imc_bench.conditions import Condition
 from imc_bench.report.document import interval, number
-from imc_bench.report.frame import (
+from imc_bench.report.results import (
     CLEAN,
     SIDES,
-    Frame,
     ReportRefused,
+    RunResults,
     full_grid,
-    read_frame,
+    read_results,
     side_of,
 )
 from imc_bench.report.table import Table, points, shown_estimate
@@ -43,8 +43,8 @@ class Difference:
 class Comparison:
     """Everything that two runs share."""
 
-    first: Frame
-    second: Frame
+    first: RunResults
+    second: RunResults
     differ: Mapping[str, tuple[Any, Any]]
     """What the two were made with that is not the same: name, and both values."""
     sides: tuple[Difference, ...]
@@ -59,7 +59,7 @@ def compare_runs(first: Path, second: Path, *, rule: Rule = "strict") -> Compari
         StoreRefused: one is no store.
         ReportRefused: one is empty, or they are of different data, or share no items.
     """
-    one, other = read_frame(first, rule), read_frame(second, rule)
+    one, other = read_results(first, rule), read_results(second, rule)
     for what in ("dataset", "split", "noise_at"):
         if getattr(one, what) != getattr(other, what):
             raise ReportRefused(
@@ -146,24 +146,26 @@ def _plain(one: Difference) -> dict[str, Any]:
     }
 
 
-def _cell(one: Frame, other: Frame, condition: Condition, method: str) -> Difference | None:
+def _cell(
+    one: RunResults, other: RunResults, condition: Condition, method: str
+) -> Difference | None:
     cell = [(condition, method)]
     items = sorted(set(one.common(cell)) & set(other.common(cell)))
     if not items:
         return None
-    right = [frame.right(condition, method, items) for frame in (one, other)]
+    right = [results.right(condition, method, items) for results in (one, other)]
     return _difference(
         str(condition),
         method,
         (one, other),
         items,
-        lambda frame, draws: frame.accuracy(draws, condition, method, items),
+        lambda results, draws: results.accuracy(draws, condition, method, items),
         flips(*right),
     )
 
 
 def _side(
-    one: Frame, other: Frame, side: str, grid: list[list[Condition]], method: str
+    one: RunResults, other: RunResults, side: str, grid: list[list[Condition]], method: str
 ) -> Difference | None:
     cells = [(condition, method) for row in grid for condition in row]
     items = sorted(set(one.common(cells)) & set(other.common(cells)))
@@ -174,8 +176,8 @@ def _side(
         method,
         (one, other),
         items,
-        lambda frame, draws: average(
-            [frame.accuracy(draws, condition, method, items) for condition, _ in cells]
+        lambda results, draws: average(
+            [results.accuracy(draws, condition, method, items) for condition, _ in cells]
         ),
         None,
     )
@@ -184,13 +186,13 @@ def _side(
 def _difference(
     on: str,
     method: str,
-    frames: tuple[Frame, Frame],
+    runs: tuple[RunResults, RunResults],
     items: Sequence[str],
-    figure: Callable[[Frame, ClusterBootstrap], Drawn],
+    figure: Callable[[RunResults, ClusterBootstrap], Resampled],
     flipped: Flips | None,
 ) -> Difference:
-    draws = ClusterBootstrap(frames[0].groups(items))
-    before, after = (figure(frame, draws) for frame in frames)
+    draws = ClusterBootstrap(runs[0].groups(items))
+    before, after = (figure(results, draws) for results in runs)
     return Difference(
         on,
         method,
@@ -201,7 +203,7 @@ def _difference(
     )
 
 
-def _differ(one: Frame, other: Frame) -> dict[str, tuple[Any, Any]]:
+def _differ(one: RunResults, other: RunResults) -> dict[str, tuple[Any, Any]]:
     """A seed that differs is among them: then the draws of noise are not the same."""
     found = {}
     for part in ("arguments", "versions", "model"):

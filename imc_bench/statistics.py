@@ -80,7 +80,7 @@ def answer_flips(own_clean: Sequence[str], answers: Sequence[str]) -> NDArray[np
         StatisticRefused: no items, or another number in each.
     """
     first, second = (
-        np.array([" ".join(told.lower().split()) for told in side], dtype=object)
+        np.array([" ".join(answer.lower().split()) for answer in side], dtype=object)
         for side in (own_clean, answers)
     )
     _same_items(first, second)
@@ -97,8 +97,8 @@ def flips_removed(noisy: ArrayLike, repaired: ArrayLike) -> float | None:
     return float(1 - second.mean() / first.mean()) if first.any() else None
 
 
-def character_errors(clean: Sequence[str], told: Sequence[str]) -> Floats:
-    """For each question, how far `told` is from the clean one, in edits per clean character.
+def character_errors(clean: Sequence[str], given: Sequence[str]) -> Floats:
+    """For each question, how far `given` is from the clean one, in edits per clean character.
 
     An edit inserts, deletes or replaces a character or swaps two neighbours. 0 is an exact restore;
     above 1 where much was added; (items,).
@@ -106,12 +106,12 @@ def character_errors(clean: Sequence[str], told: Sequence[str]) -> Floats:
     Raises:
         StatisticRefused: another number in each, or a clean question without characters.
     """
-    if len(clean) != len(told) or not all(clean):
-        raise StatisticRefused("clean and told questions must be paired, and none clean is empty")
+    if len(clean) != len(given) or not all(clean):
+        raise StatisticRefused("clean and given questions must be paired, and none clean is empty")
     return np.array(
         [
             edit_distance(first, second, most=max(len(first), len(second))) / len(first)
-            for first, second in zip(clean, told, strict=True)
+            for first, second in zip(clean, given, strict=True)
         ],
         dtype=np.float64,
     )
@@ -176,14 +176,14 @@ def calibration_error(
     Raises:
         StatisticRefused: no items, another number in each, or a confidence outside 0 to 1.
     """
-    told = np.asarray(confidence, dtype=np.float64)
+    predicted = np.asarray(confidence, dtype=np.float64)
     hits = np.asarray(right, dtype=np.float64)
-    _same_items(told, hits)
-    if not ((told >= 0) & (told <= 1)).all():
+    _same_items(predicted, hits)
+    if not ((predicted >= 0) & (predicted <= 1)).all():
         raise StatisticRefused("a confidence is outside 0 to 1")
-    place = np.clip(np.ceil(told * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(place, weights=hits - told, minlength=bins)
-    return float(np.abs(gap).sum() / told.size)
+    place = np.clip(np.ceil(predicted * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(place, weights=hits - predicted, minlength=bins)
+    return float(np.abs(gap).sum() / predicted.size)
 
 
 IMAGE_STATES = ("clean", "noisy", "calibrated")
@@ -211,25 +211,25 @@ def state_matrix(
 
 
 def confusion(
-    truth: Sequence[str], said: Sequence[str], labels: Sequence[str]
+    truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
 ) -> NDArray[np.int64]:
-    """How often each true label (row) was said to be each label (column), (labels, labels).
+    """How often each true label (row) was predicted as each label (column), (labels, labels).
 
     For kinds of noise, `labels` holds "clean" and "unknown" too; for severities, their numbers.
 
     Raises:
         StatisticRefused: another number in each, or a label that is not in `labels`.
     """
-    if len(truth) != len(said):
-        raise StatisticRefused("true and said labels differ in number")
+    if len(truth) != len(predicted):
+        raise StatisticRefused("true and predicted labels differ in number")
     width = len(labels)
-    cell = width * _places(truth, labels) + _places(said, labels)
+    cell = width * _places(truth, labels) + _places(predicted, labels)
     return np.asarray(np.bincount(cell, minlength=width * width)).reshape(width, width)
 
 
-def false_alarms(said_on_clean: Sequence[str], clean: str = "clean") -> Estimate:
+def false_alarms(predicted_on_clean: Sequence[str], clean: str = "clean") -> Estimate:
     """Share of clean images taken for noisy, with its interval; one element an image."""
-    return share(sum(kind != clean for kind in said_on_clean), len(said_on_clean))
+    return share(sum(kind != clean for kind in predicted_on_clean), len(predicted_on_clean))
 
 
 def _same_items(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:

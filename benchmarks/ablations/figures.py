@@ -9,7 +9,7 @@ from ablations.cells import CLEAN, Cell
 from ablations.ground import Ground
 from ablations.plan import NONE, Line, Part
 from ablations.store import Answers, Told
-from imc_bench.bootstrap import LEAST_DROP, Drawn, Estimate, average
+from imc_bench.bootstrap import LEAST_DROP, Estimate, Resampled, average
 from imc_bench.report.table import NOT_SHOWN, Table, recovered, shown_estimate
 from imc_bench.statistics import ClusterBootstrap, answer_flips, share
 from imc_noise import CORE_IMAGE
@@ -39,7 +39,7 @@ class Figures:
     answers: Answers
 
     def __post_init__(self) -> None:
-        self._rates: dict[tuple[str, str, Cell], Drawn] = {}
+        self._rates: dict[tuple[str, str, Cell], Resampled] = {}
         self.bootstrap = ClusterBootstrap(self.ground.groups)
         self.own = self._told(NONE, CLEAN).answers
         self.right_when_clean = self._right(NONE, CLEAN)
@@ -122,14 +122,14 @@ class Figures:
         flips = self.bootstrap.estimate(self._flipped(line.clean, CLEAN))
         return shown_estimate(share(told.touched, told.images)), shown_estimate(flips)
 
-    def _right(self, run: str, cell: Cell) -> Drawn:
+    def _right(self, run: str, cell: Cell) -> Resampled:
         if ("right", run, cell) not in self._rates:
             pairs = zip(self._told(run, cell).answers, self.ground.asked, strict=True)
             right = [is_right(told, pair.answer, closed=pair.closed) for told, pair in pairs]
             self._rates["right", run, cell] = self.bootstrap.rate(right)
         return self._rates["right", run, cell]
 
-    def _flipped(self, run: str, cell: Cell) -> Drawn:
+    def _flipped(self, run: str, cell: Cell) -> Resampled:
         if ("flipped", run, cell) not in self._rates:
             flipped = answer_flips(self.own, self._told(run, cell).answers)
             self._rates["flipped", run, cell] = self.bootstrap.rate(flipped)

@@ -10,7 +10,7 @@ from ablations.ground import Asker
 from ablations.store import Told
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
-from imc_bench.bootstrap import ClusterBootstrap, Drawn
+from imc_bench.bootstrap import ClusterBootstrap, Resampled
 from imc_bench.statistics import answer_flips
 from imc_reference.architecture import IMAGE_SIZE
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
@@ -67,13 +67,13 @@ class Ground:
                 touched += result.report.applied
         return Told(self._asker.answers(features), touched, len(pictures))
 
-    def right(self, told: Told) -> Drawn:
+    def right(self, told: Told) -> Resampled:
         """Accuracy, strict."""
         pairs = zip(told.answers, self._asked, strict=True)
         return self.bootstrap.rate(
             [is_right(answer, pair.answer, closed=pair.closed) for answer, pair in pairs]
         )
 
-    def flipped(self, told: Told) -> Drawn:
+    def flipped(self, told: Told) -> Resampled:
         """Answers that differ from the model's own on the clean image."""
         return self.bootstrap.rate(np.asarray(answer_flips(self.own, told.answers)))

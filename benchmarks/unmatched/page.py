@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Drawn, Estimate, average
+from imc_bench.bootstrap import ClusterBootstrap, Estimate, Resampled, average
 from imc_bench.report.table import NOT_SHOWN, Table, percent, points, recovered
 from unmatched.noises import Condition
 
@@ -22,8 +22,8 @@ HARM = 0.005
 class Way:
     """One way to answer under one condition."""
 
-    right: Drawn
-    flipped: Drawn
+    right: Resampled
+    flipped: Resampled
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Row:
     alone: Way
     treated: dict[str, Way]
 
-    def change(self, way: str) -> Drawn:
+    def change(self, way: str) -> Resampled:
         """Of the accuracy, against leaving it alone."""
         return self.treated[way].right - self.alone.right
 

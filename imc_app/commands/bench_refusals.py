@@ -13,7 +13,7 @@ def refused() -> Iterator[None]:
     """Raise InputRefused, with its line, for whatever the bench refuses within the block."""
     from imc_bench.conditions import RunRefused
     from imc_bench.errors import DataRefused, NoiseRefused, PluginRefused, StoreRefused
-    from imc_bench.report.frame import ReportRefused
+    from imc_bench.report.results import ReportRefused
 
     try:
         yield

@@ -80,7 +80,7 @@ def report(
     for table in make_tables(made[0])[:2] if alone else [overview_table(made)]:
         typer.echo(table.markdown())
     for run, one in zip(runs, made, strict=True):
-        standing = one.frame.standing
+        standing = one.results.standing
         if not standing.complete:
             typer.echo(
                 f"imc: {run} is not complete: {standing.rows} of {standing.expected} rows", err=True

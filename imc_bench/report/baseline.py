@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from imc_bench.conditions import Condition
-from imc_bench.report.frame import BASE, CLEAN, Frame, ReportRefused, read_frame
+from imc_bench.report.results import BASE, CLEAN, ReportRefused, RunResults, read_results
 from imc_bench.statistics import corruption_error, relative_corruption_error
 
 _MARKS = ("value", "counted")
@@ -21,7 +21,7 @@ class Baseline:
 
     name: str
     """For a reader: the method, or the other run with its model."""
-    frame: Frame
+    results: RunResults
     method: str
 
 
@@ -35,7 +35,7 @@ class CorruptionErrors:
     """rBE: the same of what noise adds to the clean error."""
 
 
-def read_baseline(named: str | None, frame: Frame) -> Baseline:
+def read_baseline(named: str | None, results: RunResults) -> Baseline:
     """The baseline called `named`: a method of this run, or the path of another run's store.
 
     None stands for the method `none`, the model as it is. Of another run it is its `none` that is
@@ -46,26 +46,26 @@ def read_baseline(named: str | None, frame: Frame) -> Baseline:
         ReportRefused: neither method nor file, or a run on other data or with noise put elsewhere.
     """
     method = named or BASE
-    if method in frame.methods:
-        return Baseline(f"method {method}", frame, method)
+    if method in results.methods:
+        return Baseline(f"method {method}", results, method)
     path = Path(method)
     if not path.exists():
         raise ReportRefused(
-            f"--baseline {method!r}: is no method of this run ({', '.join(frame.methods)}) and no "
-            "file; give one of these, or the store of another run"
+            f"--baseline {method!r}: is no method of this run ({', '.join(results.methods)}) and "
+            "no file; give one of these, or the store of another run"
         )
-    other = read_frame(path, frame.rule)
+    other = read_results(path, results.rule)
     for what in ("dataset", "split", "noise_at"):
-        if getattr(other, what) != getattr(frame, what):
+        if getattr(other, what) != getattr(results, what):
             raise ReportRefused(
                 f"--baseline {path}: differs in {what.replace('_', ' ')} ({getattr(other, what)}, "
-                f"the run has {getattr(frame, what)}); give a run on the same data"
+                f"the run has {getattr(results, what)}); give a run on the same data"
             )
     return Baseline(f"method {BASE} of {other.facts['model']['name']} ({path.name})", other, BASE)
 
 
 def corruption_errors(
-    frame: Frame,
+    results: RunResults,
     grid: Sequence[Sequence[Condition]],
     method: str,
     items: Sequence[str],
@@ -74,29 +74,29 @@ def corruption_errors(
     """BE and rBE of a method over a side's conditions, on the items that the baseline has too.
 
     Args:
-        frame: the run of the method.
+        results: the run of the method.
         grid: the side's conditions, (kinds, severities).
         method: one that has rows of all of them.
         items: those that all of its cells hold.
         baseline: None for method `none` of the same run.
     """
-    base = baseline or Baseline(f"method {BASE}", frame, BASE)
+    base = baseline or Baseline(f"method {BASE}", results, BASE)
     flat = [condition for row in grid for condition in row]
-    theirs = base.frame.common([(CLEAN, base.method), *((one, base.method) for one in flat)])
+    theirs = base.results.common([(CLEAN, base.method), *((one, base.method) for one in flat)])
     shared = sorted({*items} & {*theirs})
     if not shared:
         return CorruptionErrors(float("nan"), float("nan"))
 
-    def error(of: Frame, condition: Condition, name: str) -> float:
+    def error(of: RunResults, condition: Condition, name: str) -> float:
         value, counted = (of.numbers(what, condition, name, shared) for what in _MARKS)
         return 1 - float(np.average(value, weights=counted)) if counted.any() else float("nan")
 
-    own_clean = error(frame, CLEAN, method)
-    base_clean = error(base.frame, CLEAN, base.method)
+    own_clean = error(results, CLEAN, method)
+    base_clean = error(base.results, CLEAN, base.method)
     pairs = [
         (
-            [error(frame, one, method) for one in row],
-            [error(base.frame, one, base.method) for one in row],
+            [error(results, one, method) for one in row],
+            [error(base.results, one, base.method) for one in row],
         )
         for row in grid
     ]

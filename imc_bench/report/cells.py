@@ -9,7 +9,7 @@ import numpy as np
 from imc_bench.bootstrap import ClusterBootstrap, Estimate, average
 from imc_bench.conditions import Condition
 from imc_bench.report.baseline import Baseline, corruption_errors
-from imc_bench.report.frame import BASE, CLEAN, Frame, Side, full_grid, kind_of
+from imc_bench.report.results import BASE, CLEAN, RunResults, Side, full_grid, kind_of
 from imc_bench.statistics import (
     answer_flips,
     calibration_error,
@@ -62,37 +62,37 @@ class Cell:
     """Milliseconds, a question."""
 
 
-def make_cells(frame: Frame) -> list[Cell]:
+def make_cells(results: RunResults) -> list[Cell]:
     """Every cell of the run that shares items with what it is compared with."""
     return [
         cell
-        for condition in frame.conditions
-        for method in frame.methods
-        if (cell := make_cell(frame, condition, method)) is not None
+        for condition in results.conditions
+        for method in results.methods
+        if (cell := make_cell(results, condition, method)) is not None
     ]
 
 
-def make_cell(frame: Frame, condition: Condition, method: str) -> Cell | None:
+def make_cell(results: RunResults, condition: Condition, method: str) -> Cell | None:
     """One cell; None where nothing can be paired."""
-    items = frame.common([(CLEAN, BASE), (condition, BASE), (condition, method)])
+    items = results.common([(CLEAN, BASE), (condition, BASE), (condition, method)])
     if not items:
         return None
-    draws = ClusterBootstrap(frame.groups(items))
+    draws = ClusterBootstrap(results.groups(items))
     clean, noisy, repaired = (
-        frame.accuracy(draws, one, name, items)
+        results.accuracy(draws, one, name, items)
         for one, name in ((CLEAN, BASE), (condition, BASE), (condition, method))
     )
-    own = frame.answers(CLEAN, BASE, items)
-    flipped = answer_flips(own, frame.answers(condition, BASE, items))
-    left = answer_flips(own, frame.answers(condition, method, items))
+    own = results.answers(CLEAN, BASE, items)
+    flipped = answer_flips(own, results.answers(condition, BASE, items))
+    left = answer_flips(own, results.answers(condition, method, items))
     is_base = method == BASE
     changed = flips(
-        frame.right(CLEAN if is_base else condition, BASE, items),
-        frame.right(condition, method, items),
+        results.right(CLEAN if is_base else condition, BASE, items),
+        results.right(condition, method, items),
     )
 
     def mean(field: str) -> float:
-        return float(frame.numbers(field, condition, method, items).mean())
+        return float(results.numbers(field, condition, method, items).mean())
 
     return Cell(
         condition,
@@ -106,8 +106,8 @@ def make_cell(frame: Frame, condition: Condition, method: str) -> Cell | None:
         flips=float(left.mean()),
         flips_removed=None if is_base else flips_removed(flipped, left),
         calibration_error=calibration_error(
-            frame.numbers("confidence", condition, method, items),
-            frame.numbers("value", condition, method, items),
+            results.numbers("confidence", condition, method, items),
+            results.numbers("value", condition, method, items),
         ),
         touched=mean("touched"),
         edited=mean("question_edited"),
@@ -115,7 +115,7 @@ def make_cell(frame: Frame, condition: Condition, method: str) -> Cell | None:
         cer_before=mean("cer_before"),
         cer_after=mean("cer_after"),
         violations=int(
-            frame.numbers("protected_violations", condition, method, items).sum(),
+            results.numbers("protected_violations", condition, method, items).sum(),
         ),
         calls=mean("calls"),
         ms=mean("ms"),
@@ -165,39 +165,39 @@ class CleanSummary:
 
 
 def summarise_side(
-    frame: Frame, side: Side, method: str, baseline: Baseline | None = None
+    results: RunResults, side: Side, method: str, baseline: Baseline | None = None
 ) -> SideSummary | None:
     """One method over one side; None where it was not measured, or nothing can be paired.
 
     Without a `baseline`, corruption errors are relative to `none` of the same run.
     """
-    grid = full_grid(frame.on(side))
+    grid = full_grid(results.on(side))
     flat = [condition for kinds in grid for condition in kinds]
     pairs = [(condition, name) for condition in flat for name in dict.fromkeys((BASE, method))]
-    items = frame.common([(CLEAN, BASE), (CLEAN, method), *pairs]) if flat else []
+    items = results.common([(CLEAN, BASE), (CLEAN, method), *pairs]) if flat else []
     if not items:
         return None
 
-    own = frame.answers(CLEAN, BASE, items)
+    own = results.answers(CLEAN, BASE, items)
 
     def flipped(name: str) -> float:
         return float(
-            np.mean([answer_flips(own, frame.answers(one, name, items)).mean() for one in flat])
+            np.mean([answer_flips(own, results.answers(one, name, items)).mean() for one in flat])
         )
 
     def mean(what: str) -> float:
-        return float(np.mean([frame.numbers(what, one, method, items).mean() for one in flat]))
+        return float(np.mean([results.numbers(what, one, method, items).mean() for one in flat]))
 
-    draws = ClusterBootstrap(frame.groups(items))
-    clean = frame.accuracy(draws, CLEAN, BASE, items)
+    draws = ClusterBootstrap(results.groups(items))
+    clean = results.accuracy(draws, CLEAN, BASE, items)
     # the grid is full: the mean over its cells is the mean over kinds, then severities
-    by_cell = {one: frame.accuracy(draws, one, method, items) for one in flat}
-    noisy = average([frame.accuracy(draws, one, BASE, items) for one in flat])
+    by_cell = {one: results.accuracy(draws, one, method, items) for one in flat}
+    noisy = average([results.accuracy(draws, one, BASE, items) for one in flat])
     repaired = average(list(by_cell.values()))
     is_base = method == BASE
     before, after = flipped(BASE), flipped(method)
     by_kind = {kind_of(row[0]): float(np.mean([by_cell[one].value for one in row])) for row in grid}
-    against = corruption_errors(frame, grid, method, items, baseline)
+    against = corruption_errors(results, grid, method, items, baseline)
     worst_noise, worst_accuracy = worst_case(by_kind)
     return SideSummary(
         method,
@@ -213,25 +213,25 @@ def summarise_side(
         corruption_error=against.error,
         relative_corruption_error=against.relative,
         violations=int(
-            sum(frame.numbers("protected_violations", one, method, items).sum() for one in flat)
+            sum(results.numbers("protected_violations", one, method, items).sum() for one in flat)
         ),
         calls=mean("calls"),
         ms=mean("ms"),
     )
 
 
-def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
+def summarise_clean(results: RunResults, method: str) -> CleanSummary | None:
     """What the method does to clean inputs; None where it has no clean rows."""
-    items = frame.common([(CLEAN, BASE), (CLEAN, method)])
+    items = results.common([(CLEAN, BASE), (CLEAN, method)])
     if not items:
         return None
-    draws = ClusterBootstrap(frame.groups(items))
-    before, after = (frame.accuracy(draws, CLEAN, name, items) for name in (BASE, method))
-    changed = flips(frame.right(CLEAN, BASE, items), frame.right(CLEAN, method, items))
-    own, said = frame.answers(CLEAN, BASE, items), frame.answers(CLEAN, method, items)
+    draws = ClusterBootstrap(results.groups(items))
+    before, after = (results.accuracy(draws, CLEAN, name, items) for name in (BASE, method))
+    changed = flips(results.right(CLEAN, BASE, items), results.right(CLEAN, method, items))
+    own, given = results.answers(CLEAN, BASE, items), results.answers(CLEAN, method, items)
 
     def numbers(field: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        return frame.numbers(field, CLEAN, method, items)
+        return results.numbers(field, CLEAN, method, items)
 
     return CleanSummary(
         method,
@@ -239,8 +239,8 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
         accuracy_change=draws.estimate(after - before),
         destructive=changed.destructive,
         corrective=changed.corrective,
-        flips=float(answer_flips(own, said).mean()),
-        touched=_images_touched(frame, method, items),
+        flips=float(answer_flips(own, given).mean()),
+        touched=_images_touched(results, method, items),
         false_edits=share(int(numbers("question_edited").sum()), len(items)),
         violations=int(numbers("protected_violations").sum()),
         calls=float(numbers("calls").mean()),
@@ -248,8 +248,8 @@ def summarise_clean(frame: Frame, method: str) -> CleanSummary | None:
     )
 
 
-def _images_touched(frame: Frame, method: str, items: list[str]) -> Estimate:
+def _images_touched(results: RunResults, method: str, items: list[str]) -> Estimate:
     """Of images, not of questions, which would claim an interval as if each had its own image."""
-    rows = frame.told[CLEAN, method]
+    rows = results.responses[CLEAN, method]
     images = {rows[item].image: rows[item].touched for item in items}
     return share(sum(images.values()), len(images))

@@ -21,11 +21,11 @@ from imc_bench.report.cells import (
     summarise_clean,
     summarise_side,
 )
-from imc_bench.report.frame import SIDES, Frame, Side, read_frame
 from imc_bench.report.perception import Perception, matrix, perception
 from imc_bench.report.reliability import Gate
+from imc_bench.report.results import SIDES, RunResults, Side, read_results
 from imc_bench.report.scores import RuleScores, rule_scores
-from imc_bench.report.severity import SAID
+from imc_bench.report.severity import PREDICTED_SEVERITIES
 from imc_bench.scoring import Rule
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
@@ -34,10 +34,10 @@ from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 class Report:
     """Everything that tables, plots and the page are made from."""
 
-    frame: Frame
+    results: RunResults
     cells: tuple[Cell, ...]
     sides: Mapping[Side, tuple[SideSummary, ...]]
-    """By side, those that were measured; in the order of `frame.methods`."""
+    """By side, those that were measured; in the order of `results.methods`."""
     clean: tuple[CleanSummary, ...]
     matrix: Floats
     """(image states, text states), NaN where not measured."""
@@ -58,59 +58,59 @@ def make_report(store: Path, *, rule: Rule = "strict", baseline: str | None = No
 
     Raises StoreRefused or ReportRefused.
     """
-    frame = read_frame(store, rule)
-    base = read_baseline(baseline, frame)
+    results = read_results(store, rule)
+    base = read_baseline(baseline, results)
     sides = {
         side: tuple(
             found
-            for method in frame.methods
-            if (found := summarise_side(frame, side, method, base)) is not None
+            for method in results.methods
+            if (found := summarise_side(results, side, method, base)) is not None
         )
         for side in SIDES
     }
-    clean = [summarise_clean(frame, method) for method in frame.methods]
-    accuracy, conditions = matrix(frame)
+    clean = [summarise_clean(results, method) for method in results.methods]
+    accuracy, conditions = matrix(results)
     return Report(
-        frame,
-        tuple(make_cells(frame)),
+        results,
+        tuple(make_cells(results)),
         {side: found for side, found in sides.items() if found},
         tuple(one for one in clean if one is not None),
         accuracy,
         conditions,
-        perception(frame),
-        tuple(rule_scores(frame)),
+        perception(results),
+        tuple(rule_scores(results)),
         base.name,
     )
 
 
 def to_document(report: Report) -> dict[str, Any]:
     """The report as JSON values: shares 0 to 1, an interval beside each estimate, null for none."""
-    frame, arguments = report.frame, report.frame.facts["arguments"]
+    results, arguments = report.results, report.results.facts["arguments"]
     by_side = {side: {one.method: one for one in all_} for side, all_ in report.sides.items()}
     clean = {one.method: one for one in report.clean}
-    seen = report.perception
+    found = report.perception
     return {
         "run": {
-            "run_key": frame.facts["run_key"],
-            "data_set": frame.dataset,
-            "split": frame.split,
-            "noise_at": frame.noise_at,
-            "rule": frame.rule,
+            "run_key": results.facts["run_key"],
+            "data_set": results.dataset,
+            "split": results.split,
+            "noise_at": results.noise_at,
+            "rule": results.rule,
             "baseline": report.baseline,
             "seed": arguments.get("seed"),
-            "items": len(frame.items),
-            "images": len(frame.images),
-            "groups": len({item.group for item in frame.items.values()}),
-            "model": frame.facts["model"],
-            "versions": frame.facts["versions"],
-            "created": frame.facts["created"],
-            "machine": frame.facts["machine"],
-            "command": frame.facts["command"],
-            "complete": frame.standing.complete,
-            "rows": frame.standing.rows,
-            "expected": frame.standing.expected,
-            "skipped": frame.standing.skipped,
-            "bad_rows": len(frame.facts["bad_rows"]),
+            "items": len(results.items),
+            "images": len(results.images),
+            "groups": len({item.group for item in results.items.values()}),
+            "model": results.facts["model"],
+            "versions": results.facts["versions"],
+            "created": results.facts["created"],
+            "machine": results.facts["machine"],
+            "command": results.facts["command"],
+            "complete": results.standing.complete,
+            "rows": results.standing.rows,
+            "expected": results.standing.expected,
+            "skipped": results.standing.skipped,
+            "bad_rows": len(results.facts["bad_rows"]),
         },
         "summary": {
             method: {
@@ -121,7 +121,7 @@ def to_document(report: Report) -> dict[str, Any]:
                 },
                 **({"clean": _plain(clean[method])} if method in clean else {}),
             }
-            for method in frame.methods
+            for method in results.methods
         },
         "matrix": {
             "image": list(IMAGE_STATES),
@@ -129,28 +129,28 @@ def to_document(report: Report) -> dict[str, Any]:
             "accuracy": [[number(value) for value in row] for row in report.matrix],
         },
         "perception": None
-        if seen is None
+        if found is None
         else {
-            "truth": list(seen.truth),
-            "said": list(seen.said),
-            "kinds": seen.kinds.tolist(),
+            "truth": list(found.truth),
+            "predicted": list(found.predicted),
+            "kinds": found.kinds.tolist(),
             "severities": [
                 {
                     "kind": one.kind,
                     "true": list(one.true),
-                    "said": list(SAID),
+                    "predicted": list(PREDICTED_SEVERITIES),
                     "images": list(one.images),
                     "counts": one.counts.tolist(),
                     **_share("exact", one.exact),
                     **_share("within_one", one.within_one),
                 }
-                for one in seen.severities
+                for one in found.severities
             ],
-            "identified": number(seen.identified),
-            **_share("false_alarms", seen.false_alarms),
-            "absent": list(seen.absent),
-            **_share("absent_unknown", seen.absent_unknown),
-            "gate": None if seen.gate is None else _gate(seen.gate),
+            "identified": number(found.identified),
+            **_share("false_alarms", found.false_alarms),
+            "absent": list(found.absent),
+            **_share("absent_unknown", found.absent_unknown),
+            "gate": None if found.gate is None else _gate(found.gate),
         },
         "scores": [
             {

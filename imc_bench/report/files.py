@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from imc_bench.report.document import Report, to_document
-from imc_bench.report.frame import ReportRefused
 from imc_bench.report.page import Section, make_page
+from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table, run_names
 from imc_bench.report.table import Table
 from imc_bench.report.tables import make_tables

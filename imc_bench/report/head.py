@@ -14,31 +14,31 @@ REASONS_SHOWN = 8
 
 def title_of(report: Report) -> str:
     """What was measured, on what, and where image noise was put."""
-    frame = report.frame
+    results = report.results
     return (
-        f"Robustness of {frame.facts['model']['name']} on {frame.dataset} {frame.split}, "
-        f"image noise at {frame.noise_at} resolution"
+        f"Robustness of {results.facts['model']['name']} on {results.dataset} {results.split}, "
+        f"image noise at {results.noise_at} resolution"
     )
 
 
 def head_facts(report: Report) -> dict[str, str]:
     """By name, in the order in which they are shown."""
-    frame, facts = report.frame, report.frame.facts
-    model, standing, arguments = facts["model"], frame.standing, facts["arguments"]
-    groups = len({item.group for item in frame.items.values()})
+    results, facts = report.results, report.results.facts
+    model, standing, arguments = facts["model"], results.standing, facts["arguments"]
+    groups = len({item.group for item in results.items.values()})
     return {
-        "data": f"{frame.dataset} {frame.split}, {len(frame.items)} questions on "
-        f"{len(frame.images)} images (clusters of the intervals: {groups})",
-        "methods": ", ".join(frame.methods),
-        "image noise at": f"{frame.noise_at} resolution",
-        "scores": RULE_WORDS[frame.rule],
+        "data": f"{results.dataset} {results.split}, {len(results.items)} questions on "
+        f"{len(results.images)} images (clusters of the intervals: {groups})",
+        "methods": ", ".join(results.methods),
+        "image noise at": f"{results.noise_at} resolution",
+        "scores": RULE_WORDS[results.rule],
         "corruption errors against": report.baseline,
         "model": f"{model['name']}, fingerprint {model.get('fingerprint')}",
         "prototype bank": f"SHA-256 {model['bank']}" if model.get("bank") else "none",
         "seed": str(arguments.get("seed")),
         "rows": f"{standing.rows} of {standing.expected}",
         "rows of the data set left out": _left_out(Counter(why for _, why in facts["bad_rows"])),
-        "items left out of a condition": _left_out(frame.left_out),
+        "items left out of a condition": _left_out(results.left_out),
         "command": facts["command"] or "none, begun from Python",
         "run": f"{facts['run_key']}, begun {facts['created']}",
         "machine": facts["machine"],

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from imc_bench.report.document import Report
-from imc_bench.report.severity import SAID
+from imc_bench.report.severity import PREDICTED_SEVERITIES
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 DPI = 150
@@ -43,15 +43,15 @@ def state_map(report: Report) -> bytes | None:
 
 def confusion_map(report: Report) -> bytes | None:
     """Kinds of image noise and what they were taken for, each row in percent of its images."""
-    seen = report.perception
-    if seen is None:
+    found = report.perception
+    if found is None:
         return None
-    counts = seen.kinds.astype(np.float64)
+    counts = found.kinds.astype(np.float64)
     rows = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = (0.55 * len(seen.said) + 2.2, 0.4 * len(seen.truth) + 1.8)
+    size = (0.55 * len(found.predicted) + 2.2, 0.4 * len(found.truth) + 1.8)
     figure = Figure(figsize=size, layout="constrained")
     panel = figure.subplots()
-    heat_map(panel, rows, list(seen.truth), list(seen.said), "Blues", 0, 100)
+    heat_map(panel, rows, list(found.truth), list(found.predicted), "Blues", 0, 100)
     panel.set_ylabel("noise put on")
     panel.set_title("perceived as (% of images)", fontsize=10)
     return png_of(figure)
@@ -62,23 +62,23 @@ def severity_maps(report: Report) -> bytes | None:
 
     Each row in percent of its images; empty where no image of it was named.
     """
-    seen = report.perception
-    if seen is None or not seen.severities:
+    found = report.perception
+    if found is None or not found.severities:
         return None
-    across = min(PANELS_A_ROW, len(seen.severities))
-    down = math.ceil(len(seen.severities) / across)
+    across = min(PANELS_A_ROW, len(found.severities))
+    down = math.ceil(len(found.severities) / across)
     wide = max(LABEL_INCHES, 2.3 * across + 0.4)
     figure = Figure(figsize=(wide, 1.9 * down + 0.5), layout="constrained")
     panels: NDArray[Any] = figure.subplots(down, across, squeeze=False)
-    for panel, one in zip(panels.flat, seen.severities, strict=False):
+    for panel, one in zip(panels.flat, found.severities, strict=False):
         named = one.counts.sum(axis=1, keepdims=True)
         shown = np.full(one.counts.shape, np.nan)
         np.divide(100.0 * one.counts, named, out=shown, where=named > 0)
-        columns = [str(severity) for severity in SAID]
+        columns = [str(severity) for severity in PREDICTED_SEVERITIES]
         heat_map(panel, shown, [f"{true:g}" for true in one.true], columns, "Blues", 0, 100)
         panel.tick_params(axis="x", rotation=0)
         panel.set_title(one.kind, fontsize=9)
-    for panel in panels.flat[len(seen.severities) :]:
+    for panel in panels.flat[len(found.severities) :]:
         panel.set_visible(False)
     figure.supxlabel("perceived severity (% of images whose kind was named)", fontsize=9)
     figure.supylabel("severity put on", fontsize=9)

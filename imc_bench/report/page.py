@@ -105,7 +105,7 @@ def _section(section: Section, level: int) -> list[str]:
 
 
 def _warning(report: Report) -> str:
-    standing = report.frame.standing
+    standing = report.results.standing
     if standing.complete:
         return ""
     return (
@@ -115,8 +115,8 @@ def _warning(report: Report) -> str:
 
 
 def _facts(report: Report) -> str:
-    told = head_facts(report).items()
-    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in told)
+    facts = head_facts(report).items()
+    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     return f"<dl>{pairs}</dl>"
 
 

@@ -1,4 +1,4 @@
-"""What the image side said of each image, and the 3 x 3 matrix of image and text states."""
+"""The noise that was perceived in each image, and the 3 x 3 matrix of image and text states."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.bootstrap import Estimate, Floats, share
-from imc_bench.report.frame import BASE, CLEAN, Frame, Told, side_of
 from imc_bench.report.reliability import Gate, gate
-from imc_bench.report.severity import SeverityConfusion, Witness, severity_confusions
+from imc_bench.report.results import BASE, CLEAN, Response, RunResults, side_of
+from imc_bench.report.severity import SeverityCase, SeverityConfusion, severity_confusions
 from imc_bench.statistics import confusion, false_alarms, state_matrix
 from vision.report import CLEAN as CLEAN_KIND
 from vision.report import UNKNOWN
 
-SEEING = (BASE, "pdc", "sms", "imc")
+PERCEIVING_METHODS = (BASE, "pdc", "sms", "imc")
 """Methods whose perception is of the noisy image itself; a denoiser's is of its own output."""
 
 
@@ -25,9 +25,9 @@ class Perception:
     """How well noise was named; counts are of images."""
 
     truth: tuple[str, ...]
-    said: tuple[str, ...]
+    predicted: tuple[str, ...]
     kinds: NDArray[np.int64]
-    """(truth, said): images of each kind (row) and what they were taken for.
+    """(truth, predicted): images of each kind (row) and what they were taken for.
 
     Several noises joined by `+` are a row; no such kind can be named.
     """
@@ -45,7 +45,7 @@ class Perception:
     """What a gate would do at other levels; None where no p-value was kept."""
 
 
-def perception(frame: Frame) -> Perception | None:
+def perception(results: RunResults) -> Perception | None:
     """Perception under image noise with clean questions; None for a model without a bank.
 
     An image weighs no more for being asked about more often.
@@ -53,38 +53,38 @@ def perception(frame: Frame) -> Perception | None:
     method = next(
         (
             name
-            for name in SEEING
-            if any(row.perceived_kind for row in frame.told.get((CLEAN, name), {}).values())
+            for name in PERCEIVING_METHODS
+            if any(row.perceived_kind for row in results.responses.get((CLEAN, name), {}).values())
         ),
         None,
     )
     if method is None:
         return None
-    seen = [
-        Witness(
+    cases = [
+        SeverityCase(
             condition.image_noise or CLEAN_KIND,
             float(condition.image_severity),
             row.perceived_kind,
             row.perceived_severity,
         )
-        for condition in (CLEAN, *frame.on("image"), *frame.on("stacked"))
-        for row in _by_image(frame.told.get((condition, method), {}).values())
+        for condition in (CLEAN, *results.on("image"), *results.on("stacked"))
+        for row in _by_image(results.responses.get((condition, method), {}).values())
     ]
-    alarms = [one.said_kind for one in seen if one.kind == CLEAN_KIND]
+    alarms = [one.predicted_kind for one in cases if one.kind == CLEAN_KIND]
     if not alarms:
         return None
-    kinds = {one.kind for one in seen}
+    kinds = {one.kind for one in cases}
     single = [CLEAN_KIND, *sorted(kind for kind in kinds - {CLEAN_KIND} if "+" not in kind)]
     stacked = sorted(kind for kind in kinds if "+" in kind)
-    others = {one.said_kind for one in seen} - {*single, UNKNOWN}
-    said = [*single, *sorted(others), UNKNOWN]
+    others = {one.predicted_kind for one in cases} - {*single, UNKNOWN}
+    predicted = [*single, *sorted(others), UNKNOWN]
     counts = confusion(
-        [one.kind for one in seen], [one.said_kind for one in seen], [*said, *stacked]
+        [one.kind for one in cases], [one.predicted_kind for one in cases], [*predicted, *stacked]
     )
-    kept = [*range(len(single)), *range(len(said), len(said) + len(stacked))]
-    held = frame.facts["model"].get("kinds") or single
+    kept = [*range(len(single)), *range(len(predicted), len(predicted) + len(stacked))]
+    held = results.facts["model"].get("kinds") or single
     absent = tuple(kind for kind in single[1:] if kind not in held)
-    strange = [one.said_kind == UNKNOWN for one in seen if one.kind in absent]
+    strange = [one.predicted_kind == UNKNOWN for one in cases if one.kind in absent]
     rates = [
         counts[place, place] / counts[place].sum()
         for place, kind in enumerate(single)
@@ -92,38 +92,38 @@ def perception(frame: Frame) -> Perception | None:
     ]
     return Perception(
         (*single, *stacked),
-        tuple(said),
-        counts[kept, : len(said)],
+        tuple(predicted),
+        counts[kept, : len(predicted)],
         severity_confusions(
-            [one for one in seen if one.kind in single[1:] and one.kind not in absent]
+            [one for one in cases if one.kind in single[1:] and one.kind not in absent]
         ),
         false_alarms(alarms),
         float(np.mean(rates)) if rates else float("nan"),
         absent,
         share(sum(strange), len(strange)) if strange else None,
-        _gate(frame, method),
+        _gate(results, method),
     )
 
 
-def _gate(frame: Frame, method: str) -> Gate | None:
+def _gate(results: RunResults, method: str) -> Gate | None:
     clean, noisy = (
         [
             row.clean_p_value
             for condition in conditions
-            for row in _by_image(frame.told.get((condition, method), {}).values())
+            for row in _by_image(results.responses.get((condition, method), {}).values())
             if row.clean_p_value is not None
         ]
-        for conditions in ((CLEAN,), (*frame.on("image"), *frame.on("stacked")))
+        for conditions in ((CLEAN,), (*results.on("image"), *results.on("stacked")))
     )
     return gate(clean, noisy) if clean else None
 
 
-def _by_image(rows: Iterable[Told]) -> Iterable[Told]:
+def _by_image(rows: Iterable[Response]) -> Iterable[Response]:
     """One row for each image that was perceived."""
     return {row.image: row for row in rows if row.perceived_kind}.values()
 
 
-def matrix(frame: Frame) -> tuple[Floats, NDArray[np.int64]]:
+def matrix(results: RunResults) -> tuple[Floats, NDArray[np.int64]]:
     """Accuracy, and conditions it is the mean of, of image {clean, noisy, calibrated} (rows) x
     text {clean, noisy, refined}; NaN where nothing was measured.
 
@@ -141,11 +141,11 @@ def matrix(frame: Frame) -> tuple[Floats, NDArray[np.int64]]:
         ("both", "sms"): [("noisy", "refined")],
         ("both", "imc"): [("calibrated", "refined")],
     }
-    joined = frame.on("both")
+    joined = results.on("both")
     image_of = {(one.image_noise, one.image_severity) for one in joined}
     text_of = {(one.text_noise, one.text_severity) for one in joined}
     image, text, right = [], [], []
-    for (condition, method), rows in frame.told.items():
+    for (condition, method), rows in results.responses.items():
         side = side_of(condition)
         if side == "stacked" and joined:
             side = "image"

@@ -1,39 +1,39 @@
-"""The tables of what the image side said: kinds of noise, and their severities."""
+"""The tables of perceived noise: kinds, and severities."""
 
 from __future__ import annotations
 
 from imc_bench.bootstrap import Estimate
 from imc_bench.report.perception import Perception
-from imc_bench.report.severity import SAID, SeverityConfusion
+from imc_bench.report.severity import PREDICTED_SEVERITIES, SeverityConfusion
 from imc_bench.report.table import NOT_SHOWN, Table, percent, shown_estimate
 
 
-def kind_table(seen: Perception) -> Table:
+def kind_table(found: Perception) -> Table:
     """Kinds of noise and what they were taken for."""
     return Table(
         "perception",
         "Noise of images, and what it was taken for (images)",
-        ("true kind", *seen.said),
+        ("true kind", *found.predicted),
         tuple(
             (kind, *(str(count) for count in row))
-            for kind, row in zip(seen.truth, seen.kinds.tolist(), strict=True)
+            for kind, row in zip(found.truth, found.kinds.tolist(), strict=True)
         ),
-        f"Kind named rightly: {percent(seen.identified)} %, mean over kinds. False alarms on clean "
-        f"images: {shown_estimate(seen.false_alarms)} %. Noises joined by + were put on one upon "
-        f"the other.{_absent(seen)}",
+        f"Kind named rightly: {percent(found.identified)} %, mean over kinds. False alarms on "
+        f"clean images: {shown_estimate(found.false_alarms)} %. Noises joined by + were "
+        f"put on one after the other.{_absent(found)}",
     )
 
 
-def _absent(seen: Perception) -> str:
-    if seen.absent_unknown is None:
+def _absent(found: Perception) -> str:
+    if found.absent_unknown is None:
         return ""
     return (
-        f" The bank does not hold {', '.join(seen.absent)}: "
-        f"{shown_estimate(seen.absent_unknown)} % of their images were taken for unknown."
+        f" The bank does not hold {', '.join(found.absent)}: "
+        f"{shown_estimate(found.absent_unknown)} % of their images were taken for unknown."
     )
 
 
-def severity_table(seen: Perception) -> Table:
+def severity_table(found: Perception) -> Table:
     """Severities and what they were taken for, kind by kind."""
     return Table(
         "severities",
@@ -43,11 +43,11 @@ def severity_table(seen: Perception) -> Table:
             "true severity",
             "images",
             "kind named",
-            *(f"as {severity}" for severity in SAID),
+            *(f"as {severity}" for severity in PREDICTED_SEVERITIES),
             "exact %",
             "within one %",
         ),
-        tuple(row for one in seen.severities for row in _rows(one)),
+        tuple(row for one in found.severities for row in _rows(one)),
         "Of images whose kind was named rightly. Exact and within one are over all severities of "
         "a kind, with Wilson's 95 % interval; a severity between two whole ones cannot be exact.",
     )

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from imc_bench.report.cells import Cell
 from imc_bench.report.document import Report
-from imc_bench.report.frame import BASE, CLEAN, SIDES, kind_of, severity_of, side_of
 from imc_bench.report.maps import confusion_map, heat_map, png_of, severity_maps, state_map
 from imc_bench.report.reliability_plots import gate_plot
+from imc_bench.report.results import BASE, CLEAN, SIDES, kind_of, severity_of, side_of
 
 COLOURS = "#4d4d4d #0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #56b4e9 #a6761d #7570b3 #b2182b".split()
 """Told apart by colour-blind eyes too (Okabe and Ito's first); one a method, `none` grey."""
@@ -23,14 +23,14 @@ PANELS_A_ROW = 4
 
 def make_plots(report: Report) -> dict[str, bytes]:
     """Every picture that the run has figures for, by name: PNG bytes."""
-    seen = report.perception
+    found = report.perception
     drawn: dict[str, bytes | None] = {
         "severity": accuracy_by_severity(report),
         "recovery": recovery_map(report),
         "matrix": state_map(report),
         "confusion": confusion_map(report),
         "severities": severity_maps(report),
-        "reliability": None if seen is None or seen.gate is None else gate_plot(seen.gate),
+        "reliability": None if found is None or found.gate is None else gate_plot(found.gate),
         "cost": cost_and_gain(report),
     }
     return {name: png for name, png in drawn.items() if png is not None}
@@ -49,7 +49,7 @@ def accuracy_by_severity(report: Report) -> bytes | None:
     down = math.ceil(len(by_kind) / across)
     figure = Figure(figsize=(3.1 * across + 0.4, 2.5 * down + 0.7), layout="constrained")
     panels: NDArray[Any] = figure.subplots(down, across, sharey=True, sharex=True, squeeze=False)
-    methods = report.frame.methods
+    methods = report.results.methods
     spread = 0.08 / max(1, len(methods) - 1) * 2
     for panel, (kind, by_method) in zip(panels.flat, by_kind.items(), strict=False):
         for place, method in enumerate(methods):
@@ -97,9 +97,9 @@ def recovery_map(report: Report) -> bytes | None:
 
     Where noise costs answers but not accuracy, the share of flips removed is the figure to read.
     """
-    methods = [name for name in report.frame.methods if name != BASE]
+    methods = [name for name in report.results.methods if name != BASE]
     cells = {(cell.condition, cell.method): cell for cell in report.cells}
-    conditions = [one for one in report.frame.conditions if side_of(one) in SIDES]
+    conditions = [one for one in report.results.conditions if side_of(one) in SIDES]
     if not methods or not conditions:
         return None
     height = 0.28 * len(conditions) + 1.3
@@ -129,7 +129,7 @@ def cost_and_gain(report: Report) -> bytes | None:
         return None
     figure = Figure(figsize=(3.4 * len(report.sides) + 0.3, 3.2), layout="constrained")
     panels = figure.subplots(1, len(report.sides), sharey=True, squeeze=False)[0]
-    order = {name: place for place, name in enumerate(report.frame.methods)}
+    order = {name: place for place, name in enumerate(report.results.methods)}
     for panel, (side, summaries) in zip(panels, report.sides.items(), strict=True):
         panel.axhline(0, color="#999999", linewidth=0.7)
         for one in summaries:

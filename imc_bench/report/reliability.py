@@ -23,7 +23,7 @@ class Bin:
 
     low: float
     high: float
-    told: float
+    confidence: float
     """Mean probability."""
     right: Estimate
     """Share that was right, with Wilson's interval."""
@@ -31,7 +31,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram (DeGroot and Fienberg 1983): probability told against share right."""
+    """A reliability diagram (DeGroot and Fienberg 1983): confidence against accuracy."""
 
     bins: tuple[Bin, ...]
     """Those that hold anything, rising."""
@@ -44,17 +44,17 @@ class Reliability:
         return sum(one.right.items for one in self.bins)
 
 
-def reliability(told: ArrayLike, right: ArrayLike, *, bins: int = BINS) -> Reliability:
-    """By equal-width bins of the probability told (cases,), and whether it was right (cases,).
+def reliability(confidence: ArrayLike, right: ArrayLike, *, bins: int = BINS) -> Reliability:
+    """By equal-width bins of confidence (cases,), with whether each case was right (cases,).
 
-    A probability on an edge belongs to the bin below, 0 to the first.
+    A confidence on an edge belongs to the bin below, 0 to the first.
 
     Raises:
         StatisticRefused: no cases, another number in each, or a probability outside 0 to 1.
     """
-    error = calibration_error(told, right, bins=bins)
-    said, hits = np.asarray(told, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    place = np.clip(np.ceil(said * bins).astype(int) - 1, 0, bins - 1)
+    error = calibration_error(confidence, right, bins=bins)
+    predicted, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    place = np.clip(np.ceil(predicted * bins).astype(int) - 1, 0, bins - 1)
     found = []
     for number in np.unique(place).tolist():
         chosen = place == number
@@ -62,7 +62,7 @@ def reliability(told: ArrayLike, right: ArrayLike, *, bins: int = BINS) -> Relia
             Bin(
                 number / bins,
                 (number + 1) / bins,
-                float(said[chosen].mean()),
+                float(predicted[chosen].mean()),
                 share(round(float(hits[chosen].sum())), int(chosen.sum())),
             )
         )

@@ -44,15 +44,15 @@ def gate_plot(found: Gate) -> bytes:
 
 
 def reliability_plot(found: Mapping[str, Reliability]) -> bytes:
-    """A panel for each witness by name: probability told, share right, and how many cases."""
+    """A panel for each estimator by name: share right and number of cases against confidence."""
     figure = Figure(figsize=(2.9 * len(found) + 0.4, 3.6), layout="constrained")
     panels = figure.subplots(
         2, len(found), sharex=True, squeeze=False, gridspec_kw={"height_ratios": (3, 1)}
     )
     for (name, one), panel, counts in zip(found.items(), *panels, strict=True):
         panel.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
-        told = [of.told for of in one.bins]
-        _with_interval(panel, told, [of.right for of in one.bins], _CLEAN, "")
+        confidence = [of.confidence for of in one.bins]
+        _with_interval(panel, confidence, [of.right for of in one.bins], _CLEAN, "")
         panel.set_title(f"{name}: ECE {100 * one.error:.1f} %", fontsize=9)
         panel.set_xlim(0, 1)
         panel.set_ylim(0, 1)
@@ -67,7 +67,7 @@ def reliability_plot(found: Mapping[str, Reliability]) -> bytes:
         )
     panels[0, 0].set_ylabel("share right, 95 % interval", fontsize=9)
     panels[1, 0].set_ylabel("cases", fontsize=9)
-    figure.supxlabel("probability told", fontsize=9)
+    figure.supxlabel("predicted probability", fontsize=9)
     return png_of(figure)
 
 

@@ -26,25 +26,25 @@ def gate_table(found: Gate) -> Table:
 
 
 def bin_table(name: str, title: str, found: Mapping[str, Reliability]) -> Table:
-    """Bins of the probability told, for each witness by name."""
+    """Bins of the predicted probability, for each estimator by name."""
     return Table(
         name,
         title,
-        ("witness", "probability %", "cases", "mean told %", "right %"),
+        ("estimator", "probability %", "cases", "mean predicted %", "right %"),
         tuple(
             (
-                witness,
+                name,
                 f"{100 * one.low:g}-{100 * one.high:g}",
                 str(one.right.items),
-                percent(one.told),
+                percent(one.confidence),
                 shown_estimate(one.right),
             )
-            for witness, of in found.items()
+            for name, of in found.items()
             for one in of.bins
         ),
         "; ".join(
-            f"{witness}: {of.cases} cases, expected calibration error {percent(of.error)} %"
-            for witness, of in found.items()
+            f"{name}: {of.cases} cases, expected calibration error {percent(of.error)} %"
+            for name, of in found.items()
         )
         + ".",
     )

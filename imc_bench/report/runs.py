@@ -8,7 +8,7 @@ import numpy as np
 
 from imc_bench.report.cells import SideSummary
 from imc_bench.report.document import Report
-from imc_bench.report.frame import full_grid, severity_of
+from imc_bench.report.results import full_grid, severity_of
 from imc_bench.report.table import NOT_SHOWN, Table, percent, recovered, shown_estimate
 
 
@@ -16,7 +16,7 @@ def run_names(reports: Sequence[Report]) -> list[str]:
     """A name for each run that no other has: its store's, numbered where that comes again."""
     names: list[str] = []
     for report in reports:
-        stem, name, again = report.frame.path.stem, report.frame.path.stem, 1
+        stem, name, again = report.results.path.stem, report.results.path.stem, 1
         while name in names:
             again += 1
             name = f"{stem}-{again}"
@@ -48,8 +48,8 @@ def overview_table(reports: Sequence[Report]) -> Table:
         tuple(
             (
                 name,
-                f"{report.frame.dataset} {report.frame.split}",
-                report.frame.noise_at,
+                f"{report.results.dataset} {report.results.split}",
+                report.results.noise_at,
                 one.side,
                 one.method,
                 *_figures(report, one, levels),
@@ -66,13 +66,13 @@ def overview_table(reports: Sequence[Report]) -> Table:
 
 
 def _levels(report: Report) -> set[float]:
-    return {severity_of(one) for side in report.sides for one in report.frame.on(side)}
+    return {severity_of(one) for side in report.sides for one in report.results.on(side)}
 
 
 def _figures(report: Report, one: SideSummary, levels: Sequence[float]) -> tuple[str, ...]:
     by_cell = {(cell.condition, cell.method): cell.accuracy.value for cell in report.cells}
     at: dict[float, list[float]] = {}
-    for row in full_grid(report.frame.on(one.side)):
+    for row in full_grid(report.results.on(one.side)):
         for condition in row:
             at.setdefault(severity_of(condition), []).append(by_cell[condition, one.method])
     clean = next(each for each in report.clean if each.method == one.method)

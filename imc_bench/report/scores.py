@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imc_bench.conditions import Condition
-from imc_bench.report.frame import CLEAN, SIDES, Frame, Side, Told, full_grid
+from imc_bench.report.results import CLEAN, SIDES, Response, RunResults, Side, full_grid
 from imc_bench.scoring import llavamed_compat, lmms_eval, strict
 
 
@@ -34,38 +34,38 @@ class RuleScores:
     """Token recall, as it is published."""
 
 
-def rule_scores(frame: Frame) -> list[RuleScores]:
+def rule_scores(results: RunResults) -> list[RuleScores]:
     """Clean, then each side, for every method that was measured there."""
     found = []
-    for on, conditions in (("clean", [CLEAN]), *((side, _flat(frame, side)) for side in SIDES)):
-        for method in frame.methods:
-            held = [one for one in conditions if frame.told.get((one, method))]
+    for on, conditions in (("clean", [CLEAN]), *((side, _flat(results, side)) for side in SIDES)):
+        for method in results.methods:
+            held = [one for one in conditions if results.responses.get((one, method))]
             if not held or len(held) < len(conditions):
                 continue
-            each = [_scores(frame, frame.told[one, method].items()) for one in held]
+            each = [_scores(results, results.responses[one, method].items()) for one in held]
             found.append(RuleScores(on, method, *map(_mean, zip(*each, strict=True))))
     return found
 
 
-def _flat(frame: Frame, side: Side) -> list[Condition]:
-    return [condition for row in full_grid(frame.on(side)) for condition in row]
+def _flat(results: RunResults, side: Side) -> list[Condition]:
+    return [condition for row in full_grid(results.on(side)) for condition in row]
 
 
-def _scores(frame: Frame, rows: Iterable[tuple[str, Told]]) -> tuple[float, ...]:
+def _scores(results: RunResults, rows: Iterable[tuple[str, Response]]) -> tuple[float, ...]:
     """One condition's seven figures, in the order of `RuleScores`."""
-    answered = [(row.prediction, frame.items[item]) for item, row in rows]
-    closed = [(said, one.answer) for said, one in answered if one.closed]
-    open_ = [(said, one.answer) for said, one in answered if not one.closed]
-    ours = [strict(said, true, False) for said, true in open_]
-    theirs = [llavamed_compat(said, true, True) for said, true in closed]
+    answered = [(row.prediction, results.items[item]) for item, row in rows]
+    closed = [(response, one.answer) for response, one in answered if one.closed]
+    open_ = [(response, one.answer) for response, one in answered if not one.closed]
+    ours = [strict(response, true, False) for response, true in open_]
+    theirs = [llavamed_compat(response, true, True) for response, true in closed]
     return (
-        _mean([strict(said, true, True).correct for said, true in closed]),
+        _mean([strict(response, true, True).correct for response, true in closed]),
         _mean([one.correct for one in ours]),
         _mean([one.recall for one in ours]),
         _mean([one.f1 for one in ours]),
-        _mean([lmms_eval(said, one.answer, one.closed).value for said, one in answered]),
+        _mean([lmms_eval(response, one.answer, one.closed).value for response, one in answered]),
         _mean([one.value for one in theirs if one.counted]),
-        _mean([llavamed_compat(said, true, False).value for said, true in open_]),
+        _mean([llavamed_compat(response, true, False).value for response, true in open_]),
     )
 
 

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from imc_bench.bootstrap import Estimate, share
 
-SAID = (1, 2, 3, 4, 5)
+PREDICTED_SEVERITIES = (1, 2, 3, 4, 5)
 """What a bank can perceive; what was put on may lie between."""
 
 
-class Witness(NamedTuple):
+class SeverityCase(NamedTuple):
     """One noisy image: what was put on it and what it was taken for."""
 
     kind: str
     severity: float
-    said_kind: str
-    said_severity: float
+    predicted_kind: str
+    predicted_severity: float
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,33 @@ class SeverityConfusion:
     images: tuple[int, ...]
     """Images of the kind at each of them."""
     counts: NDArray[np.int64]
-    """(true, SAID): of those whose kind was named rightly, how many were given each severity."""
+    """(true, PREDICTED_SEVERITIES): images whose kind was named rightly, by predicted severity."""
     exact: Estimate | None
     """Share of the images named rightly whose severity was; None where no image was."""
     within_one: Estimate | None
     """The same, off by one at most."""
 
 
-def severity_confusions(witnesses: Sequence[Witness]) -> tuple[SeverityConfusion, ...]:
+def severity_confusions(cases: Sequence[SeverityCase]) -> tuple[SeverityConfusion, ...]:
     """One for each kind, by name, and one for all of them where there are several."""
-    kinds = sorted({one.kind for one in witnesses})
-    found = [_confusion(kind, [one for one in witnesses if one.kind == kind]) for kind in kinds]
-    return (*found, _confusion("all", witnesses)) if len(kinds) > 1 else tuple(found)
+    kinds = sorted({one.kind for one in cases})
+    found = [_confusion(kind, [one for one in cases if one.kind == kind]) for kind in kinds]
+    return (*found, _confusion("all", cases)) if len(kinds) > 1 else tuple(found)
 
 
-def _confusion(kind: str, witnesses: Sequence[Witness]) -> SeverityConfusion:
-    true = sorted({one.severity for one in witnesses})
-    named = [one for one in witnesses if one.said_kind == one.kind]
-    counts = np.zeros((len(true), len(SAID)), dtype=np.int64)
+def _confusion(kind: str, cases: Sequence[SeverityCase]) -> SeverityConfusion:
+    true = sorted({one.severity for one in cases})
+    named = [one for one in cases if one.predicted_kind == one.kind]
+    counts = np.zeros((len(true), len(PREDICTED_SEVERITIES)), dtype=np.int64)
     for one in named:
-        counts[true.index(one.severity), SAID.index(int(one.said_severity))] += 1
-    off = [abs(one.said_severity - one.severity) for one in named]
+        counts[
+            true.index(one.severity), PREDICTED_SEVERITIES.index(int(one.predicted_severity))
+        ] += 1
+    off = [abs(one.predicted_severity - one.severity) for one in named]
     return SeverityConfusion(
         kind,
         tuple(true),
-        tuple(sum(one.severity == level for one in witnesses) for level in true),
+        tuple(sum(one.severity == level for one in cases) for level in true),
         counts,
         share(sum(gap == 0 for gap in off), len(off)) if off else None,
         share(sum(gap <= 1 for gap in off), len(off)) if off else None,

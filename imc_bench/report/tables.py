@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from imc_bench.report.document import Report
-from imc_bench.report.frame import side_of
 from imc_bench.report.perception_tables import kind_table, severity_table
 from imc_bench.report.reliability_tables import gate_table
+from imc_bench.report.results import side_of
 from imc_bench.report.table import Table, percent, points, ratio, recovered, shown_estimate
 from imc_bench.scoring import Rule
 from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
@@ -260,9 +260,9 @@ def _matrix(report: Report) -> Table:
 
 
 def _about(report: Report) -> str:
-    frame = report.frame
+    results = report.results
     return (
-        f"{frame.dataset} {frame.split}, {len(frame.items)} questions on {len(frame.images)} "
-        f"images; image noise at {frame.noise_at} resolution; {RULE_WORDS[frame.rule]}; 95 % "
-        "intervals by paired bootstrap clustered by image."
+        f"{results.dataset} {results.split}, {len(results.items)} questions on "
+        f"{len(results.images)} images; image noise at {results.noise_at} resolution; "
+        f"{RULE_WORDS[results.rule]}; 95 % intervals by paired bootstrap clustered by image."
     )

@@ -9,7 +9,7 @@ import pytest
 from imc_bench.compare import compare_runs, comparison_document, comparison_table
 from imc_bench.errors import StoreRefused
 from imc_bench.report.document import make_report
-from imc_bench.report.frame import ReportRefused
+from imc_bench.report.results import ReportRefused
 from tests.imc_bench.worked_run import (
     ITEMS,
     TYPO,

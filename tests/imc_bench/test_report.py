@@ -9,7 +9,7 @@ import pytest
 
 from imc_bench.report.cells import make_cell, summarise_side
 from imc_bench.report.document import make_report, to_document
-from imc_bench.report.frame import CLEAN, ReportRefused, read_frame
+from imc_bench.report.results import CLEAN, ReportRefused, read_results
 from imc_bench.report.tables import make_tables
 from imc_bench.scoring import Rule
 from tests.imc_bench.worked_run import (
@@ -23,7 +23,7 @@ from tests.imc_bench.worked_run import (
 
 
 def test_recovered_is_the_share_of_the_drop_won_back(worked: Path) -> None:
-    cell = make_cell(read_frame(worked), TYPO, "sms")
+    cell = make_cell(read_results(worked), TYPO, "sms")
     assert cell is not None and cell.recovered is not None
     assert cell.accuracy.value == pytest.approx(0.6)
     assert cell.drop.value == pytest.approx(0.2)
@@ -33,24 +33,24 @@ def test_recovered_is_the_share_of_the_drop_won_back(worked: Path) -> None:
 
 
 def test_recovered_is_suppressed_where_noise_costs_nothing(worked: Path) -> None:
-    frame = read_frame(worked)
+    results = read_results(worked)
     for method in ("pdc", "sms"):
-        cell = make_cell(frame, OCR, method)
+        cell = make_cell(results, OCR, method)
         assert cell is not None and cell.recovered is None
-    none = make_cell(frame, TYPO, "none")
+    none = make_cell(results, TYPO, "none")
     assert none is not None and none.recovered is None
 
 
 def test_destroyed_and_corrected_are_against_the_same_noisy_items(worked: Path) -> None:
-    cell = make_cell(read_frame(worked), TYPO, "sms")
+    cell = make_cell(read_results(worked), TYPO, "sms")
     assert cell is not None
     assert cell.destructive == pytest.approx(0.1)  # item 0
     assert cell.corrective == pytest.approx(0.3)  # items 4, 5, 6
 
 
 def test_flips_are_against_the_own_clean_answer(worked: Path) -> None:
-    frame = read_frame(worked)
-    noisy, repaired = make_cell(frame, TYPO, "none"), make_cell(frame, TYPO, "sms")
+    results = read_results(worked)
+    noisy, repaired = make_cell(results, TYPO, "none"), make_cell(results, TYPO, "sms")
     assert noisy is not None and repaired is not None
     assert noisy.flips == pytest.approx(0.4)  # items 4 to 7
     assert repaired.flips == pytest.approx(0.2)  # items 0 and 7
@@ -58,13 +58,13 @@ def test_flips_are_against_the_own_clean_answer(worked: Path) -> None:
 
 
 def test_the_calibration_error_is_confidence_less_accuracy(worked: Path) -> None:
-    cell = make_cell(read_frame(worked), TYPO, "none")
+    cell = make_cell(read_results(worked), TYPO, "none")
     assert cell is not None and cell.calibration_error == pytest.approx(0.75 - 0.4)
 
 
 def test_a_summary_is_the_mean_over_kinds(worked: Path) -> None:
-    frame = read_frame(worked)
-    summary = summarise_side(frame, "text", "sms")
+    results = read_results(worked)
+    summary = summarise_side(results, "text", "sms")
     assert summary is not None and summary.recovered is not None
     assert summary.accuracy.value == pytest.approx((0.6 + 0.8) / 2)
     assert summary.recovered.value == pytest.approx(0.5)  # 0.1 of the 0.2 lost over both kinds
@@ -152,7 +152,7 @@ def test_a_report_by_another_rule_scores_the_stored_answers_anew(tmp_path: Path)
     store = make_store(tmp_path / "run.db", change=said)
 
     def accuracy(rule: Rule) -> float:
-        cell = make_cell(read_frame(store, rule), TYPO, "sms")
+        cell = make_cell(read_results(store, rule), TYPO, "sms")
         assert cell is not None
         return cell.accuracy.value
 
@@ -173,8 +173,8 @@ def test_the_other_rules_score_the_same_answers(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_is_compared_over_what_both_sides_hold(tmp_path: Path) -> None:
-    frame = read_frame(make_store(tmp_path / "run.db", rows_of=range(6)))
-    cell = make_cell(frame, TYPO, "sms")
+    results = read_results(make_store(tmp_path / "run.db", rows_of=range(6)))
+    cell = make_cell(results, TYPO, "sms")
     assert cell is not None
     assert cell.accuracy.items == 6
     assert cell.accuracy.value == pytest.approx(5 / 6)
@@ -183,5 +183,5 @@ def test_an_unfinished_run_is_compared_over_what_both_sides_hold(tmp_path: Path)
 @pytest.mark.parametrize("right", [{}, {(CLEAN, "pdc"): range(8)}])
 def test_a_store_without_clean_answers_is_refused(tmp_path: Path, right: Right) -> None:
     with pytest.raises(ReportRefused) as refused:
-        read_frame(make_store(tmp_path / "run.db", right))
+        read_results(make_store(tmp_path / "run.db", right))
     assert "\n" not in str(refused.value)

@@ -8,7 +8,7 @@ import pytest
 
 from imc_bench.conditions import Condition
 from imc_bench.report.document import make_report
-from imc_bench.report.frame import CLEAN
+from imc_bench.report.results import CLEAN
 from tests.imc_bench.worked_run import (
     BOTH,
     ITEMS,
@@ -35,7 +35,7 @@ def test_an_image_counts_once_in_the_confusion(tmp_path: Path) -> None:
     seen = make_report(make_store(tmp_path / "run.db", change={**mistaken, **alarm})).perception
     assert seen is not None
     assert seen.truth == ("clean", "low_dose")
-    assert seen.said == ("clean", "low_dose", "gaussian", "unknown")
+    assert seen.predicted == ("clean", "low_dose", "gaussian", "unknown")
     assert seen.kinds.tolist() == [[4, 0, 0, 1], [0, 4, 1, 0]]
     assert seen.false_alarms.value == pytest.approx(0.2)
     assert seen.identified == pytest.approx(0.8)
@@ -80,7 +80,7 @@ def test_two_noises_at_once_are_a_side_and_a_row_of_their_own(tmp_path: Path) ->
     assert report.sides["image"][0].accuracy.value == pytest.approx(0.6)  # low_dose alone
     assert report.perception is not None
     assert report.perception.truth == ("clean", "low_dose", "gaussian+low_contrast")
-    assert report.perception.said == ("clean", "low_dose", "gaussian", "unknown")
+    assert report.perception.predicted == ("clean", "low_dose", "gaussian", "unknown")
     assert report.perception.kinds.tolist()[2] == [0, 0, 5, 0]
     assert report.perception.identified == 1.0
 

@@ -9,10 +9,10 @@ import pytest
 
 from imc_bench.errors import StatisticRefused
 from imc_bench.report.document import make_report, to_document
-from imc_bench.report.frame import CLEAN
 from imc_bench.report.reliability import LEVELS, gate, reliability
 from imc_bench.report.reliability_plots import gate_plot, reliability_plot
 from imc_bench.report.reliability_tables import bin_table, gate_table
+from imc_bench.report.results import CLEAN
 from imc_bench.report.tables import make_tables
 from tests.imc_bench.worked_run import ITEMS, LOW_DOSE, WORKED, make_store
 
@@ -21,7 +21,7 @@ def test_a_bin_sets_what_was_told_beside_what_was_right() -> None:
     found = reliability([0.82, 0.88, 0.9, 0.31], [1, 0, 1, 0])
     low, high = found.bins
     assert (low.low, low.high, low.right.value) == (0.3, 0.4, 0.0)
-    assert high.told == pytest.approx((0.82 + 0.88 + 0.9) / 3)
+    assert high.confidence == pytest.approx((0.82 + 0.88 + 0.9) / 3)
     assert (high.right.value, high.right.items) == (pytest.approx(2 / 3), 3)
     assert found.cases == 4
     # each bin's gap, weighted by its cases

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imc_bench.conditions import Condition
-from imc_bench.report.frame import CLEAN
+from imc_bench.report.results import CLEAN
 from imc_bench.schema import Identity, NewRun
 from imc_bench.store import Store
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Drawn, Floats
+from imc_bench.bootstrap import ClusterBootstrap, Floats, Resampled
 from imc_bench.conditions import CONTROLS, Condition
 from imc_bench.scoring import Rule, Score, score_answer
 from imc_bench.store import Store
@@ -37,7 +37,7 @@ class ReportRefused(IMCError):
     """A store that no report can be made of; the message is one line."""
 
 
-class Told(NamedTuple):
+class Response(NamedTuple):
     """What a report needs of one row; `imc_bench.schema` says what most fields are."""
 
     correct: bool
@@ -63,10 +63,10 @@ class Told(NamedTuple):
     ms: float
 
 
-_AS_STORED = Told._fields[3:]
+_AS_STORED = Response._fields[3:]
 
 
-class Asked(NamedTuple):
+class ItemFacts(NamedTuple):
     """What a report needs of one item."""
 
     group: str
@@ -78,7 +78,7 @@ CLEAN = Condition()
 
 
 @dataclass(frozen=True)
-class Frame:
+class RunResults:
     """One run, read and scored by one rule."""
 
     path: Path
@@ -88,15 +88,15 @@ class Frame:
     dataset: str
     split: str
     noise_at: str
-    items: Mapping[str, Asked]
-    told: Mapping[tuple[Condition, str], Mapping[str, Told]]
+    items: Mapping[str, ItemFacts]
+    responses: Mapping[tuple[Condition, str], Mapping[str, Response]]
     left_out: Mapping[str, int]
     """Why items were left out of conditions, and how often."""
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Every method that has rows, the one to compare with first, then in the run's order."""
-        found = dict.fromkeys(method for _, method in self.told)
+        found = dict.fromkeys(method for _, method in self.responses)
         order = [str(name) for name in self.facts["arguments"].get("methods", [])]
         return tuple(
             sorted(
@@ -115,7 +115,7 @@ class Frame:
         places = {name: place for place, name in enumerate(("clean", *SIDES, "control"))}
         return tuple(
             sorted(
-                dict.fromkeys(condition for condition, _ in self.told),
+                dict.fromkeys(condition for condition, _ in self.responses),
                 key=lambda one: (
                     places[side_of(one)],
                     one.image_noise,
@@ -129,7 +129,7 @@ class Frame:
     @property
     def images(self) -> frozenset[str]:
         """The names of every image that was shown as it is."""
-        return frozenset(row.image for row in self.told[CLEAN, BASE].values())
+        return frozenset(row.image for row in self.responses[CLEAN, BASE].values())
 
     def on(self, side: Side) -> tuple[Condition, ...]:
         """The noisy conditions of one side."""
@@ -137,7 +137,7 @@ class Frame:
 
     def common(self, cells: Iterable[tuple[Condition, str]]) -> list[str]:
         """The items that every one of these cells holds, in order: what may be paired."""
-        held = [self.told.get(cell, {}).keys() for cell in cells]
+        held = [self.responses.get(cell, {}).keys() for cell in cells]
         return sorted(set(held[0]).intersection(*held[1:])) if held else []
 
     def groups(self, items: Sequence[str]) -> list[str]:
@@ -150,7 +150,7 @@ class Frame:
 
     def accuracy(
         self, draws: ClusterBootstrap, condition: Condition, method: str, items: Sequence[str]
-    ) -> Drawn:
+    ) -> Resampled:
         """What the rule makes of a cell, over `items`, whose clusters `draws` was made from."""
         return draws.rate(
             self.numbers("value", condition, method, items),
@@ -161,12 +161,12 @@ class Frame:
         self, field: str, condition: Condition, method: str, items: Sequence[str]
     ) -> Floats:
         """One field of a cell's rows, (items,)."""
-        rows = self.told[condition, method]
+        rows = self.responses[condition, method]
         return np.array([getattr(rows[item], field) for item in items], dtype=np.float64)
 
     def answers(self, condition: Condition, method: str, items: Sequence[str]) -> list[str]:
-        """What the model said to each."""
-        rows = self.told[condition, method]
+        """The model's answer to each."""
+        rows = self.responses[condition, method]
         return [rows[item].prediction for item in items]
 
 
@@ -202,15 +202,15 @@ def full_grid(conditions: Iterable[Condition]) -> list[list[Condition]]:
     return [[levels[level] for level in shared] for levels in by_kind.values()] if shared else []
 
 
-def read_frame(path: Path, rule: Rule = "strict") -> Frame:
+def read_results(path: Path, rule: Rule = "strict") -> RunResults:
     """Read a store; of a run that is still going on, what is there.
 
     Strict scores are the store's own; by another rule the stored answers are scored anew.
 
     Raises StoreRefused where it is none, ReportRefused where it lacks clean answers of `none`.
     """
-    told: dict[tuple[Condition, str], dict[str, Told]] = {}
-    items: dict[str, Asked] = {}
+    responses: dict[tuple[Condition, str], dict[str, Response]] = {}
+    items: dict[str, ItemFacts] = {}
     named: set[tuple[str, str, str]] = set()
     with Store.read(path) as store:
         facts, standing = store.facts(), store.standing()
@@ -219,26 +219,30 @@ def read_frame(path: Path, rule: Rule = "strict") -> Frame:
             condition = Condition(
                 row["image_noise"], row["image_severity"], row["text_noise"], row["text_severity"]
             )
-            cell = told.setdefault((condition, row["method"]), {})
-            cell[row["item_id"]] = Told(*_scored(rule, row), *(row[name] for name in _AS_STORED))
+            cell = responses.setdefault((condition, row["method"]), {})
+            cell[row["item_id"]] = Response(
+                *_scored(rule, row), *(row[name] for name in _AS_STORED)
+            )
             if row["item_id"] not in items:
-                items[row["item_id"]] = Asked(
+                items[row["item_id"]] = ItemFacts(
                     str(row["image_group"]), str(row["answer"]), bool(row["closed"])
                 )
             named.add((row["dataset"], row["split"], row["noise_at"]))
     if not named:
         raise ReportRefused(f"{path}: holds no rows yet; let imc bench run finish a piece first")
-    if not told.get((CLEAN, BASE)):
+    if not responses.get((CLEAN, BASE)):
         raise ReportRefused(
             f"{path}: has no clean answers of method {BASE!r}, with which all is compared; "
             f"run again with {BASE} among --methods"
         )
     dataset, split, noise_at = sorted(named)[0]
-    return Frame(path, rule, facts, standing, dataset, split, noise_at, items, told, left_out)
+    return RunResults(
+        path, rule, facts, standing, dataset, split, noise_at, items, responses, left_out
+    )
 
 
 def _scored(rule: Rule, row: Mapping[str, Any]) -> tuple[bool, float, bool]:
-    """The first three fields of `Told`."""
+    """The first three fields of `Response`."""
     if rule == "strict":
         return bool(row["correct_strict"]), float(row["correct_strict"]), True
     made = _score(rule, row["prediction"], row["answer"], bool(row["closed"]))
