@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from imc_agents.errors import MarginsRefused
 from imc_agents.policy import Margins, Policy
+from imc_core.files import replace_file
 
 SUFFIX = ".questions.json"
 """What a bank's file name ends in instead of `.safetensors`: `my-bank.questions.json`."""
@@ -71,7 +72,7 @@ class QuestionThresholds(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        replace_file(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path, *, fingerprint: str | None) -> QuestionThresholds:

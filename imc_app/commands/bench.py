@@ -22,6 +22,7 @@ from imc_app.options import (
     PrototypesOption,
     Seed,
 )
+from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def run(
     from imc_app.session import open_context
     from imc_bench.session import RunRequest, check_request, open_run
 
+    check_output("--out", out, OutputKind.STORE, inputs=(data, model, prototypes, *(plugin or ())))
     with refused():
         request = RunRequest(
             data_set=data_set,

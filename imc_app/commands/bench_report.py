@@ -14,6 +14,7 @@ import typer
 
 from imc_app.commands.bench_refusals import refused
 from imc_app.options import AsJson
+from imc_app.outputs import check_output_folder
 
 
 class ScoringRule(StrEnum):
@@ -68,6 +69,8 @@ def report(
     alone = len(runs) == 1
     folder = out or runs[0].with_name(f"{runs[0].stem}-report" if alone else "runs-report")
     written: list[Path] = []
+    if not as_json or out is not None:
+        check_output_folder("--out", folder, inputs=runs)
     with refused():
         made = [make_report(run, rule=rule.value, baseline=baseline) for run in runs]
         if not as_json or out is not None:

@@ -14,7 +14,9 @@ import typer
 
 from imc_app.commands.bench_refusals import refused
 from imc_app.options import AsJson, Frame, PluginOption, Seed
+from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused, printable
+from imc_core.files import replace_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,7 +79,7 @@ def sheet(
     from imc_bench.sheet_drawing import draw_sheet
     from vision.reading.medical_image import read_image
 
-    _check_out(out)
+    check_output("--out", out, OutputKind.PNG, inputs=(image,))
     request = SheetRequest(
         noises=tuple(name.strip() for name in noises.split(",") if name.strip()),
         noise_at=(noise_at or (NoiseAt.BOUNDED if size is None else NoiseAt.INPUT)).value,
@@ -94,7 +96,7 @@ def sheet(
         )
     png = draw_sheet(made)
     try:
-        out.write_bytes(png)
+        replace_file(out, png)
     except OSError as error:
         raise InputRefused(
             f"--out {str(out)!r}: {error.strerror or error}; give a file that can be written"
@@ -108,18 +110,6 @@ def sheet(
     else:
         _print_plain(made)
     typer.echo(f"{out}: {len(made.rows)} noises at five severities", err=True)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse before the work what could not be written after it."""
-    if out.suffix.lower() != ".png":
-        raise InputRefused(f"--out {str(out)!r}: a sheet is a PNG; give a name that ends in .png")
-    if out.is_dir():
-        raise InputRefused(f"--out {str(out)!r}: it is a folder; give a file's name in it")
-    if not out.parent.is_dir():
-        raise InputRefused(
-            f"--out {str(out)!r}: there is no folder {str(out.parent)!r}; make it, or give another"
-        )
 
 
 def _show(made: Sheet, terminal: Console) -> None:

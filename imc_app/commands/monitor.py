@@ -59,7 +59,7 @@ def monitor(
             f"--false-alarms {watch.false_alarms}: give a probability between 0 and 1, as 0.01"
         )
     if watch.plot is not None:
-        check_plot(watch.plot)
+        check_plot(watch.plot, sources)
     batches = watched(sources, watch.order)
     calibrator = open_calibrator(model, prototypes)
     test = _begin(calibrator, watch)

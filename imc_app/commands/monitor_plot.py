@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
+from imc_core.files import replacing
 
 if TYPE_CHECKING:
     from vision.monitor import DriftMonitor, Standing
@@ -19,17 +22,13 @@ COLOURS = "#0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #56b4e9 #a6761d #7570b3 #b218
 """Told apart by colour-blind eyes too (Okabe and Ito's first)."""
 
 
-def check_plot(out: Path) -> None:
+def check_plot(out: Path, sources: Sequence[str]) -> None:
     """Refuse before the work, not after: no matplotlib, or nowhere to write."""
     if find_spec("matplotlib") is None:
         raise InputRefused(
             "--plot: needs matplotlib, which is not installed; pip install 'imc-agents[bench]'"
         )
-    if out.suffix.lower() != ".png":
-        raise InputRefused(f"--plot {out}: the picture is a PNG; name a file that ends in .png")
-    if out.is_dir() or not out.parent.is_dir():
-        why = "is a folder" if out.is_dir() else "its folder does not exist"
-        raise InputRefused(f"--plot {out}: {why}; name a file in an existing folder")
+    check_output("--plot", out, OutputKind.PNG, inputs=sources)
 
 
 class Course:
@@ -79,6 +78,7 @@ class Course:
             below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         below.set(ylabel="share of the window (%)", xlabel="image", ylim=(0, 100))
         try:
-            figure.savefig(out, format="png", dpi=120)
+            with replacing(out) as writing:
+                figure.savefig(writing, format="png", dpi=120)
         except OSError as error:
             raise InputRefused(f"--plot {out}: cannot be written: {error.strerror}") from error

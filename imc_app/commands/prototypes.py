@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imc_app.options import AsJson, Seed
+from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused, is_refusal
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def build(
 
     A build that was stopped goes on where it was when it is run again with the same arguments.
     """
+    from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
     from imc_app.session import open_encoder
     from vision.build.bank_size import largest_maps
@@ -78,7 +80,9 @@ def build(
     names = _parse_kinds(kinds)
     more = MORE_KINDS if kinds == "core" else ()
     paths = _find_images(images)
-    _check_writable(out)
+    check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions))
+    if questions is not None:
+        check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
     asked = [] if questions is None else _read_questions(questions)
     encoder = open_encoder(model)
     clean = _read_images(_draw(paths, limit, seed))
@@ -226,13 +230,6 @@ def _is_image(path: Path) -> bool:
 
     with path.open("rb") as file:
         return sniff(file.read(SNIFFED_BYTES)) is not None
-
-
-def _check_writable(out: Path) -> None:
-    """Refuse before the minutes of work, not after."""
-    if out.is_dir() or not out.parent.is_dir():
-        why = "is a folder" if out.is_dir() else "its folder does not exist"
-        raise InputRefused(f"--out {out}: {why}; name a file in an existing folder")
 
 
 def _draw(paths: list[Path], limit: int, seed: int) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imc_app.options import AsJson, Seed
+from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 
 TOWER_SHARE = 0.155  # of the training time: the vision tower alone; as the shipped weights had it
@@ -54,6 +55,7 @@ def train(
             "reference train needs the public VQA-RAD and SLAKE files; give --data or set IMC_DATA"
         )
     _check_data(data)
+    _check_trained(out)
     config = TrainConfig(
         out=out,
         data=data,
@@ -127,11 +129,22 @@ def bank(
             "reference bank needs the public VQA-RAD and SLAKE files; give --data or set IMC_DATA"
         )
     _check_data(data)
+    check_output("--out", out, OutputKind.BANK, inputs=(model, data))
     folder = MODEL_DIR if model is None else model
     build_reference_bank(
         folder, data, seed=seed, out=out, say=lambda line: typer.echo(line, err=True)
     )
     typer.echo(f"{out}: the prototype bank of {folder}")
+
+
+def _check_trained(out: Path) -> None:
+    """Refuse to train over another model: only an embedded model's own folder is continued."""
+    from graphs.context import is_reference
+
+    if (out / "config.json").exists() and not is_reference(out):
+        raise InputRefused(f"--out {str(out)!r}: it holds another model: name another folder")
+    if out.exists() and not out.is_dir():
+        raise InputRefused(f"--out {str(out)!r}: it is a file: name a folder")
 
 
 def _check_data(data: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_line_break_of_a_corrupted_question_stays_in_its_cell(imc: Imc, tmp_pa
     ("arguments", "said"),
     [
         (("missing.png", "--out", "sheet.png"), "no such file"),
-        ((CT, "--out", "nowhere/sheet.png"), "no folder 'nowhere'"),
+        ((CT, "--out", "nowhere/sheet.png"), "its folder does not exist"),
         ((CT, "--out", "sheet.jpg"), "ends in .png"),
         ((CT, "--out", "sheet.png", "--noises", "fog"), "unknown noise 'fog'"),
         ((CT, "--out", "sheet.png", "--size", "4"), "16 to 2048"),
