@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from imc_agents.safeguards.protected import find_protected, protected_tokens
 
 
 def character_error(reference: str, text: str) -> float:
-    """Levenshtein distance over the reference's length (at least 1): 0 for the same text.
-
-    Rows of the table are filled by NumPy; an insertion costs 1, so a running minimum of
-    (cost - position) carries it along the row.
-    """
-    if reference == text:
-        return 0.0
-    first = np.array([ord(c) for c in text], dtype=np.int64)
-    position = np.arange(len(first) + 1)
-    row = position.copy()
-    for number, character in enumerate(reference, start=1):
-        fresh = np.empty_like(row)
-        fresh[0] = number
-        fresh[1:] = np.minimum(row[1:] + 1, row[:-1] + (first != ord(character)))
-        row = np.minimum.accumulate(fresh - position) + position
-    return float(row[-1]) / max(1, len(reference))
+    """Levenshtein distance over the reference's length (at least 1): 0 for the same text."""
+    return Levenshtein.distance(reference, text) / max(1, len(reference))
 
 
 def new_violations(clean: str, given: str, asked: str) -> list[str]:

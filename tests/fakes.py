@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
+from rapidfuzz.distance import Levenshtein
 
 from vision.encoder.vision_encoder import EncodedImage
 from vision.pdc import CalibratedImage
@@ -132,7 +133,7 @@ class FakeLexicon:
         return frozenset(word for word, count in self.frequencies.items() if count >= CLINICAL)
 
     def mistaken(self, word: str) -> Sequence[str]:
-        return [other for other in sorted(self.familiar) if edit_distance(other, word) == 1]
+        return [other for other in sorted(self.familiar) if Levenshtein.distance(other, word) == 1]
 
     def split(self, word: str, limit: int = 4) -> Sequence[FakeSuggestion]:
         return []
@@ -147,7 +148,7 @@ class FakeLexicon:
         near = [
             FakeSuggestion(other, distance, self.frequencies[other])
             for other in self.frequencies
-            if (distance := edit_distance(other, word.lower())) <= max_distance
+            if (distance := Levenshtein.distance(other, word.lower())) <= max_distance
         ]
         return sorted(near, key=lambda one: (one.distance, -one.frequency))[:limit]
 
@@ -156,16 +157,6 @@ class FakeLexicon:
 
     def taken_for(self, word: str) -> Sequence[str]:
         return self.alike.get(word.lower(), [])
-
-
-def edit_distance(a: str, b: str) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        previous, row[0] = row[0], i
-        for j, y in enumerate(b, start=1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (x != y))
-    return row[-1]
 
 
 COMMON = 100_000_000

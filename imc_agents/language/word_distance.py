@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
+from rapidfuzz.distance import OSA
 
 CONFUSED = (
     ("0", "o"), ("1", "l"), ("1", "i"), ("l", "i"), ("5", "s"), ("8", "b"), ("6", "b"), ("9", "g"),
@@ -38,57 +37,7 @@ def edit_distance(first: str, second: str, most: int = 3) -> int:
         second: another.
         most: above this the exact value does not matter, and ``most + 1`` is given.
     """
-    if abs(len(first) - len(second)) > most:
-        return most + 1
-    before: list[int] = []
-    above = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        row = [i]
-        for j, b in enumerate(second, 1):
-            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == second[j - 2] and b == first[i - 2]:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        if min(row) > most:
-            return most + 1
-        before, above = above, row
-    return min(above[-1], most + 1)
-
-
-def edit_distances(
-    word: str, letters: NDArray[np.uint32], lengths: NDArray[np.int16], most: int
-) -> NDArray[np.int8]:
-    """`edit_distance` from one word to many at once, ``(words,)``; ``most + 1`` where farther.
-
-    Args:
-        word: the word asked about.
-        letters: code points, ``(words, longest)``, filled up with zeros.
-        lengths: letters of each word, ``(words,)``.
-        most: only a band of this width around the diagonal is computed.
-    """
-    asked = np.array([word], dtype=f"U{max(len(word), 1)}").view(np.uint32)
-    count, longest = letters.shape
-    far = np.full(count, most + 1, np.int8)
-    columns = [np.ascontiguousarray(letters[:, j]) for j in range(min(longest, len(word) + most))]
-    before: dict[int, NDArray[np.int8]] = {}
-    above = {j: np.full(count, j, np.int8) for j in range(min(len(columns), most) + 1)}
-    for i in range(1, len(word) + 1):
-        row: dict[int, NDArray[np.int8]] = {}
-        for j in range(max(0, i - most), min(len(columns), i + most) + 1):
-            cost = np.minimum(above.get(j, far), row.get(j - 1, far)) + np.int8(1)
-            if j > 0:
-                differs = columns[j - 1] != asked[i - 1]
-                np.minimum(cost, above.get(j - 1, far) + differs, out=cost)
-                if i > 1 and j > 1:
-                    swapped = (columns[j - 2] == asked[i - 1]) & (columns[j - 1] == asked[i - 2])
-                    swap = np.where(swapped, before.get(j - 2, far) + np.int8(1), far)
-                    np.minimum(cost, swap, out=cost)
-            row[j] = np.minimum(cost, far)
-        before, above = above, row
-    result = far.copy()
-    for j, column in above.items():
-        np.copyto(result, column, where=lengths == j)
-    return result
+    return OSA.distance(first, second, score_cutoff=most)
 
 
 def shape_distance(first: str, second: str, most: float = 3.0) -> float:

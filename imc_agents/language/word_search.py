@@ -1,4 +1,4 @@
-"""Searching all words of a list at once: their letters side by side, measured together."""
+"""The words of a list within a few edits of another word: filtered by letters, then measured."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from imc_agents.language.word_distance import edit_distances
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import cdist
 
 
 @dataclass(frozen=True)
 class Packed:
-    """All words side by side, the shortest first, for searching them at once."""
+    """Words ready to be searched, the shortest first."""
 
     words: list[str]
-    letters: NDArray[np.uint32]  # code points, (words, longest)
     lengths: NDArray[np.int16]
     held: NDArray[np.uint64]  # which letters, see `_letters_held`
 
 
 def pack(words: Iterable[str]) -> Packed:
-    """Words made ready for searching."""
+    """Prepare words for `near`."""
     ordered = sorted(words, key=len)
     stacked = np.array(ordered, dtype=np.str_)
     letters = stacked.view(np.uint32).reshape(len(ordered), stacked.itemsize // 4)
     lengths = np.strings.str_len(stacked).astype(np.int16)
-    return Packed(ordered, letters, lengths, _letters_held(letters))
+    return Packed(ordered, lengths, _letters_held(letters))
 
 
 def near(among: Packed, asked: str, most: int) -> dict[str, int]:
@@ -37,13 +36,9 @@ def near(among: Packed, asked: str, most: int) -> dict[str, int]:
     first, end = np.searchsorted(among.lengths, [len(asked) - most, len(asked) + most + 1])
     own = _letters_held(np.array([asked]).view(np.uint32).reshape(1, -1))
     apart = np.bitwise_count(among.held[first:end] ^ own)
-    places = first + np.flatnonzero(apart <= 2 * most)
-    edits = edit_distances(asked, among.letters[places], among.lengths[places], most)
-    close = edits <= most
-    return {
-        among.words[at]: edit
-        for at, edit in zip(places[close].tolist(), edits[close].tolist(), strict=True)
-    }
+    close = [among.words[first + at] for at in np.flatnonzero(apart <= 2 * most)]
+    edits = cdist([asked], close, scorer=OSA.distance, score_cutoff=most, dtype=np.uint8)[0]
+    return {word: int(edit) for word, edit in zip(close, edits, strict=True) if edit <= most}
 
 
 def _letters_held(letters: NDArray[np.uint32]) -> NDArray[np.uint64]:

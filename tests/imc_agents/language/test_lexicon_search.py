@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import cdist
 
 from imc_agents.language.lexicon import MEASURED, SHORT, Lexicon, known_words
 from imc_agents.language.phonetics import phonetic_key
@@ -16,7 +17,6 @@ from imc_agents.language.word_distance import (
     CONFUSED,
     LIKELY,
     edit_distance,
-    edit_distances,
     respelled,
     shape_distance,
 )
@@ -24,18 +24,10 @@ from imc_agents.language.word_distance import (
 LEXICON = known_words()
 
 
-@cache
-def all_words() -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Every known word, its letters and its length, in no particular order."""
-    words = list(LEXICON)
-    stacked = np.array(words)
-    letters = stacked.view(np.uint32).reshape(len(words), -1)
-    return words, letters, np.strings.str_len(stacked).astype(np.int16)
-
-
 def plain_near(asked: str, most: int) -> dict[str, int]:
-    words, letters, lengths = all_words()
-    edits = edit_distances(asked, letters, lengths, most)
+    """Every known word measured, none filtered out before."""
+    words = list(LEXICON)
+    edits = cdist([asked], words, scorer=OSA.distance, score_cutoff=most)[0]
     return {words[at]: int(edits[at]) for at in np.flatnonzero(edits <= most)}
 
 
@@ -118,6 +110,26 @@ def test_a_search_that_is_remembered_gives_the_same_again() -> None:
     first.clear()  # the list is the asker's own
     assert LEXICON.suggest("lesoin") == LEXICON.suggest("lesoin") != []
     assert LEXICON.suggest("Lesoin")[0].word == "Lesion"
+
+
+def plain_edits(first: str, second: str) -> int:
+    """Optimal string alignment, every cell from its definition."""
+    cells: dict[tuple[int, int], int] = {}
+    for i in range(len(first) + 1):
+        for j in range(len(second) + 1):
+            ways = [i + j] if not i or not j else []
+            if i and j:
+                ways += [cells[i - 1, j] + 1, cells[i, j - 1] + 1]
+                ways.append(cells[i - 1, j - 1] + (first[i - 1] != second[j - 1]))
+            if i > 1 and j > 1 and first[i - 2 : i] == second[j - 2 : j][::-1]:
+                ways.append(cells[i - 2, j - 2] + 1)
+            cells[i, j] = min(ways)
+    return cells[len(first), len(second)]
+
+
+@given(st.text("abc", max_size=7), st.text("abc", max_size=7), st.integers(0, 4))
+def test_the_edit_distance_follows_its_definition(first: str, second: str, most: int) -> None:
+    assert edit_distance(first, second, most) == min(plain_edits(first, second), most + 1)
 
 
 @given(st.text("abcdo01rnml", max_size=7), st.text("abcdo01rnml", max_size=7))
