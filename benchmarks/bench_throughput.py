@@ -38,10 +38,12 @@ from transformers.utils import logging
 
 from graphs.context import IMCContext, load_context
 from imc_bench.conditions import Condition
-from imc_bench.items import PHANTOM_SIZE, BenchItem, load_pixels
+from imc_bench.datasets import load_pixels
 from imc_bench.methods import get_methods
+from imc_bench.phantom_items import PHANTOM_SIZE
 from imc_bench.plan import Plan
 from imc_bench.session import CheckedRequest, RunRequest, check_request, open_run
+from imc_data.items import VQAItem
 from imc_reference import MODEL_DIR
 
 NOISES = ("core",)
@@ -92,7 +94,7 @@ class Loop:
         return str(told[0]["generated_text"]).strip()
 
 
-def prepared(item: BenchItem, condition: Condition, seed: int) -> tuple[Image.Image, str]:
+def prepared(item: VQAItem, condition: Condition, seed: int) -> tuple[Image.Image, str]:
     """The item corrupted as the runner corrupts it at the input size."""
     read = load_pixels(item)
     small = Image.fromarray(read.rgb).resize((PHANTOM_SIZE, PHANTOM_SIZE), Image.Resampling.BICUBIC)
@@ -129,7 +131,7 @@ def slices(checked: CheckedRequest, most: int, warm: int) -> Iterator[CheckedReq
         yield part(checked, chunk)
 
 
-def part(checked: CheckedRequest, items: Sequence[BenchItem]) -> CheckedRequest:
+def part(checked: CheckedRequest, items: Sequence[VQAItem]) -> CheckedRequest:
     """The same request on some of its items."""
     return replace(
         checked,

@@ -1,4 +1,4 @@
-"""The names of the data sets, where each is published, and the one door to load any of them."""
+"""The names of the data sets, where each is published, and how items and images are loaded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imc_bench.datasets import jsonl, omni_med_vqa, path_vqa, phantom, slake, vqa_rad
-from imc_bench.datasets.rows import Collected
-from imc_bench.errors import DataRefused
-from imc_bench.items import BenchItem, LoadedSet
+from imc_bench import phantom_items
+from imc_data import omni_med_vqa, own_files, path_vqa, slake, vqa_rad
+from imc_data.errors import DataRefused
+from imc_data.items import LoadedSet, ReadItems, VQAItem
+from vision.reading.medical_image import MedicalImage, read_image
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,10 @@ class DatasetInfo:
     """The first is the default; empty where the user's own file names decide."""
     published: str
     layout: str
-    read: Callable[[Path, str], Collected]
+    read: Callable[[Path, str], ReadItems]
 
+
+OWN = own_files.PUBLISHED
 
 DATASETS: dict[str, DatasetInfo] = {
     info.name: info
@@ -41,7 +44,8 @@ DATASETS: dict[str, DatasetInfo] = {
             omni_med_vqa.LAYOUT,
             omni_med_vqa.read,
         ),
-        DatasetInfo("jsonl", (), jsonl.PUBLISHED, jsonl.LAYOUT, jsonl.read),
+        DatasetInfo("jsonl", (), OWN, own_files.JSONL_LAYOUT, own_files.read_jsonl),
+        DatasetInfo("csv", (), OWN, own_files.CSV_LAYOUT, own_files.read_csv),
     )
 }
 """All sets that are read from a folder; `phantom` is drawn and needs none."""
@@ -59,7 +63,9 @@ def load_dataset(
 ) -> LoadedSet:
     """The items of one split of a data set, in the order of its files.
 
-    `folder` is the set's own folder or one that holds it under its name; `phantom` needs none.
+    `name` is one of `NAMES`, or the path of a `.csv` or `.jsonl` file of one's own, which needs no
+    `folder`: the set is then called as the file is. `folder` is the set's own folder or one that
+    holds it under its name; `phantom` needs none.
     `limit` keeps that many items by a draw from `seed` over item ids: a smaller limit is a part of
     a larger one, and the draw is the same in every process. `seed` also draws the phantoms.
 
@@ -70,18 +76,43 @@ def load_dataset(
     if limit is not None and limit < 1:
         raise DataRefused(f"limit is {limit}; at least one item is needed")
     if name == "phantom":
-        if split not in (None, phantom.SPLIT):
-            raise DataRefused(f"phantom has the one split {phantom.SPLIT!r}, got {split!r}")
-        items = phantom.draw(seed, limit)
-        return LoadedSet(name, phantom.SPLIT, tuple(items))
+        if split not in (None, phantom_items.SPLIT):
+            raise DataRefused(f"phantom has the one split {phantom_items.SPLIT!r}, got {split!r}")
+        items = phantom_items.draw(seed, limit)
+        return LoadedSet(name, phantom_items.SPLIT, tuple(items))
     info = DATASETS.get(name)
     if info is None:
-        raise DataRefused(f"unknown data set {name!r}; choose from {', '.join(NAMES)}")
+        info, folder = _own_file(name)
+        name = folder.name
     chosen = _split(info, split)
-    collected = info.read(_folder(info, folder), chosen)
-    _check(info, chosen, collected)
-    items = collected.items if limit is None else _draw(collected.items, limit, seed)
-    return LoadedSet(name, chosen, tuple(items), tuple(collected.bad_rows))
+    found = info.read(_folder(info, folder), chosen)
+    _check(info, chosen, found)
+    items = found.items if limit is None else _draw(found.items, limit, seed)
+    return LoadedSet(name, chosen, tuple(items), tuple(found.bad_rows))
+
+
+def load_pixels(item: VQAItem) -> MedicalImage:
+    """The image of `item`: checked RGB at its native size, any colour space turned into RGB.
+
+    Raises:
+        DataRefused: the image is in a table that cannot be read.
+        vision.errors.ImageRefused: the file is not a readable image.
+    """
+    source = item.image
+    return read_image(source if isinstance(source, Path) else source.content())
+
+
+def _own_file(name: str) -> tuple[DatasetInfo, Path]:
+    file = Path(name)
+    info = DATASETS.get(file.suffix.lower().removeprefix("."))
+    if info is None or info.published != OWN:
+        raise DataRefused(
+            f"unknown data set {name!r}; choose from {', '.join(NAMES)}, or give a .csv or .jsonl "
+            "file"
+        )
+    if not file.is_file():
+        raise DataRefused(f"there is no file {name!r}; expected {info.layout}")
+    return info, file
 
 
 def _split(info: DatasetInfo, split: str | None) -> str:
@@ -104,22 +135,22 @@ def _folder(info: DatasetInfo, folder: Path | None) -> Path:
     return inner if inner.is_dir() else folder
 
 
-def _check(info: DatasetInfo, split: str, collected: Collected) -> None:
+def _check(info: DatasetInfo, split: str, found: ReadItems) -> None:
     label = f"{info.name} {split}".strip()
-    if not collected.items:
-        bad = collected.bad_rows
+    if not found.items:
+        bad = found.bad_rows
         first = f" (first: {bad[0].where}: {bad[0].why})" if bad else ""
         raise DataRefused(
             f"{label} has no usable row, {len(bad)} bad{first}; expected {info.layout}"
         )
-    counts = Counter(item.item_id for item in collected.items)
+    counts = Counter(item.item_id for item in found.items)
     twice = [item_id for item_id, count in counts.items() if count > 1]
     if twice:
         raise DataRefused(
             f"{label}: {len(twice)} item ids stand more than once, first {twice[0]!r}; "
             "each row needs its own id"
         )
-    images = {item.image for item in collected.items if isinstance(item.image, Path)}
+    images = {item.image for item in found.items if isinstance(item.image, Path)}
     missing = sorted(str(image) for image in images if not image.is_file())
     if missing:
         raise DataRefused(
@@ -128,8 +159,8 @@ def _check(info: DatasetInfo, split: str, collected: Collected) -> None:
         )
 
 
-def _draw(items: Sequence[BenchItem], limit: int, seed: int) -> list[BenchItem]:
-    def rank(item: BenchItem) -> bytes:
+def _draw(items: Sequence[VQAItem], limit: int, seed: int) -> list[VQAItem]:
+    def rank(item: VQAItem) -> bytes:
         return hashlib.sha256(f"{seed} {item.item_id}".encode()).digest()
 
     kept = {item.item_id for item in sorted(items, key=rank)[:limit]}

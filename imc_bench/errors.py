@@ -1,13 +1,9 @@
-"""What the bench refuses: one line that says what, why and the mend.
+"""What the bench refuses: one line that says what, why and the remedy.
 
 No message holds patient text: only file names, row numbers and field names.
 """
 
 from imc_core.errors import IMCError
-
-
-class DataRefused(IMCError):
-    """A data set that cannot be measured on; the message is one line."""
 
 
 class ScoreRefused(IMCError):

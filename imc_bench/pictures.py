@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.conditions import SWAPPED, Condition, RunRefused
-from imc_bench.errors import DataRefused
-from imc_bench.items import BenchItem, ImageSource, load_pixels
+from imc_bench.datasets import load_pixels
 from imc_bench.methods import Method, Seen, Tools
 from imc_bench.plan import Plan, Unit
+from imc_data.errors import DataRefused
+from imc_data.items import ImageSource, VQAItem
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import ImageRefused
 from vision.reading.medical_image import MedicalImage
@@ -71,7 +72,7 @@ class Pictures:
             self._clean, self._pixels, self._names, self._chunk = {}, {}, {}, unit.chunk
         clean = unit.condition.image_is_clean
         seen: SeenImages = dict(self._clean) if clean else {}
-        by_image: dict[ImageSource, list[BenchItem]] = {}
+        by_image: dict[ImageSource, list[VQAItem]] = {}
         for item in unit.items:
             by_image.setdefault(item.image, []).append(item)
         waiting = [
@@ -95,14 +96,14 @@ class Pictures:
             self._clean = dict(seen)
         return seen
 
-    def name(self, condition: Condition, item: BenchItem) -> str:
+    def name(self, condition: Condition, item: VQAItem) -> str:
         """What the store calls the image that was shown for `item`, once it was seen."""
         return self._names[self._shown(condition, item).image]
 
-    def _shown(self, condition: Condition, item: BenchItem) -> BenchItem:
+    def _shown(self, condition: Condition, item: VQAItem) -> VQAItem:
         return self._plan.swapped[item.image] if condition.image_noise == SWAPPED else item
 
-    def _picture(self, condition: Condition, item: BenchItem) -> MedicalImage:
+    def _picture(self, condition: Condition, item: VQAItem) -> MedicalImage:
         clean = self._read(
             self._shown(condition, item), keep=condition.image_noise != SWAPPED
         )  # stand-ins come from other chunks and are shown once
@@ -111,7 +112,7 @@ class Pictures:
             condition.corrupt_image(clean.rgb, clean.sha256, self._seed), clean.source_format
         )
 
-    def _read(self, item: BenchItem, *, keep: bool) -> Clean:
+    def _read(self, item: VQAItem, *, keep: bool) -> Clean:
         held = self._pixels.get(item.image)
         if held is not None:
             return held

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imc_bench.conditions import Condition, RunRefused
-from imc_bench.items import BenchItem, ImageSource
+from imc_data.items import ImageSource, VQAItem
 
 CHUNK_ITEMS = 64
 """Questions in a unit: with four methods a few seconds of the embedded model, so little is lost."""
@@ -27,14 +27,14 @@ class Unit:
     number: int
     condition: Condition
     chunk: int
-    items: tuple[BenchItem, ...]
+    items: tuple[VQAItem, ...]
 
 
 class Plan:
     """All units of a run; those of one chunk follow each other, so that they share clean images."""
 
     def __init__(
-        self, items: Sequence[BenchItem], conditions: Sequence[Condition], seed: int
+        self, items: Sequence[VQAItem], conditions: Sequence[Condition], seed: int
     ) -> None:
         """Raises RunRefused: no items, an id that stands twice, or nothing to swap images with."""
         if not items:
@@ -62,12 +62,12 @@ class Plan:
         return Unit(number, self.conditions[condition], chunk, self.chunks[chunk])
 
 
-def _chunks(items: Sequence[BenchItem]) -> list[tuple[BenchItem, ...]]:
-    by_image: dict[ImageSource, list[BenchItem]] = {}
+def _chunks(items: Sequence[VQAItem]) -> list[tuple[VQAItem, ...]]:
+    by_image: dict[ImageSource, list[VQAItem]] = {}
     for item in items:
         by_image.setdefault(item.image, []).append(item)
-    chunks: list[tuple[BenchItem, ...]] = []
-    current: list[BenchItem] = []
+    chunks: list[tuple[VQAItem, ...]] = []
+    current: list[VQAItem] = []
     images = 0
     for asked in by_image.values():
         too_many = len(current) + len(asked) > CHUNK_ITEMS or images == CHUNK_IMAGES
@@ -84,16 +84,16 @@ def _chunks(items: Sequence[BenchItem]) -> list[tuple[BenchItem, ...]]:
     return chunks
 
 
-def _swapped(items: Sequence[BenchItem], seed: int) -> dict[ImageSource, BenchItem]:
+def _swapped(items: Sequence[VQAItem], seed: int) -> dict[ImageSource, VQAItem]:
     """For every image one of another group: a random cycle through all groups."""
-    groups: dict[str, dict[ImageSource, BenchItem]] = {}
+    groups: dict[str, dict[ImageSource, VQAItem]] = {}
     for item in items:
         groups.setdefault(item.image_group, {}).setdefault(item.image, item)
     if len(groups) < 2:
         raise RunRefused("'swapped' needs images of at least two groups; leave it out of --noises")
     names = sorted(groups)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    other: dict[ImageSource, BenchItem] = {}
+    other: dict[ImageSource, VQAItem] = {}
     for name, following in zip(order, order[1:] + order[:1], strict=True):
         donors = list(groups[following].values())
         for position, image in enumerate(groups[name]):

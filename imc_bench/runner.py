@@ -14,7 +14,6 @@ from functools import partial
 
 from imc_bench.answers import Answers, Asking, Told
 from imc_bench.conditions import Condition
-from imc_bench.items import BenchItem
 from imc_bench.methods import Method, Read, Seen, Tools
 from imc_bench.pictures import Pictures
 from imc_bench.plan import Plan, Unit
@@ -23,6 +22,7 @@ from imc_bench.scoring import score
 from imc_bench.store import Store
 from imc_bench.text_distance import character_error, new_violations
 from imc_bench.units import Standing
+from imc_data.items import VQAItem
 
 POLL_SECONDS = 0.5
 """How often a process without work looks whether another one left some."""
@@ -125,7 +125,7 @@ class Runner:
     def _row(
         self,
         condition: Condition,
-        item: BenchItem,
+        item: VQAItem,
         method: Method,
         given: str,
         read: Read,
@@ -174,6 +174,6 @@ def _cell(condition: Condition) -> dict[str, object]:
     }
 
 
-def _shown(question: str, item: BenchItem) -> str:
+def _shown(question: str, item: VQAItem) -> str:
     """The question with its options, where it has some; noise and methods never touch those."""
     return f"{question}\nOptions: {'; '.join(item.options)}" if item.options else question

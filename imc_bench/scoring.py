@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from imc_bench.errors import ScoreRefused
-from imc_bench.items import BenchItem
-from imc_reference.scoring import is_right, normalise_answer
+from imc_data.items import VQAItem
+from imc_data.strict_match import is_right, normalise_answer
 
 Rule = Literal["strict", "llavamed_compat", "lmms_eval"]
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -37,7 +37,7 @@ class Score:
     """What the rule itself calls exact match; in `llavamed_compat` that is token precision."""
 
 
-def score(rule: Rule, predicted: str, item: BenchItem) -> Score:
+def score(rule: Rule, predicted: str, item: VQAItem) -> Score:
     """Score `predicted` as the answer to `item`.
 
     Raises:

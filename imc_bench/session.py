@@ -14,13 +14,13 @@ from typing import Any, Literal
 from graphs.context import IMCContext
 from imc_bench.conditions import Condition, RunRefused, make_conditions
 from imc_bench.datasets import load_dataset
-from imc_bench.items import BenchItem, LoadedSet
 from imc_bench.methods import Method, Tools, get_methods, local_chat
 from imc_bench.plan import Plan
 from imc_bench.plugins import load_plugins
 from imc_bench.runner import Runner, RunSettings
 from imc_bench.schema import Identity, NewRun
 from imc_bench.store import Store
+from imc_data.items import LoadedSet, VQAItem
 from imc_noise import Severity
 from vision.bank.prototype_bank import PrototypeBank
 
@@ -192,7 +192,7 @@ def _versions() -> Iterable[tuple[str, str]]:
             yield package, "not installed"
 
 
-def _digest(items: Iterable[BenchItem]) -> str:
+def _digest(items: Iterable[VQAItem]) -> str:
     """Stands for every id, question, answer and option, in order; images are named by the id."""
     facts = [
         (i.item_id, i.image_group, i.question, i.answer, i.closed, i.topic, i.options)

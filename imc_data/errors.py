@@ -1,5 +1,16 @@
-"""The data sets: `load_dataset` and one reader for each published layout."""
+"""What this room refuses: one line that says what, why and the remedy.
 
-from imc_bench.datasets.registry import DATASETS, DatasetInfo, load_dataset
+No message holds patient text: only file names, row numbers and field names.
+"""
 
-__all__ = ["DATASETS", "DatasetInfo", "load_dataset"]
+from __future__ import annotations
+
+from imc_core.errors import IMCError
+
+
+class DataRefused(IMCError):
+    """A data set that cannot be used as it is."""
+
+
+class RecordRefused(DataRefused):
+    """One record that cannot be used; the message becomes its `BadRow.why`."""

@@ -1,55 +1,32 @@
-"""One question about one image, as every part of the bench sees it, and where its pixels are."""
+"""One question about one image with its answer, and where the image is: plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-
-from imc_bench.errors import DataRefused
-from imc_reference.phantoms import Phantom, make_phantom
-from vision.reading.medical_image import MedicalImage, read_image
-
-PHANTOM_SIZE = 112
-"""Pixels a side: the input size of the embedded model."""
-
-PHANTOM_STREAM = 0x1_3C_BE_7C
-"""Keeps bench phantoms apart from training phantoms, which are drawn from bare small seeds."""
+from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class PhantomSource:
-    """A simulated image, drawn again whenever it is needed: nothing is stored."""
+class ImageContent(Protocol):
+    """An image that is no file of its own: a cell of a table, or a simulation. Hashable."""
 
-    seed: int
-    index: int
+    def content(self) -> bytes | NDArray[np.uint8]:
+        """The encoded file, or pixels `(H, W)` or `(H, W, 3)`; made anew at every call.
 
-    def generator(self) -> np.random.Generator:
-        """The generator of this phantom: first the image is drawn from it, then its questions."""
-        return np.random.default_rng([PHANTOM_STREAM, self.seed, self.index])
+        Raises:
+            DataRefused: it cannot be read any more.
+        """
 
-    def phantom(self) -> Phantom:
-        """The phantom with its truth."""
-        return make_phantom(self.generator(), size=PHANTOM_SIZE)
+
+ImageSource = Path | ImageContent
 
 
 @dataclass(frozen=True)
-class TableSource:
-    """An image inside a HuggingFace table: file, batch (row group) and row in that batch."""
-
-    file: Path
-    batch: int
-    row: int
-
-
-ImageSource = Path | PhantomSource | TableSource
-
-
-@dataclass(frozen=True)
-class BenchItem:
-    """One question with its answer, its image by source, and the cluster it belongs to."""
+class VQAItem:
+    """One question with its answer, its image by source, and the group it belongs to."""
 
     item_id: str
     """Unique in its set, the same in every run."""
@@ -61,14 +38,30 @@ class BenchItem:
     closed: bool
     topic: str
     options: tuple[str, ...] = field(default=(), repr=False)
+    modality: str | None = None
+    """As the set publishes it; None where it does not."""
+    location: str | None = None
+    """Part of the body, likewise."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that could not be used: where it stands and why; never its text."""
+    """A row that could not be used: where it is and why; never its text."""
 
     where: str
     why: str
+
+
+@dataclass
+class ReadItems:
+    """Items and bad rows in the order of the file."""
+
+    items: list[VQAItem] = field(default_factory=list)
+    bad_rows: list[BadRow] = field(default_factory=list)
+
+    def refuse(self, where: str, why: str) -> None:
+        """List a row that is left out."""
+        self.bad_rows.append(BadRow(where, why))
 
 
 @dataclass(frozen=True)
@@ -77,36 +70,5 @@ class LoadedSet:
 
     name: str
     split: str
-    items: tuple[BenchItem, ...]
+    items: tuple[VQAItem, ...]
     bad_rows: tuple[BadRow, ...] = ()
-
-
-def load_pixels(item: BenchItem) -> MedicalImage:
-    """The image of `item`: checked RGB at its native size, any colour space turned into RGB.
-
-    Raises:
-        DataRefused: the image is in a table that cannot be read.
-        vision.errors.ImageRefused: the file is not a readable image.
-    """
-    source = item.image
-    if isinstance(source, PhantomSource):
-        return read_image(source.phantom().image)
-    if isinstance(source, TableSource):
-        from imc_bench.datasets.tables import table_row  # only sets in tables need pyarrow
-
-        return read_image(cell_bytes(table_row(source).get("image"), str(source.file.name)))
-    return read_image(source)
-
-
-def cell_bytes(cell: object, where: str) -> bytes:
-    """The encoded file inside an image cell: raw bytes or HuggingFace's {"bytes", "path"}.
-
-    Raises:
-        DataRefused: the cell holds no file.
-    """
-    inside = cell.get("bytes") if isinstance(cell, Mapping) else cell
-    if not isinstance(inside, bytes) or not inside:
-        raise DataRefused(
-            f"{where}: an image cell holds no file; save the data set with its images embedded"
-        )
-    return inside

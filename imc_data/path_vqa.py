@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imc_bench.datasets import tables
-from imc_bench.datasets.rows import (
-    Collected,
-    RowRefused,
+from imc_data import table_files
+from imc_data.errors import DataRefused, RecordRefused
+from imc_data.items import ReadItems, VQAItem
+from imc_data.records import (
     answer_of,
     image_in,
     is_yes_no,
-    json_rows,
+    json_records,
     text_of,
 )
-from imc_bench.errors import DataRefused
-from imc_bench.items import BenchItem
 
 SPLITS = ("test", "validation", "train")
 PUBLISHED = "https://huggingface.co/datasets/flaviagiammarino/path-vqa (arXiv 2003.10286)"
@@ -25,39 +23,39 @@ LAYOUT = (
 )
 
 
-def read(folder: Path, split: str) -> Collected:
+def read(folder: Path, split: str) -> ReadItems:
     """Items of `split`; no answer type is published, so yes and no are the closed answers.
 
     Raises:
         DataRefused: `folder` holds the split in neither layout.
     """
-    found = tables.table_files(folder, split)
+    found = table_files.find_files(folder, split)
     if found:
-        return tables.read(found, split)
+        return table_files.read(found, split)
     file = folder / f"{split}.json"
     if not file.is_file():
         raise DataRefused(
             f"path-vqa {split}: no table and no {file.name} in {str(folder)!r}; expected {LAYOUT}; "
             f"published at {PUBLISHED}"
         )
-    collected = Collected()
-    for number, (where, row) in enumerate(json_rows(file)):
+    found = ReadItems()
+    for number, (where, record) in enumerate(json_records(file)):
         try:
-            image, answer = text_of(row, "image"), answer_of(row)
+            image, answer = text_of(record, "image"), answer_of(record)
             path = image_in(folder / "images", image)
             closed = is_yes_no(answer)
-            collected.items.append(
-                BenchItem(
+            found.items.append(
+                VQAItem(
                     item_id=f"{split}-{number}",
                     # the original release names images without their ending
                     image=path if path.suffix else path.with_suffix(".jpg"),
                     image_group=image,
-                    question=text_of(row, "question"),
+                    question=text_of(record, "question"),
                     answer=answer,
                     closed=closed,
                     topic="yes/no" if closed else "open",
                 )
             )
-        except RowRefused as why:
-            collected.refuse(where, str(why))
-    return collected
+        except RecordRefused as why:
+            found.refuse(where, str(why))
+    return found

@@ -1,66 +1,56 @@
-"""Reading rows one at a time: what is usable becomes an item, what is not is listed."""
+"""The fields of one record, checked: what is usable becomes an item, what is not is listed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from imc_bench.errors import DataRefused
-from imc_bench.items import BadRow, BenchItem
-from imc_core.errors import IMCError
+from imc_data.errors import DataRefused, RecordRefused
 
-Row = Mapping[str, object]
+Record = Mapping[str, object]
+"""Values by field name."""
 
 YES_NO = ("yes", "no")
 
 
-class RowRefused(IMCError):
-    """One row that cannot be used; the message becomes its `BadRow.why`."""
-
-
-@dataclass
-class Collected:
-    """Items and bad rows, gathered in the order of the file."""
-
-    items: list[BenchItem] = field(default_factory=list)
-    bad_rows: list[BadRow] = field(default_factory=list)
-
-    def refuse(self, where: str, why: str) -> None:
-        """List a row that is left out."""
-        self.bad_rows.append(BadRow(where, why))
-
-
-def text_of(row: Row, name: str) -> str:
+def text_of(record: Record, name: str) -> str:
     """A field that must hold words, without blanks at its ends.
 
     Raises:
-        RowRefused: the field is missing, empty or not text.
+        RecordRefused: the field is missing, empty or not text.
     """
-    value = row.get(name)
+    value = record.get(name)
     if not isinstance(value, str):
-        raise RowRefused(f"{name} is {_kind(value)}, not text")
+        raise RecordRefused(f"{name} is {_kind(value)}, not text")
     if not value.strip():
-        raise RowRefused(f"{name} is empty")
+        raise RecordRefused(f"{name} is empty")
+    if any("\ud800" <= c <= "\udfff" for c in value):  # JSON can write half a surrogate pair
+        raise RecordRefused(f"{name} holds half a character")
     return " ".join(value.split())
 
 
-def answer_of(row: Row, name: str = "answer") -> str:
+def optional_text(record: Record, name: str) -> str | None:
+    """A field that may be missing or empty: its text without blanks at its ends, or None."""
+    value = record.get(name)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def answer_of(record: Record, name: str = "answer") -> str:
     """An answer: text, or a number written as one (VQA-RAD holds five integers).
 
     Raises:
-        RowRefused: the answer is missing, empty, or neither text nor a number.
+        RecordRefused: the answer is missing, empty, or neither text nor a number.
     """
-    value = row.get(name)
+    value = record.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    return text_of(row, name)
+    return text_of(record, name)
 
 
-def label_of(row: Row, name: str, default: str = "other") -> str:
+def label_of(record: Record, name: str, default: str = "other") -> str:
     """A label for grouping: lower-case; the first of several; `default` where there is none."""
-    value = row.get(name)
+    value = record.get(name)
     if isinstance(value, list):
         value = value[0] if value else None
     if value is None or not str(value).strip():
@@ -68,28 +58,28 @@ def label_of(row: Row, name: str, default: str = "other") -> str:
     return str(value).split(",")[0].strip().lower()
 
 
-def closed_of(row: Row, name: str = "answer_type") -> bool:
-    """Whether the row says CLOSED (any case, blanks ignored).
+def closed_of(record: Record, name: str = "answer_type") -> bool:
+    """Whether the record says CLOSED (any case, blanks ignored).
 
     Raises:
-        RowRefused: it says neither OPEN nor CLOSED.
+        RecordRefused: it says neither OPEN nor CLOSED.
     """
-    said = text_of(row, name).upper()
+    said = text_of(record, name).upper()
     if said not in ("OPEN", "CLOSED"):
-        raise RowRefused(f"{name} is neither OPEN nor CLOSED")
+        raise RecordRefused(f"{name} is neither OPEN nor CLOSED")
     return said == "CLOSED"
 
 
-def identifier_of(row: Row, name: str) -> str:
+def identifier_of(record: Record, name: str) -> str:
     """An identifier, text or integer, as text.
 
     Raises:
-        RowRefused: the field is missing or something else.
+        RecordRefused: the field is missing or something else.
     """
-    value = row.get(name)
+    value = record.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return text_of(row, name)
+    return text_of(record, name)
 
 
 def is_yes_no(answer: str) -> bool:
@@ -101,28 +91,28 @@ def image_in(folder: Path, name: str) -> Path:
     """The path of image `name` under `folder`.
 
     Raises:
-        RowRefused: the name leads out of the folder.
+        RecordRefused: the name leads out of the folder.
     """
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise RowRefused("the image name leads out of the data folder")
+        raise RecordRefused("the image name leads out of the data folder")
     return folder / name
 
 
-def json_rows(file: Path) -> Iterator[tuple[str, Row]]:
-    """(where, row) of a JSON file that holds a list of objects.
+def json_records(file: Path) -> Iterator[tuple[str, Record]]:
+    """(where, record) of a JSON file that holds a list of objects.
 
     Raises:
         DataRefused: the file cannot be read, is not JSON, or holds something else.
-        RowRefused: never; a row that is no object is yielded empty and its fields refuse it.
+        RecordRefused: never; a row that is no object gives an empty record, whose fields refuse it.
     """
     rows = parse_json(file)
     if not isinstance(rows, list):
         raise DataRefused(f"{file.name}: expected a JSON list of rows, got {_kind(rows)}")
-    yield from named_rows(file.name, rows)
+    yield from named_records(file.name, rows)
 
 
-def named_rows(name: str, rows: Iterable[object]) -> Iterator[tuple[str, Row]]:
-    """(where, row), counted from 1 as an editor shows a list; no object gives an empty row."""
+def named_records(name: str, rows: Iterable[object]) -> Iterator[tuple[str, Record]]:
+    """(where, record), counted from 1; a row that is no object gives an empty record."""
     for number, row in enumerate(rows, start=1):
         yield f"{name} row {number}", row if isinstance(row, Mapping) else {}
 

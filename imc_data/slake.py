@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imc_bench.datasets.rows import (
-    Collected,
-    Row,
-    RowRefused,
+from imc_data.errors import DataRefused, RecordRefused
+from imc_data.items import ReadItems, VQAItem
+from imc_data.records import (
+    Record,
     answer_of,
     closed_of,
     identifier_of,
     image_in,
-    json_rows,
+    json_records,
     label_of,
+    optional_text,
     text_of,
 )
-from imc_bench.errors import DataRefused
-from imc_bench.items import BenchItem
 
 SPLITS = ("validate", "train", "test")
 PUBLISHED = "https://www.med-vqa.com/slake (arXiv 2102.09542; mirror BoKelvin/SLAKE)"
@@ -25,7 +24,7 @@ LAYOUT = "train.json, validate.json, test.json and imgs/xmlabN/source.jpg"
 LANGUAGES = ("en", "zh")
 
 
-def read(folder: Path, split: str) -> Collected:
+def read(folder: Path, split: str) -> ReadItems:
     """English items of `split`; Chinese rows are another set, not bad rows.
 
     Raises:
@@ -37,28 +36,30 @@ def read(folder: Path, split: str) -> Collected:
             f"slake {split}: no {file.name} in {str(folder)!r}; expected {LAYOUT}; "
             f"published at {PUBLISHED}"
         )
-    collected = Collected()
-    for where, row in json_rows(file):
+    found = ReadItems()
+    for where, record in json_records(file):
         try:
             # the language first: Chinese pairs are split differently and may lack images
-            language = text_of(row, "q_lang").lower()
+            language = text_of(record, "q_lang").lower()
             if language not in LANGUAGES:
-                raise RowRefused("q_lang is neither en nor zh")
+                raise RecordRefused("q_lang is neither en nor zh")
             if language == "en":
-                collected.items.append(_item(row, folder))
-        except RowRefused as why:
-            collected.refuse(where, str(why))
-    return collected
+                found.items.append(_item(record, folder))
+        except RecordRefused as why:
+            found.refuse(where, str(why))
+    return found
 
 
-def _item(row: Row, folder: Path) -> BenchItem:
-    image = text_of(row, "img_name")
-    return BenchItem(
-        item_id=identifier_of(row, "qid"),
+def _item(record: Record, folder: Path) -> VQAItem:
+    image = text_of(record, "img_name")
+    return VQAItem(
+        item_id=identifier_of(record, "qid"),
         image=image_in(folder / "imgs", image),
         image_group=image,
-        question=text_of(row, "question"),
-        answer=answer_of(row),
-        closed=closed_of(row),
-        topic=label_of(row, "content_type"),
+        question=text_of(record, "question"),
+        answer=answer_of(record),
+        closed=closed_of(record),
+        topic=label_of(record, "content_type"),
+        modality=optional_text(record, "modality"),
+        location=optional_text(record, "location"),
     )

@@ -1,25 +1,119 @@
-"""Strict scoring of short answers.
+"""Strict matching of short answers: the same words, numbers and signs, or wrong.
 
-Lower-case, articles and punctuation stripped. Closed: yes or no is looked for at word boundaries
-and an answer with both or neither is wrong; other closed answers are exact match. Open: likewise.
+Case, layout and the punctuation of a sentence say nothing and are dropped; everything else may be
+the finding itself and is kept: signs (ER-, -5), sides of a comparison (> 5 cm), stars and primes
+(T2*, e'), decimals, ranges, percentages, arrows. Where a character can be read in both ways, the
+reading that calls fewer answers right is taken. An empty answer is never right.
 """
 
-import re
+from __future__ import annotations
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = re.compile(r"[^\w\s]|_")
-_YES_NO = re.compile(r"\b(yes|no)\b")
+import re
+import unicodedata
+
+_ALIKE = {"+/-": "±", "+-": "±", ">=": "≥", "<=": "≤", "!=": "≠", "<>": "≠", "′′": "″"}
+_DASHES = dict.fromkeys(map(ord, "‐‑‒–−﹣"), "-")
+_EM_DASHES = dict.fromkeys(map(ord, "—―"), " ")
+_QUOTES = dict.fromkeys(map(ord, "‘’‛`´"), "'") | dict.fromkeys(map(ord, "“”„«»"), '"')
+_STARS = dict.fromkeys(map(ord, "∗⁎★☆⋆"), "*")
+_MICRO = {ord("μ"): "µ"}
+_ONE_FORM = _DASHES | _EM_DASHES | _QUOTES | _STARS | _MICRO
+
+_EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
+"""Markdown: the stars or underscores around words, not those of T2* or HLA-B*27."""
+_BULLET = re.compile(r"^\s*[-*•]\s+(?=[^\W\d])")
+_QUOTED = re.compile(r"""(?<!\w)(["'])(?=\S)([^"']*?)(?<=\S)\1(?!\w)""")
+_PRIME = re.compile(r"(?<=\d)['\"]|(?<=\b[a-z])'(?![a-z])")
+"""Left after quotations are opened: minutes and inches, or a single letter's prime (e')."""
+
+_FUNCTION_WORDS = (
+    "and or nor but vs versus to is are was were be been being of in on at by for from with "
+    "without as into than that this shows show showing has have had there it not no yes "
+)
+_AFTER_NO_ARTICLE = "fib flutter line lines wave waves band bands streptococcus strep"
+"""What a letter A before it names: A fib, A lines, group A streptococcus."""
+_THE = re.compile(r"(?<![\w'/-])(?:the|an)\s+(?=[^\W_]{2}|[-<>≤≥±~+]*\d)")
+_A = re.compile(
+    r"(^\W*|[.,;:!?]\s+|\b(?:" + "|".join(_FUNCTION_WORDS.split()) + r")\s+)a\s+"
+    r"(?!(?:" + "|".join((_FUNCTION_WORDS + _AFTER_NO_ARTICLE).split()) + r")\b)"
+    r"(?=[^\W\d_]{2}|\d[\d.,]*\s+[^\W\d_])"
+)
+"""An article stands at the start of a phrase and before a word: hepatitis A has none."""
+
+_TOKEN = re.compile(
+    r"""
+    (?<![^\s([{,;:=<>≤≥≠±~])-(?=\.?\d)     # minus: -5, (-5, > -5
+    (?:\.?\d+(?:[.,:]\d+)*[^\W_]*)          #   with its number
+  | (?<!\w)\.\d+(?:[.,]\d+)*[^\W_]*         # .5
+  | [^\W_](?:[^\W_]|[\u0300-\u036f]|[.,:](?<=\d.)(?=\d))*   # words and numbers: 1.5, 1:5, 2,5
+  | (?<=\d)-(?=\d) | (?<=\d)\s+-\s+(?=\d)  # a range: 1-5
+  | [^\w\s]                                 # any other sign
+    """,
+    re.VERBOSE,
+)
+_SIGNED = re.compile(r"[+±]|\w-+(?!\w)|-\s*(?:$|[,;])")
+"""A text that has signs: a hyphen between blanks may be one of them (ER - PR +)."""
+_PUNCTUATION = frozenset(".,;:!?\"'()[]{}…·•¿¡|\\")
+_YES_NO = frozenset({"yes", "no"})
+
+
+def answer_tokens(answer: str) -> list[str]:
+    """The words, numbers and signs of an answer, in lower case and in one form each.
+
+    A hyphen that joins words is dropped (`x-ray` and `x ray` are the same); one between numbers,
+    before a number or after a word is a sign. A leading decimal point gets its zero.
+    """
+    text = _one_form(answer)
+    tokens: list[str] = []
+    signed = _SIGNED.search(text) is not None
+    for match in _TOKEN.finditer(text):
+        token = match.group().strip()
+        if token in "-/" and _joins(text, match.start(), match.end(), spaced_is_sign=signed):
+            continue
+        if token not in _PUNCTUATION:
+            tokens.append(re.sub(r"^(-?)\.", r"\g<1>0.", token))
+    return tokens
 
 
 def normalise_answer(answer: str) -> str:
-    """Lower-case words without articles or punctuation, joined by single spaces."""
-    bare = _PUNCTUATION.sub(" ", answer.lower())
-    return " ".join(_ARTICLES.sub(" ", bare).split())
+    """`answer_tokens`, joined by single spaces; two answers match where these are equal."""
+    return " ".join(answer_tokens(answer))
 
 
 def is_right(predicted: str, expected: str, *, closed: bool) -> bool:
-    """Whether `predicted` is right under the strict rule."""
-    said, truth = normalise_answer(predicted), normalise_answer(expected)
-    if closed and truth in ("yes", "no"):
-        return set(_YES_NO.findall(said)) == {truth}
-    return said == truth
+    """Whether `predicted` is right.
+
+    Closed questions whose answer is yes or no: exactly one of the two words is in the answer, and
+    is the right one. All others: `normalise_answer` of both is equal, and not empty.
+    """
+    given, wanted = answer_tokens(predicted), answer_tokens(expected)
+    if closed and len(wanted) == 1 and wanted[0] in _YES_NO:
+        return _YES_NO & set(given) == set(wanted)
+    return bool(given) and given == wanted
+
+
+def _one_form(answer: str) -> str:
+    """Lower case, one character for each sign, without emphasis, bullets, quotations, articles."""
+    visible = "".join(
+        unicodedata.normalize("NFKC", c) if unicodedata.category(c)[0] in "PSZ" else c
+        for c in unicodedata.normalize("NFC", answer).translate(_ONE_FORM)
+        if unicodedata.category(c) != "Cf"
+    )
+    text = unicodedata.normalize("NFC", visible.lower().translate(_ONE_FORM))
+    for written, sign in _ALIKE.items():
+        text = text.replace(written, sign)
+    text = _QUOTED.sub(r"\2", _EMPHASIS.sub(r"\2", _BULLET.sub("", text)))
+    text = _PRIME.sub(lambda mark: "′" if mark.group() == "'" else "″", text)
+    return _A.sub(r"\1", _THE.sub("", text))
+
+
+def _joins(text: str, start: int, end: int, *, spaced_is_sign: bool) -> bool:
+    """Whether the hyphen or slash at `start` only joins or parts words."""
+    before, after = text[:start], text[end:]
+    left, right = re.search(r"[^\W_]+(\s*)$", before), re.match(r"(\s*)[^\W_]+", after)
+    if left is None or right is None:
+        return False
+    if all(re.search(r"\d", side.group()) for side in (left, right)):
+        return False  # L4-L5, 1/2
+    spaces = bool(left.group(1)), bool(right.group(1))
+    return spaces == (False, False) or (spaces == (True, True) and not spaced_is_sign)

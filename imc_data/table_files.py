@@ -7,27 +7,44 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from imc_bench.datasets.rows import (
-    Collected,
-    Row,
-    RowRefused,
+from imc_data.errors import DataRefused
+from imc_data.items import ReadItems, VQAItem
+from imc_data.records import (
+    Record,
     answer_of,
     is_yes_no,
     text_of,
 )
-from imc_bench.errors import DataRefused
-from imc_bench.items import BenchItem, TableSource, cell_bytes
 
 COLUMNS = ("image", "question", "answer")
 
 
-def table_files(folder: Path, split: str) -> list[Path]:
+@dataclass(frozen=True)
+class TableSource:
+    """An image inside a HuggingFace table: file, batch (row group) and row in that batch."""
+
+    file: Path
+    batch: int
+    row: int
+
+    def content(self) -> bytes:
+        """The encoded image.
+
+        Raises:
+            DataRefused: pyarrow is missing, or the file is damaged.
+        """
+        cells = _cached_rows(self.file, self.batch)[self.row]
+        return cell_bytes(cells.get("image"), self.file.name)
+
+
+def find_files(folder: Path, split: str) -> list[Path]:
     """Files of `split`, in order: `[data/]SPLIT-*.parquet` or `SPLIT/data-*.arrow`."""
     patterns = (
         f"{split}-*.parquet",
@@ -42,7 +59,7 @@ def table_files(folder: Path, split: str) -> list[Path]:
     return []
 
 
-def read(files: list[Path], split: str) -> Collected:
+def read(files: list[Path], split: str) -> ReadItems:
     """Items of tables with image, question and answer; images are grouped by their bytes.
 
     Yes and no are the closed answers: the mirrors publish no answer type. One batch of the table
@@ -51,7 +68,7 @@ def read(files: list[Path], split: str) -> Collected:
     Raises:
         DataRefused: pyarrow is missing, or a file is damaged or lacks a column.
     """
-    collected = Collected()
+    found = ReadItems()
     number = 0
     for file in files:
         table = _Table(file)
@@ -59,18 +76,18 @@ def read(files: list[Path], split: str) -> Collected:
             for row, cells in enumerate(table.rows(batch)):
                 try:
                     source = TableSource(file, batch, row)
-                    collected.items.append(_item(cells, source, f"{split}-{number}"))
-                except (RowRefused, DataRefused) as why:
-                    collected.refuse(f"{file.name} row {number + 1}", str(why))
+                    found.items.append(_item(cells, source, f"{split}-{number}"))
+                except DataRefused as why:
+                    found.refuse(f"{file.name} row {number + 1}", str(why))
                 number += 1
-    return collected
+    return found
 
 
-def _item(cells: Row, source: TableSource, item_id: str) -> BenchItem:
+def _item(cells: Record, source: TableSource, item_id: str) -> VQAItem:
     answer = answer_of(cells)
     closed = is_yes_no(answer)
     picture = cell_bytes(cells.get("image"), source.file.name)
-    return BenchItem(
+    return VQAItem(
         item_id=item_id,
         image=source,
         image_group=hashlib.sha256(picture).hexdigest()[:16],
@@ -81,17 +98,22 @@ def _item(cells: Row, source: TableSource, item_id: str) -> BenchItem:
     )
 
 
-def table_row(source: TableSource) -> Row:
-    """One row of a table, by its source.
+def cell_bytes(cell: object, where: str) -> bytes:
+    """The encoded file inside an image cell: raw bytes or HuggingFace's {"bytes", "path"}.
 
     Raises:
-        DataRefused: pyarrow is missing, or the file is damaged.
+        DataRefused: the cell holds no file.
     """
-    return _cached_rows(source.file, source.batch)[source.row]
+    inside = cell.get("bytes") if isinstance(cell, Mapping) else cell
+    if not isinstance(inside, bytes) or not inside:
+        raise DataRefused(
+            f"{where}: an image cell holds no file; save the data set with its images embedded"
+        )
+    return inside
 
 
 @lru_cache(maxsize=1)
-def _cached_rows(file: Path, batch: int) -> list[Row]:
+def _cached_rows(file: Path, batch: int) -> list[Record]:
     """The batch read last: items are asked for in order, and a batch may hold a thousand rows."""
     return _Table(file).rows(batch)
 
@@ -123,14 +145,14 @@ class _Table:
                     f"{file.name} has no column {name!r}; it holds {', '.join(names)}"
                 )
 
-    def rows(self, batch: int) -> list[Row]:
+    def rows(self, batch: int) -> list[Record]:
         """All rows of one batch as plain values."""
         with self._readable():
             if self._parquet:
                 table = self._file.read_row_group(batch, columns=list(COLUMNS))
             else:
                 table = self._file[batch]
-            rows: list[Row] = table.to_pylist()
+            rows: list[Record] = table.to_pylist()
         return rows
 
     @contextmanager

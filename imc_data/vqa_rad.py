@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imc_bench.datasets import tables
-from imc_bench.datasets.rows import (
-    Collected,
-    Row,
-    RowRefused,
+from imc_data import table_files
+from imc_data.errors import DataRefused, RecordRefused
+from imc_data.items import ReadItems, VQAItem
+from imc_data.records import (
+    Record,
     answer_of,
     closed_of,
     identifier_of,
     image_in,
-    json_rows,
+    json_records,
     label_of,
+    optional_text,
     text_of,
 )
-from imc_bench.errors import DataRefused
-from imc_bench.items import BenchItem
 
 SPLITS = ("test", "train", "all")
 PUBLISHED = "https://osf.io/89kps (doi 10.1038/sdata.2018.251)"
@@ -31,7 +30,7 @@ MISSPELLED = {"prse": "pres", "atrib": "attrib"}
 """Question types as they stand in the published file."""
 
 
-def read(folder: Path, split: str) -> Collected:
+def read(folder: Path, split: str) -> ReadItems:
     """Items of `split`: test is the two `test_*` phrase types (451 pairs on 203 images).
 
     Raises:
@@ -45,41 +44,42 @@ def read(folder: Path, split: str) -> Collected:
         raise DataRefused(
             f"vqa-rad: no {FILE!r} in {str(folder)!r}; expected {LAYOUT}; published at {PUBLISHED}"
         )
-    collected = Collected()
-    for where, row in json_rows(file):
+    found = ReadItems()
+    for where, record in json_records(file):
         try:
-            phrase = PHRASES.get(text_of(row, "phrase_type"))
+            phrase = PHRASES.get(text_of(record, "phrase_type"))
             if phrase is None:
-                raise RowRefused(f"phrase_type is none of {', '.join(PHRASES)}")
+                raise RecordRefused(f"phrase_type is none of {', '.join(PHRASES)}")
             if split in (phrase, "all"):
-                collected.items.append(_item(row, folder))
-        except RowRefused as why:
-            collected.refuse(where, str(why))
-    return collected
+                found.items.append(_item(record, folder))
+        except RecordRefused as why:
+            found.refuse(where, str(why))
+    return found
 
 
-def _mirrored(folder: Path, splits: tuple[str, ...]) -> Collected | None:
+def _mirrored(folder: Path, splits: tuple[str, ...]) -> ReadItems | None:
     """The same from the mirror's tables; None where one split's are not there."""
-    collected = Collected()
+    found = ReadItems()
     for split in splits:
-        files = tables.table_files(folder, split)
+        files = table_files.find_files(folder, split)
         if not files:
             return None
-        part = tables.read(files, split)
-        collected.items += part.items
-        collected.bad_rows += part.bad_rows
-    return collected
+        part = table_files.read(files, split)
+        found.items += part.items
+        found.bad_rows += part.bad_rows
+    return found
 
 
-def _item(row: Row, folder: Path) -> BenchItem:
-    image = text_of(row, "image_name")
-    topic = label_of(row, "question_type")
-    return BenchItem(
-        item_id=identifier_of(row, "qid"),
+def _item(record: Record, folder: Path) -> VQAItem:
+    image = text_of(record, "image_name")
+    topic = label_of(record, "question_type")
+    return VQAItem(
+        item_id=identifier_of(record, "qid"),
         image=image_in(folder / IMAGES, image),
         image_group=image,
-        question=text_of(row, "question"),
-        answer=answer_of(row),
-        closed=closed_of(row),
+        question=text_of(record, "question"),
+        answer=answer_of(record),
+        closed=closed_of(record),
         topic=MISSPELLED.get(topic, topic),
+        location=optional_text(record, "image_organ"),
     )

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
+from imc_data.errors import DataRefused
+from imc_data.strict_match import is_right
 from imc_reference.architecture import IMAGE_SIZE, load_processor
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
 from imc_reference.questions import Pair, phantom_pairs
-from imc_reference.real_data import DataMissing, RealImage, load_slake, load_vqa_rad, question_prior
-from imc_reference.scoring import is_right
+from imc_reference.real_data import RealImage, load_slake, load_vqa_rad, question_prior
 
 PHANTOM_SEED = 20_251
 """Far from the training seeds; evaluation phantoms are never trained on."""
@@ -152,7 +153,7 @@ _BLANK = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))
 
 
 def evaluate(config: EvaluateConfig, progress: Say = lambda line: None) -> EvaluationReport:
-    """Measure the model; raises `DataMissing` when a data set is named but not there."""
+    """Measure the model; raises `DataRefused` when a data set is named but not there."""
     report = EvaluationReport(
         config={
             "slake_split": config.slake_split,
@@ -183,11 +184,11 @@ def _real_sets(data: Path, split: str, progress: Say) -> list[tuple[str, list[Re
     ):
         try:
             found.append((name, load(data / folder, part)))
-        except DataMissing as error:
+        except DataRefused as error:
             missing.append(str(error))
             progress(f"not measured: {error}")
     if not found:
-        raise DataMissing("; ".join(missing))
+        raise DataRefused("; ".join(missing))
     return found
 
 
@@ -197,7 +198,7 @@ def _training_pairs(data: Path, progress: Say) -> list[RealImage]:
     for name, load in (("slake", load_slake), ("vqa-rad", load_vqa_rad)):
         try:
             train += load(data / name, "train")
-        except DataMissing:
+        except DataRefused:
             progress(f"question-only lookup goes without {name} train: it is not there")
     return train
 

@@ -1,10 +1,7 @@
-"""VQA-RAD and SLAKE in their published layouts, split for training without a leak.
+"""Training and evaluation images of VQA-RAD and SLAKE with their pairs, split without a leak."""
 
-VQA-RAD: Lau et al. 2018 (CC0). SLAKE: Liu et al. 2021 (CC BY 4.0).
-"""
-
-import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imc_core.errors import IMCError
+from imc_data import slake, vqa_rad
+from imc_data.errors import DataRefused
+from imc_data.items import VQAItem
 from imc_reference.questions import Pair
-
-VQA_RAD_FILE = "VQA_RAD Dataset Public.json"
-VQA_RAD_IMAGES = "VQA_RAD Image Folder"
-TEST_PHRASES = ("test_freeform", "test_para")
-
-
-class DataMissing(IMCError):
-    """A data set is not where it was looked for; the message says what layout is expected."""
 
 
 @dataclass
@@ -35,89 +26,49 @@ class RealImage:
     location: str | None = None
 
 
-def tidy_answer(answer: object) -> str:
-    """Lower-case with single spaces: answers are short labels and their case says nothing."""
-    return " ".join(str(answer).lower().split())
-
-
-def tidy_question(question: str) -> str:
-    """Single spaces, no blanks at the ends; spelling and case stay as published."""
-    return " ".join(question.split())
-
-
 def load_slake(folder: Path, split: str) -> list[RealImage]:
-    """English pairs of `split` ("train" or "validate"), grouped by image."""
-    file = folder / f"{split}.json"
-    if not file.is_file():
-        raise DataMissing(
-            f"SLAKE {split}: no {file.name} in {folder.name!r}; expected train.json, "
-            "validate.json and imgs/xmlabN/source.jpg as published (arXiv 2102.09542)"
-        )
-    images: dict[str, RealImage] = {}
-    for row in json.loads(file.read_text(encoding="utf-8")):
-        if row["q_lang"] != "en":
-            continue
-        image = images.setdefault(
-            row["img_name"],
-            RealImage(
-                folder / "imgs" / row["img_name"], "slake", [], row["modality"], row["location"]
-            ),
-        )
-        image.pairs.append(
-            Pair(
-                tidy_question(row["question"]),
-                tidy_answer(row["answer"]),
-                row["content_type"],
-                row["answer_type"].strip() == "CLOSED",
-            )
-        )
-    return list(images.values())
+    """English pairs of `split` ("train", "validate" or "test"), grouped by image.
+
+    Raises:
+        DataRefused: the split is not in `folder` in its published layout.
+    """
+    return _by_image("slake", slake.read(folder, split).items)
 
 
 def load_vqa_rad(folder: Path, split: str) -> list[RealImage]:
     """Pairs of `split` ("train" or "test"), grouped by image.
 
-    Train leaves out every pair whose image and question also stand in the test split: the published
+    Train leaves out every pair whose image and question are also in the test split: the published
     split is by question, and a paraphrase may repeat one word for word.
+
+    Raises:
+        DataRefused: the set is not in `folder` in its published layout.
     """
-    file = folder / VQA_RAD_FILE
-    if not file.is_file():
-        raise DataMissing(
-            f"VQA-RAD: no {VQA_RAD_FILE!r} in {folder.name!r}; expected it beside "
-            f"{VQA_RAD_IMAGES!r} as published (doi 10.1038/sdata.2018.251)"
-        )
-    rows = json.loads(file.read_text(encoding="utf-8"))
-    held_out = {
-        (row["image_name"], tidy_question(row["question"]).lower())
-        for row in rows
-        if row["phrase_type"] in TEST_PHRASES
-    }
+    items = vqa_rad.read(folder, split).items
+    if split == "train":
+        held_out = {_asked(item) for item in vqa_rad.read(folder, "test").items}
+        items = [item for item in items if _asked(item) not in held_out]
+    return _by_image("vqa-rad", items)
+
+
+def _asked(item: VQAItem) -> tuple[str, str]:
+    return item.image_group, item.question.lower()
+
+
+def _by_image(source: str, items: Iterable[VQAItem]) -> list[RealImage]:
     images: dict[str, RealImage] = {}
-    for row in rows:
-        is_test = row["phrase_type"] in TEST_PHRASES
-        question = tidy_question(row["question"])
-        if is_test != (split == "test"):
-            continue
-        if not is_test and (row["image_name"], question.lower()) in held_out:
-            continue
-        image = images.setdefault(
-            row["image_name"],
-            RealImage(
-                folder / VQA_RAD_IMAGES / row["image_name"],
-                "vqa-rad",
-                [],
-                None,
-                row["image_organ"].strip(),
-            ),
-        )
-        image.pairs.append(
-            Pair(
-                question,
-                tidy_answer(row["answer"]),
-                str(row["question_type"]),
-                row["answer_type"].strip() == "CLOSED",
+    for item in items:
+        if not isinstance(item.image, Path):
+            raise DataRefused(
+                f"{source}: images in tables of a mirror are for imc bench; training and its "
+                "measurement read the files as published"
             )
+        image = images.setdefault(
+            item.image_group, RealImage(item.image, source, [], item.modality, item.location)
         )
+        # answers are short labels and their case says nothing
+        answer = item.answer.lower()
+        image.pairs.append(Pair(item.question, answer, item.topic, item.closed))
     return list(images.values())
 
 

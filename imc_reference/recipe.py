@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 def train(config: TrainConfig, say: Say = print) -> Path:
     """Run the whole recipe into `config.out`; resumes where it was stopped.
 
-    Raises `DataMissing` when VQA-RAD or SLAKE is not in `config.data` in its published layout.
+    Raises `DataRefused` when VQA-RAD or SLAKE is not in `config.data` in its published layout.
     """
     say(f"reading the data sets and drawing {config.phantoms} phantoms: about a minute")
     trainer = Trainer(config)

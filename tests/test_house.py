@@ -22,6 +22,7 @@ ROOMS = (
     "imc_app",
     "imc_bench",
     "imc_core",
+    "imc_data",
     "imc_noise",
     "imc_reference",
     "prompts",

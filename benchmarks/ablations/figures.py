@@ -12,8 +12,8 @@ from ablations.store import Answers, Told
 from imc_bench.bootstrap import LEAST_DROP, Estimate, Resampled, average
 from imc_bench.report.table import NOT_SHOWN, Table, recovered, shown_estimate
 from imc_bench.statistics import ClusterBootstrap, answer_flips, share
+from imc_data.strict_match import is_right
 from imc_noise import CORE_IMAGE
-from imc_reference.scoring import is_right
 
 COLUMNS = (
     "row",

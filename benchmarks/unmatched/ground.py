@@ -12,9 +12,9 @@ from ablations.store import Told
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_bench.bootstrap import ClusterBootstrap, Resampled
 from imc_bench.statistics import answer_flips
+from imc_data.strict_match import is_right
 from imc_reference.architecture import IMAGE_SIZE
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
-from imc_reference.scoring import is_right
 from unmatched.noises import Pixels
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.pdc import Calibrator

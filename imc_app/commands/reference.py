@@ -46,7 +46,7 @@ def train(
     Two stages (the tower, then everything), then the prototype bank, the measurement and the model
     card. Stop it at any time: the same command goes on where it was.
     """
-    from imc_reference.real_data import DataMissing
+    from imc_data.errors import DataRefused
     from imc_reference.recipe import train as run_recipe
     from imc_reference.training import TrainConfig
 
@@ -68,7 +68,7 @@ def train(
     )
     try:
         run_recipe(config, lambda line: typer.echo(line, err=True))
-    except DataMissing as error:
+    except DataRefused as error:
         raise InputRefused(str(error)) from error
     typer.echo(f"{out}: trained and measured; its card is {out / 'README.md'}")
 
@@ -87,10 +87,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Print strict scores: with the image, with another patient's, and by question alone."""
+    from imc_data.errors import DataRefused
     from imc_reference import MODEL_DIR
     from imc_reference.evaluation import EvaluateConfig, report_lines
     from imc_reference.evaluation import evaluate as measure
-    from imc_reference.real_data import DataMissing
 
     folder = MODEL_DIR if model is None else model
     if not (folder / "config.json").is_file():
@@ -102,7 +102,7 @@ def evaluate(
     )
     try:
         report = measure(config, progress=lambda line: typer.echo(line, err=True))
-    except DataMissing as error:
+    except DataRefused as error:
         raise InputRefused(str(error)) from error
     if as_json:
         typer.echo(report.to_json())

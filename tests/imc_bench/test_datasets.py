@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imc_bench.datasets import DATASETS, load_dataset
-from imc_bench.errors import DataRefused
-from imc_bench.items import TableSource, load_pixels
+from imc_bench.datasets import DATASETS, load_dataset, load_pixels
 from imc_bench.scoring import score
+from imc_data.errors import DataRefused
+from imc_data.table_files import TableSource
 from imc_reference.phantoms import MODALITIES
 
 
@@ -315,6 +315,69 @@ def test_jsonl_of_a_users_own(tmp_path: Path) -> None:
     ]
     file.write_text("\n" + text, encoding="utf-8")
     assert load_dataset("jsonl", file).items == loaded.items, "ids survive other lines' edits"
+
+
+HEADER = "image,question,answer,answer_type,group,options,id\n"
+
+
+def test_csv_of_a_users_own_is_read_as_jsonl_is(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", "L")
+    file = tmp_path / "mine.csv"
+    file.write_text(
+        "\ufeff" + HEADER + 'a.png,"Which organ, of these?",liver,open,,liver|spleen,\n'
+        "a.png,Mass?,Yes,,patient 7,,12\n\n,Mass?,yes,,,,\na.png,Mass?,yes,MAYBE,,,\na.png,Mass?\n",
+        encoding="utf-8",
+    )
+    loaded = load_dataset(str(file), None)
+    assert loaded.name == "mine.csv"
+    assert loaded.items == load_dataset("csv", tmp_path).items
+    assert [item.closed for item in loaded.items] == [False, True]
+    assert [item.image_group for item in loaded.items] == ["a.png", "patient 7"]
+    assert loaded.items[0].options == ("liver", "spleen")
+    assert loaded.items[1].item_id == "12"
+    assert [(bad.where, bad.why) for bad in loaded.bad_rows] == [
+        ("mine.csv row 5", "image is empty"),
+        ("mine.csv row 6", "answer_type is neither OPEN nor CLOSED"),
+        ("mine.csv row 7", "2 cells where the header names 7 columns"),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", ",;\t")
+def test_csv_takes_the_delimiter_of_its_header(tmp_path: Path, delimiter: str) -> None:
+    picture(tmp_path / "a.png")
+    file = tmp_path / "mine.csv"
+    rows = [["Answer", "image", "question"], ["3,5 cm", "a.png", "How large?"]]
+    quoted = [[f'"{cell}"' for cell in row] for row in rows]
+    file.write_text("\r\n".join(delimiter.join(row) for row in quoted), encoding="utf-8")
+    assert [item.answer for item in load_dataset(str(file), None).items] == ["3,5 cm"]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "no column 'image'"),
+        ("image,question\n", "no column 'answer'"),
+        ("image,question,answer,answer\n", "two columns 'answer'"),
+        ('image,question,answer\na.png,"Mass?,yes\n', "no CSV table at line 2"),
+        ("image,question,answer\n\udcff", "cannot be read as UTF-8"),
+    ],
+)
+def test_a_csv_file_that_is_no_such_table_is_refused(
+    tmp_path: Path, content: str, why: str
+) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataRefused, match=why) as refused:
+        load_dataset(str(file), None)
+    assert "\n" not in str(refused.value)
+
+
+def test_text_that_is_no_unicode_is_a_bad_row(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    line = '{"image": "a.png", "question": "Mass?", "answer": "\\ud800"}'
+    (tmp_path / "mine.jsonl").write_text(line, encoding="utf-8")
+    with pytest.raises(DataRefused, match="mine.jsonl line 1: answer holds half a character"):
+        load_dataset("jsonl", tmp_path)
 
 
 # --- phantoms

@@ -9,10 +9,12 @@ import pytest
 from graphs.context import IMCContext
 from imc_bench import pictures
 from imc_bench.conditions import make_conditions
-from imc_bench.items import BenchItem, PhantomSource, load_pixels
+from imc_bench.datasets import load_pixels
 from imc_bench.methods import Tools, get_methods
+from imc_bench.phantom_items import PhantomSource
 from imc_bench.pictures import Pictures, SeenImages
 from imc_bench.plan import CHUNK_IMAGES, Plan
+from imc_data.items import VQAItem
 from vision.reading.medical_image import MedicalImage
 
 CONDITIONS = make_conditions(["gaussian", "motion", "typo", "swapped"], [3])
@@ -23,7 +25,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The images that were read, one after the other."""
     log: list[object] = []
 
-    def logged(item: BenchItem) -> MedicalImage:
+    def logged(item: VQAItem) -> MedicalImage:
         log.append(item.image)
         return load_pixels(item)
 
@@ -33,7 +35,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def plan(images: int) -> Plan:
     items = [
-        BenchItem(f"{n}", PhantomSource(0, n), f"{n}", "Is it?", "yes", True, "any")
+        VQAItem(f"{n}", PhantomSource(0, n), f"{n}", "Is it?", "yes", True, "any")
         for n in range(images)
     ]
     return Plan(items, CONDITIONS, 0)

@@ -18,10 +18,11 @@ from PIL import Image
 from graphs.context import IMCContext
 from imc_bench.conditions import Condition, RunRefused
 from imc_bench.errors import StoreRefused
-from imc_bench.items import BenchItem, PhantomSource
+from imc_bench.phantom_items import PhantomSource
 from imc_bench.plan import CHUNK_IMAGES, CHUNK_ITEMS, Plan
 from imc_bench.session import RunRequest, check_request, open_run
 from imc_bench.store import Store
+from imc_data.items import VQAItem
 from tests.conftest import REPOSITORY
 
 REQUEST = RunRequest(
@@ -167,9 +168,9 @@ def test_a_broken_image_in_the_middle_leaves_its_items_out_and_nothing_else(
         assert {one["image_noise"] for one in store.skipped()} == {"", "blank"}
 
 
-def item(name: str, image: int) -> BenchItem:
+def item(name: str, image: int) -> VQAItem:
     source = PhantomSource(0, image)
-    return BenchItem(name, source, f"g{image}", "Is there a lesion?", "no", True, "presence")
+    return VQAItem(name, source, f"g{image}", "Is there a lesion?", "no", True, "presence")
 
 
 def test_a_unit_is_bounded_and_keeps_an_images_questions_together() -> None:

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_bench.errors import ScoreRefused
-from imc_bench.items import BenchItem
 from imc_bench.scoring import RULES, llavamed_normalise, lmms_normalise, score
-from imc_reference.scoring import is_right, normalise_answer
+from imc_data.items import VQAItem
+from imc_data.strict_match import is_right, normalise_answer
 
 
-def item(answer: str, closed: bool = False) -> BenchItem:
-    return BenchItem("1", Path("a.png"), "a", "What?", answer, closed, "other")
+def item(answer: str, closed: bool = False) -> VQAItem:
+    return VQAItem("1", Path("a.png"), "a", "What?", answer, closed, "other")
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
+from imc_data.errors import DataRefused
+from imc_data.strict_match import is_right
 from imc_reference import training
 from imc_reference.architecture import build_model, build_processor
 from imc_reference.exact_match import exact_matches
 from imc_reference.losses import answer_logits
 from imc_reference.packing import Encoder, pack
 from imc_reference.questions import Pair
-from imc_reference.real_data import DataMissing, load_slake, load_vqa_rad
+from imc_reference.real_data import load_slake, load_vqa_rad
 from imc_reference.recipe import bank_references
-from imc_reference.scoring import is_right
 from imc_reference.text_skills import scramble, text_exercise
 from imc_reference.tokenizer import train_tokenizer
 from imc_reference.training import TrainConfig, Trainer
@@ -98,7 +99,7 @@ def _write_slake(folder, split, names):
 def _write_vqa_rad(folder):
     def row(name, question, phrase):
         return {
-            "qid": "1", "phrase_type": phrase, "image_name": name, "image_organ": "CHEST",
+            "qid": question, "phrase_type": phrase, "image_name": name, "image_organ": "CHEST",
             "question": question, "question_rephrase": "NULL", "answer": 3,
             "answer_type": "OPEN ", "question_type": "COUNT",
         }  # fmt: skip
@@ -137,7 +138,7 @@ def test_a_training_pair_that_repeats_a_test_pair_is_left_out(data):
 
 
 def test_missing_data_says_what_is_expected(tmp_path):
-    with pytest.raises(DataMissing, match="imgs/xmlabN/source.jpg"):
+    with pytest.raises(DataRefused, match="imgs/xmlabN/source.jpg"):
         load_slake(tmp_path, "train")
 
 
