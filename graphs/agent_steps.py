@@ -39,7 +39,7 @@ def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
                     question=question,
                     scored=False,
                     suspicious=False,
-                    reason=f"could not assess it: {named(fault)}",
+                    reason=f"unchanged: the model failed to assess it ({named(fault)})",
                 )
             watch.calls = agent.model.calls
             if not assessment.scored:  # left alone, or only asked: not the usual way
@@ -76,7 +76,7 @@ def detect(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
         try:
             findings = yield from agent.request_steps(state["question"], state.get("assessment"))
         except context.faults as fault:
-            watch.notes.append(f"found nothing: {named(fault)}")
+            watch.notes.append(f"no error located: the model failed ({named(fault)})")
             findings = []
         watch.calls = agent.model.calls
     return {"findings": findings, "trace": [watch.step]}
@@ -94,7 +94,7 @@ def correct(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
                 state.get("refused") or [],
             )
         except context.faults as fault:
-            watch.notes.append(f"proposed nothing: {named(fault)}")
+            watch.notes.append(f"no correction proposed: the model failed ({named(fault)})")
             candidate = candidate_of(state["question"], [], gain=0.0)
         watch.calls = agent.model.calls
     return {"candidate": candidate, "verdict": None, "trace": [watch.step]}
@@ -108,10 +108,12 @@ def verify(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
         try:
             verdict = yield from agent.request_steps(state["question"], candidate)
         except context.faults as fault:
-            watch.notes.append(f"refused what it could not verify: {named(fault)}")
+            watch.notes.append(
+                f"correction rejected: the model failed to verify it ({named(fault)})"
+            )
             verdict = Verdict(
                 accepted=False,
-                reason=f"the verifier could not judge it ({named(fault)})",
+                reason=f"the model failed to verify it ({named(fault)})",
                 candidate=candidate.text,
                 blamed=candidate.edits,
             )

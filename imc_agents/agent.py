@@ -9,6 +9,9 @@ from imc_agents.policy import Policy
 from imc_agents.self_assessment import SelfAssessment
 from prompts import PromptSet
 
+CANNOT_ASSESS = "the model gives no log-likelihoods, and the prompt profile asks nothing instead"
+"""Why a model cannot judge a question, or a correction of one."""
+
 
 class RoleAgent:
     """One role of the model; each agent adds what it does when it is called."""

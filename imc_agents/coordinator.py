@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from imc_agents.agent import RoleAgent
+from imc_agents.agent import CANNOT_ASSESS, RoleAgent
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.corrections.edit_log_odds import edit_log_odds, places_after
 from imc_agents.corrections.lost_words import likeliest, lost_words
@@ -32,6 +32,9 @@ Next = Agent | Literal["settled"]
 ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "word_drop", "unknown")
 """A sentence that does not belong is cut before its words are repaired; characters before words
 that merely sound alike, whose gain needs repaired neighbours; what is guessed comes last."""
+
+NO_SIGN = "unchanged: no sign of an error"
+SUSPECTED = "unchanged: an error is suspected"
 
 CALLING = frozenset(("coordinator", "detector", "corrector", "verifier"))
 """Nodes whose calls of the model are counted against `Policy.max_calls`."""
@@ -78,20 +81,20 @@ class Coordinator(RoleAgent):
 
     def request_steps(self, question: str) -> RequestSteps[Assessment]:
         """What a call does, its requests to the model yielded."""
-        untouched = self._why_untouched(question)
-        if untouched is not None:
+        excluded = self._why_excluded(question)
+        if excluded is not None:
             return Assessment(
-                question=question, scored=False, suspicious=False, reason=f"untouched: {untouched}"
+                question=question, scored=False, suspicious=False, reason=f"unchanged: {excluded}"
             )
         if not self.model.can_score:
             return (yield from self._asked(question))
         return (yield from self._scored(question))
 
-    def _why_untouched(self, question: str) -> str | None:
+    def _why_excluded(self, question: str) -> str | None:
         if not self.policy.refines:
-            return f"method {self.policy.method} leaves questions alone"
+            return f"method {self.policy.method} does not change questions"
         if len(question) > self.policy.max_refined_characters:
-            return f"it has over {self.policy.max_refined_characters} characters"
+            return f"it is longer than {self.policy.max_refined_characters} characters"
         return why_not_english(question, self.lexicon)
 
     def _asked(self, question: str) -> RequestSteps[Assessment]:
@@ -101,15 +104,16 @@ class Coordinator(RoleAgent):
                 question=question,
                 scored=False,
                 suspicious=False,
-                reason="the model cannot score, and this prompt profile has no words to ask it",
+                reason=f"unchanged: {CANNOT_ASSESS}",
             )
         reply = yield from self.model.ask(prompt, CleanReply, question=question)
         said = "clean" if reply.clean else "corrupted"
+        outcome = NO_SIGN if reply.clean else "an error is suspected"
         return Assessment(
             question=question,
             scored=False,
             suspicious=not reply.clean,
-            reason=f"the model cannot score; asked, it called the question {said}",
+            reason=f"{outcome}: the model, which gives no log-likelihoods, called it {said}",
         )
 
     def _scored(self, question: str) -> RequestSteps[Assessment]:
@@ -119,7 +123,7 @@ class Coordinator(RoleAgent):
                 question=question,
                 scored=True,
                 suspicious=False,
-                reason="clean: every word is known and nothing resembles it",
+                reason=f"{NO_SIGN}: every word is known, and there is no alternative to any",
             )
         return self._judged(question, weighed)
 
@@ -173,13 +177,22 @@ class Coordinator(RoleAgent):
             for candidate, worth in weighed.found
         )
         if best is None or best.gain is None:
-            reason = "clean: nothing resembles it"
+            reason = f"{NO_SIGN}: there is no alternative to any word"
         elif gains and not suspicious:
-            reason = f"clean: the word that gains {best.gain:.1f} nats would be as unlikely there"
+            reason = (
+                f"{NO_SIGN}: the best alternative gains {best.gain:.1f} nats, but is itself "
+                "unlikely at its place"
+            )
         elif suspicious:
-            reason = f"the best alternative gains {best.gain:.1f} of {best.margin:.1f} nats"
+            reason = (
+                f"an error is suspected: the best alternative gains {best.gain:.1f} nats "
+                f"(threshold {best.margin:.1f})"
+            )
         else:
-            reason = f"clean: no alternative gains {best.margin:.1f} nats (best {best.gain:.1f})"
+            reason = (
+                f"{NO_SIGN}: the best alternative gains {best.gain:.1f} nats "
+                f"(threshold {best.margin:.1f})"
+            )
         return Assessment(
             question=question,
             scored=True,
@@ -196,22 +209,25 @@ class Coordinator(RoleAgent):
         rounds = state.get("rounds", 0)
         refused = state.get("refused") or []
         if assessment is None or not assessment.suspicious:
-            reason = assessment.reason if assessment is not None else "it was not assessed"
+            reason = (
+                assessment.reason if assessment is not None else "unchanged: it was not assessed"
+            )
             return _settle(question, rounds, refused, reason)
         findings = state.get("findings")
         if findings is None:
             return Step("detector", refused=refused, rounds=rounds)
         if not findings:
-            return _settle(question, rounds, refused, "no place of the question could be named")
+            return _settle(question, rounds, refused, f"{SUSPECTED}, but its place was not found")
         plan = plan_of(findings)
         candidate, verdict = state.get("candidate"), state.get("verdict")
         if candidate is None:
             return Step("corrector", plan, refused, rounds)
         if not candidate.edits:
-            last = f" ({refused[-1].reason})" if refused else ""
-            return _settle(question, rounds, refused, f"no candidate is good enough{last}")
+            last = f" (the last one: {refused[-1].reason})" if refused else ""
+            unlikely = f"{SUSPECTED}, but no correction is likely enough{last}"
+            return _settle(question, rounds, refused, unlikely)
         spent = sum(step.calls for step in state.get("trace") or [] if step.node in CALLING)
-        broke = f"{spent} calls of the model were spent, and no candidate was accepted"
+        broke = f"{SUSPECTED}, but no correction was accepted within {spent} model calls"
         if verdict is None or verdict.candidate != candidate.text:
             if candidate.scores is None and spent >= self.policy.max_calls:
                 return _settle(question, rounds, refused, broke)
@@ -224,9 +240,8 @@ class Coordinator(RoleAgent):
             return Step("settled", plan, refused, rounds, decision)
         refused = [*refused, verdict]
         if rounds >= self.policy.max_rounds:
-            return _settle(
-                question, rounds, refused, f"{rounds} candidates were refused: {verdict.reason}"
-            )
+            rejected = f"{SUSPECTED}, but {rounds} corrections were rejected"
+            return _settle(question, rounds, refused, f"{rejected}: {verdict.reason}")
         if spent >= self.policy.max_calls:
             return _settle(question, rounds, refused, broke)
         return Step("corrector", plan, refused, rounds, again=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from langchain_core.language_models import BaseChatModel
 from pydantic import BaseModel, ConfigDict
 
-from imc_agents.agent import RoleAgent
+from imc_agents.agent import CANNOT_ASSESS, RoleAgent
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.corrections.edit_log_odds import TokenScoresLike, edit_log_odds, places_after
 from imc_agents.corrections.proposals import apply_edits
@@ -75,11 +75,11 @@ class Verifier(RoleAgent):
         if not candidate.edits or candidate.text == original:
             return _refuse(candidate, "it changes nothing")
         if apply_edits(original, candidate.edits) != candidate.text:
-            return _refuse(candidate, "its text is not what its edits make of the original")
+            return _refuse(candidate, "its text does not follow from its edits")
         asked = any(sentence.asks for sentence in split_sentences(original))
         if asked and not any(sentence.asks for sentence in split_sentences(candidate.text)):
             cuts = [edit for edit in candidate.edits if not edit.after]
-            return _refuse(candidate, "it asks nothing any more", cuts)
+            return _refuse(candidate, "it is no question any more", cuts)
         return None
 
     def _protected(
@@ -96,7 +96,7 @@ class Verifier(RoleAgent):
             for edit in candidate.edits
             if self.violations(original, apply_edits(original, [edit]), _cuts([edit]))
         ]
-        return _refuse(candidate, f"protected: {found[0]}", blamed)
+        return _refuse(candidate, f"a protected word would change ({found[0]})", blamed)
 
     def _budget_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
         repairs = [edit for edit in candidate.edits if edit.after]
@@ -105,7 +105,9 @@ class Verifier(RoleAgent):
         if len(repairs) <= allowed:
             return None
         weakest = sorted(repairs, key=lambda edit: edit.excess)[: len(repairs) - allowed]
-        return _refuse(candidate, f"it changes {len(repairs)} of {words} words", weakest)
+        return _refuse(
+            candidate, f"it changes {len(repairs)} of {words} words (limit {allowed})", weakest
+        )
 
     def _weighed(self, original: str, candidate: Candidate) -> RequestSteps[Verdict]:
         """Every edit's evidence among the others must clear its margin.
@@ -127,26 +129,24 @@ class Verifier(RoleAgent):
             for edit, place in zip(candidate.edits, places, strict=True)
             if edit_log_odds(edit, score, place, self.policy, self.lexicon) + vote <= edit.margin
         ]
-        if shown:
-            said = f"each among the others, over a new word's {self.policy.new_word:g} nats at most"
-        elif agreement is not None:
-            said = f"the model's own vote {agreement:.2f} at weight {self.policy.vote_weight:g}"
-        else:
-            said = "the model has no vote"
+        asked = ""
+        if agreement is not None:
+            asked = f"; asked, the model called both the same with probability {agreement:.2f}"
         if weak:
+            below = "its threshold" if len(weak) == 1 else "their thresholds"
             return _refuse(
                 candidate,
-                f"{len(weak)} of {len(candidate.edits)} edits gain too little; {said}",
+                f"{len(weak)} of {len(candidate.edits)} edits below {below}{asked}",
                 weak,
                 agreement,
             )
-        guessed = any(edit.guess for edit in candidate.edits)
-        lost = "; a lost word is guessed" if guessed else ""
+        each = "each above its threshold" if len(candidate.edits) > 1 else "above its threshold"
         return Verdict(
             accepted=True,
             candidate=candidate.text,
             agreement=agreement,
-            reason=f"gains {candidate.gain:.1f} nats, every edit over its margin; {said}{lost}",
+            reason=f"accepted: {_counted(candidate.edits)}, log-likelihood gain "
+            f"{candidate.gain:.1f} nats, {each}{asked}",
         )
 
     def _agreement(self, original: str, candidate: Candidate) -> RequestSteps[float | None]:
@@ -171,20 +171,33 @@ class Verifier(RoleAgent):
         in so many words that the question is the same."""
         known = [edit for edit in candidate.edits if edit.after and edit.before in self.lexicon]
         if known:
-            return _refuse(candidate, "it changes a known word, and no gain speaks for it", known)
+            return _refuse(
+                candidate, "it changes a known word, and no log-likelihood supports that", known
+            )
         prompt = self.prompts.verifier.ask
         if prompt is None:
-            return _refuse(candidate, "the model can neither score nor be asked")
+            return _refuse(candidate, CANNOT_ASSESS)
         reply = yield from self.model.ask(
             prompt, SameReply, original=original, candidate=candidate.text
         )
         if not reply.same:
-            return _refuse(candidate, "the model says that it is not the same question")
+            return _refuse(candidate, "asked, the model called it another question")
         return Verdict(
             accepted=True,
             candidate=candidate.text,
-            reason="asked, the model says that it is the same question",
+            reason=f"accepted: {_counted(candidate.edits)}; asked, the model called both the same",
         )
+
+
+def _counted(edits: Sequence[Edit]) -> str:
+    """How many edits there are, by what they do."""
+    kinds = (
+        ("correction", [edit for edit in edits if edit.after and not edit.guess]),
+        ("inferred word", [edit for edit in edits if edit.guess]),
+        ("removed sentence", [edit for edit in edits if not edit.after]),
+    )
+    named = [f"{len(some)} {name}{'s' * (len(some) > 1)}" for name, some in kinds if some]
+    return " and ".join(named)
 
 
 def _cuts(edits: Sequence[Edit]) -> list[tuple[int, int]]:

@@ -42,21 +42,21 @@ def why_not_english(question: str, lexicon: LexiconLike) -> str | None:
     if not letters:
         return "it has no letters"
     if sum(not character.isascii() for character in letters) > MAX_NON_ASCII * len(letters):
-        return "it is mostly written in letters other than English ones"
+        return "not English: most of its letters are not those of English"
     if "¿" in question or "¡" in question:
-        return "its punctuation is not English"
+        return "not English: its punctuation is another language's"
     words = [word.text.lower().replace("’", "'") for word in words_of(question)]
     english = sum(word in _ENGLISH for word in words)
     other = sum(word in _OTHERS for word in words)
     if other > english:
-        return "its small words are those of another language"
+        return "not English: its function words are another language's"
     if english == 0 and any(not word.isascii() for word in words):
-        return "its letters and small words are not English"
+        return "not English: its letters and function words are another language's"
     if any(_is_foreign(sentence.text) for sentence in split_sentences(question)):
         return "one of its sentences is in another language"
     unknown = sum(word not in lexicon for word in words)
     if len(words) >= 4 and unknown > MAX_UNKNOWN * len(words):
-        return "almost none of its words is known"
+        return "not English: almost none of its words is known"
     return None
 
 

@@ -246,7 +246,7 @@ def test_a_failed_agent_is_seen_in_the_trace_and_the_original_is_answered(image:
     state = build_imc_graph().invoke({"image": image, "question": TYPO}, context=context)
     document = to_document(state, context)
     notes = " ".join(step.get("note", "") for step in document["trace"])
-    assert "could not assess it: RuntimeError" in notes
+    assert "failed to assess it (RuntimeError)" in notes
     assert "Doe" not in json.dumps(document)
     assert document["question"]["used"] == TYPO
     assert document["answer"] == "yes"

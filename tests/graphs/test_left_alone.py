@@ -176,7 +176,7 @@ def test_a_lost_word_is_put_in_and_marked_as_a_guess(context: IMCContext) -> Non
     assert decision is not None
     assert findings is not None
     assert decision.used == "What type of image is shown?"
-    assert "a lost word is guessed" in decision.reason
+    assert "inferred word" in decision.reason
     assert [finding.kind for finding in findings] == ["word_drop"]
 
 

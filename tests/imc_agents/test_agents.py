@@ -72,8 +72,8 @@ def test_one_pass_never_scores_more_texts_than_the_budget() -> None:
     ("question", "why"),
     [
         ("¿Hay una lesión en el hígado?", "not English"),
-        ("肝脏里有病变吗?", "letters other than English"),
-        ("Gibt es eine Läsion in der Leber?", "another language"),
+        ("肝脏里有病变吗?", "letters"),
+        ("Gibt es eine Läsion in der Leber?", "not English"),
         ("Quelle est la modalité de cette image?", "another language"),
         ("🫁🫁🫁", "no letters"),
         ("lesoin " * 200, "characters"),
@@ -237,7 +237,7 @@ def edit_of(original: str, before: str, after: str, gain: float | None = 20.0) -
 def test_a_repair_that_gains_enough_is_accepted_and_the_vote_reported() -> None:
     verdict = judged(TYPO, edit_of(TYPO, "lesoin", "lesion"))
     assert verdict.accepted
-    assert "0.80 at weight" in verdict.reason
+    assert "probability 0.80" in verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_only_the_edits_to_blame_are_blamed() -> None:
 def test_an_edit_under_its_margin_is_refused() -> None:
     verdict = judged(TYPO, edit_of(TYPO, "lesoin", "lesion", gain=2.0))
     assert not verdict.accepted
-    assert "gain too little" in verdict.reason
+    assert "below its threshold" in verdict.reason
 
 
 def test_the_vote_is_one_voice_and_no_veto() -> None:
@@ -280,7 +280,7 @@ def test_the_vote_is_one_voice_and_no_veto() -> None:
 def test_a_question_that_asks_nothing_any_more_is_refused() -> None:
     original = "The liver is shown. Is there a lesion?"
     cut = edit_of(original, " Is there a lesion?", "")
-    assert "asks nothing" in judged(original, cut).reason
+    assert "no question any more" in judged(original, cut).reason
 
 
 def test_a_text_that_its_edits_do_not_make_is_refused() -> None:
