@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test lint types contracts tests bench results ablations serve clean
+.PHONY: help ask test lint types contracts docs tests bench results ablations serve clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,7 @@ help: ## List these commands
 ask: $(VENV)/.installed ## Answer a mistyped question about a spoilt CT slice with the embedded model
 	@$(BIN)/imc ask --example
 
-test: lint types contracts tests ## Lint, types, import contracts and all tests
+test: lint types contracts docs tests ## Lint, types, import contracts, documentation and all tests
 
 lint: $(VENV)/.installed-dev ## Ruff
 	$(BIN)/ruff check .
@@ -29,6 +29,10 @@ types: $(VENV)/.installed-dev ## Strict types (mypy)
 contracts: $(VENV)/.installed-dev ## Imports run downwards only (import-linter)
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.installed-dev ## Build the documentation into site/, strictly and offline
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html"
+
 tests: $(VENV)/.installed-dev ## The tests alone; TESTS="-k noise -m 'not slow'" narrows them
 	$(BIN)/python -m pytest -q $(TESTS)
 
@@ -38,6 +42,7 @@ bench: $(VENV)/.installed ## Time `imc ask`, cold and warm
 results: $(VENV)/.installed-dev ## Measure the embedded model anew into docs/results (IMC_DATA=...)
 	@test -n "$(IMC_DATA)" || { echo "make results: say IMC_DATA=/folder/that/holds/vqa-rad/and/slake" >&2; exit 1; }
 	$(BIN)/python benchmarks/results.py --data "$(IMC_DATA)"
+	$(BIN)/python scripts/docs_tables.py --write
 
 ablations: $(VENV)/.installed-dev ## What each part of PDC is worth, into docs/results (IMC_DATA=...)
 	@test -n "$(IMC_DATA)" || { echo "make ablations: say IMC_DATA=/folder/that/holds/vqa-rad/and/slake" >&2; exit 1; }
@@ -48,7 +53,7 @@ serve: $(VENV)/.installed-dev ## Serve the graph on this machine with the LangGr
 
 clean: ## Remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
-	       .benchmarks .langgraph_api
+	       .benchmarks .langgraph_api site
 
 # The environment. A stamp file says which installation is done, so that repeats are quick.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +61,6 @@ def test_the_example_images_are_the_ones_that_are_drawn(tmp_path: Path) -> None:
         assert drawn.shape[:2] == (SIDE, SIDE)
         # libraries of other versions may round otherwise, by a grey level
         assert np.abs(drawn - kept).max() <= 1
-
-
-def test_the_python_of_the_readme_answers(
-    embedded_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)
-    monkeypatch.chdir(REPOSITORY)
-    exec(compile(block, "README.md", "exec"), {})
-    assert " - " in capsys.readouterr().out
 
 
 def test_a_noise_and_a_method_of_ones_own_are_measured(
