@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import shlex
@@ -16,6 +17,7 @@ import typer
 
 import graphs
 from tests.conftest import REPOSITORY, Imc
+from tests.test_house import ROOMS
 
 README = REPOSITORY / "README.md"
 PAGES = [
@@ -162,3 +164,33 @@ def test_a_link_that_a_reader_may_follow_is_no_load(tmp_path: Path) -> None:
         '<link rel="canonical" href="https://example.org/">'
     )
     assert not list(script("site_checks").remote_loads(tmp_path))
+
+
+# Messages ---------------------------------------------------------------------------------------
+
+
+@cache
+def messages() -> tuple[str, ...]:
+    """Every text of the product's code; `…` where a value is put in."""
+
+    def text(node: ast.AST) -> str:
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else ""
+        if isinstance(node, ast.JoinedStr):
+            return "".join(text(part) or "…" for part in node.values)
+        return ""
+
+    paths = [path for room in ROOMS for path in (REPOSITORY / room).rglob("*.py")]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    return tuple(filter(None, map(text, nodes)))
+
+
+QUOTED = re.findall(
+    r"^\| `(.+?)` \|", (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8"), re.M
+)
+
+
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_a_message_that_is_explained_exists(quoted: str) -> None:
+    pattern = re.compile(".*?".join(map(re.escape, quoted.split("…"))), re.S)
+    assert any(pattern.search(message) for message in messages())
