@@ -129,7 +129,13 @@ def main() -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         head = f"# {(__doc__ or '').splitlines()[0]}\n\n{_about()}\n\n![](perception.png)\n\n"
         (args.out / "perception.md").write_text(head + page, encoding="utf-8")
-        (args.out / "perception.png").write_bytes(reliability_plot(diagrams))
+        picture = reliability_plot(
+            diagrams,
+            "Reliability diagram: probability of the likeliest noise against how often it is right",
+            f"data: SLAKE validation, {len(shown)} images, each with every core noise · model: "
+            f"{args.model.name} · severities 1 to 5",
+        )
+        (args.out / "perception.png").write_bytes(picture.png)
 
 
 def _about() -> str:

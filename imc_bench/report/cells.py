@@ -45,6 +45,11 @@ class Cell:
     """Answers that differ from the model's own clean answer, whatever the truth."""
     flips_removed: float | None
     """Share of those of `none` that are gone; None for `none`, and where there were none."""
+    lost: int
+    """Right answers fewer with `none` under this condition than when clean: what `recovered` is a
+    share of."""
+    flipped: int
+    """Answers of `none` that noise changed: what `flips_removed` is a share of."""
     calibration_error: float
     touched: float
     """Items whose image or features the method changed."""
@@ -105,6 +110,8 @@ def make_cell(results: RunResults, condition: Condition, method: str) -> Cell | 
         corrective=changed.corrective,
         flips=float(left.mean()),
         flips_removed=None if is_base else flips_removed(flipped, left),
+        lost=round(len(items) * (clean.value - noisy.value)),
+        flipped=int(flipped.sum()),
         calibration_error=calibration_error(
             results.numbers("confidence", condition, method, items),
             results.numbers("value", condition, method, items),
@@ -134,6 +141,10 @@ class SideSummary:
     recovered: Estimate | None
     flips: float
     flips_removed: float | None
+    lost: int
+    """As of a cell, over all conditions of the side."""
+    flipped: int
+    conditions: int
     worst_noise: str
     worst_accuracy: float
     corruption_error: float
@@ -208,6 +219,9 @@ def summarise_side(
         recovered=None if is_base else draws.recovered_share(clean, noisy, repaired),
         flips=after,
         flips_removed=None if is_base or before == 0 else 1 - after / before,
+        lost=round(len(items) * len(flat) * (clean.value - noisy.value)),
+        flipped=round(len(items) * len(flat) * before),
+        conditions=len(flat),
         worst_noise=worst_noise,
         worst_accuracy=worst_accuracy,
         corruption_error=against.error,

@@ -22,7 +22,7 @@ from imc_bench.report.cells import (
     summarise_side,
 )
 from imc_bench.report.perception import Perception, matrix, perception
-from imc_bench.report.reliability import Gate
+from imc_bench.report.reliability import Gate, Reliability, answer_reliability
 from imc_bench.report.results import SIDES, RunResults, Side, read_results
 from imc_bench.report.scores import RuleScores, rule_scores
 from imc_bench.report.severity import PREDICTED_SEVERITIES
@@ -43,6 +43,8 @@ class Report:
     """(image states, text states), NaN where not measured."""
     matrix_conditions: NDArray[np.int64]
     perception: Perception | None
+    reliability: Mapping[str, Reliability]
+    """Of the answers' confidence (`answer_reliability`)."""
     scores: tuple[RuleScores, ...]
     baseline: str
     """What corruption errors are relative to."""
@@ -78,6 +80,7 @@ def make_report(store: Path, *, rule: Rule = "strict", baseline: str | None = No
         accuracy,
         conditions,
         perception(results),
+        answer_reliability(results),
         tuple(rule_scores(results)),
         base.name,
     )
@@ -141,6 +144,8 @@ def to_document(report: Report) -> dict[str, Any]:
                     "predicted": list(PREDICTED_SEVERITIES),
                     "images": list(one.images),
                     "counts": one.counts.tolist(),
+                    "missed": list(one.missed),
+                    "other": list(one.other),
                     **_share("exact", one.exact),
                     **_share("within_one", one.within_one),
                 }
@@ -151,6 +156,23 @@ def to_document(report: Report) -> dict[str, Any]:
             "absent": list(found.absent),
             **_share("absent_unknown", found.absent_unknown),
             "gate": None if found.gate is None else _gate(found.gate),
+        },
+        "reliability": {
+            name: {
+                "cases": one.cases,
+                "expected_calibration_error": number(one.error),
+                "bins": [
+                    {
+                        "low": of.low,
+                        "high": of.high,
+                        "cases": of.right.items,
+                        "confidence": number(of.confidence),
+                        **_share("accuracy", of.right),
+                    }
+                    for of in one.bins
+                ],
+            }
+            for name, one in report.reliability.items()
         },
         "scores": [
             {

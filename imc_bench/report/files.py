@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from imc_bench.report.document import Report, to_document
+from imc_bench.report.glossary import glossary_markdown
 from imc_bench.report.page import Section, make_page
 from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table, run_names
@@ -19,6 +21,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
     Raises ReportRefused: matplotlib is not installed, or the folder cannot be written.
     """
+    _make(folder)
     section = _section(report)
     return _write(
         folder,
@@ -35,6 +38,7 @@ def write_reports(reports: Sequence[Report], folder: Path) -> list[Path]:
 
     Raises ReportRefused: matplotlib is not installed, or the folder cannot be written.
     """
+    _make(folder)
     sections, overview = [_section(report) for report in reports], overview_table(reports)
     made: dict[str, str | bytes] = {
         "report.html": make_page(sections, overview),
@@ -58,13 +62,16 @@ def _section(report: Report) -> Section:
 
 
 def _run_files(section: Section) -> dict[str, str | bytes]:
-    pictures = {f"{name}.png": png for name, png in section.plots.items()}
+    pictures = {f"{name}.png": picture.png for name, picture in section.plots.items()}
     return {**_table_files(section.tables), **pictures}
 
 
 def _table_files(tables: Sequence[Table]) -> dict[str, str | bytes]:
+    words = glossary_markdown(term for table in tables for term in table.terms)
     return {
-        "tables/tables.md": "\n".join(table.markdown() for table in tables),
+        "tables/tables.md": "\n".join(
+            [*(table.markdown() for table in tables), f"### Words\n\n{words}"]
+        ),
         "tables/tables.tex": "\n".join(table.latex() for table in tables),
         **{f"tables/{table.name}.csv": table.csv() for table in tables},
     }
@@ -74,14 +81,26 @@ def _json(document: object) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
+def _make(folder: Path) -> None:
+    """Refused before the pictures are drawn, not after."""
+    with _written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def _write(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
-    try:
+    with _written(folder):
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             data = content.encode("utf-8") if isinstance(content, str) else content
             (folder / name).write_bytes(data)
+    return [folder / name for name in files]
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ReportRefused(
             f"{folder}: {error.strerror or error}; give a folder that can be written with --out"
         ) from error
-    return [folder / name for name in files]

@@ -1,4 +1,4 @@
-"""What stands at the head of a report: everything that says where its figures come from."""
+"""The facts of a report: everything that says where its figures come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from imc_bench.report.document import Report
-from imc_bench.report.tables import RULE_WORDS
+from imc_bench.report.wording import RULE_WORDS, counted, data_name, data_words, model_name
 
 REASONS_SHOWN = 8
 """Different reasons for which something was left out; the store holds them all."""
@@ -16,7 +16,7 @@ def title_of(report: Report) -> str:
     """What was measured, on what, and where image noise was put."""
     results = report.results
     return (
-        f"Robustness of {results.facts['model']['name']} on {results.dataset} {results.split}, "
+        f"Robustness of {model_name(results.facts)} on {data_name(results)}, "
         f"image noise at {results.noise_at} resolution"
     )
 
@@ -27,19 +27,18 @@ def head_facts(report: Report) -> dict[str, str]:
     model, standing, arguments = facts["model"], results.standing, facts["arguments"]
     groups = len({item.group for item in results.items.values()})
     return {
-        "data": f"{results.dataset} {results.split}, {len(results.items)} questions on "
-        f"{len(results.images)} images (clusters of the intervals: {groups})",
+        "command": facts["command"] or "none, begun from Python",
+        "data": f"{data_words(results)}; {counted(groups, 'cluster')} of the bootstrap",
         "methods": ", ".join(results.methods),
         "image noise at": f"{results.noise_at} resolution",
         "scores": RULE_WORDS[results.rule],
-        "corruption errors against": report.baseline,
+        "corruption errors relative to": report.baseline,
         "model": f"{model['name']}, fingerprint {model.get('fingerprint')}",
         "prototype bank": f"SHA-256 {model['bank']}" if model.get("bank") else "none",
         "seed": str(arguments.get("seed")),
         "rows": f"{standing.rows} of {standing.expected}",
         "rows of the data set left out": _left_out(Counter(why for _, why in facts["bad_rows"])),
         "items left out of a condition": _left_out(results.left_out),
-        "command": facts["command"] or "none, begun from Python",
         "run": f"{facts['run_key']}, begun {facts['created']}",
         "machine": facts["machine"],
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),

@@ -1,4 +1,8 @@
-"""One HTML page that holds the whole report: no script, no reference to anything outside it."""
+"""One HTML page that holds the whole report: no script, no reference to anything outside it.
+
+In this order: what it says in a few sentences, the main table with its words explained, the
+pictures with their tables, and folded at the end where the figures come from.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +12,21 @@ from dataclasses import dataclass
 from html import escape
 
 from imc_bench.report.document import Report
+from imc_bench.report.glossary import GLOSSARY, explain
 from imc_bench.report.head import head_facts, title_of
+from imc_bench.report.page_style import STYLE
+from imc_bench.report.picture import Picture
 from imc_bench.report.table import Table
+from imc_bench.report.verdict import details, headline
 
-TITLES = {
-    "severity": "Accuracy against severity",
-    "recovery": "What was won back",
-    "matrix": "Image state by text state",
-    "confusion": "Noise, and what it was taken for",
-    "severities": "Severity, and what it was taken for",
-    "reliability": "Is the p-value of being clean a p-value?",
-    "cost": "Cost against gain",
-}
 SHOWN = (
-    *("summary", "severity", "clean", "recovery", "matrix", "controls", "text", "scores"),
-    *("perception", "confusion", "severities", "reliability", "cost", "cells"),
+    *("summary", "severity", "recovery", "clean", "matrix", "controls", "text", "scores"),
+    *("confusion", "perception", "severities", "reliability", "gate", "cost", "cells"),
 )
-"""The order of tables and pictures; what has both stands under one heading."""
+"""The order of tables and pictures; what has both is under one heading."""
 OPEN_ROWS = 24
 """Tables with more rows are folded."""
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
-section + section { border-top: 3px solid #8888; margin-top: 3rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid #8884; }
-th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
-th:first-child, td:first-child, table.two td:nth-child(2), table.two th:nth-child(2) {
-  text-align: left; }
-figure { margin: 1rem 0; } img { max-width: 100%; background: #fff; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
-dt { color: #888; } dd { margin: 0; overflow-wrap: anywhere; }
-p.note { color: #777; font-size: 13px; max-width: 60rem; }
-p.warn { border-left: 4px solid #d55e00; padding-left: .8rem; }
-"""
+MAIN = "summary"
 
 
 @dataclass(frozen=True)
@@ -53,8 +35,7 @@ class Section:
 
     report: Report
     tables: Sequence[Table]
-    plots: Mapping[str, bytes]
-    """PNG bytes by name."""
+    plots: Mapping[str, Picture]
 
 
 def make_page(sections: Sequence[Section], overview: Table | None = None) -> str:
@@ -64,14 +45,21 @@ def make_page(sections: Sequence[Section], overview: Table | None = None) -> str
         sections: one for each run.
         overview: of several runs, shown above them.
     """
+    explained: set[str] = set()
     if overview is None:
         title, level = title_of(sections[0].report), 1
         body = []
     else:
         title, level = f"Robustness over {len(sections)} runs", 2
-        body = [f"<h1>{escape(title)}</h1>", f"<h2>{escape(overview.title)}</h2>", _table(overview)]
+        body = [
+            f"<h1>{escape(title)}</h1>",
+            *(f'<p class="verdict">{escape(headline(one.report))}</p>' for one in sections),
+            f"<h2>{escape(overview.title)}</h2>",
+            _table(overview, explained),
+        ]
     for section in sections:
-        body += ["<section>", *_section(section, level), "</section>"]
+        body += ["<section>", *_section(section, level, explained), "</section>"]
+    body += [f"<details><summary>Glossary</summary>{_words(GLOSSARY)}</details>"]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -81,27 +69,36 @@ def make_page(sections: Sequence[Section], overview: Table | None = None) -> str
     )
 
 
-def _section(section: Section, level: int) -> list[str]:
-    """One run under a heading of this level."""
+def _section(section: Section, level: int, explained: set[str]) -> list[str]:
+    """One run under a heading of this level; `explained` gathers the words explained so far."""
     by_name = {table.name: table for table in section.tables}
-    title = title_of(section.report)
-    body = [f"<h{level}>{escape(title)}</h{level}>", _warning(section.report)]
-    body.append(_facts(section.report))
+    body = [f"<h{level}>{escape(title_of(section.report))}</h{level}>", _warning(section.report)]
+    body.append(f'<p class="verdict">{escape(headline(section.report))}</p>')
+    body.append("<ul>" + "".join(f"<li>{escape(one)}</li>" for one in details(section.report)))
+    body.append("</ul>")
     for name in dict.fromkeys((*SHOWN, *by_name)):
-        table, png = by_name.get(name), section.plots.get(name)
-        if table is None and png is None:
+        table, picture = by_name.get(name), section.plots.get(name)
+        if table is None and picture is None:
             continue
-        heading = TITLES[name] if table is None else table.title
+        heading = picture.caption.title if picture else table.title if table else name
         body.append(f"<h{level + 1}>{escape(heading)}</h{level + 1}>")
-        if png is not None:
-            data = base64.b64encode(png).decode("ascii")
-            body.append(
-                f'<figure><img alt="{escape(TITLES[name])}" src="data:image/png;base64,{data}">'
-                "</figure>"
-            )
+        if picture is not None:
+            body.append(_figure(picture))
         if table is not None:
-            body.append(_table(table))
-    return body
+            body.append(_table(table, explained, fold=name != MAIN and picture is not None))
+    return [*body, _facts(section.report)]
+
+
+def _figure(picture: Picture) -> str:
+    """The panels, and the caption as text: what they say first, then of what."""
+    caption = picture.caption
+    data = base64.b64encode(picture.panels).decode("ascii")
+    return (
+        f'<figure><div class="scroll"><img alt="{escape(caption.title)}" width="{picture.width}" '
+        f'src="data:image/png;base64,{data}"></div>'
+        f"<figcaption>{escape(caption.verdict)}"
+        f'<div class="faint">{escape(caption.setting)}</div></figcaption></figure>'
+    )
 
 
 def _warning(report: Report) -> str:
@@ -115,23 +112,54 @@ def _warning(report: Report) -> str:
 
 
 def _facts(report: Report) -> str:
-    facts = head_facts(report).items()
-    pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-    return f"<dl>{pairs}</dl>"
+    """Folded: the command as it can be pasted, and everything else that the figures depend on."""
+    pairs = "".join(
+        f"<dt>{escape(name)}</dt><dd>{_pasted(value) if name == 'command' else escape(value)}</dd>"
+        for name, value in head_facts(report).items()
+    )
+    return (
+        "<details><summary>Where these figures come from: command, data, model, versions</summary>"
+        f'<dl class="facts">{pairs}</dl></details>'
+    )
 
 
-def _table(table: Table) -> str:
-    two = ' class="two"' if "method" in table.columns[1:2] else ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+def _pasted(command: str) -> str:
+    return f"<pre><code>{escape(command)}</code></pre>"
+
+
+def _words(words: Mapping[str, str]) -> str:
+    pairs = "".join(
+        f"<div><dt>{escape(term)}</dt><dd>{escape(meaning)}</dd></div>"
+        for term, meaning in words.items()
+    )
+    return f'<dl class="words">{pairs}</dl>' if pairs else ""
+
+
+def _cell(text: str) -> str:
+    """Escaped; an interval is set small."""
+    figure, bracket, interval = escape(text).partition(" [")
+    return f"{figure}<small>{bracket}{interval}</small>" if bracket else figure
+
+
+def _table(table: Table, explained: set[str], *, fold: bool = False) -> str:
+    """A table in a box that scrolls, then the words that no table before it has explained."""
+    marks = [' class="left"' if left else "" for left in table.lefts]
+    head = "".join(
+        f"<th{mark}>{escape(name)}</th>" for mark, name in zip(marks, table.columns, strict=True)
+    )
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n"
+        "<tr>"
+        + "".join(f"<td{mark}>{_cell(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
+        + "</tr>\n"
         for row in table.rows
     )
     made = (
-        f'<div class="scroll"><table{two}><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody>'
-        "</table></div>"
+        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{rows}</tbody></table></div>"
     )
-    if len(table.rows) > OPEN_ROWS:
-        made = f"<details><summary>{len(table.rows)} rows</summary>{made}</details>"
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    return made + note
+    new = explain(term for term in table.terms if term not in explained)
+    explained.update(new)
+    made += f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    if fold or len(table.rows) > OPEN_ROWS:
+        made = f"<details><summary>Table: {len(table.rows)} rows</summary>{made}</details>"
+    return made + _words(new)

@@ -9,18 +9,19 @@ from imc_bench.report.table import NOT_SHOWN, Table, percent, shown_estimate
 
 
 def kind_table(found: Perception) -> Table:
-    """Kinds of noise and what they were taken for."""
+    """Kinds of noise put on images, and the kinds perceived."""
     return Table(
         "perception",
-        "Noise of images, and what it was taken for (images)",
-        ("true kind", *found.predicted),
+        "Kind of image noise, and the kind perceived (images)",
+        ("true kind", "images", *found.predicted),
         tuple(
-            (kind, *(str(count) for count in row))
+            (kind, str(sum(row)), *(str(count) for count in row))
             for kind, row in zip(found.truth, found.kinds.tolist(), strict=True)
         ),
-        f"Kind named rightly: {percent(found.identified)} %, mean over kinds. False alarms on "
-        f"clean images: {shown_estimate(found.false_alarms)} %. Noises joined by + were "
-        f"put on one after the other.{_absent(found)}",
+        f"Kind named correctly: {percent(found.identified)} %, mean over kinds. False alarms on "
+        f"clean images: {shown_estimate(found.false_alarms)} %. Noises joined by + were put on "
+        f"one after the other.{_absent(found)}",
+        terms=("gate", "false alarm"),
     )
 
 
@@ -29,42 +30,45 @@ def _absent(found: Perception) -> str:
         return ""
     return (
         f" The bank does not hold {', '.join(found.absent)}: "
-        f"{shown_estimate(found.absent_unknown)} % of their images were taken for unknown."
+        f"{shown_estimate(found.absent_unknown)} % of their images were perceived as unknown."
     )
 
 
 def severity_table(found: Perception) -> Table:
-    """Severities and what they were taken for, kind by kind."""
+    """True and perceived severities, kind by kind."""
     return Table(
         "severities",
-        "Severity of image noise, and what it was taken for (images)",
+        "Severity of image noise, and the severity perceived (images)",
         (
             "true kind",
             "true severity",
             "images",
-            "kind named",
+            "called clean",
+            "another kind",
             *(f"as {severity}" for severity in PREDICTED_SEVERITIES),
             "exact %",
             "within one %",
         ),
         tuple(row for one in found.severities for row in _rows(one)),
-        "Of images whose kind was named rightly. Exact and within one are over all severities of "
-        "a kind, with Wilson's 95 % interval; a severity between two whole ones cannot be exact.",
+        "Called clean: the noise was missed, nothing is corrected. Exact and within one are of "
+        "images whose kind was named correctly, over all severities of a kind, with Wilson's 95 % "
+        "interval; a severity between two whole ones cannot be exact.",
+        terms=("severity",),
     )
 
 
 def _rows(one: SeverityConfusion) -> list[tuple[str, ...]]:
     rows = []
-    for place, (true, images) in enumerate(zip(one.true, one.images, strict=True)):
+    for place, true in enumerate(one.true):
         first = place == 0
-        counts = one.counts[place].tolist()
         rows.append(
             (
                 one.kind,
                 f"{true:g}",
-                str(images),
-                str(sum(counts)),
-                *map(str, counts),
+                str(one.images[place]),
+                str(one.missed[place]),
+                str(one.other[place]),
+                *map(str, one.counts[place].tolist()),
                 _share(one.exact) if first else "",
                 _share(one.within_one) if first else "",
             )

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: of perceived kinds, and of the conformal gate."""
+"""Whether probabilities are calibrated: confidence of answers and kinds, p-values of the gate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 
 from imc_bench.bootstrap import Estimate, share
 from imc_bench.errors import StatisticRefused
+from imc_bench.report.results import BASE, CLEAN, SIDES, RunResults
 from imc_bench.statistics import calibration_error
 
 BINS = 10
 LEVELS = (0.005, 0.01, 0.015, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Levels that a gate is looked at: densely where one is set."""
+"""Levels that a gate is evaluated at: densely where one is set."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Bin:
     low: float
     high: float
     confidence: float
-    """Mean probability."""
+    """Mean probability that was given to them."""
     right: Estimate
     """Share that was right, with Wilson's interval."""
 
@@ -42,6 +43,16 @@ class Reliability:
     def cases(self) -> int:
         """How many all bins hold."""
         return sum(one.right.items for one in self.bins)
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence of all cases."""
+        return sum(one.confidence * one.right.items for one in self.bins) / self.cases
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all cases that was right."""
+        return sum(one.right.value * one.right.items for one in self.bins) / self.cases
 
 
 def reliability(confidence: ArrayLike, right: ArrayLike, *, bins: int = BINS) -> Reliability:
@@ -78,6 +89,34 @@ class Gate:
     """Of clean images: no more than the level, if the p-values are valid for them."""
     noisy: tuple[Estimate, ...]
     """Of noisy images; empty where there are none."""
+
+
+def answer_reliability(results: RunResults) -> dict[str, Reliability]:
+    """Confidence of the model's answers against their being right, by what was asked and how.
+
+    Clean inputs and noisy ones of every condition with the model as it is, and noisy ones with the
+    method that acts on most: `imc`, or the last of the run. Empty where no answer has a confidence.
+    """
+    noisy = [one for side in SIDES for one in results.on(side)]
+    methods = results.methods
+    most = "imc" if "imc" in methods else methods[-1]
+    wanted = {
+        f"clean inputs, {BASE}": ([CLEAN], BASE),
+        f"noisy inputs, {BASE}": (noisy, BASE),
+        f"noisy inputs, {most}": (noisy, most),
+    }
+    found = {}
+    for name, (conditions, method) in wanted.items():
+        rows = [
+            row
+            for condition in conditions
+            for row in results.responses.get((condition, method), {}).values()
+        ]
+        if any(row.confidence for row in rows):
+            found[name] = reliability(
+                [row.confidence for row in rows], [float(row.correct) for row in rows]
+            )
+    return found
 
 
 def gate(clean: Sequence[float], noisy: Sequence[float]) -> Gate:

@@ -12,8 +12,8 @@ def gate_table(found: Gate) -> Table:
     """Levels of the gate, and what it would call noisy there."""
     noisy = [shown_estimate(one) for one in found.noisy] or [NOT_SHOWN] * len(found.levels)
     return Table(
-        "reliability",
-        "Is the p-value of being clean a p-value? (images)",
+        "gate",
+        "Images called noisy at each level of the p-value for “no noise”",
         ("level %", "clean images called noisy %", "noisy images called noisy %"),
         tuple(
             (f"{100 * level:g}", shown_estimate(clean), shown)
@@ -21,16 +21,21 @@ def gate_table(found: Gate) -> Table:
         ),
         "Called noisy at a level: a p-value no higher than it. For images like the bank's "
         "references the first share is no more than the level. Noisy: kinds that the bank holds "
-        "and others, at every severity of the run, joined ones too.",
+        "and others, at every severity of the run, joined ones too. "
+        f"{found.clean[0].items} clean and "
+        f"{found.noisy[0].items if found.noisy else 0} noisy images.",
+        terms=("gate", "p-value"),
     )
 
 
-def bin_table(name: str, title: str, found: Mapping[str, Reliability]) -> Table:
-    """Bins of the predicted probability, for each estimator by name."""
+def bin_table(
+    name: str, title: str, found: Mapping[str, Reliability], column: str = "estimator"
+) -> Table:
+    """Bins of confidence, for each entry by name; `column` says what the entries are."""
     return Table(
         name,
         title,
-        ("estimator", "probability %", "cases", "mean predicted %", "right %"),
+        (column, "confidence %", "cases", "mean confidence %", "right %"),
         tuple(
             (
                 name,
@@ -47,4 +52,5 @@ def bin_table(name: str, title: str, found: Mapping[str, Reliability]) -> Table:
             for name, of in found.items()
         )
         + ".",
+        terms=("ECE",),
     )

@@ -9,7 +9,9 @@ import numpy as np
 from imc_bench.report.cells import SideSummary
 from imc_bench.report.document import Report
 from imc_bench.report.results import full_grid, severity_of
-from imc_bench.report.table import NOT_SHOWN, Table, percent, recovered, shown_estimate
+from imc_bench.report.shares import shown_flips_removed, shown_recovered
+from imc_bench.report.table import NOT_SHOWN, Table, percent, shown_estimate
+from imc_bench.report.wording import SIDE_WORDS, data_name
 
 
 def run_names(reports: Sequence[Report]) -> list[str]:
@@ -44,13 +46,14 @@ def overview_table(reports: Sequence[Report]) -> Table:
             "clean touched %",
             "clean edited %",
             "violations",
+            "n",
         ),
         tuple(
             (
                 name,
-                f"{report.results.dataset} {report.results.split}",
+                data_name(report.results),
                 report.results.noise_at,
-                one.side,
+                SIDE_WORDS[one.side],
                 one.method,
                 *_figures(report, one, levels),
             )
@@ -61,7 +64,16 @@ def overview_table(reports: Sequence[Report]) -> Table:
         "Accuracies are means over kinds of noise; recovered, flips and flips removed over kinds, "
         "then severities, with 95 % intervals by paired bootstrap clustered by image. Touched and "
         "edited are clean images and clean questions that a method changed. Violations are changes "
-        "of protected words, over all questions, clean and noisy.",
+        "of protected words, over all questions, clean and noisy. n: questions x conditions.",
+        terms=(
+            "none, pdc, sms, imc",
+            "noise at",
+            "interval",
+            "recovered",
+            "flips",
+            "flips removed",
+        ),
+        labels=5,
     )
 
 
@@ -79,10 +91,11 @@ def _figures(report: Report, one: SideSummary, levels: Sequence[float]) -> tuple
     return (
         shown_estimate(clean.accuracy),
         *(percent(float(np.mean(at[level]))) if level in at else NOT_SHOWN for level in levels),
-        recovered(one.recovered),
+        shown_recovered(one),
         percent(one.flips),
-        percent(one.flips_removed),
+        shown_flips_removed(one),
         shown_estimate(clean.touched),
         shown_estimate(clean.false_edits),
         str(one.violations + clean.violations),
+        f"{one.accuracy.items} x {one.conditions}",
     )

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.bootstrap import Estimate, share
+from vision.report import CLEAN
 
 PREDICTED_SEVERITIES = (1, 2, 3, 4, 5)
-"""What a bank can perceive; what was put on may lie between."""
+"""What a bank can predict; the true severity may lie between two of them."""
 
 
 class SeverityCase(NamedTuple):
-    """One noisy image: what was put on it and what it was taken for."""
+    """One image: the noise put on it, and the noise perceived."""
 
     kind: str
     severity: float
@@ -36,6 +37,10 @@ class SeverityConfusion:
     """Images of the kind at each of them."""
     counts: NDArray[np.int64]
     """(true, PREDICTED_SEVERITIES): images whose kind was named rightly, by predicted severity."""
+    missed: tuple[int, ...]
+    """Images called clean, at each true severity."""
+    other: tuple[int, ...]
+    """Images given another kind, or called unknown, at each true severity."""
     exact: Estimate | None
     """Share of the images named rightly whose severity was; None where no image was."""
     within_one: Estimate | None
@@ -57,12 +62,22 @@ def _confusion(kind: str, cases: Sequence[SeverityCase]) -> SeverityConfusion:
         counts[
             true.index(one.severity), PREDICTED_SEVERITIES.index(int(one.predicted_severity))
         ] += 1
+    missed = [one for one in cases if one.predicted_kind == CLEAN]
+    images, named_at, missed_at = (
+        [sum(one.severity == level for one in some) for level in true]
+        for some in (cases, named, missed)
+    )
     off = [abs(one.predicted_severity - one.severity) for one in named]
     return SeverityConfusion(
         kind,
         tuple(true),
-        tuple(sum(one.severity == level for one in cases) for level in true),
+        tuple(images),
         counts,
+        tuple(missed_at),
+        tuple(
+            all_ - right - lost
+            for all_, right, lost in zip(images, named_at, missed_at, strict=True)
+        ),
         share(sum(gap == 0 for gap in off), len(off)) if off else None,
         share(sum(gap <= 1 for gap in off), len(off)) if off else None,
     )

@@ -22,12 +22,16 @@ _LATEX = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "“": "``",
+    "”": "''",
 }
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of finished words: the three formats hold the same cells."""
+    """A table of finished cells: the three formats hold the same."""
 
     name: str
     """Its file name, without an ending."""
@@ -35,6 +39,15 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    terms: tuple[str, ...] = ()
+    """Words of the columns that `imc_bench.report.glossary` explains."""
+    labels: int = 1
+    """Columns that hold words, the first ones: aligned left, the others right."""
+
+    @property
+    def lefts(self) -> tuple[bool, ...]:
+        """Of each column, whether it is aligned left."""
+        return tuple(place < self.labels for place in range(len(self.columns)))
 
     def csv(self) -> str:
         """With a line of column names; RFC 4180, line ends of one character."""
@@ -48,7 +61,7 @@ class Table:
         """A GitHub table under its title."""
         lines = [
             _bars(self.columns),
-            "|" + "|".join([" --- ", *(" ---: " for _ in self.columns[1:])]) + "|",
+            _bars(tuple(":---" if left else "---:" for left in self.lefts)),
             *(_bars(row) for row in self.rows),
         ]
         note = f"\n{self.note}\n" if self.note else ""
@@ -61,7 +74,7 @@ class Table:
             r"\centering",
             rf"\caption{{{_tex(self.title)}. {_tex(self.note)}}}",
             rf"\label{{tab:imc-{self.name.replace('_', '-')}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}",
+            rf"\begin{{tabular}}{{{''.join('l' if left else 'r' for left in self.lefts)}}}",
             r"\toprule",
             " & ".join(map(_tex, self.columns)) + r" \\",
             r"\midrule",

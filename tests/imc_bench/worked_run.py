@@ -43,7 +43,8 @@ def make_store(
     right: Right = WORKED,
     *,
     seed: int = 0,
-    rows_of: range = range(ITEMS),
+    items: int = ITEMS,
+    rows_of: range | None = None,
     model: str = "tiny <model>",
     answer: str = "yes",
     change: Mapping[tuple[Condition, str, int], Mapping[str, object]] | None = None,
@@ -51,22 +52,22 @@ def make_store(
     bad_rows: Sequence[tuple[str, str]] = (),
     kinds: Sequence[str] | None = None,
 ) -> Path:
-    """Two questions an image, so five clusters; only items of `rows_of` have rows."""
+    """Two questions an image, so five clusters of ten; only items of `rows_of` have rows."""
     identity = Identity(
         {"data_set": "phantom", "methods": ["none", "pdc", "sms", "imc"], "seed": seed},
         {"imc-agents": "0.1.0"},
         {"name": model, "fingerprint": "f00d", "bank": None, "kinds": kinds},
     )
     new = NewRun(
-        [(f"q{n}", f"image-{n // 2}", "organ", True, answer, (), None) for n in range(ITEMS)],
+        [(f"q{n}", f"image-{n // 2}", "organ", True, answer, (), None) for n in range(items)],
         units=1,
-        expected=ITEMS * len(right),
+        expected=items * len(right),
         command=command,
         bad_rows=bad_rows,
     )
     rows = []
     for (condition, method), known in right.items():
-        for n in rows_of:
+        for n in rows_of or range(items):
             row: dict[str, Any] = {
                 "run_key": identity.run_key,
                 "dataset": "phantom",

@@ -6,16 +6,19 @@ import csv
 import io
 import json
 import re
+from collections.abc import Mapping
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from imc_app.cli import run
-from imc_bench.report.document import make_report
+from imc_bench.report.document import Report, make_report
 from imc_bench.report.files import write_report, write_reports
 from imc_bench.report.head import head_facts
 from imc_bench.report.page import Section, make_page
+from imc_bench.report.picture import Picture
 from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table
 from imc_bench.report.table import Table
@@ -64,6 +67,7 @@ class _References(HTMLParser):
                     self.found.append(f"{tag} {name}")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_page_stands_alone(worked: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "report"
     files = write_report(make_report(worked), out)
@@ -72,10 +76,10 @@ def test_the_page_stands_alone(worked: Path, tmp_path: Path) -> None:
     references = _References()
     references.feed(page)
     assert not references.found
-    assert references.pictures == 7
+    assert references.pictures == 8
     assert not re.search(r"https?:|url\(|@import", page)
     assert "tiny &lt;model&gt;" in page and "tiny <model>" not in page
-    drawn = "severity recovery matrix confusion severities reliability cost"
+    drawn = "severity recovery matrix confusion severities reliability gate cost"
     for picture in drawn.split():
         assert (out / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -87,16 +91,17 @@ def test_the_head_says_where_the_figures_come_from(tmp_path: Path) -> None:
         bad_rows=[("test.json: row 3", "no answer"), ("test.json: row 9", "no answer")],
     )
     head = head_facts(make_report(store, rule="lmms_eval", baseline="pdc"))
-    assert head["data"].startswith("phantom test, 10 questions on 5 images")
+    assert head["data"].startswith("phantom test (10 questions on 5 images)")
     assert head["rows of the data set left out"] == "2 × no answer"
     assert head["items left out of a condition"] == "none"
     assert head["command"] == "imc bench run --data-set phantom --out run.db"
-    assert "lmms-eval" in head["scores"] and head["corruption errors against"] == "method pdc"
+    assert "lmms-eval" in head["scores"] and head["corruption errors relative to"] == "method pdc"
     page = make_page([Section(make_report(store), [], {})])
     for said in ("f00d", "input resolution", "2 × no answer", "imc-agents 0.1.0", "CPUs"):
         assert said in page
 
 
+@pytest.mark.usefixtures("drawn")
 def test_several_runs_share_a_page_and_a_table(worked: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     text_alone = {cell: known for cell, known in WORKED.items() if not cell[0].image_noise}
@@ -105,9 +110,9 @@ def test_several_runs_share_a_page_and_a_table(worked: Path, tmp_path: Path) -> 
     table = overview_table(reports)
     rows = {(row[0], row[3], row[4]): row for row in table.rows}
     assert ("run", "image", "pdc") in rows and ("run-2", "image", "pdc") not in rows
-    sms = dict(zip(table.columns, rows["run-2", "text", "sms"], strict=True))
+    sms = dict(zip(table.columns, rows["run-2", "question", "sms"], strict=True))
     assert sms["severity 3 %"] == "70.0"  # 60 under typo, 80 under ocr
-    assert sms["clean %"].startswith("80.0 [") and sms["recovered %"].startswith("50.0 [")
+    assert sms["clean %"].startswith("80.0 [") and sms["recovered %"] == "few (4)"
 
     files = write_reports(reports, tmp_path / "report")
     names = {str(file.relative_to(tmp_path / "report")) for file in files}
@@ -118,9 +123,49 @@ def test_several_runs_share_a_page_and_a_table(worked: Path, tmp_path: Path) -> 
     assert len(json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))) == 2
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_same_store_gives_the_same_files(worked: Path, tmp_path: Path) -> None:
     first, second = (write_report(make_report(worked), tmp_path / name) for name in "ab")
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
+
+
+def test_the_page_begins_with_its_verdict_and_ends_with_where_it_comes_from(
+    report: Report, pictures: Mapping[str, Picture]
+) -> None:
+    page = make_page([Section(report, make_tables(report), pictures)])
+    order = (
+        "noise on the image lowers accuracy from 80.0 to 60.0 %",
+        "<table>",
+        "<dt>BE</dt>",
+        "<img ",
+        "<details><summary>Where these figures come from",
+        "<summary>Glossary",
+    )
+    places = [page.index(part) for part in order]
+    assert places == sorted(places)
+    for term in ("recovered", "flips", "rBE"):  # explained at the first table, and in the glossary
+        assert page.count(f"<dt>{term}</dt>") == 2
+
+
+def test_a_page_fits_a_narrow_screen_light_or_dark(
+    report: Report, pictures: Mapping[str, Picture]
+) -> None:
+    page = make_page([Section(report, make_tables(report), pictures)])
+    assert '<meta name="viewport" content="width=device-width' in page
+    assert "prefers-color-scheme: dark" in page
+    wide = re.findall(r"<(?:table|img)\b", page)
+    assert len(re.findall(r'<div class="scroll"[^>]*><(?:table|img)\b', page)) == len(wide)
+    for (
+        picture
+    ) in pictures.values():  # what a picture says is text, and is legible where it shrinks
+        assert escape(picture.caption.verdict) in page
+
+
+def test_the_command_of_a_page_can_be_pasted(tmp_path: Path) -> None:
+    command = "imc bench run --data-set phantom --noises typo,ocr --out 'my runs/a.sqlite'"
+    report = make_report(make_store(tmp_path / "run.db", command=command))
+    page = make_page([Section(report, [], {})])
+    assert f"<pre><code>{escape(command)}</code></pre>" in page
 
 
 def test_a_report_that_cannot_be_written_says_so_in_one_line(worked: Path, tmp_path: Path) -> None:
@@ -131,6 +176,7 @@ def test_a_report_that_cannot_be_written_says_so_in_one_line(worked: Path, tmp_p
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_command_reports_and_compares(
     worked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from imc_bench.errors import StatisticRefused
 from imc_bench.report.document import make_report, to_document
 from imc_bench.report.reliability import LEVELS, gate, reliability
-from imc_bench.report.reliability_plots import gate_plot, reliability_plot
+from imc_bench.report.reliability_plots import reliability_plot
 from imc_bench.report.reliability_tables import bin_table, gate_table
 from imc_bench.report.results import CLEAN
 from imc_bench.report.tables import make_tables
@@ -63,7 +63,7 @@ def test_a_report_counts_each_image_of_a_gate_once(tmp_path: Path) -> None:
     assert (noisy.value, noisy.items) == (1.0, 5)
     told = json.loads(json.dumps(to_document(report), allow_nan=False))["perception"]["gate"]
     assert told["level"] == list(LEVELS) and told["clean"][0] == 0.2
-    assert "reliability" in [table.name for table in make_tables(report)]
+    assert "gate" in [table.name for table in make_tables(report)]
 
 
 def test_without_p_values_a_report_shows_no_gate(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_without_p_values_a_report_shows_no_gate(tmp_path: Path) -> None:
     }
     report = make_report(make_store(tmp_path / "run.db", change=none))
     assert report.perception is not None and report.perception.gate is None
-    assert "reliability" not in [table.name for table in make_tables(report)]
+    assert "gate" not in [table.name for table in make_tables(report)]
 
 
 def test_tables_show_shares_with_intervals_and_the_error() -> None:
@@ -89,5 +89,9 @@ def test_tables_show_shares_with_intervals_and_the_error() -> None:
 def test_diagrams_are_pictures() -> None:
     pytest.importorskip("matplotlib")
     found = reliability([0.2, 0.75, 0.8], [0, 1, 1])
-    for png in (gate_plot(gate([0.01, 0.5], [0.001])), reliability_plot({"fused": found})):
-        assert png.startswith(b"\x89PNG")
+    picture = reliability_plot({"fused": found}, "Reliability", "3 cases")
+    assert picture.png.startswith(b"\x89PNG") and picture.panels.startswith(b"\x89PNG")
+    # told 0.2, 0.75 and 0.8; 2 of 3 right
+    assert picture.caption.verdict == (
+        "fused: mean confidence 58.3 %, 66.7 % right (8 points underconfident)."
+    )
