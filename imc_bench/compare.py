@@ -20,6 +20,7 @@ from imc_bench.report.results import (
     side_of,
 )
 from imc_bench.report.table import Table, points, shown_estimate
+from imc_bench.report.wording import SIDE_WORDS
 from imc_bench.scoring import Rule
 from imc_bench.statistics import Flips, flips
 
@@ -100,10 +101,10 @@ def comparison_table(comparison: Comparison, *, every: bool = False) -> Table:
     return Table(
         "compare",
         "The second run against the first",
-        ("on", "method", "first %", "second %", "difference (points)", "claimed", "items"),
+        ("on", "method", "first %", "second %", "difference (points)", "claimed", "n"),
         tuple(
             (
-                one.on,
+                SIDE_WORDS.get(one.on, one.on),
                 one.method,
                 shown_estimate(one.first),
                 shown_estimate(one.second),
@@ -114,8 +115,23 @@ def comparison_table(comparison: Comparison, *, every: bool = False) -> Table:
             for one in rows
         ),
         f"Rule: {comparison.first.rule}. Paired over the items both hold; "
-        "95 % intervals by bootstrap clustered by image. Claimed: the interval leaves out 0.",
+        "95 % intervals by bootstrap clustered by image. Claimed: the interval leaves out 0; "
+        "n: questions.",
+        terms=("claimed",),
+        labels=2,
     )
+
+
+def comparison_verdict(comparison: Comparison) -> str:
+    """One sentence: where the second run is better or worse beyond the 95 % interval."""
+    claimed = [
+        f"{one.method} on {SIDE_WORDS.get(one.on, one.on)} {points(one.difference)} points"
+        for one in comparison.sides
+        if one.difference.claimed
+    ]
+    if not claimed:
+        return "No difference between the two runs is beyond its 95 % interval."
+    return f"Second run less the first, beyond the 95 % interval: {'; '.join(claimed)}."
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def report(
 ) -> None:
     """Write the report of a run: one HTML page, tables (CSV, Markdown, LaTeX) and plots (PNG).
 
+    Prints what the run found in sentences, then the main tables; the page explains every word.
+
     Several runs (other data, noise put elsewhere, another model) share one page, with a table over
     all of them. With --json the figures are printed, of several runs as a list; files are then
     written only where --out is given.
@@ -65,6 +67,7 @@ def report(
     from imc_bench.report.files import write_report, write_reports
     from imc_bench.report.runs import overview_table
     from imc_bench.report.tables import make_tables
+    from imc_bench.report.verdict import details, headline
 
     alone = len(runs) == 1
     folder = out or runs[0].with_name(f"{runs[0].stem}-report" if alone else "runs-report")
@@ -80,6 +83,8 @@ def report(
         shown = documents[0] if alone else documents
         typer.echo(json.dumps(shown, ensure_ascii=False, allow_nan=False))
         return
+    for one in made:
+        typer.echo("\n".join([headline(one), *(f"- {said}" for said in details(one)), ""]))
     for table in make_tables(made[0])[:2] if alone else [overview_table(made)]:
         typer.echo(table.markdown())
     for run, one in zip(runs, made, strict=True):
@@ -101,13 +106,19 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Paired differences between two runs on the same items: the second less the first."""
-    from imc_bench.compare import compare_runs, comparison_document, comparison_table
+    from imc_bench.compare import (
+        compare_runs,
+        comparison_document,
+        comparison_table,
+        comparison_verdict,
+    )
 
     with refused():
         made = compare_runs(first, second, rule=rule.value)
     if as_json:
         typer.echo(json.dumps(comparison_document(made), ensure_ascii=False, allow_nan=False))
         return
+    typer.echo(f"{comparison_verdict(made)}\n")
     typer.echo(comparison_table(made, every=every).markdown())
     for name, (old, new) in made.differ.items():
         typer.echo(f"  {name}: {_brief(old)} → {_brief(new)}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imc_bench.report.results import RunResults, Side, severity_of
+from imc_bench.report.results import RunResults, severity_of
 from imc_bench.scoring import Rule
 
-SIDE_WORDS: Mapping[Side, str] = {
+SIDE_WORDS: Mapping[str, str] = {
     "image": "image",
     "text": "question",
     "both": "image and question",

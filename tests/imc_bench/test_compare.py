@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from imc_bench.compare import compare_runs, comparison_document, comparison_table
+from imc_bench.compare import (
+    compare_runs,
+    comparison_document,
+    comparison_table,
+    comparison_verdict,
+)
 from imc_bench.errors import StoreRefused
 from imc_bench.report.document import make_report
 from imc_bench.report.results import ReportRefused
@@ -37,6 +42,15 @@ def test_a_run_does_not_differ_from_itself(worked: Path) -> None:
     assert made.differ == {}
     assert {row[4] for row in comparison_table(made, every=True).rows} == {"0.0 [0.0, 0.0]"}
     assert not any(one.difference.claimed for one in made.cells)
+
+
+def test_the_verdict_names_differences_beyond_their_interval(worked: Path, tmp_path: Path) -> None:
+    assert comparison_verdict(compare_runs(worked, worked)) == (
+        "No difference between the two runs is beyond its 95 % interval."
+    )
+    perfect = make_store(tmp_path / "b.db", {cell: range(ITEMS) for cell in WORKED}, seed=1)
+    said = comparison_verdict(compare_runs(worked, perfect))
+    assert "sms on question +30.0 [" in said
 
 
 def test_another_rule_scores_both_runs_anew(worked: Path, tmp_path: Path) -> None:
