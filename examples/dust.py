@@ -1,9 +1,12 @@
-"""A plug-in for `imc bench`: a noise of one's own, and a method that cleans it off.
+"""A plug-in: a noise of one's own, and a method for `imc bench` that cleans it off.
 
+    imc ask --plugin examples/dust.py --noise dust:3 examples/phantom_ct.png "Is there a lesion?"
     imc bench run --plugin examples/dust.py --noises dust --methods none,swept \\
-        --data-set phantom --limit 40 --out dust.db
+        --dataset phantom --limit 40 --out dust.db
+    imc prototypes build --plugin examples/dust.py --noises core,dust --model MODEL \\
+        --images FOLDER --out bank.safetensors
 
-The file is run by every process of the run; what it registers may then be named.
+The file is run once by every process; what it registers may then be named.
 """
 
 from __future__ import annotations
@@ -13,16 +16,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from imc_bench.methods import Denoised, register
-from imc_bench.noises import register_noise
-from imc_noise import Noise
+from imc_noise import register_noise
 
 
 def put_dust(
-    rgb: NDArray[np.uint8], severity: float, rng: np.random.Generator
+    rgb: NDArray[np.uint8], share: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """White specks on pixels (H, W, 3): 2 % of them for each step of severity."""
-    rgb[rng.random(rgb.shape[:2]) < 0.02 * severity] = 255
-    return rgb
+    """White specks on a share of the pixels (H, W, 3)."""
+    return np.where(rng.random(rgb.shape[:2])[..., None] < share, np.uint8(255), rgb)
 
 
 def sweep(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -30,6 +31,8 @@ def sweep(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(median_filter(rgb, size=(3, 3, 1)))
 
 
-register_noise(Noise("dust", "image", "Dust on the detector.", recoverable=True), put_dust)
+register_noise(
+    "dust", put_dust, meaning="Dust on the detector.", strengths=(0.02, 0.04, 0.06, 0.08, 0.10)
+)
 # a method that does more than filter pixels is a subclass of `imc_bench.methods.BaselineMethod`
 register(Denoised("swept", sweep))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.noises import find_noise, put_on_image, put_on_text
 from imc_core.errors import IMCError
 from imc_noise import (
     CORE_IMAGE,
@@ -21,6 +20,9 @@ from imc_noise import (
     EXTENDED_IMAGE,
     EXTENDED_TEXT,
     Severity,
+    apply_image,
+    apply_text,
+    get_noise,
     noise_rng,
 )
 from imc_noise.seeds import check_severity
@@ -82,7 +84,7 @@ class Condition:
             return np.zeros_like(rgb)
         for noise in self.image_noises:
             rng = noise_rng(name, noise, self.image_severity, seed)
-            rgb = put_on_image(noise, rgb, self.image_severity, rng)
+            rgb = apply_image(noise, rgb, self.image_severity, rng)
         return rgb
 
     def corrupt_text(self, question: str, item_id: str, seed: int) -> str:
@@ -90,7 +92,7 @@ class Condition:
         if not self.text_noise:
             return question
         rng = noise_rng(item_id, self.text_noise, self.text_severity, seed)
-        return put_on_text(self.text_noise, question, self.text_severity, rng)
+        return apply_text(self.text_noise, question, self.text_severity, rng)
 
 
 def make_conditions(noises: Iterable[str], severities: Sequence[Severity]) -> tuple[Condition, ...]:
@@ -127,7 +129,7 @@ def _plain(severity: Severity) -> Severity:
 def _condition(name: str, severity: Severity) -> Condition:
     sides: dict[str, list[str]] = {"image": [], "text": []}
     for part in name.split("+"):
-        side = sides[find_noise(part).modality]
+        side = sides[get_noise(part).modality]
         if part in side:
             raise RunRefused(f"{name!r} joins {part!r} with itself; give each noise once")
         side.append(part)

@@ -18,9 +18,3 @@ class StoreRefused(IMCError):
     """A store that cannot be used or written; the message is one line."""
 
 
-class PluginRefused(IMCError):
-    """A file of a user's own noises and methods that cannot be run; the message is one line."""
-
-
-class NoiseRefused(IMCError):
-    """A noise of a user's own that cannot be taken in or used; the message is one line."""

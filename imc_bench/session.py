@@ -16,10 +16,10 @@ from imc_bench.conditions import Condition, RunRefused, make_conditions
 from imc_bench.datasets import load_dataset
 from imc_bench.methods import Method, Tools, get_methods, local_chat
 from imc_bench.plan import Plan
-from imc_bench.plugins import load_plugins
 from imc_bench.runner import Runner, RunSettings
 from imc_bench.schema import Identity, NewRun
 from imc_bench.store import Store
+from imc_core.plugins import load_plugins
 from imc_data.items import LoadedSet, VQAItem
 from imc_noise import Severity
 from vision.bank.prototype_bank import PrototypeBank
@@ -59,7 +59,7 @@ class RunRequest:
     keep_text: bool = False
     """Store the questions too; without it the store holds answers and numbers alone."""
     plugins: tuple[Path, ...] = ()
-    """Python files that register noises and methods of one's own (`imc_bench.plugins`)."""
+    """Python files that register noises and methods of one's own (`imc_core.plugins`)."""
 
 
 @dataclass(frozen=True)

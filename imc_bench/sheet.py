@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.conditions import Condition, RunRefused, make_conditions
-from imc_bench.noises import find_noise
 from imc_bench.phantom_items import PHANTOM_SIZE
 from imc_bench.similarity import grey_plane, ssim
-from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, Noise
+from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, Noise, get_noise
 from imc_noise.image.planes import GREY_SPREAD
 from imc_noise.strengths import NOT_BY_SSIM
 from vision.reading.medical_image import MedicalImage
@@ -152,7 +151,7 @@ def make_sheet(
             changes = changes or not np.array_equal(noisy, rgb)
             tiles.append(_tile(noisy))
             advance(len(rows) * len(SEVERITIES) + severity, len(kinds["image"]) * len(SEVERITIES))
-        noises = tuple(find_noise(part) for part in name.split("+"))
+        noises = tuple(get_noise(part) for part in name.split("+"))
         rows.append(SheetRow(noises, tuple(tiles), tuple(likeness), changes))
     return Sheet(
         image.sha256,
@@ -253,7 +252,7 @@ def _corrupted(name: str, request: SheetRequest) -> SheetQuestion:
     """Drawn by the question itself, as `imc ask --noise` draws."""
     question = request.question or ""
     return SheetQuestion(
-        find_noise(name),
+        get_noise(name),
         tuple(
             Condition(text_noise=name, text_severity=severity).corrupt_text(
                 question, question, request.seed

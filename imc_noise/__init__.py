@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from imc_noise.errors import UnknownNoise, UnknownSeverity
+from imc_noise.errors import NoiseRefused, UnknownNoise, UnknownSeverity
+from imc_noise.noise import Modality, Noise
 from imc_noise.registry import (
     CORE_IMAGE,
     CORE_TEXT,
     EXTENDED_IMAGE,
     EXTENDED_TEXT,
     NOISES,
-    Modality,
-    Noise,
     apply_image,
     apply_text,
     get_noise,
+    register_noise,
 )
 from imc_noise.seeds import Severity, noise_rng
 
@@ -25,6 +25,7 @@ __all__ = [
     "NOISES",
     "Modality",
     "Noise",
+    "NoiseRefused",
     "Severity",
     "UnknownNoise",
     "UnknownSeverity",
@@ -32,4 +33,5 @@ __all__ = [
     "apply_text",
     "get_noise",
     "noise_rng",
+    "register_noise",
 ]

@@ -1,4 +1,4 @@
-"""What this room refuses, each in one line: what, why, the mend."""
+"""What this room refuses, each in one line: what, why, the remedy."""
 
 from __future__ import annotations
 
@@ -19,3 +19,7 @@ class UnknownNoise(IMCError):
 
 class UnknownSeverity(UnknownNoise):
     """A severity outside 1..5."""
+
+
+class NoiseRefused(IMCError):
+    """A noise of a user's own that cannot be registered or used."""

@@ -1,44 +1,37 @@
-"""The noises by name, and the two doors to them: `apply_image` and `apply_text`.
+"""The noises by name: `apply_image`, `apply_text`, and `register_noise` for one of your own.
 
-A new noise is one `_image(...)` or `_text(...)` entry below, plus, for an image noise, its rows in
-`data/image_strengths.tsv` (`benchmarks/noise_ssim.py --calibrate` makes them).
+A noise of this project is one `_image(...)` or `_text(...)` entry below, plus, for an image noise,
+its rows in `data/image_strengths.tsv` (`benchmarks/noise_ssim.py --calibrate` makes them).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_noise.errors import UnknownNoise
+from imc_core.plugins import OwnEntries
+from imc_noise.errors import NoiseRefused, UnknownNoise
 from imc_noise.image import acquisition, fields, kspace, objects, optics, quanta, sensor, tone
 from imc_noise.image.planes import ImageCorruption, check_pixels, corrupt_pixels
+from imc_noise.noise import Modality, Noise, OwnNoise, check_strengths
 from imc_noise.seeds import Severity, check_severity
 from imc_noise.strengths import strength
 from imc_noise.text import dictation, distraction, documents, keying, spelling
 
-Modality = Literal["image", "text"]
 TextCorruption = Callable[[str, float, np.random.Generator], str]
 """A text noise: text (not blank), severity 1..5, generator -> corrupted text (not blank)."""
 
 
-@dataclass(frozen=True)
-class Noise:
-    """One noise of the registry."""
-
-    name: str
-    modality: Modality
-    meaning: str
-    """What happened, physically or at the keyboard, in one sentence."""
-    recoverable: bool
-    """Whether what was there can, in principle, still be told from what is left."""
-
+OwnImageCorruption = Callable[[NDArray[np.uint8], float, np.random.Generator], NDArray[np.uint8]]
+"""A user's image noise: pixels (H, W, 3) uint8, not to be written; strength; generator -> new
+pixels of the same shape and type."""
 
 _NOISES: dict[str, Noise] = {}
+_OWN: OwnEntries[OwnNoise] = OwnEntries()
 _IMAGE: dict[str, ImageCorruption] = {}
 _TEXT: dict[str, TextCorruption] = {}
 
@@ -131,7 +124,8 @@ _text("abbreviation", keying.abbreviation, "Clinical shorthand and words without
 _text("ocr_line_breaks", documents.ocr_line_breaks, "Scanned line ends, words divided by hyphens.")
 _text("redaction", documents.redaction, "Words blacked out, content first.", recoverable=False)
 
-NOISES: Mapping[str, Noise] = MappingProxyType(_NOISES)
+NOISES: Mapping[str, Noise] = MappingProxyType(ChainMap(_OWN, _NOISES))  # type: ignore[arg-type]
+"""Every noise by name, this project's first, then those that were registered."""
 CORE_IMAGE = ("gaussian", "low_dose", "motion", "ghosting", "bias_field", "low_contrast")
 CORE_TEXT = ("typo", "ocr", "homophone", "word_drop", "distractor")
 EXTENDED_IMAGE = tuple(name for name in _IMAGE if name not in CORE_IMAGE)
@@ -140,15 +134,64 @@ EXTENDED_TEXT = tuple(name for name in _TEXT if name not in CORE_TEXT)
 """The text noises beyond the core, in the registry's order."""
 
 
-def get_noise(name: str) -> Noise:
-    """The noise called `name`.
+def register_noise(
+    name: str,
+    corrupt: OwnImageCorruption | TextCorruption,
+    *,
+    modality: Modality = "image",
+    meaning: str = "A noise of your own.",
+    strengths: Sequence[float] | None = None,
+    recoverable: bool = True,
+) -> None:
+    """Add a noise of your own to this process: from now on its name is as good as any other.
+
+    It is tried at once on a small image or question. In a plug-in file, it reaches every command
+    that takes `--plugin`, among them the building of a prototype bank that knows it.
+
+    Args:
+        name: letters, digits and `_`.
+        corrupt: `OwnImageCorruption` or `TextCorruption`. Whatever it draws must come from the
+            generator it is given, or nothing could be repeated.
+        modality: `image` or `text`.
+        meaning: what happened, in one sentence.
+        strengths: what `corrupt` is given at severities 1 to 5, in a unit of its own, linear
+            between them; without it, the severity.
+        recoverable: whether what was there can, in principle, be recovered from what is left.
 
     Raises:
-        UnknownNoise: no noise has that name; the message lists those there are.
+        NoiseRefused: the name is taken or no name, the strengths are not five numbers, or the
+            trial failed: an error, another shape or type, an input changed in place, or draws
+            from another source.
     """
-    if name not in NOISES:
-        raise UnknownNoise.named(name, NOISES)
-    return NOISES[name]
+    if name in NOISES:
+        raise NoiseRefused(f"there is a noise {name!r} already; give yours another name")
+    if not name.isidentifier():
+        raise NoiseRefused(f"{name!r} is no name for a noise; use letters, digits and _")
+    if modality not in ("image", "text"):
+        raise NoiseRefused(f"noise {name!r}: modality {modality!r} is neither image nor text")
+    if not callable(corrupt):
+        raise NoiseRefused(f"noise {name!r}: corrupt is a {type(corrupt).__name__}, no function")
+    steps = check_strengths(name, strengths)
+    noise = OwnNoise(name, modality, meaning, recoverable, corrupt, steps)
+    noise.check()
+    _OWN[name] = noise
+
+
+def own_noise_digests(names: Iterable[str]) -> dict[str, str]:
+    """Of those of `names` that were registered: what tells each from another of the same name."""
+    return {name: _OWN[name].digest for name in names if name in _OWN}
+
+
+def get_noise(name: str, modality: Modality | None = None) -> Noise:
+    """The noise called `name`, of one modality where that is given.
+
+    Raises:
+        UnknownNoise: no such noise has that name; the message lists those there are.
+    """
+    known = {k: n for k, n in NOISES.items() if modality is None or n.modality == modality}
+    if name not in known:
+        raise UnknownNoise.named(name, known, modality)
+    return known[name]
 
 
 def apply_image(
@@ -167,12 +210,14 @@ def apply_image(
 
     Raises:
         UnknownNoise: no image noise has that name, or the severity is outside 1..5.
+        NoiseRefused: a registered noise fails, or gives anything but such pixels.
         ValueError: `image` is not such an array.
     """
     level = check_severity(severity)
-    if name not in _IMAGE:
-        raise UnknownNoise.named(name, _IMAGE, "image")
+    get_noise(name, "image")
     check_pixels(image)
+    if name in _OWN:
+        return _OWN[name].corrupt_image(image, level, rng)
     return corrupt_pixels(image, strength(name, level, image.shape), _IMAGE[name], rng)
 
 
@@ -186,8 +231,10 @@ def apply_text(name: str, text: str, severity: Severity, rng: np.random.Generato
 
     Raises:
         UnknownNoise: no text noise has that name, or the severity is outside 1..5.
+        NoiseRefused: a registered noise fails, or gives anything but a text.
     """
     level = check_severity(severity)
-    if name not in _TEXT:
-        raise UnknownNoise.named(name, _TEXT, "text")
+    get_noise(name, "text")
+    if name in _OWN and text.strip():
+        return _OWN[name].corrupt_text(text, level, rng)
     return _TEXT[name](text, level, rng) if text.strip() else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,18 +67,18 @@ def embedded_model() -> Path:
 
 
 @pytest.fixture
-def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Forgets, now and after the test, the noises and methods of one's own: as a new process."""
-    from imc_bench import noises, plugins
-    from imc_bench.methods import catalogue
+    from imc_core import plugins
 
     def forget() -> None:
-        monkeypatch.setattr(noises, "_OWN", {})
-        monkeypatch.setattr(catalogue, "_REGISTERED", [])
         monkeypatch.setattr(plugins, "_LOADED", {})
+        for table in plugins._TABLES:
+            table.clear()
 
     forget()
-    return forget
+    yield forget
+    forget()
 
 
 @pytest.fixture(autouse=True)

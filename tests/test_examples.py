@@ -12,8 +12,6 @@ from examples.embed_in_workflow import run_until_signature, sign
 from examples.make_phantoms import SIDE, main
 from examples.own_noise_and_method import measure
 from graphs import IMCContext, load_context
-from imc_bench import noises
-from imc_bench.methods import catalogue
 from tests.conftest import REPOSITORY
 
 IMAGE = REPOSITORY / "examples" / "phantom_ct.png"
@@ -63,11 +61,10 @@ def test_the_example_images_are_the_ones_that_are_drawn(tmp_path: Path) -> None:
         assert np.abs(drawn - kept).max() <= 1
 
 
+@pytest.mark.usefixtures("forget_plugins")
 def test_a_noise_and_a_method_of_ones_own_are_measured(
-    embedded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded_model: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(noises, "_OWN", {})  # registered for this test alone
-    monkeypatch.setattr(catalogue, "_REGISTERED", [])
     table = measure(load_context(embedded_model), tmp_path / "dust.db", limit=6)
     assert "| image | swept |" in table
     assert "dust" in table

@@ -12,9 +12,11 @@ from imc_app.refusals import InputRefused
 def refused() -> Iterator[None]:
     """Raise InputRefused, with its line, for whatever the bench refuses within the block."""
     from imc_bench.conditions import RunRefused
-    from imc_bench.errors import NoiseRefused, PluginRefused, StoreRefused
+    from imc_bench.errors import StoreRefused
     from imc_bench.report.results import ReportRefused
+    from imc_core.plugins import PluginRefused
     from imc_data.errors import DataRefused
+    from imc_noise import NoiseRefused
 
     try:
         yield

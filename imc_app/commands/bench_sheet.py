@@ -74,9 +74,9 @@ def sheet(
     from imc_agents.safeguards.question_checks import check_question
     from imc_app.progress import progress_bar
     from imc_app.show import console
-    from imc_bench.plugins import load_plugins
     from imc_bench.sheet import SheetRequest, make_sheet, sheet_document
     from imc_bench.sheet_drawing import draw_sheet
+    from imc_core.plugins import load_plugins
     from vision.reading.medical_image import read_image
 
     check_output("--out", out, OutputKind.PNG, inputs=(image,))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imc_app.options import AsJson, Seed
+from imc_app.options import AsJson, PluginOption, Seed
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused, is_refusal
 
@@ -48,7 +48,8 @@ def build(
         str,
         typer.Option(
             "--kinds",
-            help="Noises to know, comma-separated; `core`: the six, and some more coarsely.",
+            help="Noises to know, comma-separated, a plug-in's among them; `core`: the six, and "
+            "some more coarsely.",
         ),
     ] = "core",
     severities: Annotated[
@@ -62,6 +63,7 @@ def build(
             "agents are measured on them and written beside the bank.",
         ),
     ] = None,
+    plugin: PluginOption = None,
     seed: Seed = 0,
 ) -> None:
     """Build a bank from at least 64 clean, unlabelled images of the domain to be served.
@@ -71,14 +73,16 @@ def build(
     from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
     from imc_app.session import open_encoder
+    from imc_core.plugins import load_plugins
     from vision.build.bank_size import largest_maps
     from vision.build.draws import check_references
     from vision.build.finished_steps import remove_steps
     from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
+    load_plugins(plugin or ())
     grid = _parse_severities(severities)
     names = _parse_kinds(kinds)
-    more = MORE_KINDS if kinds == "core" else ()
+    more = MORE_KINDS if "core" in kinds.split(",") else ()
     paths = _find_images(images)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions))
     if questions is not None:
@@ -180,7 +184,7 @@ def _parse_kinds(text: str) -> tuple[str, ...]:
         raise InputRefused("--kinds: names no noise; give names, comma-separated, or `core`")
     every = [one for name in names for one in (CORE_IMAGE if name == "core" else (name,))]
     for name in every:
-        get_noise(name)
+        get_noise(name, "image")
     return tuple(dict.fromkeys(every))
 
 

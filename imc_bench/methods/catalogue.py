@@ -9,6 +9,7 @@ from imc_bench.denoisers import median, non_local_means, total_variation, wiener
 from imc_bench.methods.baselines import Denoised, Rewritten, Spelled
 from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod
 from imc_bench.methods.protocol import Method
+from imc_core.plugins import OwnEntries
 
 
 def registry() -> dict[str, Method]:
@@ -24,12 +25,12 @@ def registry() -> dict[str, Method]:
         Denoised("nlm", non_local_means),
         Spelled(),
         Rewritten(),
-        *_REGISTERED,
+        *_OWN.values(),
     ]
     return {method.name: method for method in methods}
 
 
-_REGISTERED: list[Method] = []
+_OWN: OwnEntries[Method] = OwnEntries()
 
 
 def register(method: Method) -> None:
@@ -39,7 +40,7 @@ def register(method: Method) -> None:
     """
     if method.name in registry():
         raise RunRefused(f"there is a method {method.name!r} already; give yours another name")
-    _REGISTERED.append(method)
+    _OWN[method.name] = method
 
 
 def get_methods(names: Sequence[str]) -> list[Method]:

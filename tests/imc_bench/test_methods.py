@@ -77,7 +77,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
 @pytest.fixture
 def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A registry to write into, put back afterwards."""
-    monkeypatch.setattr("imc_bench.methods.catalogue._REGISTERED", [])
+    monkeypatch.setattr("imc_bench.methods.catalogue._OWN", {})
     yield
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from imc_noise import CORE_IMAGE, get_noise
+from imc_noise.registry import own_noise_digests
 from vision.bank.prototype_bank import PrototypeBank
 from vision.build.draws import BEYOND, MIN_IMAGES, check_references
 from vision.build.finished_steps import FinishedSteps
@@ -113,7 +114,7 @@ def build_bank(
     noisy = bank_classes(kinds, severities, more_kinds)
     further = [kind for kind in more_kinds if kind not in kinds]
     for kind in (*kinds, *further):
-        get_noise(kind)
+        get_noise(kind, "image")
     classes = [(CLEAN, 0), *noisy]
     taps = calibration_taps(encoder)
     finished = FinishedSteps(unfinished, _identity(encoder, images, classes, taps, seed, rank))
@@ -165,7 +166,9 @@ def _identity(
 ) -> dict[str, object]:
     """What the steps of an unfinished build are of: a finished step serves no other."""
     digest = hashlib.sha256("".join(image.sha256 for image in images).encode())
+    own = own_noise_digests(dict.fromkeys(kind for kind, _ in classes))
     return {
+        **({"own_noises": own} if own else {}),
         "format": "imc-unfinished-1",
         "fingerprint": encoder.fingerprint,
         "images": digest.hexdigest(),
