@@ -26,7 +26,7 @@ from vision.reading.resizing import resize_rgb
 Pixels = NDArray[np.uint8]
 NoiseAt = Literal["input", "native", "bounded"]
 Advance = Callable[[int, int], None]
-"""Told how many pictures are done, and of how many."""
+"""Called with the number of pictures done, and of all."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
 BOUND = 512
@@ -34,7 +34,7 @@ BOUND = 512
 own calibration."""
 SMALLEST, LARGEST = 16, 2048
 """Input sizes that a sheet is made at, in pixels a side."""
-TILE = 160
+TILE = 224
 """Longest side of a tile in pixels; larger pictures are shrunk for display alone."""
 SET_BY_SSIM = frozenset(CORE_IMAGE + EXTENDED_IMAGE) - frozenset(NOT_BY_SSIM)
 PLACES = 3
@@ -78,7 +78,7 @@ class SheetRow:
 
     @property
     def recoverable(self) -> bool:
-        """What was there can, in principle, still be told."""
+        """What the noise hides can, in principle, be restored."""
         return all(noise.recoverable for noise in self.noises)
 
     @property
@@ -119,14 +119,14 @@ class Sheet:
     questions: tuple[SheetQuestion, ...] = ()
 
     def remarks(self, row: SheetRow) -> tuple[str, ...]:
-        """What a reader of a row's figures should know, in a word or two each."""
+        """What a reader of a row's figures should know, in a few words each."""
         said = []
         if not row.changes:
             said.append("no effect on grey" if self.grey else "no effect")
         if not row.by_ssim:
-            said.append("uncalibrated")
+            said.append("not set by SSIM")
         if not row.monotone:
-            said.append("not monotone")
+            said.append("SSIM not falling")
         return tuple(said)
 
 
@@ -139,7 +139,7 @@ def make_sheet(
         UnknownNoise: a name that is not there.
         RunRefused: nothing that a sheet can show, a size out of range or an image too small.
     """
-    kinds = _kinds(request)
+    kinds = row_names(request)
     rgb = _sized(image.rgb, request)
     clean = grey_plane(rgb)
     rows: list[SheetRow] = []
@@ -198,8 +198,12 @@ def sheet_document(sheet: Sheet) -> dict[str, Any]:
     }
 
 
-def _kinds(request: SheetRequest) -> dict[str, list[str]]:
-    """The rows of each modality, in order; those of text only where there is a question."""
+def row_names(request: SheetRequest) -> dict[str, list[str]]:
+    """The rows of each modality, in order; those of text only where there is a question.
+
+    Raises:
+        UnknownNoise, RunRefused: as `make_sheet`.
+    """
     found: dict[str, list[str]] = {"image": [], "text": []}
     for condition in make_conditions(request.noises, SEVERITIES[:1])[1:]:
         if not condition.image_severity and not condition.text_severity:

@@ -68,14 +68,15 @@ def sheet(
 ) -> None:
     """Draw a contact sheet of the noises on an image, and print its SSIM table.
 
-    Rows whose SSIM rises somewhere with severity are called "not monotone": on a single image that
-    may be; on the average of many it is not.
+    Six noises a page: more go to NAME-2.png, NAME-3.png and so on. Remarks: "not set by SSIM",
+    severities are steps of the noise's own unit; "SSIM not falling", some severity is more like
+    the clean image than the one below it, which a single image may show.
     """
     from imc_agents.safeguards.question_checks import check_question
     from imc_app.progress import progress_bar
     from imc_app.show import console
-    from imc_bench.sheet import SheetRequest, make_sheet, sheet_document
-    from imc_bench.sheet_drawing import draw_sheet
+    from imc_bench.sheet import SheetRequest, make_sheet, row_names, sheet_document
+    from imc_bench.sheet_drawing import draw_pages, page_paths, verdict
     from imc_core.plugins import load_plugins
     from vision.reading.medical_image import read_image
 
@@ -89,14 +90,17 @@ def sheet(
     )
     with refused(), progress_bar() as bar:
         load_plugins(plugin or ())
+        pages = page_paths(out, len(row_names(request)["image"]))
+        for page in pages[1:]:
+            check_output("--out", page, OutputKind.PNG, inputs=[image])
         made = make_sheet(
             read_image(image, frame=frame),
             request,
             lambda done, total: bar("pictures", done, total),
         )
-    png = draw_sheet(made)
     try:
-        replace_file(out, png)
+        for path, png in zip(pages, draw_pages(made), strict=True):
+            replace_file(path, png)
     except OSError as error:
         raise InputRefused(
             f"--out {str(out)!r}: {error.strerror or error}; give a file that can be written"
@@ -109,7 +113,9 @@ def sheet(
         _show(made, terminal)
     else:
         _print_plain(made)
-    typer.echo(f"{out}: {len(made.rows)} noises at five severities", err=True)
+    typer.echo(verdict(made), err=True)
+    files = ", ".join(map(str, pages))
+    typer.echo(f"{files}: {len(made.rows)} noises at five severities", err=True)
 
 
 def _show(made: Sheet, terminal: Console) -> None:
@@ -122,7 +128,7 @@ def _show(made: Sheet, terminal: Console) -> None:
         figures.add_column(heading, justify="right")
     figures.add_column("")
     for row in _figures(made):
-        figures.add_row(*row[:-1], Text(row[-1], "yellow"))
+        figures.add_row(*row[:-1], Text(row[-1], "dim"))
     terminal.print(figures)
     if made.questions:
         questions = Table("noise", "recoverable", "severity", "question")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,9 +68,8 @@ class Drawing:
         total = head + height + foot
         self._rows = (round(DPI * head), round(DPI * foot))
         self._figure = Figure(figsize=(width, total), dpi=DPI, layout="constrained")
-        above, self.body, below = self._figure.subfigures(
-            3, 1, height_ratios=[head, height, foot], hspace=0
-        )
+        rows: Any = self._figure.subfigures(3, 1, height_ratios=[head, height, foot], hspace=0)
+        above, self.body, below = rows
         left, top = _EDGE / width, 1 - _EDGE / head
         above.text(left, top, title, fontsize=_TITLE, weight="bold", va="top")
         down = top - _inches(title, _TITLE) / head

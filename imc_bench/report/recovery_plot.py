@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imc_bench.bootstrap import LEAST_DROP
+from imc_bench.conditions import Condition
 from imc_bench.report.cells import Cell
 from imc_bench.report.document import Report
 from imc_bench.report.heat_map import heat_map
@@ -56,7 +57,7 @@ def recovery_plot(report: Report) -> Picture | None:
 
 def _rows(report: Report) -> Rows:
     """The conditions that every method has a cell of."""
-    by_condition = {}
+    by_condition: dict[Condition, list[Cell]] = {}
     for cell in report.cells:
         if side_of(cell.condition) in SIDES:
             by_condition.setdefault(cell.condition, []).append(cell)

@@ -80,3 +80,19 @@ def test_bad_input_is_one_line_and_no_file(
     assert ran.code == 2
     assert said in ran.err and ran.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_more_than_six_noises_go_to_further_pages_which_replace_no_other_file(
+    imc: Imc, tmp_path: Path
+) -> None:
+    out, second = tmp_path / "sheet.png", tmp_path / "sheet-2.png"
+    seven = ("--noises", "core,jpeg", "--size", "48")
+    second.write_text("notes", "utf-8")
+    refused = imc("bench", "sheet", CT, "--out", out, *seven)
+    assert refused.code == 2 and "sheet-2.png" in refused.err
+    assert not out.exists() and second.read_text("utf-8") == "notes"
+    second.unlink()
+    ran = imc("bench", "sheet", CT, "--out", out, *seven)
+    assert ran.code == 0 and "sheet-2.png: 7 noises" in ran.err
+    with Image.open(second) as drawn:
+        assert drawn.format == "PNG"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from imc_bench.conditions import Condition, RunRefused
 from imc_bench.sheet import TILE, Sheet, SheetRequest, SheetRow, make_sheet, sheet_document
-from imc_bench.sheet_drawing import draw_sheet
+from imc_bench.sheet_drawing import ROWS_A_PAGE, draw_pages, page_paths, verdict
 from imc_noise import CORE_IMAGE, CORE_TEXT, EXTENDED_IMAGE, UnknownNoise, get_noise
 from tests.conftest import REPOSITORY
 from vision.reading.medical_image import MedicalImage, read_image
@@ -43,12 +43,13 @@ def test_a_tile_is_the_picture_that_a_run_would_show(phantom: MedicalImage) -> N
     made = make_sheet(phantom, replace(AT_INPUT, noises=("motion",), seed=7))
     small = Image.fromarray(phantom.rgb).resize((112, 112), Image.Resampling.BICUBIC)
     shown = Condition("motion", 4).corrupt_image(np.asarray(small), phantom.sha256, 7)
-    np.testing.assert_array_equal(made.rows[0].tiles[3], shown)
+    doubled = shown.repeat(2, axis=0).repeat(2, axis=1)  # displayed at twice its size
+    np.testing.assert_array_equal(made.rows[0].tiles[3], doubled)
 
 
 def test_the_same_sheet_is_the_same_bytes_and_another_seed_another(phantom: MedicalImage) -> None:
     first, again, other = (
-        draw_sheet(make_sheet(phantom, replace(AT_INPUT, seed=seed))) for seed in (0, 0, 1)
+        draw_pages(make_sheet(phantom, replace(AT_INPUT, seed=seed))) for seed in (0, 0, 1)
     )
     assert first == again != other
 
@@ -71,8 +72,36 @@ def test_noise_is_put_where_it_was_asked_for(request_: SheetRequest, size: tuple
 
 def test_a_picture_smaller_than_its_captions_is_drawn_all_the_same() -> None:
     tiny = MedicalImage.from_rgb(np.full((8, 300, 3), 90, np.uint8))
-    drawn = picture(draw_sheet(make_sheet(tiny, replace(CORE, noises=("jpeg", "saturate")))))
-    assert drawn.width > 6 * TILE
+    (page,) = draw_pages(make_sheet(tiny, replace(CORE, noises=("jpeg", "saturate"))))
+    assert picture(page).width > 6 * TILE
+
+
+def test_a_sheet_is_pages_that_are_legible_at_their_own_size(phantom: MedicalImage) -> None:
+    made = make_sheet(phantom, replace(AT_INPUT, noises=("core", "jpeg", "saturate")))
+    pages = [picture(page) for page in draw_pages(made)]
+    assert len(made.rows) > ROWS_A_PAGE and len(pages) == 2
+    for page in pages:
+        assert page.width <= 1600 and page.height <= 1800
+    assert {page.width for page in pages} == {pages[0].width}
+    names = [path.name for path in page_paths(Path("out/sheet.png"), len(made.rows))]
+    assert names == ["sheet.png", "sheet-2.png"]
+
+
+def test_no_colour_of_a_sheet_of_a_grey_image_is_mistaken_for_a_fault(
+    phantom: MedicalImage,
+) -> None:
+    (page,) = draw_pages(make_sheet(phantom, replace(AT_INPUT, noises=("saturate",))))
+    pixels = np.asarray(picture(page).convert("RGB")).astype(int)
+    assert np.ptp(pixels, axis=2).max() == 0
+
+
+def test_the_verdict_names_the_noise_that_changes_most(phantom: MedicalImage) -> None:
+    made = make_sheet(phantom, replace(AT_INPUT, noises=("jpeg", "saturate")))
+    jpeg, saturate = made.rows
+    assert verdict(made) == (
+        f"At severity 5 jpeg changes the picture most (SSIM {jpeg.ssim[-1]:.2f}), saturate least "
+        f"({saturate.ssim[-1]:.2f})."
+    )
 
 
 def row_of(*ssim: float, name: str = "gaussian", changes: bool = True) -> SheetRow:
@@ -86,11 +115,11 @@ def remarks(row: SheetRow, *, grey: bool = True) -> tuple[str, ...]:
 
 def test_a_row_that_rises_is_called_not_monotone() -> None:
     assert remarks(row_of(0.9, 0.8, 0.8, 0.7, 0.6)) == ()
-    assert remarks(row_of(0.9, 0.8, 0.81, 0.7, 0.6)) == ("not monotone",)
+    assert remarks(row_of(0.9, 0.8, 0.81, 0.7, 0.6)) == ("SSIM not falling",)
 
 
 def test_a_noise_whose_severities_were_not_set_by_ssim_says_so() -> None:
-    assert remarks(row_of(0.9, 0.8, 0.7, 0.6, 0.5, name="jpeg")) == ("uncalibrated",)
+    assert remarks(row_of(0.9, 0.8, 0.7, 0.6, 0.5, name="jpeg")) == ("not set by SSIM",)
 
 
 def test_saturation_has_no_effect_on_a_grey_image_and_some_on_colour(
@@ -98,10 +127,10 @@ def test_saturation_has_no_effect_on_a_grey_image_and_some_on_colour(
 ) -> None:
     request = replace(AT_INPUT, noises=("saturate",))
     grey = make_sheet(phantom, request)
-    assert grey.remarks(grey.rows[0]) == ("no effect on grey", "uncalibrated")
+    assert grey.remarks(grey.rows[0]) == ("no effect on grey", "not set by SSIM")
     assert grey.rows[0].ssim == (1.0,) * 5
     colour = make_sheet(read_image(REPOSITORY / "examples" / "phantom_dermoscopy.png"), request)
-    assert colour.remarks(colour.rows[0]) == ("uncalibrated",)
+    assert colour.remarks(colour.rows[0]) == ("not set by SSIM",)
 
 
 def test_a_question_is_shown_under_every_text_noise_where_there_is_one(
@@ -120,7 +149,7 @@ def test_noises_one_upon_the_other_make_one_row(phantom: MedicalImage) -> None:
     made = make_sheet(phantom, replace(AT_INPUT, noises=("gaussian+pixelate",)))
     (row,) = made.rows
     assert (row.name, row.recoverable) == ("gaussian+pixelate", False)
-    assert "uncalibrated" in made.remarks(row)
+    assert "not set by SSIM" in made.remarks(row)
 
 
 def test_progress_counts_every_picture(phantom: MedicalImage) -> None:

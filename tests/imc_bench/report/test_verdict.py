@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from imc_bench.report.document import Report, make_report
+from imc_bench.report.results import CLEAN
 from imc_bench.report.verdict import details, headline
-from tests.imc_bench.worked_run import CLEAN, LOW_DOSE, OCR, TYPO, WORKED, make_store
+from tests.imc_bench.worked_run import LOW_DOSE, OCR, TYPO, WORKED, make_store
 
 
 def test_the_headline_says_what_noise_costs_and_that_clean_inputs_stay(report: Report) -> None:
