@@ -1,6 +1,6 @@
 """The `imc` command: its commands, its exit codes and the one line a failure gets.
 
-Exit codes: 0 answered; 2 the input was refused (one line on stderr: what, why, the mend);
+Exit codes: 0 answered; 2 the input was refused (one line on stderr: what, why, the remedy);
 1 a fault of ours; 3 drift, and only with `perceive --monitor --fail-on-alarm`. Nothing heavy is
 imported here: `imc --help` stays quick.
 """
@@ -20,38 +20,86 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from imc_app.commands import ask, bench, graph, perceive, prototypes, reference, refine
+from imc_app.command import OUTPUT, examples, share_options
+from imc_app.commands import (
+    ask,
+    bench,
+    example,
+    graph,
+    perceive,
+    prototypes,
+    reference,
+    refine,
+)
+from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
 from imc_app.refusals import is_refusal, one_line
+from imc_app.settings_file import read_settings
 
 ANSWERED, FAULT, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 app = typer.Typer(
     name="imc",
     help="Ask a medical multimodal model about an image, robust to noisy images and questions.",
-    add_completion=False,
+    epilog=examples(
+        "imc ask --example",
+        'imc ask scan.dcm "Is there an effusion?"',
+        "imc perceive radiographs/",
+        "imc COMMAND --help",
+    ),
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("ask")(ask.ask)
-app.command("perceive")(perceive.perceive)
-app.command("refine")(refine.refine)
+app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
+app.command("perceive", epilog=perceive.EXAMPLES)(perceive.perceive)
+app.command("refine", epilog=refine.EXAMPLES)(refine.refine)
 app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(bench.app, name="bench")
-app.command("graph")(graph.graph)
+app.command("graph", epilog=graph.EXAMPLES)(graph.graph)
+app.command("example", epilog=example.EXAMPLES)(example.example)
 app.add_typer(reference.app, name="reference")
+share_options(app, prototypes.app, bench.app, reference.app)
 
 
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.")
+        bool, typer.Option("--version", "-V", help="Print the version and stop.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            envvar="IMC_CONFIG",
+            metavar="FILE.toml",
+            help=r"Defaults of options, in a table for each command: \[ask], \[bench.run] ...",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Results and refusals alone.", rich_help_panel=OUTPUT),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also what is being done.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colours.", rich_help_panel=OUTPUT)
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks and library warnings.")
+        bool,
+        typer.Option(
+            "--debug", help="Show tracebacks and library warnings.", rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
     """Prepare the process; without a command, print the version or the help."""
+    set_quiet(quiet)
+    set_verbose(verbose)
+    set_no_color(no_color)
     if show_version:
         typer.echo(f"imc {version('imc-agents')}")
         raise typer.Exit(ANSWERED)
@@ -63,6 +111,8 @@ def root(
     else:
         _keep_stderr_for_ourselves()
     _keep_everything_on_this_machine()
+    if config is not None:
+        context.default_map = read_settings(config, context)
 
 
 def _keep_stderr_for_ourselves() -> None:
@@ -86,6 +136,11 @@ def _keep_everything_on_this_machine() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; never raises for a failed command."""
+    with fresh_display():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="imc", standalone_mode=False)
         return code if isinstance(code, int) else ANSWERED
@@ -93,7 +148,9 @@ def run(arguments: Sequence[str]) -> int:
         message = usage.format_message().replace("Value error, ", "").rstrip(".")
         if not message:  # a group without a command has printed its help
             return ANSWERED
-        return _refuse(message if "--help" in message else f"{message}; see imc --help")
+        context = getattr(usage, "ctx", None)
+        command = "imc" if context is None else context.command_path
+        return _refuse(message if "--help" in message else f"{message}; see {command} --help")
     except BrokenPipeError:
         # The reader went away (`imc ... | head`); keep the interpreter from flushing into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

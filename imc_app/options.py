@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+class Dtype(StrEnum):
+    """Number format of a model's weights."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
+        "-m",
         metavar="PATH_OR_ID",
         help="A HuggingFace image-text model: a folder or a cached id. Default: the embedded one.",
     ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="Where the model runs: auto, cpu, cuda, cuda:1 or mps."
+    ),
+]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Number format of the model's weights.")
 ]
 PrototypesOption = Annotated[
     Path | None,
     typer.Option(
         "--prototypes",
+        "-p",
         metavar="FILE",
-        help="The model's prototype bank (imc prototypes build). Default: the model's own.",
+        help="The model's prototype bank: what imc prototypes build wrote. Default: the file in "
+        "the model's folder.",
     ),
 ]
 ProfileOption = Annotated[
@@ -28,8 +51,8 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         metavar="NAME_OR_FOLDER",
-        help="Prompts: instruct, reference or a folder of your own; auto: reference for the "
-        "embedded model, instruct for others.",
+        help="Prompts of the agents: instruct, reference or a folder of your own; auto: reference "
+        "for the embedded model, instruct for others.",
     ),
 ]
 PluginOption = Annotated[

@@ -16,25 +16,15 @@ class InputRefused(IMCError):
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether some room, or this one, refused its input.
+    """Whether some room, or this one, refused its input."""
+    return isinstance(error, IMCError)
 
-    The rooms' error types are imported here, on failure, so that `imc --help` needs none.
-    """
-    from imc_agents.errors import ModelRefused, QuestionRefused
-    from imc_noise import UnknownNoise
-    from prompts import PromptRefused
-    from vision.errors import BankRefused, ImageRefused
 
-    return isinstance(
-        error,
-        InputRefused
-        | UnknownNoise
-        | PromptRefused
-        | ModelRefused
-        | QuestionRefused
-        | ImageRefused
-        | BankRefused,
-    )
+def refusal_line(error: ValueError) -> str:
+    """What a refusal of one input among many says; a fault of ours is raised."""
+    if not is_refusal(error):
+        raise error
+    return str(error)
 
 
 def printable(text: str) -> str:

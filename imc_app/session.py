@@ -1,26 +1,29 @@
-"""From a command line to the rooms below: open a model once, put requests to it."""
+"""From a command line to the rooms below: open a model once, put requests to it.
+
+Each opening function checks the names of files first, which takes no model library, and imports
+and loads only then: a mistyped path is refused at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-from graphs.context import BANK_FILE, IMCContext, load_context
-from graphs.document import Document, question_document, to_document
-from graphs.imc import build_imc_graph
-from graphs.refining import refine_batch
-from graphs.state import IMCInput, IMCOutput
-from imc_agents.chat.loading import load_local_mllm
-from imc_agents.policy import Method
-from imc_agents.safeguards.question_checks import check_question
-from imc_app.spoil import read_noise, spoil_image, spoil_question
-from imc_reference import MODEL_DIR
-from vision.bank.prototype_bank import PrototypeBank
-from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
-from vision.pdc import Calibrator
-from vision.reading.medical_image import MedicalImage, read_image
+from imc_app.corruption import NoiseRequest, corrupt_image, corrupt_question, parse_noise
+from imc_app.notices import detail, waiting
+from imc_reference import BANK_PATH, MODEL_DIR
+
+if TYPE_CHECKING:
+    from graphs.context import IMCContext
+    from graphs.state import IMCInput, IMCOutput
+    from imc_agents.policy import Method
+    from vision.encoder.vision_encoder import VisionEncoder
+    from vision.pdc import Calibrator
+    from vision.reading.medical_image import MedicalImage
+
+Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,23 +32,29 @@ class Request:
 
     image: MedicalImage
     question: str
+    applied: tuple[NoiseRequest, ...] = ()
+    """What they were corrupted with."""
 
 
 def read_request(
-    image: str, question: str, noise: Sequence[str], *, frame: int | None, seed: int
+    image: str | Path, question: str, noise: Sequence[str], *, frame: int | None, seed: int
 ) -> Request:
     """Read what was typed; refused before a model is loaded.
 
     Raises:
         ImageRefused, QuestionRefused, UnknownNoise, InputRefused: in one line each.
     """
-    requests = [read_noise(option) for option in noise]
+    from imc_agents.safeguards.question_checks import check_question
+    from vision.reading.medical_image import MedicalImage, read_image
+
+    requests = tuple(parse_noise(option) for option in noise)
     check_question(question)
     read = read_image(image, frame=frame)
+    detail(f"read {image}: {read.source_format}, {read.width} x {read.height}")
     if any(request.modality == "image" for request in requests):
-        rgb = spoil_image(read.rgb, read.sha256, requests, seed)
+        rgb = corrupt_image(read.rgb, read.sha256, requests, seed)
         read = MedicalImage.from_rgb(rgb, read.source_format)
-    return Request(read, spoil_question(question, requests, seed))
+    return Request(read, corrupt_question(question, requests, seed), requests)
 
 
 def open_context(
@@ -55,60 +64,157 @@ def open_context(
     profile: str = "auto",
     method: Method = "imc",
     seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> IMCContext:
-    """Load a model (None: the embedded one) and everything the graphs need beside it."""
-    return load_context(
-        MODEL_DIR if model is None else model,
-        prototypes,
-        profile=None if profile == "auto" else profile,
-        method=method,
-        seed=seed,
-    )
+    """Load a model (None: the embedded one) and everything the graphs need beside it.
 
-
-def answer_request(
-    context: IMCContext, request: Request, *, timings: bool = True
-) -> tuple[Document, str | None]:
-    """Put one request through the imc graph.
-
-    Returns:
-        The document of `imc ask --json`, and why there is no answer, or None.
+    Raises ModelRefused, BankRefused, MarginsRefused or PromptRefused, each in one line.
     """
+    from prompts import load_prompts
+
+    _check_files(model, prototypes)
+    if profile != "auto":
+        load_prompts(profile)
+    with waiting(f"loading model {model_name(model)}"):
+        from graphs.context import load_context
+
+        return load_context(
+            MODEL_DIR if model is None else model,
+            prototypes,
+            profile=None if profile == "auto" else profile,
+            method=method,
+            seed=seed,
+            device=device,
+            dtype=cast("Any", dtype),
+        )
+
+
+def model_name(model: str | None) -> str:
+    """How notices call a model."""
+    return "imc-reference" if model is None else str(model)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one request."""
+
+    document: Document
+    """As `imc ask --json` prints it."""
+    correction: str
+    """Why the image was corrected, or why it was left as it was; empty where nobody looked."""
+    failure: str | None
+    """Why there is no answer; None where there is one."""
+
+
+def answer_request(context: IMCContext, request: Request, *, timings: bool = True) -> Outcome:
+    """Put one request through the imc graph."""
+    from graphs.imc import build_imc_graph
+
     asked: IMCInput = {
         "image": context.images.put(request.image),
         "question": request.question,
     }
-    output = build_imc_graph().invoke(asked, context=context)
-    state = cast("IMCOutput", output)
-    answer = state.get("answer")
-    failure = "it was never asked" if answer is None else answer.failure
-    return to_document(state, context, timings=timings), failure
+    state = cast("IMCOutput", build_imc_graph().invoke(asked, context=context))
+    return outcome_of(state, context, timings=timings)
+
+
+def outcome_of(state: IMCOutput, context: IMCContext, *, timings: bool = True) -> Outcome:
+    """The outcome in the state that the imc graph returned."""
+    from graphs.document import to_document
+
+    answer, calibration = state.get("answer"), state.get("calibration")
+    return Outcome(
+        to_document(state, context, timings=timings),
+        "" if calibration is None else calibration.reason,
+        "it was never asked" if answer is None else answer.failure,
+    )
 
 
 def open_refiner(
-    model: str | None, *, profile: str = "auto", seed: int = 0
+    model: str | None,
+    *,
+    profile: str = "auto",
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> Callable[[Sequence[str]], list[Document]]:
     """Load a model and return what refines questions, each as `imc refine --json` prints it."""
-    context = open_context(model, profile=profile, method="sms", seed=seed)
+    context = open_context(
+        model, profile=profile, method="sms", seed=seed, device=device, dtype=dtype
+    )
 
     def refine(questions: Sequence[str]) -> list[Document]:
+        from graphs.document import question_document
+        from graphs.refining import refine_batch
+
         return [question_document(output) for output in refine_batch(questions, context)]
 
     return refine
 
 
-def open_encoder(model: str | None) -> VisionEncoder:
-    """Load a model and tap its vision encoder."""
-    local = load_local_mllm(MODEL_DIR if model is None else model)
-    return VisionEncoder(local.model, local.processor, fingerprint=model_fingerprint(local.model))
+def open_encoder(model: str | None, *, device: str = "auto", dtype: str = "auto") -> VisionEncoder:
+    """Load a model and tap its vision encoder. Raises ModelRefused."""
+    _check_files(model)
+    with waiting(f"loading model {model_name(model)}"):
+        from imc_agents.chat.loading import load_local_mllm
+        from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
+
+        local = load_local_mllm(
+            MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
+        )
+        return VisionEncoder(
+            local.model, local.processor, fingerprint=model_fingerprint(local.model)
+        )
 
 
-def open_calibrator(model: str | None, prototypes: Path | None = None) -> Calibrator:
-    """Load a model's image side with its prototype bank: the one given, or the model's own."""
-    encoder = open_encoder(model)
-    own = Path(MODEL_DIR if model is None else model) / BANK_FILE
-    if prototypes is None and not own.is_file():
-        return Calibrator(encoder, None)
-    return Calibrator(
-        encoder, PrototypeBank.load(prototypes or own, fingerprint=encoder.fingerprint)
+def open_calibrator(
+    model: str | None,
+    prototypes: Path | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Calibrator:
+    """Load a model's image side with its prototype bank: the one given, or the model's own.
+
+    Raises ModelRefused, and BankRefused where there is no bank: nothing can be perceived.
+    """
+    from vision.errors import BankRefused
+
+    _check_files(model, prototypes)
+    bank = prototypes if prototypes is not None else bank_of(model)
+    if bank is None:
+        raise BankRefused(missing_bank(model))
+    encoder = open_encoder(model, device=device, dtype=dtype)
+    from vision.bank.prototype_bank import PrototypeBank
+    from vision.pdc import Calibrator
+
+    return Calibrator(encoder, PrototypeBank.load(bank, fingerprint=encoder.fingerprint))
+
+
+def missing_bank(model: str | None) -> str:
+    """What to do where a model has no prototype bank: noise in images cannot be found without."""
+    name = model_name(model)
+    return (
+        f"model {name} has no prototype bank, so noise in images cannot be found; build one with "
+        f"imc prototypes build --model {name} --images FOLDER --out bank.safetensors (FOLDER: 64 "
+        "or more clean images of your domain), then add --prototypes bank.safetensors"
     )
+
+
+def bank_of(model: str | None) -> Path | None:
+    """The prototype bank in a model's folder; None where there is none. Raises ModelRefused."""
+    own = _check_files(model) / BANK_PATH.name
+    return own if own.is_file() else None
+
+
+def _check_files(model: str | None, prototypes: Path | None = None) -> Path:
+    """The model's folder; refuses what is not there before anything is imported for it."""
+    from imc_agents.chat.loading import find_model
+    from vision.errors import BankRefused
+
+    if prototypes is not None and not prototypes.is_file():
+        raise BankRefused(
+            f"prototype bank {prototypes}: no such file; build one with imc prototypes build"
+        )
+    return find_model(MODEL_DIR if model is None else model)

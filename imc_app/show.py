@@ -4,29 +4,63 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from typing import Any
-
-from rich.console import Console
-from rich.text import Text
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from imc_app.refusals import one_line
 
-Document = Mapping[str, Any]
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
+    from imc_app.corruption import NoiseRequest
+
+Document = Mapping[str, Any]
 
 def console() -> Console:
     """Return a console on stdout: coloured on a terminal, plain in a pipe or a file."""
+    from rich.console import Console
+
     return Console(highlight=False, soft_wrap=True)
 
 
-def show_answer(document: Document, out: Console, *, with_times: bool = True) -> None:
-    """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps)."""
+def show_answer(
+    document: Document,
+    out: Console,
+    *,
+    with_times: bool = True,
+    applied: Sequence[NoiseRequest] = (),
+    correction: str = "",
+    missing_bank: str | None = None,
+) -> None:
+    """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps).
+
+    Args:
+        document: as `imc ask --json` prints it.
+        out: where to.
+        with_times: the measured milliseconds too.
+        applied: what `--noise` put on image and question before they were asked.
+        correction: why the image was corrected or left as it was.
+        missing_bank: why noise in the image was not looked for, where the model has no bank.
+    """
+    from rich.text import Text
+
     answer = Text(one_line(document["answer"]) or "(no answer)", style="bold")
     answer.append(f"   confidence {document['confidence']:.2f}", style="not bold dim")
-    rows = [
-        ("answer", answer),
-        ("image", describe_image(document["image"])),
+    rows = [("answer", answer)]
+    if applied:
+        said = ", ".join(f"{plain(one.kind)}, severity {one.severity:g}" for one in applied)
+        rows.append(("applied", Text(f"{said} (--noise)", style="dim")))
+    rows += [
+        (
+            "image",
+            describe_image(
+                document["image"],
+                document["method"],
+                correction=correction,
+                missing_bank=missing_bank,
+            ),
+        ),
         *_question_rows(document["question"]),
         ("steps", describe_steps(document["trace"], with_times=with_times)),
         ("model", Text(f"{document['model']}, method {document['method']}")),
@@ -36,6 +70,8 @@ def show_answer(document: Document, out: Console, *, with_times: bool = True) ->
 
 
 def _question_rows(question: Document) -> list[tuple[str, Text]]:
+    from rich.text import Text
+
     original, used = one_line(question["original"]), one_line(question["used"])
     rows = [("question", Text(used))]
     if question["changed"]:
@@ -45,62 +81,108 @@ def _question_rows(question: Document) -> list[tuple[str, Text]]:
 
 
 def question_diff(original: str, used: str) -> tuple[Text, Text]:
-    """Return `original` with what was taken out marked red, and `used` with the new in green.
+    """Return `original` with what was taken out marked red, and `used` with the new in green."""
+    from rich.text import Text
 
-    Words are compared; inside a replaced word only the letters that differ are marked.
-    """
-    before, after = re.findall(r"\s+|\S+", original), re.findall(r"\s+|\S+", used)
     removed, added = Text(), Text()
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    for operation, start, end, start_used, end_used in matcher.get_opcodes():
-        old, new = "".join(before[start:end]), "".join(after[start_used:end_used])
-        if operation == "equal":
-            removed.append(old)
-            added.append(new)
-        else:
-            _mark_letters(old, new, removed, added)
+    for old, new in changes(original, used):
+        same = old == new
+        removed.append(old, None if same else "red strike")
+        added.append(new, None if same else "bold green")
     return removed, added
 
 
-def _mark_letters(old: str, new: str, removed: Text, added: Text) -> None:
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for operation, start, end, start_new, end_new in matcher.get_opcodes():
-        same = operation == "equal"
-        removed.append(old[start:end], None if same else "red strike")
-        added.append(new[start_new:end_new], None if same else "bold green")
+def changes(original: str, used: str) -> list[tuple[str, str]]:
+    """The two texts in aligned pieces: equal where nothing changed, else (taken out, put in).
+
+    Words are compared; inside a replaced word only the letters that differ are a change.
+    """
+    before, after = re.findall(r"\s+|\S+", original), re.findall(r"\s+|\S+", used)
+    pieces: list[tuple[str, str]] = []
+    for same, old, new in _aligned(before, after):
+        if same:
+            pieces.append((old, new))
+        else:
+            pieces += [(old_part, new_part) for _, old_part, new_part in _aligned(old, new)]
+    return pieces
 
 
-def describe_image(image: Document) -> Text:
-    """Say in one line what was seen: size, noise, and whether it was calibrated."""
-    return Text(f"{image['width']}×{image['height']}, ").append_text(
-        describe_noise(image.get("noise"), image.get("calibrated"))
-    )
+def _aligned(before: Sequence[str], after: Sequence[str]) -> list[tuple[bool, str, str]]:
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    return [
+        (operation == "equal", "".join(before[start:end]), "".join(after[start_new:end_new]))
+        for operation, start, end, start_new, end_new in matcher.get_opcodes()
+    ]
 
 
-def describe_noise(noise: Document | None, calibrated: bool | None = None) -> Text:
-    """Say a noise perception in words; `None` means that nobody looked."""
+def describe_image(
+    image: Document,
+    method: str = "imc",
+    *,
+    correction: str = "",
+    missing_bank: str | None = None,
+) -> Text:
+    """Say in one line the size, the noise that was found, and what was done about it."""
+    from rich.text import Text
+
+    noise = image.get("noise")
+    text = Text(f"{image['width']} x {image['height']}, ")
     if noise is None:
-        return Text("noise not looked for")
-    if noise["kind"] == "clean":
-        text = Text("clean", style="green")
+        why = missing_bank or correction or "noise not looked for: image left as it was"
+        return text.append(one_line(why), "yellow")
+    text.append_text(describe_noise(noise))
+    if image.get("calibrated"):
+        done = "corrected"
+    elif noise["kind"] == "clean":
+        done = "image left as it was"
+    elif method in ("none", "sms"):
+        done = f"image left as it was, as method {method} leaves every image"
     else:
-        name = "noise of no known kind" if noise["kind"] == "unknown" else noise["kind"]
-        strength = f", severity {noise['severity']}" if noise["severity"] else ""
-        text = Text(f"{name}{strength}", style="yellow")
-    # What passes the gate is called clean, however likely some noise is: its p says how narrowly.
-    likely = "" if noise["kind"] == "clean" else f"probability {noise['probability']:.2f}, "
-    text.append(f" ({likely}p of being clean {noise['clean_p_value']:.3f})", "dim")
-    if calibrated is not None:
-        text.append(", calibrated" if calibrated else ", left as it is")
-    return text
+        done = one_line(correction) or "image left as it was"
+    return text.append(f": {done}")
+
+
+def describe_noise(noise: Document) -> Text:
+    """Say in words which noise was found in an image, and how sure that is."""
+    from rich.text import Text
+
+    from vision.pdc import ALPHA
+
+    p_value = f'p-value for "no noise": {_p_value(noise["clean_p_value"], ALPHA)}'
+    if noise["kind"] == "clean":
+        # An image that passes the gate is left as it is, however likely some noise is.
+        text = Text("no noise found", style="green")
+        return text.append(f" ({p_value}, above the threshold {ALPHA})", "dim")
+    if noise["kind"] == "unknown":
+        kind, name = "an unknown kind", "of a kind that the bank does not know"
+    else:
+        kind = name = plain(noise["kind"])
+    severity = f", severity {noise['severity']} of 5" if noise["severity"] else ""
+    text = Text("noise found: ").append(f"{name}{severity}", style="yellow")
+    sure = f"probability of {kind} {noise['probability']:.2f}"
+    return text.append(f" ({sure}; {p_value}, threshold {ALPHA})", "dim")
+
+
+def _p_value(p_value: float, threshold: float) -> str:
+    """A p-value never shown as 0, nor rounded to the threshold or past it."""
+    if p_value < 0.0005:
+        return "under 0.0005"
+    return f"{p_value:.4f}" if abs(p_value - threshold) < 0.001 else f"{p_value:.3f}"
+
+
+def plain(kind: str) -> str:
+    """The name of a noise as words: `low dose` for `low_dose`."""
+    return kind.replace("_", " ")
 
 
 def describe_steps(trace: list[Document], *, with_times: bool = True) -> Text:
     """List the nodes in the order they first ended, each with its runs, time and notes."""
+    from rich.text import Text
+
     runs: dict[str, list[Document]] = {}
     for step in trace:
         runs.setdefault(step["node"], []).append(step)
-    told = []
+    parts = []
     for node, steps in runs.items():
         text = Text(node if len(steps) == 1 else f"{node} ×{len(steps)}")
         if with_times:
@@ -108,5 +190,5 @@ def describe_steps(trace: list[Document], *, with_times: bool = True) -> Text:
         notes = [step["note"] for step in steps if step.get("note")]
         if notes:
             text.append(f" ({'; '.join(notes)})", "yellow")
-        told.append(text)
-    return Text(" · ", "dim").join(told)
+        parts.append(text)
+    return Text(" · ", "dim").join(parts)

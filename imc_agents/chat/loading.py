@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from imc_agents.errors import ModelRefused
 
-__all__ = ["LocalMLLM", "load_local_mllm"]
+__all__ = ["LocalMLLM", "find_model", "load_local_mllm"]
 
 Device = str
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -122,6 +122,18 @@ def load_local_mllm(
     model = model.to(where).eval()
     model.requires_grad_(False)
     return LocalMLLM(model=model, processor=processor, name=name, path=str(folder))
+
+
+def find_model(path_or_id: str | Path, *, local_files_only: bool = True) -> Path:
+    """The folder of a model whose files are all there, found without any model library.
+
+    For a command that wants to refuse a mistyped path before it spends seconds on imports.
+
+    Raises ModelRefused: missing, incomplete, or pickled weights.
+    """
+    folder = _folder_of(str(path_or_id), local_files_only=local_files_only)
+    _check_folder(folder)
+    return folder
 
 
 @dataclass(frozen=True)

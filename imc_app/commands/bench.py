@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -27,8 +26,6 @@ from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
     from imc_bench.units import Standing
-
-LINE_SECONDS = 30.0  # between lines of progress where no terminal shows a bar
 
 app = typer.Typer(help="Measure robustness: noises × severities × methods.", no_args_is_help=True)
 app.command("report")(bench_report.report)
@@ -243,19 +240,8 @@ def _counted(reasons: list[str]) -> dict[str, int]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Standing], None]]:
-    """A bar with the time left on a terminal; elsewhere a line now and then, for a log."""
-    import sys
-
+    """Show the rows measured so far; call what it yields with the state of the run."""
     from imc_app.progress import progress_bar
 
-    last = time.monotonic()
     with progress_bar() as bar:
-
-        def advance(standing: Standing) -> None:
-            nonlocal last
-            bar("rows", standing.rows, standing.expected)
-            if not sys.stderr.isatty() and time.monotonic() - last > LINE_SECONDS:
-                last = time.monotonic()
-                typer.echo(f"imc: {_said(standing)}", err=True)
-
-        yield advance
+        yield lambda standing: bar("rows", standing.rows, standing.expected)

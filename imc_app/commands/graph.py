@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from imc_app.command import examples
+
+EXAMPLES = examples("imc graph", "imc graph sms > sms.mmd")
+
 
 class GraphName(StrEnum):
     """The graphs there are to draw."""

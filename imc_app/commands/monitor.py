@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imc_app.commands.monitor_sources import Order, watched
-from imc_app.refusals import InputRefused, is_refusal, one_line
+from imc_app.image_files import Order, image_batches
+from imc_app.notices import notice
+from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
+from imc_app.refusals import InputRefused, one_line
 
 if TYPE_CHECKING:
     from vision.monitor import DriftMonitor, Standing
     from vision.pdc import Calibrator
-    from vision.reading.medical_image import MedicalImage
-    from vision.report import NoisePerception
 
 ALARM = 3
 """Exit code of a drift where `--fail-on-alarm` asks for one."""
-
-TOGETHER_PIXELS = 32_000_000
-"""A batch is perceived early once it holds so many: 16 large radiographs would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +38,8 @@ class Watch:
 def monitor(
     sources: Sequence[str],
     watch: Watch,
+    open_calibrator: Callable[[], Calibrator],
     *,
-    model: str | None,
-    prototypes: Path | None,
     frame: int | None,
 ) -> None:
     """Print a line of JSON for each image, and a last one with the summary.
@@ -52,7 +48,6 @@ def monitor(
     An interrupt ends the stream, and the summary is still printed.
     """
     from imc_app.commands.monitor_plot import Course, check_plot
-    from imc_app.session import open_calibrator
 
     if not 0.0 < watch.false_alarms < 1.0:
         raise InputRefused(
@@ -60,24 +55,26 @@ def monitor(
         )
     if watch.plot is not None:
         check_plot(watch.plot, sources)
-    batches = watched(sources, watch.order)
-    calibrator = open_calibrator(model, prototypes)
+    batches = image_batches(sources, watch.order)
+    calibrator = open_calibrator()
     test = _begin(calibrator, watch)
     course = None if watch.plot is None else Course()
     refused, interrupted = 0, False
     try:
-        for batch in batches:
-            for path, seen in _perceive(calibrator, batch, frame):
-                if isinstance(seen, str):
-                    typer.echo(f"imc: {one_line(seen)}", err=True)
-                    refused += 1
-                    continue
-                standing = test.update(seen[1].clean_p_value, seen[1].kind)
-                if course is not None:
-                    course.add(standing)
-                typer.echo(json.dumps(_document(path, *seen, standing), ensure_ascii=False))
+        for result in perceive_files(batches, lambda: calibrator, frame):
+            if isinstance(result, RefusedFile):
+                typer.echo(f"imc: {one_line(result.why)}", err=True)
+                refused += 1
+                continue
+            before = test.alarm_at
+            status = test.update(result.noise.clean_p_value, result.noise.kind)
+            if course is not None:
+                course.add(status)
+            typer.echo(json.dumps(_document(result, status), ensure_ascii=False))
+            if test.alarm_at is not None and before is None:
+                notice(f"alarm at image {test.alarm_at}, {result.path}: {action(test)}")
     except KeyboardInterrupt:
-        interrupted = True  # the end of many a stream: what was seen is told all the same
+        interrupted = True  # the usual end of a stream: its images are summed up all the same
     typer.echo(json.dumps({"summary": _summary(test, calibrator, refused)}))
     if course is not None and watch.plot is not None:
         course.draw(watch.plot, test)
@@ -90,97 +87,48 @@ def monitor(
 
 
 def _begin(calibrator: Calibrator, watch: Watch) -> DriftMonitor:
-    from vision.errors import BankRefused
     from vision.monitor import DriftMonitor
 
-    if calibrator.bank is None:
-        raise BankRefused(
-            "monitoring needs a prototype bank: give one with --prototypes, or build it with "
-            "`imc prototypes build`"
-        )
     return DriftMonitor(
-        calibrator.bank.images,
+        None if calibrator.bank is None else calibrator.bank.images,
         false_alarms=watch.false_alarms,
         run_length=watch.run_length,
         window=watch.window,
     )
 
 
-Seen = tuple[str, "NoisePerception"] | str
-"""An image's sha256 and its noise, or the line that says why there is none."""
-
-
-def _perceive(
-    calibrator: Calibrator, paths: Sequence[Path], frame: int | None
-) -> Iterator[tuple[Path, Seen]]:
-    """Perceive the readable images of a batch together; every path comes back, in its order."""
-    from vision.reading.medical_image import read_image
-
-    held: list[tuple[Path, MedicalImage | str]] = []
-    pixels = 0
-    for path in paths:
-        try:
-            image = read_image(path, frame=frame)
-        except ValueError as error:
-            held.append((path, _line(error)))
-            continue
-        held.append((path, image))
-        pixels += image.width * image.height
-        if pixels >= TOGETHER_PIXELS:
-            yield from _perceive_held(calibrator, held)
-            held, pixels = [], 0
-    yield from _perceive_held(calibrator, held)
-
-
-def _perceive_held(
-    calibrator: Calibrator, held: Sequence[tuple[Path, MedicalImage | str]]
-) -> Iterator[tuple[Path, Seen]]:
-    images = [image for _, image in held if not isinstance(image, str)]
-    try:
-        found: list[NoisePerception | str] = (
-            list(calibrator.perceive_batch(images)) if images else []
+def action(test: DriftMonitor) -> str:
+    """What a raised alarm found, and what a person can do about it."""
+    clean, since = test.since_change["clean"], test.since_change.total()
+    if test.main_noise is not None and clean < since / 2:
+        found = (
+            f"most images since image {test.change_at} are noisy, {test.main_noise} most often "
+            f"({test.since_change[test.main_noise]} of {since})"
         )
-    except ValueError as error:
-        _line(error)
-        # one image's features are not finite: which one is found by asking for each alone
-        found = [_perceive_alone(calibrator, image) for image in images]
-    noises = iter(found)
-    for path, image in held:
-        if isinstance(image, str):
-            yield path, image
-            continue
-        noise = next(noises)
-        yield path, f"{path}: {noise}" if isinstance(noise, str) else (image.sha256, noise)
+    else:
+        found = (
+            f"images since image {test.change_at} differ from the bank's references, although "
+            f"most of them pass one by one ({clean} of {since})"
+        )
+    return (
+        f"{found}; view some of them: where they are noisy, have the scanner and its protocol "
+        "checked, then monitor anew; where they are good images of another scanner, protocol or "
+        "hospital, build a bank from such images (imc prototypes build) and monitor against it"
+    )
 
 
-def _perceive_alone(calibrator: Calibrator, image: MedicalImage) -> NoisePerception | str:
-    try:
-        return calibrator.perceive(image)
-    except ValueError as error:
-        return _line(error)
-
-
-def _line(error: ValueError) -> str:
-    """What a refusal of an input says; a fault of ours is raised."""
-    if not is_refusal(error):
-        raise error
-    return str(error)
-
-
-def _document(
-    path: Path, sha256: str, noise: NoisePerception, standing: Standing
-) -> dict[str, Any]:
+def _document(result: PerceivedFile, status: Standing) -> dict[str, Any]:
     """The line of one image."""
     return {
-        "index": standing.index,
-        "source": str(path),
-        "sha256": sha256,
-        "kind": noise.kind,
-        "severity": noise.severity,
-        "clean_p_value": noise.clean_p_value,
-        "evidence": round(standing.evidence, 4),
-        "alarm": standing.alarm,
-        "shares": _rounded(standing.shares),
+        "index": status.index,
+        "source": str(result.path),
+        "sha256": result.sha256,
+        "kind": result.noise.kind,
+        "severity": result.noise.severity,
+        "clean_p_value": result.noise.clean_p_value,
+        "evidence": round(status.evidence, 4),
+        "alarm": status.alarm,
+        "shares": _rounded(status.shares),
     }
 
 
@@ -203,24 +151,27 @@ def _summary(test: DriftMonitor, calibrator: Calibrator, refused: int) -> dict[s
         "alarm_evidence": round(test.threshold, 4),
         "false_alarms": test.false_alarms,
         "run_length": test.run_length,
+        "action": action(test) if alarmed else None,
         "references": None if calibrator.bank is None else calibrator.bank.images,
         "promise": _promise(test, conformal=conformal),
     }
 
 
 def _promise(test: DriftMonitor, *, conformal: bool) -> str:
-    """What the test guarantees, and when."""
+    """What the test guarantees, and under which conditions."""
     if not conformal:
         return (
-            "none: the bank has too few references for conformal p-values; build it from more "
-            "images"
+            "none: fewer than 200 clean scores in the bank, so its p-values come from a normal "
+            "approximation; build it from more images"
         )
-    given = "for images independent of each other and of the bank's references, as clean as those"
+    given = (
+        "for images that are independent of each other and of the bank's references, and as clean"
+    )
     if test.run_length is None:
-        return f"a false alarm, ever, with probability of at most {test.false_alarms:g}, {given}"
+        return f"the probability of any false alarm is at most {test.false_alarms:g}, {given}"
     return (
-        f"at least {test.run_length} images on average until a false alarm, but for unlucky "
-        f"references (probability {test.false_alarms:g}), {given}"
+        f"at least {test.run_length} images on average until a false alarm, {given}; fails with "
+        f"probability {test.false_alarms:g} over the choice of references"
     )
 
 

@@ -1,19 +1,40 @@
-"""`imc perceive`: which noise is in an image, without a question."""
+"""`imc perceive`: which noise is in images, without a question."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imc_app.command import examples
 from imc_app.commands.monitor import Watch
-from imc_app.commands.monitor import monitor as watch_for_drift
-from imc_app.commands.monitor_sources import Order
-from imc_app.options import AsJson, Frame, ModelOption, PrototypesOption
-from imc_app.refusals import InputRefused, is_refusal, one_line
+from imc_app.commands.monitor import monitor as monitor_images
+from imc_app.image_files import Order, image_batches
+from imc_app.notices import notice
+from imc_app.options import (
+    AsJson,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    Frame,
+    ModelOption,
+    PrototypesOption,
+)
+from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
+from imc_app.refusals import InputRefused, one_line
 
+if TYPE_CHECKING:
+    from vision.pdc import Calibrator
+
+EXAMPLES = examples(
+    "imc perceive scan.dcm",
+    "imc perceive radiographs/ --json > noise.jsonl",
+    "imc perceive --monitor incoming/ --plot drift.png --fail-on-alarm",
+    "find incoming -newer last-run -type f | imc perceive -",
+)
 MONITORS = ("order", "window", "false_alarms", "run_length", "fail_on_alarm", "plot")
 """Parameters that say nothing without --monitor."""
 
@@ -24,23 +45,25 @@ def perceive(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Image files; with --monitor also folders, searched in depth, or - alone: a path "
-            "per line from stdin.",
+            help="Image files and folders, which are searched in depth; or - alone: a path per "
+            "line from stdin.",
         ),
     ],
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
     frame: Frame = None,
     as_json: AsJson = False,
     monitor: Annotated[
         bool,
         typer.Option(
             "--monitor",
-            help="Watch a stream for drift: a line of JSON per image, and a summary at the end.",
+            help="Test a stream for drift: a line of JSON per image, and a summary at the end.",
         ),
     ] = False,
     order: Annotated[
-        Order, typer.Option("--by", help="Order of the images: by name, or by file time.")
+        Order, typer.Option("--by", help="Order of the stream: by name, or by file time.")
     ] = Order.NAME,
     window: Annotated[
         int, typer.Option("--window", min=1, help="Images over which shares are taken.")
@@ -59,9 +82,9 @@ def perceive(
             "--run-length",
             min=2,
             metavar="N",
-            help="Promise this instead: at least N clean images on average until a false alarm. "
-            "Quicker after long clean running; --false-alarms is then the chance of unlucky "
-            "references.",
+            help="Guarantee this instead: at least N clean images on average until a false alarm. "
+            "It detects a change sooner after a long clean stream; --false-alarms is then the "
+            "probability, over the choice of references, that the guarantee fails.",
         ),
     ] = None,
     fail_on_alarm: Annotated[
@@ -79,44 +102,52 @@ def perceive(
     """Name the noise in each image, its severity and how sure that is.
 
     An image that is refused gets its line on stderr and the others are still answered; the exit
-    code is then 2. With --monitor an alarm is raised when images leave the clean band; it changes
-    the exit code only with --fail-on-alarm.
+    code is then 2. With --monitor an alarm is raised when images stop looking like the bank's
+    clean references; it changes the exit code only with --fail-on-alarm.
     """
+    from imc_app.session import open_calibrator
+
+    def opened() -> Calibrator:
+        return open_calibrator(model, prototypes, device=device, dtype=dtype.value)
+
     if monitor:
         watch = Watch(order, window, false_alarms, run_length, fail_on_alarm, plot)
-        watch_for_drift(images, watch, model=model, prototypes=prototypes, frame=frame)
+        monitor_images(images, watch, opened, frame=frame)
         return
     _refuse_monitoring(context)
-    from imc_app.session import open_calibrator
-    from imc_app.show import console, describe_noise
-    from vision.reading.medical_image import read_image
-
-    calibrator = open_calibrator(model, prototypes)
-    out = console()
-    refused = False
-    for source in images:
-        try:
-            image = read_image(source, frame=frame)
-            noise = calibrator.perceive(image).model_dump(mode="json")
-        except ValueError as error:
-            if not is_refusal(error):
-                raise
-            typer.echo(f"imc: {one_line(str(error))}", err=True)
-            refused = True
-            continue
-        if as_json:
-            report = {
-                "source": source,
-                "sha256": image.sha256,
-                "width": image.width,
-                "height": image.height,
-                "noise": noise,
-            }
-            typer.echo(json.dumps(report, ensure_ascii=False))
+    kinds: Counter[str] = Counter()
+    refused = 0
+    for result in perceive_files(image_batches(images), opened, frame):
+        if isinstance(result, RefusedFile):
+            typer.echo(f"imc: {one_line(result.why)}", err=True)
+            refused += 1
         else:
-            out.print(f"{one_line(source)}: ", describe_noise(noise), sep="", markup=False)
+            kinds[result.noise.kind] += 1
+            _show(result, as_json=as_json)
+    if kinds.total() > 1:
+        found = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+        notice(f"{kinds.total()} images: {found}")
     if refused:
         raise typer.Exit(2)
+
+
+def _show(result: PerceivedFile, *, as_json: bool) -> None:
+    """Print what was found in one image."""
+    from imc_app.show import console, describe_noise
+
+    noise = result.noise.model_dump(mode="json")
+    if as_json:
+        report = {
+            "source": str(result.path),
+            "sha256": result.sha256,
+            "width": result.width,
+            "height": result.height,
+            "noise": noise,
+        }
+        typer.echo(json.dumps(report, ensure_ascii=False))
+    else:
+        source = one_line(str(result.path))
+        console().print(f"{source}: ", describe_noise(noise), sep="", markup=False)
 
 
 def _refuse_monitoring(context: typer.Context) -> None:
@@ -124,5 +155,5 @@ def _refuse_monitoring(context: typer.Context) -> None:
     options = {each.name: each.opts[0] for each in context.command.params}
     for name in MONITORS:
         source = context.get_parameter_source(name)
-        if source is not None and source.name != "DEFAULT":
+        if source is not None and source.name == "COMMANDLINE":
             raise InputRefused(f"{options[name]} belongs to --monitor; add it, or leave this out")

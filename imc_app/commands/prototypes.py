@@ -8,14 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imc_app.options import AsJson, PluginOption, Seed
+from imc_app.command import examples
+from imc_app.image_files import images_in
+from imc_app.notices import notice
+from imc_app.options import (
+    AsJson,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    ModelOption,
+    PluginOption,
+    Seed,
+)
 from imc_app.outputs import OutputKind, check_output
-from imc_app.refusals import InputRefused, is_refusal
+from imc_app.refusals import InputRefused, refusal_line
 
 if TYPE_CHECKING:
     from vision.reading.medical_image import MedicalImage
 
-SNIFFED_BYTES = 512  # past the DICOM preamble (128) and the first elements
 MOST_IMAGES = 384
 """Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
 most, and the clean p-values of four views of 384 reach far below the gate's level."""
@@ -30,70 +40,97 @@ def prototypes() -> None:
     """Build a model's prototype bank from clean, unlabelled images of its domain, or show one."""
 
 
-@app.command("build")
+@app.command(
+    "build",
+    epilog=examples(
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors "
+        "--questions clean-questions.txt",
+    ),
+)
 def build(
-    model: Annotated[str, typer.Option("--model", help="A HuggingFace image-text model.")],
-    images: Annotated[
-        Path, typer.Option("--images", help="Folder of clean images, searched in depth.")
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The bank to write (.safetensors).")],
+    images: Annotated[
+        Path,
+        typer.Option(
+            "--images", metavar="FOLDER", help="Folder of clean images, searched in depth."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="The bank to write (.safetensors)."),
+    ],
     limit: Annotated[
-        int, typer.Option("--limit", min=64, help="Most images to use, drawn by the seed.")
+        int,
+        typer.Option("--limit", "-n", min=64, help="Most images to use, drawn by the seed."),
     ] = MOST_IMAGES,
     rank: Annotated[
         int,
-        typer.Option("--rank", min=1, help="Most rank of a map; the size said before follows it."),
+        typer.Option("--rank", min=1, help="Most rank of a map: size and time grow with it."),
     ] = RANK,
     kinds: Annotated[
         str,
         typer.Option(
             "--kinds",
-            help="Noises to know, comma-separated, a plug-in's among them; `core`: the six, and "
-            "some more coarsely.",
+            metavar="A,B,...",
+            help="Noises that the bank is to know, a plug-in's among them; core: the six, and "
+            "others more coarsely.",
         ),
     ] = "core",
     severities: Annotated[
-        str, typer.Option("--severities", help="Their grid, from 1 to 5; 6 lies beyond 5.")
+        str,
+        typer.Option(
+            "--severities", metavar="1,3,5", help="Their severities, 1 to 5; 6: above the scale."
+        ),
     ] = "1,2,3,4,5,6",
     questions: Annotated[
         Path | None,
         typer.Option(
             "--questions",
+            metavar="FILE",
             help="Clean questions of the domain, one a line (598 or more): the margins of the "
             "agents are measured on them and written beside the bank.",
         ),
     ] = None,
     plugin: PluginOption = None,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
     seed: Seed = 0,
 ) -> None:
     """Build a bank from at least 64 clean, unlabelled images of the domain to be served.
 
     A build that was stopped goes on where it was when it is run again with the same arguments.
+    Time and size are estimated before it begins.
     """
     from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
     from imc_app.session import open_encoder
     from imc_core.plugins import load_plugins
-    from vision.build.bank_size import largest_maps
-    from vision.build.draws import check_references
-    from vision.build.finished_steps import remove_steps
-    from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
     load_plugins(plugin or ())
     grid = _parse_severities(severities)
     names = _parse_kinds(kinds)
-    more = MORE_KINDS if "core" in kinds.split(",") else ()
     paths = _find_images(images)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions))
     if questions is not None:
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
     asked = [] if questions is None else _read_questions(questions)
-    encoder = open_encoder(model)
     clean = _read_images(_draw(paths, limit, seed))
+    encoder = open_encoder(model, device=device, dtype=dtype.value)
+    from imc_app.build_estimate import build_estimate
+    from vision.build.draws import check_references
+    from vision.build.finished_steps import remove_steps
+    from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
+
+    more = MORE_KINDS if "core" in kinds.split(",") else ()
     check_references(clean)
     _say_if_coloured(clean)
-    most = largest_maps(encoder, bank_classes(names, grid, more), rank=rank)
-    typer.echo(f"imc: {len(clean)} images; the maps take {most / 1e6:.0f} MB at most", err=True)
+    notice(build_estimate(encoder, clean, bank_classes(names, grid, more), rank=rank))
     unfinished = out.with_name(f"{out.name}.partial")
     with progress_bar() as advance:
         bank = build_bank(
@@ -115,8 +152,14 @@ def build(
 
 
 def _read_questions(file: Path) -> list[str]:
-    """The clean questions, checked before the minutes of work."""
-    from imc_agents.margin_calibration import read_questions
+    """The clean questions, checked before the hours of work."""
+    from imc_agents.margin_calibration import (
+        CONFIDENCE,
+        FEWEST,
+        SHARE,
+        fewest_questions,
+        read_questions,
+    )
     from imc_agents.safeguards.question_checks import check_question
 
     try:
@@ -130,6 +173,15 @@ def _read_questions(file: Path) -> list[str]:
         raise InputRefused(f"--questions {file}: holds no question; write one on each line")
     for question in found:
         check_question(question)
+    fewest = max(FEWEST, fewest_questions(SHARE, CONFIDENCE))
+    if len(found) < fewest:
+        raise InputRefused(
+            f"--questions {file}: {len(found)} different questions, and margins need {fewest} "
+            "(so that at most "
+            f"{SHARE:.1%} of clean questions are edited, at {CONFIDENCE:.0%} confidence); take "
+            "them from your own records or the training part of a public set such as VQA-RAD or "
+            "SLAKE, or leave --questions out: the shipped margins then hold"
+        )
     return found
 
 
@@ -152,23 +204,45 @@ def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
     typer.echo(f"{beside(out)}: margins from {found.questions} questions; {held}")
 
 
-@app.command("show")
+@app.command(
+    "show",
+    epilog=examples(
+        "imc prototypes show", "imc prototypes show my-bank.safetensors -m my-mllm/ --json"
+    ),
+)
 def show(
-    bank: Annotated[Path, typer.Argument(metavar="BANK", help="A bank (.safetensors).")],
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="PATH_OR_ID", help="Say whether the bank is this model's."),
+    bank: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="BANK",
+            help="A bank (.safetensors). Default: the model's own, or the embedded model's.",
+        ),
     ] = None,
+    model: ModelOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a bank knows, and how well it restores held-out references."""
-    from imc_app.commands.prototypes_show import bank_document, show_bank
-    from imc_app.session import open_encoder
-    from vision.bank.prototype_bank import PrototypeBank
+    """Show what a bank knows, and how well it restores held-out references.
 
-    known = PrototypeBank.load(bank, fingerprint=None)
+    With --model it says whether the bank was built for this model.
+    """
+    from imc_app.notices import waiting
+    from imc_app.session import bank_of, missing_bank, open_encoder
+    from vision.errors import BankRefused
+
+    file = bank or bank_of(model)
+    if file is None:
+        raise BankRefused(missing_bank(model))
+    if not file.is_file():
+        raise BankRefused(
+            f"prototype bank {file}: no such file; give what imc prototypes build wrote"
+        )
+    with waiting(f"reading {file.name}"):
+        from imc_app.commands.prototypes_show import bank_document, show_bank
+        from vision.bank.prototype_bank import PrototypeBank
+
+        known = PrototypeBank.load(file, fingerprint=None)
     fits = None if model is None else open_encoder(model).fingerprint == known.fingerprint
-    document = bank_document(known, bank, fits=fits)
+    document = bank_document(known, file, fits=fits)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
@@ -210,30 +284,16 @@ def _say_if_coloured(images: list[MedicalImage]) -> None:
 
     share = coloured_share(images)
     if share > 0.5:
-        typer.echo(
-            f"imc: {share:.0%} of the images are strongly coloured: if they are photographs, the "
-            "bank will not know scans; give images of the domain to be served",
-            err=True,
+        notice(
+            f"{share:.0%} of the images are strongly coloured: if they are photographs, the bank "
+            "will not know scans; give images of the domain to be served"
         )
 
 
 def _find_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputRefused(f"--images {folder}: not a folder; give one that holds clean images")
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and _is_image(path))
-    if not found:
-        raise InputRefused(
-            f"--images {folder}: holds no image; PNG, JPEG, TIFF, WebP and DICOM are read"
-        )
-    return found
-
-
-def _is_image(path: Path) -> bool:
-    """Whether the first bytes are an image's: DICOM files often have no extension."""
-    from vision.reading.medical_image import sniff
-
-    with path.open("rb") as file:
-        return sniff(file.read(SNIFFED_BYTES)) is not None
+    return images_in(folder, place="--images ")
 
 
 def _draw(paths: list[Path], limit: int, seed: int) -> list[Path]:
@@ -253,7 +313,5 @@ def _read_images(paths: list[Path]) -> list[MedicalImage]:
         try:
             read.append(read_image(path))
         except ValueError as error:
-            if not is_refusal(error):
-                raise
-            typer.echo(f"imc: skipped: {error}", err=True)
+            notice(f"skipped: {refusal_line(error)}")
     return read

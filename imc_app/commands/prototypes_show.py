@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imc_app.show import Document
+from imc_app.show import Document, plain
 
 if TYPE_CHECKING:
     from vision.bank.prototype_bank import PrototypeBank
@@ -92,25 +92,27 @@ def show_bank(document: Document) -> None:
     from imc_app.refusals import printable
     from imc_app.show import console
 
-    fits = {None: "", True: ": fits", False: ": is another's"}[document["fits"]]
-    again = document["second_perception"]
+    fits = {None: "", True: ": this model's", False: ": another model's"}[document["fits"]]
+    residual = document["second_perception"]
     rows = {
         "bank": f"{document['file']}, {_size(document['bytes'])}",
-        "model": f"{document['fingerprint']}{fits}",
-        "built from": f"{document['references']} references, seed {document['seed']}, pixels seen "
-        f"at side {document['side']}",
-        "kinds": ", ".join(document["kinds"]),
+        "model": f"fingerprint {document['fingerprint']}{fits}",
+        "built from": f"{document['references']} clean images, seed {document['seed']}; pixel "
+        f"statistics at a shorter side of {document['side']}",
+        "noises": ", ".join(plain(kind) for kind in document["kinds"]),
         "severities": ", ".join(map(str, document["severities"])),
-        "taps": _describe_taps(document) or "none: features are not calibrated",
-        "perceives": _describe_perception(document["perception"], document),
-        "restores": "pixels" if document["pixel_stage"] else "no pixels: features alone",
-        "perceives restored": _describe_perception(again, document) if again else "never",
-        "parts": ", ".join(f"{part} {_size(size)}" for part, size in document["parts"].items()),
+        "noise is found by": _describe_perception(document["perception"], document),
+        "image is restored": "yes" if document["pixel_stage"] else "no: its features alone are",
+        "then checked by": _describe_perception(residual, document) if residual else "nothing",
+        "features corrected": _describe_taps(document) or "nowhere: no map helped",
+        "parts of the file": ", ".join(
+            f"{part} {_size(size)}" for part, size in document["parts"].items()
+        ),
         "questions": _describe_thresholds(document["questions"]),
     }
     out = console()
-    for label, told in rows.items():
-        out.print(Text(f"{label:20}", "dim").append(printable(told), "not dim"))
+    for label, said in rows.items():
+        out.print(Text(f"{label:20}", "dim").append(printable(said), "not dim"))
     if document["restored"]:
         out.print()
         for line in restored_table(document):
@@ -118,40 +120,46 @@ def show_bank(document: Document) -> None:
 
 
 def _describe_taps(document: Document) -> str:
-    """Where features are calibrated, and of how many classes (the one for unknown noise too)."""
-    maps = [f"{tap} ({classes})" for tap, classes in document["maps"].items()]
-    return f"{', '.join(maps)} of {document['classes']} maps" if maps else ""
+    """Where features are corrected, and for how many classes (one of them is unknown noise)."""
+    maps = [
+        f"{tap} (for {classes} of {document['classes']} classes)"
+        for tap, classes in document["maps"].items()
+    ]
+    return ", ".join(maps)
 
 
 def _describe_perception(perception: Document, document: Document) -> str:
-    how = "conformal" if perception["conformal"] else "modelled, too few for conformal ones"
-    tap = f" at {document['perception_tap']}" if document["perception_tap"] else ""
+    names = {"pixels": "pixel statistics", "encoder": "token statistics"}
+    witnesses = " and ".join(names.get(name, name) for name in perception["witnesses"])
+    tap = f" (tap {document['perception_tap']})" if document["perception_tap"] else ""
+    how = "" if perception["conformal"] else ", from a normal approximation: fewer than 200 scores"
     return (
-        f"{' and '.join(perception['witnesses'])}{tap}; level {document['level']:g} against "
-        f"{perception['clean_scores']} clean scores, p-values {how}"
+        f"{witnesses}{tap}; an image is called noisy at a p-value of {document['level']:g} or "
+        f"less against {perception['clean_scores']} clean scores{how}"
     )
 
 
 def _describe_thresholds(found: Document | None) -> str:
     if found is None:
-        return "shipped margins: build with --questions to measure this model's"
+        return "shipped margins; build with --questions to measure this model's own"
     margins = ", ".join(f"{name} {value:g}" for name, value in found["margins"].items())
     return (
-        f"margins {margins}; {found['edited']} of {found['questions']} clean questions edited, "
-        f"at most {found['upper']:.2%} with {found['confidence']:.0%} confidence"
+        f"margins in nats: {margins}; {found['edited']} of {found['questions']} clean questions "
+        f"edited, at most {found['upper']:.2%} with {found['confidence']:.0%} confidence"
     )
 
 
 def restored_table(document: Document) -> list[str]:
-    """Share of what noise took from held-out references that each stage brings back, percent."""
+    """Lines of a table: the share of the change by noise that each stage takes away."""
     restored: dict[str, dict[str, float]] = document["restored"]
-    first = max(len(kind) for kind in ("brought back", *document["kinds"]))
+    title = "share of the noise's effect removed, in %, on images left out of the fit"
+    first = max(len("noise"), *(len(kind) for kind in document["kinds"]))
     widths = [max(len(stage), 5) for stage in restored]
-    lines = ["  ".join([f"{'brought back':{first}}", *map(str.rjust, restored, widths)])]
+    lines = [title, "  ".join([f"{'noise':{first}}", *map(str.rjust, restored, widths)])]
     for kind in document["kinds"]:
         shares = [by_kind.get(kind) for by_kind in restored.values()]
-        cells = ["" if share is None else f"{100 * share:.0f} %" for share in shares]
-        lines.append("  ".join([f"{kind:{first}}", *map(str.rjust, cells, widths)]).rstrip())
+        cells = ["" if share is None else f"{100 * share:.0f}" for share in shares]
+        lines.append("  ".join([f"{plain(kind):{first}}", *map(str.rjust, cells, widths)]).rstrip())
     return lines
 
 

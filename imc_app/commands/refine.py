@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
-from imc_app.options import AsJson, ModelOption, ProfileOption, Seed
-from imc_app.refusals import InputRefused, is_refusal, one_line
+from imc_app.command import examples
+from imc_app.options import (
+    AsJson,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    ModelOption,
+    ProfileOption,
+    Seed,
+)
+from imc_app.refusals import InputRefused, one_line, refusal_line
+
+EXAMPLES = examples(
+    'imc refine "Is teh heart enlarged?"',
+    "imc refine - --json < questions.txt > refined.jsonl",
+)
+
+TOGETHER = 64
+"""Questions refined together, as `graphs.refining.TOGETHER`."""
 
 Question = tuple[str, str | bytes]
-"""Where it stands, and what came in."""
+"""Its place in the input, as a message names it, and what came in."""
 
 
 def refine(
@@ -24,6 +41,8 @@ def refine(
     ],
     model: ModelOption = None,
     profile: ProfileOption = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -32,11 +51,10 @@ def refine(
     Many questions are refined together. One that is refused gets its line on stderr and the others
     are still answered; the exit code is then 2.
     """
-    from graphs.refining import TOGETHER
     from imc_agents.safeguards.question_checks import check_question
     from imc_app.session import open_refiner
 
-    refine_all = open_refiner(model, profile=profile, seed=seed)
+    refine_all: Callable[[Sequence[str]], list[dict[str, Any]]] | None = None
     refused = False
     # A person at the keyboard waits for each answer; a file can wait for many at once.
     together = 1 if "-" in questions and sys.stdin.isatty() else TOGETHER
@@ -47,10 +65,12 @@ def refine(
             try:
                 askable.append(check_question(_as_text(question)))
             except ValueError as error:
-                if not is_refusal(error):
-                    raise
-                refusals[index] = f"imc: {place}{one_line(str(error))}"
-        reports = iter(refine_all(askable))
+                refusals[index] = f"imc: {place}{one_line(refusal_line(error))}"
+        if askable and refine_all is None:  # where no question can be asked, no model is loaded
+            refine_all = open_refiner(
+                model, profile=profile, seed=seed, device=device, dtype=dtype.value
+            )
+        reports = iter([] if refine_all is None else refine_all(askable))
         for index in range(len(chunk)):
             if index in refusals:
                 typer.echo(refusals[index], err=True)
@@ -87,7 +107,7 @@ def _chunks(questions: Iterator[Question], size: int) -> Iterator[list[Question]
 
 
 def _read(questions: list[str]) -> Iterator[Question]:
-    """Yield (where it stands, question); `-` is replaced by the lines of stdin, as they come."""
+    """Yield (place, question); `-` is replaced by the lines of stdin, as they come."""
     for question in questions:
         if question == "-":
             stdin = getattr(sys.stdin, "buffer", sys.stdin)

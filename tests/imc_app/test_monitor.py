@@ -67,7 +67,7 @@ class GreyCalibrator:
 def calibrator(monkeypatch: pytest.MonkeyPatch) -> GreyCalibrator:
     """What the command opens in place of a model."""
     stand_in = GreyCalibrator()
-    monkeypatch.setattr("imc_app.session.open_calibrator", lambda model, prototypes: stand_in)
+    monkeypatch.setattr("imc_app.session.open_calibrator", lambda *_, **__: stand_in)
     return stand_in
 
 
@@ -118,6 +118,35 @@ def test_a_scanner_that_goes_wrong_raises_the_alarm(
     assert lines[24]["shares"] == {"clean": 0.5, "motion": 0.5}
 
 
+def test_the_alarm_says_what_a_person_can_do(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    ran = imc("perceive", "--monitor", scans(tmp_path, 20, 30))
+    (said,) = ran.err.splitlines()
+    _, summary = lines_of(ran)
+    assert said.startswith(f"imc: alarm at image {summary['alarm_at']}, ")
+    assert "most images since image 20 are noisy, motion most often" in summary["action"]
+    assert "have the scanner" in said and "build a bank from such images" in said
+    assert imc("perceive", "--monitor", "--quiet", tmp_path).err == ""
+
+
+def test_a_stream_without_an_alarm_asks_for_no_action(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    ran = imc("perceive", "--monitor", scans(tmp_path, 3, 0))
+    assert lines_of(ran)[1]["action"] is None
+
+
+def test_images_that_drift_but_pass_one_by_one_may_be_a_new_source() -> None:
+    from imc_app.commands.monitor import action
+    from vision.monitor import DriftMonitor
+
+    test = DriftMonitor(384)
+    while test.alarm_at is None:  # far from clean p-values as a whole, none at the gate
+        test.update(0.02, "clean")
+    assert "although most of them pass one by one" in action(test)
+
+
 def test_an_alarm_can_fail_the_command(
     imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
 ) -> None:
@@ -152,7 +181,7 @@ def test_an_unreadable_image_is_named_and_the_others_go_on(
 def test_large_images_do_not_wait_for_a_full_batch(
     imc: Imc, tmp_path: Path, calibrator: GreyCalibrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imc_app.commands.monitor.TOGETHER_PIXELS", 3 * 8 * 8)
+    monkeypatch.setattr("imc_app.perceiving.TOGETHER_PIXELS", 3 * 8 * 8)
     assert imc("perceive", "--monitor", scans(tmp_path, 7, 0)).code == 0
     assert calibrator.batches == [3, 3, 1]
 

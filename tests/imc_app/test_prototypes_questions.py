@@ -23,6 +23,7 @@ from tests.tiny_models import build_tiny, save_tiny
         (b"\n \n", "no question"),
         (b"\xff\xfe?", "UTF-8"),
         (b"is\x00it?", "U+0000"),
+        (b"Is it?\nIs it?\nIs this a CT?\n", "2 different questions, and margins need 598"),
     ],
 )
 def test_a_file_without_questions_is_refused_before_the_work(

@@ -107,10 +107,10 @@ def test_margins_beside_the_bank_are_shown(imc: Imc) -> None:
     shipped = MODEL_DIR / "prototypes.safetensors"
 
     found = json.loads(imc("prototypes", "show", shipped, "--json").out)["questions"]
-    told = imc("prototypes", "show", shipped).out
+    shown = imc("prototypes", "show", shipped).out
 
     assert found["margins"].keys() == Margins.model_fields.keys()
-    assert f"of {found['questions']} clean questions edited" in " ".join(told.split())
+    assert f"of {found['questions']} clean questions edited" in " ".join(shown.split())
 
 
 def test_a_bank_without_margins_says_that_the_shipped_ones_hold(imc: Imc, shown_bank: Path) -> None:
@@ -126,14 +126,25 @@ def test_the_parts_add_up_to_the_file_less_its_header(imc: Imc, shown_bank: Path
     assert {f"maps.{tap}" for tap in document["taps"]} < set(document["parts"])
 
 
-def test_a_person_reads_what_each_stage_brings_back(imc: Imc, shown_bank: Path) -> None:
+def test_a_person_reads_what_each_stage_removes(imc: Imc, shown_bank: Path) -> None:
     ran = imc("prototypes", "show", shown_bank)
     assert ran.code == 0
     rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines() if line}
-    assert rows["built"][1:3] == [str(REFERENCES), "references,"]
-    assert rows["brought"] == ["back", "pixels", "embed", "block.0"]
-    assert rows["gaussian"] == "81 % 30 % 21 %".split()
-    assert rows["motion"] == "42 % 7 %".split()
+    assert rows["built"][1:4] == [str(REFERENCES), "clean", "images,"]
+    assert rows["noise"] == ["pixels", "embed", "block.0"]
+    assert rows["gaussian"] == "81 30 21".split()
+    assert rows["motion"] == "42 7".split()
+    assert "share of the noise's effect removed, in %" in ran.out
+
+
+def test_without_a_bank_the_embedded_models_is_shown(imc: Imc, embedded_model: Path) -> None:
+    shown = json.loads(imc("prototypes", "show", "--json").out)
+    assert shown["file"] == str(embedded_model / "prototypes.safetensors")
+
+
+def test_a_model_without_a_bank_has_none_to_show(imc: Imc, tiny_llava: Path) -> None:
+    ran = imc("prototypes", "show", "--model", tiny_llava)
+    assert_refused(ran, "no prototype bank", "imc prototypes build")
 
 
 def test_what_a_file_says_of_itself_is_never_executed(imc: Imc, tmp_path: Path) -> None:
@@ -155,7 +166,7 @@ def test_a_bank_says_whether_it_is_the_models(
     for model, fits in ((tiny_llava, True), (other, False)):
         ran = imc("prototypes", "show", tiny_bank, "--model", model, "--json")
         assert json.loads(ran.out)["fits"] is fits
-    assert "is another's" in imc("prototypes", "show", tiny_bank, "--model", other).out
+    assert "another model's" in imc("prototypes", "show", tiny_bank, "--model", other).out
 
 
 def test_a_missing_bank_is_refused(imc: Imc, tmp_path: Path) -> None:

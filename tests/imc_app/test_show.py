@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from imc_app.corruption import NoiseRequest
 from imc_app.refusals import JOINERS, one_line
-from imc_app.show import describe_noise, describe_steps, question_diff, show_answer
+from imc_app.session import missing_bank
+from imc_app.show import (
+    describe_image,
+    describe_noise,
+    describe_steps,
+    question_diff,
+    show_answer,
+)
 
 
 def test_the_diff_marks_the_letters_that_differ() -> None:
@@ -34,17 +42,61 @@ def test_one_line_is_one_printable_line(message: str) -> None:
     assert not [c for c in line if unicodedata.category(c)[0] == "C" and c not in JOINERS]
 
 
-def test_noise_is_said_in_words() -> None:
-    noise = {"kind": "low_dose", "severity": 3, "probability": 0.9, "clean_p_value": 0.001}
-    assert describe_noise(noise, True).plain == (
-        "low_dose, severity 3 (probability 0.90, p of being clean 0.001), calibrated"
+NOISE = {"kind": "low_dose", "severity": 3, "probability": 0.9, "clean_p_value": 0.001}
+
+
+def image_of(noise: object, *, calibrated: bool) -> dict[str, object]:
+    return {"width": 4, "height": 3, "noise": noise, "calibrated": calibrated}
+
+
+def test_noise_is_said_in_words_with_what_was_done() -> None:
+    assert describe_image(image_of(NOISE, calibrated=True)).plain == (
+        "4 x 3, noise found: low dose, severity 3 of 5 (probability of low dose 0.90; p-value for "
+        '"no noise": 0.001, threshold 0.0075): corrected'
     )
-    assert describe_noise(None).plain == "noise not looked for"
 
 
 def test_an_image_that_passes_the_gate_is_clean_however_narrowly() -> None:
-    noise = {"kind": "clean", "severity": 0, "probability": 0.06, "clean_p_value": 0.0062}
-    assert describe_noise(noise, False).plain == "clean (p of being clean 0.006), left as it is"
+    noise = {"kind": "clean", "severity": 0, "probability": 0.06, "clean_p_value": 0.0079}
+    assert describe_image(image_of(noise, calibrated=False)).plain == (
+        '4 x 3, no noise found (p-value for "no noise": 0.0079, above the threshold 0.0075): '
+        "image left as it was"
+    )
+
+
+def test_unknown_noise_is_not_given_a_name() -> None:
+    noise = {"kind": "unknown", "severity": 2, "probability": 0.7, "clean_p_value": 0.0001}
+    said = describe_noise(noise).plain
+    assert said.startswith("noise found: of a kind that the bank does not know, severity 2 of 5")
+    assert "under 0.0005" in said
+
+
+def test_why_a_noisy_image_was_left_is_said() -> None:
+    left = image_of(NOISE, calibrated=False)
+    assert describe_image(left, correction="no map for it").plain.endswith(": no map for it")
+    assert "as method sms" in describe_image(left, "sms", correction="not asked for").plain
+
+
+def test_a_missing_bank_is_said_with_the_remedy() -> None:
+    said = describe_image(image_of(None, calibrated=False), missing_bank=missing_bank("my-mllm"))
+    assert "my-mllm has no prototype bank" in said.plain
+    assert "imc prototypes build --model my-mllm --images FOLDER" in said.plain
+
+
+def test_noise_that_was_applied_is_said_apart_from_noise_that_was_found() -> None:
+    out = io.StringIO()
+    document = {
+        "answer": "yes",
+        "confidence": 0.5,
+        "image": image_of(NOISE, calibrated=True),
+        "question": {"original": "a", "used": "a", "changed": False, "reason": ""},
+        "trace": [],
+        "model": "m",
+        "method": "imc",
+    }
+    applied = [NoiseRequest("low_dose", 4, "image")]
+    show_answer(document, Console(file=out, soft_wrap=True), applied=applied)
+    assert "applied   low dose, severity 4 (--noise" in out.getvalue()
 
 
 def test_steps_of_one_node_are_added_up() -> None:

@@ -1,4 +1,4 @@
-"""What a drift monitor watches: folders and image files in an order, or paths on stdin."""
+"""Which image files a command takes: files and folders in an order, or paths on stdin."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from imc_app.commands.prototypes import SNIFFED_BYTES
 from imc_app.refusals import InputRefused
 
 STDIN = "-"
 BATCH = 16
-"""Images perceived together; of a stream each is answered as it comes."""
+"""Images perceived together; those of a stream are answered one by one, as they come."""
+SNIFFED_BYTES = 512
+"""Past the DICOM preamble (128) and the first elements."""
 
 
 class Order(StrEnum):
@@ -25,16 +26,36 @@ class Order(StrEnum):
     TIME = "time"
 
 
-def watched(sources: Sequence[str], order: Order) -> Iterator[list[Path]]:
+def image_batches(
+    sources: Sequence[str], order: Order | None = None
+) -> Iterator[list[Path]]:
     """Yield the paths of images in batches.
+
+    Args:
+        sources: image files; folders, searched in depth; or `-` alone: a path a line from stdin.
+        order: of the images of all sources together; None: as the sources are given, a folder's
+            images by name.
 
     Raises InputRefused where nothing is named, a folder holds no image, or `-` is not alone.
     """
     if STDIN not in sources:
         return _batches(_ordered(sources, order), BATCH)
     if len(sources) > 1:
-        raise InputRefused("-: stdin is watched alone; name either - or folders and images")
+        raise InputRefused("-: stdin is read alone; name either - or folders and images")
     return _batches(_lines(), 1)
+
+
+def images_in(folder: Path, *, place: str = "") -> list[Path]:
+    """The image files under `folder`, whatever their names end in, sorted by path.
+
+    `place` opens the message: the option that named the folder. Raises InputRefused for no image.
+    """
+    found = [path for path in folder.rglob("*") if path.is_file() and _may_be_image(path)]
+    if not found:
+        raise InputRefused(
+            f"{place}{folder}: holds no image; PNG, JPEG, TIFF, WebP and DICOM are read"
+        )
+    return sorted(found)
 
 
 def _batches(paths: Iterator[Path], size: int) -> Iterator[list[Path]]:
@@ -48,25 +69,19 @@ def _lines() -> Iterator[Path]:
         yield Path(os.fsdecode(line).rstrip("\r\n"))
 
 
-def _ordered(sources: Sequence[str], order: Order) -> Iterator[Path]:
+def _ordered(sources: Sequence[str], order: Order | None) -> Iterator[Path]:
     paths: list[Path] = []
     for source in sources:
         path = Path(source)
-        if not path.is_dir():
-            paths.append(path)
-            continue
-        found = [each for each in path.rglob("*") if each.is_file() and _may_be_image(each)]
-        if not found:
-            raise InputRefused(
-                f"{source}: holds no image; PNG, JPEG, TIFF, WebP and DICOM are read"
-            )
-        paths += found
+        paths += sorted(images_in(path), key=_name_key) if path.is_dir() else [path]
+    if order is None:
+        return iter(paths)
     by_name = sorted(paths, key=_name_key)
     return iter(sorted(by_name, key=_written) if order is Order.TIME else by_name)
 
 
 def _may_be_image(path: Path) -> bool:
-    """Whether it begins as an image does; one that cannot be opened is refused when its turn comes.
+    """Whether it begins as an image does; one that cannot be opened is refused when it is read.
 
     DICOM files often have no extension.
     """
@@ -86,7 +101,7 @@ def _name_key(path: Path) -> list[tuple[int, str]]:
 
 
 def _written(path: Path) -> float:
-    """When the file was last written; one that is not there comes last, to be refused."""
+    """When the file was last written; one that does not exist comes last, to be refused."""
     try:
         return path.stat().st_mtime
     except OSError:

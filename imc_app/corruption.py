@@ -1,4 +1,4 @@
-"""`--noise KIND:SEVERITY`: spoil an image or a question on purpose before asking."""
+"""`--noise KIND:SEVERITY`: corrupt an image or a question on purpose before asking."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class NoiseRequest:
     modality: Literal["image", "text"]
 
 
-def read_noise(option: str) -> NoiseRequest:
-    """Read `low_dose:3`.
+def parse_noise(option: str) -> NoiseRequest:
+    """The request that `low_dose:3` stands for.
 
     Raises:
         InputRefused: no severity, or one outside 1 to 5.
@@ -44,7 +44,7 @@ def read_noise(option: str) -> NoiseRequest:
     return NoiseRequest(noise.name, exact, noise.modality)
 
 
-def spoil_image(
+def corrupt_image(
     rgb: NDArray[np.uint8], name: str, requests: Sequence[NoiseRequest], seed: int
 ) -> NDArray[np.uint8]:
     """Apply the image noises among `requests`, in order, to `rgb` (H, W, 3) named `name`."""
@@ -57,7 +57,7 @@ def spoil_image(
     return rgb
 
 
-def spoil_question(question: str, requests: Sequence[NoiseRequest], seed: int) -> str:
+def corrupt_question(question: str, requests: Sequence[NoiseRequest], seed: int) -> str:
     """Apply the text noises among `requests`, in order, to `question`."""
     from imc_noise import apply_text, noise_rng
 
