@@ -22,11 +22,11 @@ from large_tower import large_encoder, phantoms
 
 from imc_app.commands.prototypes_show import part_sizes
 from imc_noise import CORE_IMAGE
-from vision.build.draws import BEYOND
+from vision.build.draws import SEVERITY_ABOVE_MAX
 from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
 DEFAULT_IMAGES = 384
-DEFAULT_GRID = (1, 2, 3, 4, 5, BEYOND)
+DEFAULT_GRID = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX)
 CALIBRATED = 320
 """References that the maps of a class are fitted on
 (`vision.build.residual_training.CASCADE_IMAGES`)."""

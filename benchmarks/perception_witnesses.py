@@ -33,8 +33,8 @@ from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import ALPHA
-from vision.perceive.image_statistics import look
-from vision.perceive.noise_classifier import WITNESSES, Floats
+from vision.perceive.image_statistics import compute_statistics
+from vision.perceive.noise_classifier import SOURCES, Floats
 from vision.reading.medical_image import MedicalImage, read_image
 from vision.reading.resizing import resize_rgb
 from vision.report import CLEAN, UNKNOWN, NoisePerception
@@ -58,21 +58,23 @@ class Eyes:
     @property
     def names(self) -> tuple[str, ...]:
         """`fused`, then each witness that the bank has."""
-        return (FUSED, *(name for name in WITNESSES if name in self.bank.perceiver.reductions))
+        return (FUSED, *(name for name in SOURCES if name in self.bank.noise_classifier.scorers))
 
     def see(self, images: Sequence[MedicalImage]) -> dict[str, list[NoisePerception]]:
         """By witness: what each image is said to carry."""
         found: dict[str, list[NoisePerception]] = {name: [] for name in self.names}
         for start in range(0, len(images), _BATCH):
             chunk = images[start : start + _BATCH]
-            sight = look(
+            statistics = compute_statistics(
                 self.encoder, chunk, side=self.bank.side, tap=self.bank.perception_tap
-            ).statistics
+            ).by_source
             for name in self.names:
-                told: Mapping[str, Floats] = sight if name == FUSED else {name: sight[name]}
+                chosen: Mapping[str, Floats] = (
+                    statistics if name == FUSED else {name: statistics[name]}
+                )
                 found[name] += [
-                    self.bank.perceiver.report(one, alpha=ALPHA)
-                    for one in self.bank.perceiver.perceive(told)
+                    self.bank.noise_classifier.report(one, alpha=ALPHA)
+                    for one in self.bank.noise_classifier.predict(chosen)
                 ]
         return found
 

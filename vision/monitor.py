@@ -1,32 +1,34 @@
-"""Drift: a sequential test on clean p-values that says when images have left the clean band.
+"""Drift monitor: a sequential test, on clean p-values, of whether images have become noisy.
 
-Under "clean" a p-value is at least uniform. Bets on its smallness multiply (power martingales;
-Vovk, Nouretdinov and Gammerman 2003, "Testing exchangeability on-line"; Fedorova et al. 2012):
+Under the null hypothesis "clean" a p-value is stochastically at least uniform. The test multiplies
+factors that are large for small p-values (power martingales: Vovk, Nouretdinov and Gammerman 2003,
+"Testing exchangeability on-line"; Fedorova et al. 2012):
 
     e_t = eps * p_t^(eps - 1)              R_t = (R_{t-1} + w_t) * e_t          over a grid of eps
 
-`w_t` is what is staked anew at image t, so that images which were clean for years do not use up the
-stake (Shin, Ramdas and Rinaldo 2022, "E-detectors"). Two promises are on offer, for images that are
-independent of each other and of the bank's references, from the same distribution:
+`w_t` is the weight of a test that starts at image t; with it, a long clean history does not reduce
+the power against a later change (Shin, Ramdas and Rinaldo 2022, "E-detectors"). There are two
+guarantees, for images that are independent of each other and of the bank's references and have the
+same distribution:
 
-- **ever** (`false_alarms` = d): w_t = 1 / (t (t + 1)), which adds up to 1. The mean of R_t over the
-  grid plus the stake that is left is then a supermartingale from 1, and by Ville's inequality the
-  probability that a clean stream is ever called drifting, however long it is, is at most d.
-- **run length** (`run_length` = A): w_t = 1, the Shiryaev-Roberts statistic. A clean stream runs
-  for at least A images on average until it is called drifting.
+- **ever** (`false_alarms` = d): w_t = 1 / (t (t + 1)), which sums to 1. The mean of R_t over the
+  grid plus the weight of later starts is a supermartingale with initial value 1. By Ville's
+  inequality the probability of an alarm in a clean stream of any length is at most d.
+- **run length** (`run_length` = A): w_t = 1, the Shiryaev-Roberts statistic. The mean number of
+  images of a clean stream until an alarm is at least A.
 
-All p-values share one set of references. Given the references they are independent, but the set may
-by luck be cleaner than the domain, and a long stream would find that out: after about as many
-images as there are references, bets on the p-values as they are break the promise. So each p-value
-is first replaced by an upper confidence bound on the chance of such a score, which holds at all
-levels at once except with probability d / 2 over the draw of references (d where the promise is a
-run length); the bets get the rest of d. Bates et al. 2023, "Testing for outliers with conformal
-p-values", call these calibration-conditional.
+All p-values share one set of references. Given the references they are independent, but by chance
+the set may be cleaner than the domain, and after about as many images as there are references the
+guarantee would no longer hold for the plain p-values. So each is replaced by an upper confidence
+bound on the probability of such a score. The bounds hold at all levels at once except with
+probability d / 2 over the draw of references (d with a run length); the rest of d is left for the
+test. Bates et al. 2023, "Testing for outliers with conformal p-values", call such p-values
+calibration-conditional.
 
-What is not promised: slices of one patient or repeats of one image are not independent; where the
-clean images of a site differ from the references, that is a drift and will be called one; and the
-references' scores come from fits without them (cross-conformal), which makes them look a little
-less clean than new images do, on the safe side, but is no theorem.
+Not covered: slices of one patient or repeats of one image are not independent; clean images of a
+site that differ from the references are a drift and raise an alarm; and the references' scores come
+from fits without them (cross-conformal), so that they are slightly less clean than those of new
+images, which is conservative in practice but not proved.
 """
 
 from __future__ import annotations
@@ -47,71 +49,76 @@ WINDOW = 50
 """Images over which shares are taken."""
 
 EXPONENTS = np.arange(1, 10) / 10.0
-"""Grid of eps: near 0 bets on a few tiny p-values, near 1 on many that are a little small."""
+"""Grid of eps: near 0 sensitive to a few tiny p-values, near 1 to many slightly small ones."""
 
 _GRID_RATIO = 1.1
-"""Ranks at which the bound on p-values is exact; between them it is that of the next."""
+"""Ratio of successive ranks at which the bound is exact; in between, the next rank's is used."""
 
 _SLACK = 1e-9
-"""A p-value k / (n + 1) is in floating point not above rank k."""
+"""Tolerance, so that a p-value k / (n + 1) in floating point has rank k."""
 
 
-def conservative_p_values(references: int, doubt: float) -> Floats:
+def conservative_p_values(references: int, error_probability: float) -> Floats:
     """Upper bounds on the clean distribution's tail at every conformal rank, (references + 1,).
 
-    Entry k belongs to the p-value (k + 1) / (references + 1). With probability 1 - `doubt` over
-    independent references all entries hold at once: order statistics of uniforms are beta, and a
-    geometric grid of ranks shares `doubt` equally.
+    Entry k is for the p-value (k + 1) / (references + 1). With probability 1 - `error_probability`
+    over independent references all entries hold at once: order statistics of uniforms have beta
+    distributions, and a geometric grid of ranks shares the error probability equally.
     """
     steps = int(np.ceil(np.log(max(references, 2)) / np.log(_GRID_RATIO)))
     ranks = np.unique(np.ceil(references ** (np.arange(steps + 1) / steps) - _SLACK).astype(int))
-    bounds = beta.ppf(1.0 - doubt / len(ranks), ranks, references + 1 - ranks)
+    bounds = beta.ppf(1.0 - error_probability / len(ranks), ranks, references + 1 - ranks)
     next_rank = np.searchsorted(ranks, np.arange(1, references + 1))
     return np.append(np.asarray(bounds, dtype=np.float64)[next_rank], 1.0)
 
 
-class Bets:
+class PowerMartingale:
     """The test's value for one stream of p-values, or for many side by side."""
 
     def __init__(self, *, ever: bool, streams: tuple[int, ...] = ()) -> None:
-        """Begin `streams` (none: a single one) under the promise `ever`, else of a run length."""
+        """Begin with the value 1.
+
+        Args:
+            ever: the guarantee is on an alarm ever; False: on the mean run length.
+            streams: shape of independent streams; `()` for a single one.
+        """
         self.ever = ever
         self.images = 0
         self.logs = np.full((*streams, len(EXPONENTS)), -np.inf)
         """Natural log of R_t for each eps."""
 
     def update(self, p_values: Floats) -> tuple[Floats, Floats]:
-        """Take the next p-value of each stream, (streams).
+        """Multiply in the next p-value of each stream, (streams).
 
-        Returns the test's value as log10 (streams), and ln e_t (streams, eps).
+        Returns log10 of the test's value (streams), and ln e_t (streams, eps).
         """
         self.images += 1
         t = self.images
         log_e = np.log(EXPONENTS) + (EXPONENTS - 1.0) * np.log(p_values)[..., None]
-        stake = -np.log(t * (t + 1.0)) if self.ever else 0.0
-        self.logs = np.logaddexp(self.logs, stake) + log_e
+        log_weight = -np.log(t * (t + 1.0)) if self.ever else 0.0
+        self.logs = np.logaddexp(self.logs, log_weight) + log_e
         value = np.logaddexp.reduce(self.logs, axis=-1) - np.log(len(EXPONENTS))
         if self.ever:
-            value = np.logaddexp(value, -np.log(t + 1.0))  # the stake not yet placed
+            value = np.logaddexp(value, -np.log(t + 1.0))  # the weight of later starts
         return np.asarray(value / np.log(10.0)), log_e
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where the test stands after an image."""
+class DriftStatus:
+    """The state of the test after an image."""
 
     index: int
-    """Of the image, from 0."""
+    """Index of the image, from 0."""
     evidence: float
-    """log10 of the test's value; the alarm is raised at `DriftMonitor.threshold`."""
+    """log10 of the test's value; an alarm is raised at `DriftMonitor.threshold`."""
     alarm: bool
-    """Whether it was raised at this image or before."""
+    """Whether an alarm was raised at this image or before."""
     shares: dict[str, float]
-    """Share of each kind that occurs among the last images of the window."""
+    """Share of each kind among the images of the window; kinds that do not occur are left out."""
 
 
 class DriftMonitor:
-    """Takes p-values and kinds, image after image, in constant memory."""
+    """Sequential test over a stream of images, in constant memory."""
 
     def __init__(
         self,
@@ -124,12 +131,12 @@ class DriftMonitor:
         """Begin with no evidence.
 
         Args:
-            references: how many different images the p-values were taken against; views of one
-                image count once. None: the p-values are at least uniform as they are.
-            false_alarms: probability that a clean stream is ever called drifting; with
-                `run_length`, that the references were too lucky for it.
-            run_length: instead, the least mean number of clean images until a false alarm.
-            window: number of last images over which shares are taken.
+            references: number of different reference images behind the p-values; views of one
+                image count once. None: the p-values need no correction for their number.
+            false_alarms: probability of an alarm ever in a clean stream; with `run_length`, the
+                probability, over the references, that the run length is not reached.
+            run_length: guarantee instead a mean number of clean images until a false alarm.
+            window: number of last images over which shares are computed.
 
         Raises ValueError for false alarms outside (0, 1) and for numbers below 1.
         """
@@ -154,26 +161,26 @@ class DriftMonitor:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything seen: after an alarm was looked into, or a scanner mended."""
+        """Reset the test: after an alarm was examined, or a scanner repaired."""
         self.images = 0
         self.counts: Counter[str] = Counter()
         """Images of each kind."""
         self.alarm_at: int | None = None
         """Index of the image that raised the alarm."""
         self.change_at: int | None = None
-        """Index of the image from which the bets that raised the alarm would best have begun."""
+        """Estimated index of the change: the start with the largest product at the alarm."""
         self.since_change: Counter[str] = Counter()
-        """Images of each kind since then."""
+        """Images of each kind since the estimated change."""
         self.largest = -np.inf
         """Largest evidence so far."""
         self._recent.clear()
-        self._bets = Bets(ever=self.run_length is None)
+        self._martingale = PowerMartingale(ever=self.run_length is None)
         self._log_runs = np.zeros(len(EXPONENTS))
         self._run_starts = np.zeros(len(EXPONENTS), dtype=np.int64)
         self._run_counts: list[Counter[str]] = [Counter() for _ in EXPONENTS]
 
-    def update(self, p_value: float, kind: str) -> Standing:
-        """Take the next image's clean p-value and perceived kind.
+    def update(self, p_value: float, kind: str) -> DriftStatus:
+        """Add the next image's clean p-value and kind of noise.
 
         Raises ValueError for a p-value outside (0, 1].
         """
@@ -183,7 +190,7 @@ class DriftMonitor:
         self.images += 1
         self.counts[kind] += 1
         self._recent.append(kind)
-        value, log_e = self._bets.update(np.asarray(self.conservative(p_value)))
+        value, log_e = self._martingale.update(np.asarray(self.conservative(p_value)))
         evidence = float(value)
         self.largest = max(self.largest, evidence)
         if self.alarm_at is None:
@@ -192,7 +199,7 @@ class DriftMonitor:
                 self._raise(index)
         else:
             self.since_change[kind] += 1
-        return Standing(index, evidence, self.alarm_at is not None, self._shares())
+        return DriftStatus(index, evidence, self.alarm_at is not None, self._shares())
 
     @property
     def main_noise(self) -> str | None:
@@ -201,14 +208,14 @@ class DriftMonitor:
         return min(noises)[1] if noises else None
 
     def conservative(self, p_value: float) -> float:
-        """The p-value that is bet on: the bound at its rank among the references."""
+        """The p-value that the test uses: the bound at its rank among the references."""
         if self._bounds is None:
             return p_value
         rank = int(np.ceil(p_value * len(self._bounds) - _SLACK))
         return float(self._bounds[max(rank, 1) - 1])
 
     def _follow_runs(self, log_e: Floats, index: int, kind: str) -> None:
-        """For each eps the start that would have paid best so far, as in CUSUM (Page 1954)."""
+        """For each eps the start with the largest product so far, as in CUSUM (Page 1954)."""
         for j in np.flatnonzero(self._log_runs <= 0.0):
             self._log_runs[j] = 0.0
             self._run_starts[j] = index

@@ -1,4 +1,4 @@
-"""PDC: perceive the noise with the model's own encoder, restore the picture, calibrate features."""
+"""PDC, perturbation-aware denoising calibration: classify noise, correct pixels and features."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from vision.report import CalibrationReport, NoisePerception
 from vision.rounds import MAX_ROUNDS, perceive_and_restore
 
 ALPHA = 0.0075
-"""Level of the conformal gate, for images like the bank's references. Images of another origin are
-called noisy more often (1 % of VQA-RAD's test images, by which it was chosen, without answers;
-`docs/results` has every level), so it stands under the 1 % of clean images that may be touched."""
+"""Significance level of the test "this image is clean", for images like the bank's references. It
+is below the 1 % of clean images that may be changed, because images of another origin are rejected
+more often: 1 % of VQA-RAD's test images at this level, which was chosen on them without answers
+(`docs/results` has every level)."""
 
 
 @dataclass(frozen=True)
 class CalibratedImage:
-    """An image's features as the model should see them, and what was done."""
+    """An image's features for the language model, and what was found and done."""
 
     features: EncodedImage
     perception: NoisePerception | None
-    """None where there is no bank."""
+    """None where there is no bank, or the features are not finite."""
     report: CalibrationReport
 
 
 class Calibrator:
-    """Perceives and calibrates with one encoder and its prototype bank (None: encodes only)."""
+    """Classifies noise and corrects images with one encoder and its prototype bank."""
 
     def __init__(
         self,
@@ -42,17 +43,19 @@ class Calibrator:
         pixels: bool = True,
         features: bool = True,
     ) -> None:
-        """Both stages may be switched off, to measure the other alone.
+        """Either stage can be switched off, to measure the other alone.
 
         Args:
             encoder: the model's.
-            bank: its prototype bank.
-            alpha: level of the gate, between 0 and 1.
+            bank: the encoder's prototype bank; None: images are encoded without correction.
+            alpha: images with a clean p-value above this are left unchanged; between 0 and 1.
             max_rounds: most restorations of one picture.
             pixels: restore pictures before they are encoded.
-            features: calibrate features on their way through the encoder.
+            features: correct features at the bank's taps during the encoder's pass.
 
-        Raises BankRefused where the bank is another model's, ValueError for a bad alpha.
+        Raises:
+            BankRefused: the bank was built for another model.
+            ValueError: `alpha` is not between 0 and 1.
         """
         if not 0.0 < alpha < 1.0:
             raise ValueError(f"alpha is a probability between 0 and 1, got {alpha!r}")
@@ -69,51 +72,55 @@ class Calibrator:
         self.features = features
 
     def perceive(self, image: MedicalImage) -> NoisePerception:
-        """Perceive only; the encoder runs as far as the tap it is perceived at.
+        """Classify the noise of one image; the encoder runs only as far as the perception tap.
 
-        Raises BankRefused where there is no bank.
+        Raises BankRefused as `perceive_batch` does.
         """
         return self.perceive_batch([image])[0]
 
     def perceive_batch(self, images: Sequence[MedicalImage]) -> list[NoisePerception]:
-        """The same for several images. Raises BankRefused where one has features that are not
-        finite, or there is no bank."""
+        """Classify the noise of several images.
+
+        Raises BankRefused where there is no bank, or features of an image are not finite.
+        """
         if self.bank is None:
             raise BankRefused(
-                "perceiving needs a prototype bank: give one, or build it with "
+                "detecting noise needs a prototype bank: give one, or build it with "
                 "`imc prototypes build`"
             )
-        seen = perceive_and_restore(
+        states = perceive_and_restore(
             self.encoder, self.bank, images, alpha=self.alpha, restore=False
         )
         found = []
-        for one in seen:
-            if one.perceived is None:
+        for state in states:
+            if state.posterior is None:
                 raise BankRefused(
-                    "the encoder's features of this image are not finite: nothing can be perceived"
+                    "the encoder's features of this image are not finite: its noise cannot be "
+                    "classified; load the model with another dtype, bfloat16 or float32"
                 )
-            found.append(self.bank.perceiver.report(one.perceived, alpha=self.alpha))
+            found.append(self.bank.noise_classifier.report(state.posterior, alpha=self.alpha))
         return found
 
     def __call__(self, image: MedicalImage, *, calibrate: bool = True) -> CalibratedImage:
-        """Perceive, restore, encode and calibrate one image; one whole pass of the encoder."""
+        """Classify noise, restore, encode and correct one image; one whole pass of the encoder."""
         return self.calibrate_batch([image], calibrate=calibrate)[0]
 
     def calibrate_batch(
         self, images: Sequence[MedicalImage], *, calibrate: bool = True, perceive: bool = True
     ) -> list[CalibratedImage]:
-        """The same for several images, together where their pixel inputs stack.
+        """The same for several images, in one batch where their pixel inputs have one shape.
 
-        With `perceive` off they are only encoded.
+        Args:
+            images: of any sizes.
+            calibrate: False: classify the noise, change nothing.
+            perceive: False: encode only.
         """
         if self.bank is None or not perceive:
-            why = "no prototype bank" if self.bank is None else "not perceived"
-            nothing = CalibrationReport(
-                applied=False, reason=f"{why}: the features are the plain encoder's"
-            )
+            why = "no prototype bank" if self.bank is None else "noise detection is switched off"
+            nothing = CalibrationReport(applied=False, reason=f"{why}: image left as it was")
             plain = self.encoder.encode_batch(images)
             return [CalibratedImage(features, None, nothing) for features in plain]
-        seen = perceive_and_restore(
+        states = perceive_and_restore(
             self.encoder,
             self.bank,
             images,
@@ -122,17 +129,17 @@ class Calibrator:
             max_rounds=self.max_rounds,
         )
         done: dict[int, CalibratedImage] = {}
-        prepared = self.encoder.prepare_many([one.image for one in seen])
+        prepared = self.encoder.prepare_many([state.image for state in states])
         for positions, inputs in self.encoder.group(prepared):
             task = CalibrationPass(
                 self.bank,
                 self.alpha,
-                [seen[i] for i in positions],
+                [states[i] for i in positions],
                 inputs.aspect,
                 calibrate=calibrate,
                 features=self.features,
             )
-            # named after the image that was asked about, whatever the encoder was shown
+            # features carry the hash of the input image, also where a restored one was encoded
             asked = [images[i] for i in positions]
             encoded = self.encoder.encode_inputs(inputs, asked, intervene=task.visit)
             for row, (i, features) in enumerate(zip(positions, encoded, strict=True)):

@@ -1,9 +1,10 @@
-"""Perceive and restore, again and again: two noises at once are undone one after the other.
+"""Rounds of noise classification and restoration: two noises are corrected one after the other.
 
-Stripes (`vision.restore.stripes`), which need no prototypes to be known, go first. Then each round
-perceives the picture as it now is and restores it under the posterior. A restored picture is kept
-only if the encoder's first features came nearer to clean. It ends when the picture looks clean,
-when nothing helps any more, or with the budget.
+Stripes (`vision.restore.stripes`) are found in the spectrum without prototypes and are corrected
+first. Each round then classifies the picture in its present state and restores it under the
+posterior. A restored picture is kept only if the features at the encoder's first tap are nearer to
+clean than before. The rounds end when the picture is classified as clean, when no correction
+brings it nearer to clean, or at `max_rounds`.
 """
 
 from __future__ import annotations
@@ -17,38 +18,39 @@ from torch import Tensor
 from vision.bank.prototype_bank import PrototypeBank
 from vision.calibrate.cascade import calibration_weights
 from vision.encoder.vision_encoder import VisionEncoder
-from vision.perceive.image_statistics import Sight, look
-from vision.perceive.noise_classifier import Perceived, Perceiver
+from vision.perceive.image_statistics import ImageStatistics, compute_statistics
+from vision.perceive.noise_classifier import NoiseClassifier, NoisePosterior
 from vision.reading.medical_image import MedicalImage
-from vision.restore.restorer import LEAST_SIDE, PixelRestorer, Working, restorations
-from vision.restore.stripes import STRIPES, destriped
+from vision.restore.restorer import MIN_SIDE, PixelRestorer, WorkingImage, predict_changes
+from vision.restore.stripes import STRIPES, remove_stripes
 
 MAX_ROUNDS = 3
-"""Most restorations of one picture: a mixture of two noises takes two, and one to be sure."""
-AGAIN = 0.05
-"""A restored picture is restored again where so few restored references look so little clean."""
-STRENGTHS = (1.0, 0.5)
-"""Shares of a restoration that are tried, strongest first."""
+"""Most restorations of one picture: a mixture of two noises takes two, and the third confirms."""
+RESIDUAL_ALPHA = 0.05
+"""A restored picture is restored once more if its p-value of "nothing left to correct" is at most
+this."""
+STEP_SIZES = (1.0, 0.5)
+"""Shares of a predicted change that are tried, largest first."""
 
 
 @dataclass
-class Seen:
-    """One image on its way through the rounds."""
+class ImageState:
+    """One image and what the rounds have computed for it."""
 
     image: MedicalImage
-    """As the encoder will be shown it: the very one that came in, or restored."""
-    perceived: Perceived | None = None
-    """Of the image as it came in; None where its features are not finite."""
+    """What the encoder will be given: the input image itself (same object), or a restored one."""
+    posterior: NoisePosterior | None = None
+    """Of the input image; None where its features are not finite."""
     weights: Tensor = field(default_factory=lambda: torch.zeros(0))
-    """(classes,) of the calibration maps: what was perceived in every round together."""
+    """(classes,) weights of the calibration maps, summed over the rounds."""
     rounds: list[str] = field(default_factory=list)
-    """What was undone in each round, as `low_contrast 4`."""
-    refused: str = ""
-    """What the last round would have undone, had it brought the picture nearer to clean."""
+    """The noise that was corrected in each round, as `low_contrast 4`."""
+    rejected: str = ""
+    """The noise whose correction was rejected in the last round; empty if none was."""
     before: float | None = None
-    """Distance to clean at the first tap, as it came in."""
+    """Distance to clean at the first tap, of the input image."""
     after: float | None = None
-    """The same, restored."""
+    """The same, of the restored image."""
 
 
 def perceive_and_restore(
@@ -59,126 +61,150 @@ def perceive_and_restore(
     alpha: float,
     restore: bool,
     max_rounds: int = MAX_ROUNDS,
-) -> list[Seen]:
-    """Every image perceived, and restored while that helps; clean ones stay the same object."""
-    sight = look(encoder, images, side=bank.side, tap=bank.perception_tap)
-    first = bank.perceiver.perceive(sight.statistics)
-    seen = [Seen(image) for image in images]
-    weights = calibration_weights(torch.stack([torch.from_numpy(one.weights) for one in first]))
+) -> list[ImageState]:
+    """Classify the noise of every image, and restore an image while that brings it nearer to clean.
+
+    Args:
+        encoder: the model's; run as far as the bank's perception tap.
+        bank: the prototype bank of that encoder.
+        images: of any sizes.
+        alpha: images with a p-value above this count as clean and are returned unchanged.
+        restore: False: classify only.
+        max_rounds: most restorations of one image.
+    """
+    statistics = compute_statistics(encoder, images, side=bank.side, tap=bank.perception_tap)
+    posteriors = bank.noise_classifier.predict(statistics.by_source)
+    states = [ImageState(image) for image in images]
+    weights = calibration_weights(
+        torch.stack([torch.from_numpy(one.probabilities) for one in posteriors])
+    )
     active = []
-    for i, one in enumerate(seen):
-        one.weights = torch.zeros_like(weights[i])
-        if not bool(sight.finite[i]):
+    for i, state in enumerate(states):
+        state.weights = torch.zeros_like(weights[i])
+        if not bool(statistics.finite[i]):
             continue
-        one.perceived = first[i]
-        if first[i].clean_p_value <= alpha:
-            one.weights = weights[i]
+        state.posterior = posteriors[i]
+        if posteriors[i].clean_p_value <= alpha:
+            state.weights = weights[i]
             active.append(i)
-    if not restore or bank.restorer is None or bank.again is None:
-        return seen
-    going = _Going(encoder, bank, bank.restorer, bank.again, seen)
+    if not restore or bank.restorer is None or bank.residual_classifier is None:
+        return states
+    going = RestorationState(encoder, bank, bank.restorer, bank.residual_classifier, states)
     for i in active:
-        going.told[i], going.doses[i] = first[i], weights[i]
-        going.standing[i] = _distance(bank, sight, i)
+        going.posterior[i], going.class_weights[i] = posteriors[i], weights[i]
+        going.clean_distance[i] = _distance(bank, statistics, i)
     active = going.without_stripes(active)
     for _ in range(max_rounds):
         if not active:
             break
         active = going.round(active)
-    return seen
+    return states
 
 
 @dataclass
-class _Going:
-    """Where the images stand that are not done."""
+class RestorationState:
+    """What is known, between rounds, of the images that are still being restored."""
 
     encoder: VisionEncoder
     bank: PrototypeBank
     restorer: PixelRestorer
-    again: Perceiver
-    seen: list[Seen]
-    told: dict[int, Perceived] = field(default_factory=dict)
-    """By number of the image: as it now is perceived, ..."""
-    doses: dict[int, Tensor] = field(default_factory=dict)
-    """... what it would be restored as next, (classes,), ..."""
-    standing: dict[int, float] = field(default_factory=dict)
-    """... and how far from clean it is."""
+    residual_classifier: NoiseClassifier
+    states: list[ImageState]
+    posterior: dict[int, NoisePosterior] = field(default_factory=dict)
+    """By index of the image: the posterior of its present state."""
+    class_weights: dict[int, Tensor] = field(default_factory=dict)
+    """By index: (classes,) weights of the next restoration."""
+    clean_distance: dict[int, float] = field(default_factory=dict)
+    """By index: distance to clean of the present state."""
 
     def without_stripes(self, active: list[int]) -> list[int]:
-        """Stripes taken out where there are any; which images still need a round.
+        """Remove stripes where there are any; returns the indices that still need a round.
 
-        What a striped picture was perceived as says nothing of what is under the stripes: it is
-        forgotten.
+        The posterior of a striped picture does not describe what lies under the stripes, so it is
+        replaced by that of the picture without them.
         """
-        workings = {i: Working.of(self.seen[i].image, self.encoder) for i in active}
+        workings = {i: WorkingImage.of(self.states[i].image, self.encoder) for i in active}
         trials = {}
         for i, working in workings.items():
             grey = working.grey
-            if min(grey.shape) >= LEAST_SIDE and (clear := destriped(grey)) is not grey:
+            if min(grey.shape) >= MIN_SIDE and (clear := remove_stripes(grey)) is not grey:
                 trials[i] = working.restored(clear - grey)
         if not trials:
             return active
-        again, failed = self._try(trials, STRIPES)
-        for i in trials.keys() - set(failed):
-            self.seen[i].weights = self.doses[i] if i in again else torch.zeros_like(self.doses[i])
-        return [i for i in active if i not in trials or i in again or i in failed]
+        unfinished, rejected = self._try(trials, STRIPES)
+        for i in trials.keys() - set(rejected):
+            weights = self.class_weights[i]
+            self.states[i].weights = weights if i in unfinished else torch.zeros_like(weights)
+        return [i for i in active if i not in trials or i in unfinished or i in rejected]
 
     def round(self, active: list[int]) -> list[int]:
-        """One round for the images that are not done; which of them need another."""
-        workings = {i: Working.of(self.seen[i].image, self.encoder) for i in active}
-        doses = torch.stack([self.doses[i] for i in active])
-        found = restorations(self.restorer, [workings[i] for i in active], doses)
+        """One round for the images `active`; returns the indices that need another."""
+        workings = {i: WorkingImage.of(self.states[i].image, self.encoder) for i in active}
+        weights = torch.stack([self.class_weights[i] for i in active])
+        found = predict_changes(self.restorer, [workings[i] for i in active], weights)
         changes = dict(zip(active, found, strict=True))
-        going: list[int] = []
+        unfinished: list[int] = []
         waiting = active
-        for strength in STRENGTHS:
-            trials = {i: workings[i].restored(strength * changes[i]) for i in waiting}
-            again, waiting = self._try(trials)
-            going += again
+        for step in STEP_SIZES:
+            trials = {i: workings[i].restored(step * changes[i]) for i in waiting}
+            more, waiting = self._try(trials)
+            unfinished += more
             if not waiting:
                 break
         for i in waiting:
-            self.seen[i].refused = self.bank.perceiver.named(self.told[i].weights)
-        return going
+            self.states[i].rejected = self._most_likely_noise(i)
+        return unfinished
 
     def _try(
-        self, trials: Mapping[int, MedicalImage], undone: str = ""
+        self, trials: Mapping[int, MedicalImage], noise: str = ""
     ) -> tuple[list[int], list[int]]:
-        """Restored pictures kept where they are nearer to clean.
+        """Keep the restored pictures that are nearer to clean than before.
 
-        Returns those of them that are not done, and those that were not kept. `undone` is what a
-        report calls it; what was perceived, if empty.
+        Args:
+            trials: restored pictures by index of the image.
+            noise: what was corrected, for the report; the most likely noise if empty.
+
+        Returns:
+            Indices of kept pictures that need another round, and indices of rejected ones.
         """
         bank = self.bank
-        sight = look(self.encoder, list(trials.values()), side=bank.side, tap=bank.perception_tap)
-        perceived = self.again.perceive(sight.statistics)
-        going, failed = [], []
-        for place, (i, trial) in enumerate(trials.items()):
-            distance = _distance(bank, sight, place)
-            if not bool(sight.finite[place]) or not _nearer(bank, self.standing[i], distance):
-                failed.append(i)
+        statistics = compute_statistics(
+            self.encoder, list(trials.values()), side=bank.side, tap=bank.perception_tap
+        )
+        posteriors = self.residual_classifier.predict(statistics.by_source)
+        unfinished, rejected = [], []
+        for row, (i, trial) in enumerate(trials.items()):
+            distance = _distance(bank, statistics, row)
+            nearer = _nearer(bank, self.clean_distance[i], distance)
+            if not bool(statistics.finite[row]) or not nearer:
+                rejected.append(i)
                 continue
-            one = self.seen[i]
-            learned = [name for name in one.rounds if name != STRIPES]
-            if not undone and learned:
-                one.weights = one.weights + self.doses[i]
-            one.image = trial
-            one.rounds.append(undone or bank.perceiver.named(self.told[i].weights))
-            one.before = self.standing[i] if one.before is None else one.before
-            one.after = self.standing[i] = distance
-            self.told[i] = perceived[place]
-            self.doses[i] = calibration_weights(torch.from_numpy(self.told[i].weights)[None])[0]
-            if perceived[place].clean_p_value <= AGAIN:
-                going.append(i)
-        return going, failed
+            state = self.states[i]
+            if not noise and any(name != STRIPES for name in state.rounds):
+                state.weights = state.weights + self.class_weights[i]
+            state.image = trial
+            state.rounds.append(noise or self._most_likely_noise(i))
+            state.before = self.clean_distance[i] if state.before is None else state.before
+            state.after = self.clean_distance[i] = distance
+            self.posterior[i] = posteriors[row]
+            probabilities = torch.from_numpy(posteriors[row].probabilities)
+            self.class_weights[i] = calibration_weights(probabilities[None])[0]
+            if posteriors[row].clean_p_value <= RESIDUAL_ALPHA:
+                unfinished.append(i)
+        return unfinished, rejected
+
+    def _most_likely_noise(self, i: int) -> str:
+        return self.bank.noise_classifier.most_likely_noise(self.posterior[i].probabilities)
 
 
-def _distance(bank: PrototypeBank, sight: Sight, row: int) -> float:
-    """To clean at the first tap; without taps, the pixels' log odds of not being clean."""
-    if sight.tokens is not None and bank.perception_tap in bank.maps:
-        return float(bank.maps[bank.perception_tap].distance.of(sight.tokens[row : row + 1])[0])
-    reduction = bank.perceiver.reductions["pixels"]
-    return float(bank.perceiver.nonconformity("pixels", reduction(sight.pixels[row : row + 1]))[0])
+def _distance(bank: PrototypeBank, statistics: ImageStatistics, row: int) -> float:
+    """To clean at the first tap; without taps, the log odds of "not clean" from the pixels."""
+    if statistics.tokens is not None and bank.perception_tap in bank.maps:
+        distance = bank.maps[bank.perception_tap].distance
+        return float(distance.of(statistics.tokens[row : row + 1])[0])
+    classifier = bank.noise_classifier
+    scores = classifier.scorers["pixels"](statistics.pixels[row : row + 1])
+    return float(classifier.nonconformity("pixels", scores)[0])
 
 
 def _nearer(bank: PrototypeBank, before: float, after: float) -> bool:

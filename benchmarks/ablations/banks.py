@@ -15,7 +15,7 @@ from imc_reference.phantoms import make_phantom
 from imc_reference.real_data import load_vqa_rad
 from imc_reference.recipe import BANK_PHANTOMS, bank_references
 from vision.bank.prototype_bank import PrototypeBank
-from vision.build.draws import BEYOND, MIN_IMAGES
+from vision.build.draws import MIN_IMAGES, SEVERITY_ABOVE_MAX
 from vision.build.prototypes import build_bank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.reading.medical_image import MedicalImage, read_image
@@ -64,7 +64,9 @@ class Banks:
     def odd_severities(self) -> PrototypeBank:
         """The usual one at severities 1, 3, 5 and beyond."""
         return self._bank(
-            "severities-1-3-5", lambda: self.real(self.references), severities=(1, 3, 5, BEYOND)
+            "severities-1-3-5",
+            lambda: self.real(self.references),
+            severities=(1, 3, 5, SEVERITY_ABOVE_MAX),
         )
 
     def vqa_rad(self) -> PrototypeBank:
@@ -94,7 +96,7 @@ class Banks:
         images: Callable[[], Sequence[MedicalImage]],
         *,
         kinds: Sequence[str] = CORE_IMAGE,
-        severities: Sequence[int] = (1, 2, 3, 4, 5, BEYOND),
+        severities: Sequence[int] = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX),
     ) -> PrototypeBank:
         if name in self._held:
             return self._held[name]

@@ -10,36 +10,38 @@ import numpy as np
 
 from ablations.cells import Cell
 from vision.bank.prototype_bank import PrototypeBank
-from vision.perceive.noise_classifier import Floats, Perceived, Perceiver
+from vision.perceive.noise_classifier import Floats, NoiseClassifier, NoisePosterior
 from vision.report import CLEAN
 
 Classes = Sequence[tuple[str, int]]
-Change = Callable[[Perceived], Perceived]
+Change = Callable[[NoisePosterior], NoisePosterior]
 
 
 @dataclass(frozen=True)
-class Retold(Perceiver):
-    """A perceiver whose every perception is changed before anyone reads it."""
+class Retold(NoiseClassifier):
+    """A noise classifier whose posteriors are changed by a function before they are used."""
 
     change: Change = field(default=lambda one: one, kw_only=True)
 
-    def perceive(self, statistics: Mapping[str, Floats]) -> list[Perceived]:
-        """As the perceiver does, then changed."""
-        return [self.change(one) for one in super().perceive(statistics)]
+    def predict(self, statistics: Mapping[str, Floats]) -> list[NoisePosterior]:
+        """The classifier's posteriors, changed."""
+        return [self.change(one) for one in super().predict(statistics)]
 
 
-def retold(perceiver: Perceiver, change: Change) -> Perceiver:
-    """`perceiver` with `change` behind it."""
-    own = {one.name: getattr(perceiver, one.name) for one in fields(Perceiver)}
+def retold(classifier: NoiseClassifier, change: Change) -> NoiseClassifier:
+    """`classifier` with `change` applied to every posterior."""
+    own = {one.name: getattr(classifier, one.name) for one in fields(NoiseClassifier)}
     return Retold(**own, change=change)
 
 
 def told_truth(bank: PrototypeBank, cell: Cell) -> PrototypeBank:
     """A bank that is told what was put on; what is left after a restoration it perceives itself."""
-    truth = true_weights(bank.perceiver.classes, cell)
+    truth = true_weights(bank.noise_classifier.classes, cell)
     p_value = 0.0 if cell.noises else 1.0
-    change: Change = lambda one: replace(one, weights=truth, clean_p_value=p_value)  # noqa: E731
-    return replace(bank, perceiver=retold(bank.perceiver, change))
+    change: Change = lambda one: replace(  # noqa: E731
+        one, probabilities=truth, clean_p_value=p_value
+    )
+    return replace(bank, noise_classifier=retold(bank.noise_classifier, change))
 
 
 def true_weights(classes: Classes, cell: Cell) -> Floats:
@@ -60,33 +62,41 @@ def true_weights(classes: Classes, cell: Cell) -> Floats:
 
 def told_wrong(bank: PrototypeBank) -> PrototypeBank:
     """A bank that takes every kind for another, at the same severity, in every round."""
-    return _both(bank, lambda one, order: replace(one, weights=one.weights[order]))
+    return _both(bank, lambda one, order: _reordered(one, order))
 
 
 def never_gated(bank: PrototypeBank) -> PrototypeBank:
     """A bank that takes nothing for clean."""
     change: Change = lambda one: replace(one, clean_p_value=0.0)  # noqa: E731
-    return replace(bank, perceiver=retold(bank.perceiver, change))
+    return replace(bank, noise_classifier=retold(bank.noise_classifier, change))
 
 
 def hard(bank: PrototypeBank) -> PrototypeBank:
     """A bank that puts all weight on the likeliest noisy class, in every round."""
 
-    def likeliest(one: Perceived, _: Sequence[int]) -> Perceived:
-        weights = np.zeros_like(one.weights)
-        weights[1 + int(np.argmax(one.weights[1:]))] = 1.0
-        return replace(one, weights=weights)
+    def likeliest(one: NoisePosterior, _: Sequence[int]) -> NoisePosterior:
+        certain = np.zeros_like(one.probabilities)
+        certain[1 + int(np.argmax(one.probabilities[1:]))] = 1.0
+        return replace(one, probabilities=certain)
 
     return _both(bank, likeliest)
 
 
 def _both(
-    bank: PrototypeBank, change: Callable[[Perceived, Sequence[int]], Perceived]
+    bank: PrototypeBank, change: Callable[[NoisePosterior, Sequence[int]], NoisePosterior]
 ) -> PrototypeBank:
-    order = deranged(bank.perceiver.classes)
+    order = deranged(bank.noise_classifier.classes)
     first: Change = lambda one: change(one, order)  # noqa: E731
-    again = None if bank.again is None else retold(bank.again, first)
-    return replace(bank, perceiver=retold(bank.perceiver, first), again=again)
+    residual = bank.residual_classifier
+    return replace(
+        bank,
+        noise_classifier=retold(bank.noise_classifier, first),
+        residual_classifier=None if residual is None else retold(residual, first),
+    )
+
+
+def _reordered(one: NoisePosterior, order: Sequence[int]) -> NoisePosterior:
+    return replace(one, probabilities=one.probabilities[order])
 
 
 def deranged(classes: Classes) -> list[int]:

@@ -24,7 +24,7 @@ from vision.build.prototypes import calibration_taps
 from vision.calibrate.cascade import calibration_weights
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.pdc import Calibrator
-from vision.perceive.image_statistics import look
+from vision.perceive.image_statistics import compute_statistics
 from vision.report import CLEAN as CLEAN_KIND
 
 _BATCH = 32
@@ -78,7 +78,7 @@ class Workshop:
     @cached_property
     def layers(self) -> dict[str, Layers]:
         """The feature-only family, fitted on the usual bank's references."""
-        classes = self.banks.usual().perceiver.classes
+        classes = self.banks.usual().noise_classifier.classes
         images = self.banks.real(self.settings.references)
         with torch.inference_mode():
             return LayerFits(self.encoder, images, self.taps, classes).fit()
@@ -108,16 +108,20 @@ class Workshop:
         )
 
     def _true(self, cell: Cell) -> Tensor:
-        weights = torch.from_numpy(true_weights(self.banks.usual().perceiver.classes, cell))
+        weights = torch.from_numpy(true_weights(self.banks.usual().noise_classifier.classes, cell))
         return weights[1:].float().expand(len(self.ground.clean), -1)
 
     def _perceived(self, cell: Cell) -> Tensor:
         """(images, classes and unknown), zero where the gate is shut."""
         if cell not in self._sighted:
             bank, pictures = self.banks.usual(), self.ground.pictures(cell)
-            sight = look(self.encoder, pictures, side=bank.side, tap=bank.perception_tap)
-            found = bank.perceiver.perceive(sight.statistics)
-            weights = calibration_weights(torch.stack([torch.from_numpy(o.weights) for o in found]))
+            statistics = compute_statistics(
+                self.encoder, pictures, side=bank.side, tap=bank.perception_tap
+            )
+            found = bank.noise_classifier.predict(statistics.by_source)
+            weights = calibration_weights(
+                torch.stack([torch.from_numpy(one.probabilities) for one in found])
+            )
             said = Calibrator(self.encoder, bank).perceive_batch(pictures)
             shut = torch.tensor([one.kind == CLEAN_KIND for one in said])
             weights[shut] = 0.0

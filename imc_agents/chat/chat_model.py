@@ -23,7 +23,7 @@ from imc_agents.chat.engine import Engine
 from imc_agents.chat.loading import LocalMLLM, load_local_mllm
 from imc_agents.chat.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.chat.scores import Choice, TextScore, TokenScore
-from imc_agents.chat.scoring_mixin import SelfAssessing
+from imc_agents.chat.scoring_mixin import ScoringMixin
 from imc_agents.chat.structured import StructuredAnswer
 from imc_agents.chat.structuring import Structuring
 
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class ChatLocalMLLM(Batching, SelfAssessing, Structuring, BaseChatModel):
+class ChatLocalMLLM(Batching, ScoringMixin, Structuring, BaseChatModel):
     """Any HF image-text-to-text model as a LangChain chat model.
 
     Built with `from_pretrained` or `from_parts`. Every call holds one lock, so one instance may

@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 from imc_agents.chat.decoding import DecodingSettings, Generated, TextPump, generate_texts
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.loglikelihood import TextScorer
-from imc_agents.chat.prefix_cache import SharedBeginnings
+from imc_agents.chat.prefix_cache import PrefixCacheGenerator
 from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.structured import Grammar
@@ -60,7 +60,7 @@ class Engine:
         self._tokenizer = processor.tokenizer
         self._batch_size = batch_size
         self._scorer = TextScorer(self.encoder)
-        self._sharing = SharedBeginnings(model, processor.tokenizer)
+        self._sharing = PrefixCacheGenerator(model, processor.tokenizer)
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 

@@ -16,7 +16,7 @@ from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, Row, StraightPasses
 from imc_agents.chat.token_tree import TokenTree, can_branch, plant, score_trees
-from imc_agents.chat.verified_fast_path import Shortcut
+from imc_agents.chat.verified_fast_path import VerifiedFastPath
 from imc_agents.errors import QuestionRefused
 
 __all__ = ["TextScorer"]
@@ -40,7 +40,7 @@ class TextScorer:
         self._model = encoder.model
         self._tokenizer = encoder.processor.tokenizer
         self._straight = StraightPasses(encoder.model)
-        self._branching = Shortcut()
+        self._branching = VerifiedFastPath()
         self._tree_passes = 0
 
     @property

@@ -24,9 +24,9 @@ from imc_agents.chat.decoding import (
 )
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
-from imc_agents.chat.verified_fast_path import Logprobs, Shortcut
+from imc_agents.chat.verified_fast_path import Logprobs, VerifiedFastPath
 
-__all__ = ["SharedBeginnings"]
+__all__ = ["PrefixCacheGenerator"]
 
 _WORTH_SHARING = 256
 """Tokens saved; the beginnings' own pass costs about as much."""
@@ -52,7 +52,7 @@ _PLAIN_GENERATION = {
 """Generation settings of a checkpoint that greedy decoding does not heed, or heeds here, too."""
 
 
-class SharedBeginnings:
+class PrefixCacheGenerator:
     """Writes the answers of one model, sharing beginnings where it gives the same that way.
 
     Whether it does is tried once with images and once without, on the first prompts to gain by it.
@@ -65,7 +65,7 @@ class SharedBeginnings:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._ways = {"image": Shortcut(), "text": Shortcut()}
+        self._ways = {"image": VerifiedFastPath(), "text": VerifiedFastPath()}
 
     def generate(
         self,

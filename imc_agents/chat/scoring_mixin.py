@@ -11,10 +11,10 @@ from imc_agents.chat.prompt_tokens import ImageFeatures
 from imc_agents.chat.scores import Choice, TextScore, make_choice
 from imc_agents.errors import QuestionRefused
 
-__all__ = ["SelfAssessing"]
+__all__ = ["ScoringMixin"]
 
 
-class SelfAssessing:
+class ScoringMixin:
     """Mixed into `ChatLocalMLLM`: `score` and `choose`, one at a time and in batches."""
 
     _engine: Engine

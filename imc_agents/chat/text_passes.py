@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
-from imc_agents.chat.verified_fast_path import Shortcut
+from imc_agents.chat.verified_fast_path import VerifiedFastPath
 
 __all__ = ["MAX_LOGITS", "MAX_TOKENS", "Row", "StraightPasses"]
 
@@ -45,7 +45,7 @@ class StraightPasses:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._shares = Shortcut()
+        self._shares = VerifiedFastPath()
         if hasattr(model.base_model, "rope_deltas"):
             self._shares.rule_out()  # positions depend on the prompt that the model saw last
         self.passes = 0

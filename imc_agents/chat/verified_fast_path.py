@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Logprobs", "Shortcut"]
+__all__ = ["Logprobs", "VerifiedFastPath"]
 
 Logprobs = Mapping[Any, Sequence[float]]
 """What a way gives: log-probabilities in nats, by text."""
@@ -20,7 +20,7 @@ _UNFIT = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueErr
 """What a model raises that has a cache of another kind, or takes no such mask."""
 
 
-class Shortcut:
+class VerifiedFastPath:
     """One quicker way through one model.
 
     Attributes:

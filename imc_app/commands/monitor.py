@@ -16,7 +16,7 @@ from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
 
 if TYPE_CHECKING:
-    from vision.monitor import DriftMonitor, Standing
+    from vision.monitor import DriftMonitor, DriftStatus
     from vision.pdc import Calibrator
 
 ALARM = 3
@@ -117,7 +117,7 @@ def action(test: DriftMonitor) -> str:
     )
 
 
-def _document(result: PerceivedFile, status: Standing) -> dict[str, Any]:
+def _document(result: PerceivedFile, status: DriftStatus) -> dict[str, Any]:
     """The line of one image."""
     return {
         "index": status.index,
@@ -134,7 +134,8 @@ def _document(result: PerceivedFile, status: Standing) -> dict[str, Any]:
 
 def _summary(test: DriftMonitor, calibrator: Calibrator, refused: int) -> dict[str, Any]:
     alarmed = test.alarm_at is not None
-    conformal = calibrator.bank is None or not calibrator.bank.perceiver.p_values_are_modelled
+    bank = calibrator.bank
+    conformal = bank is None or not bank.noise_classifier.p_values_are_approximate
     return {
         "images": test.images,
         "refused": refused,

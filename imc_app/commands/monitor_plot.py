@@ -12,7 +12,7 @@ from imc_app.refusals import InputRefused
 from imc_core.files import replacing
 
 if TYPE_CHECKING:
-    from vision.monitor import DriftMonitor, Standing
+    from vision.monitor import DriftMonitor, DriftStatus
 
 POINTS = 4096
 """Most images that are drawn: of a longer stream every second is dropped, again and again."""
@@ -35,10 +35,10 @@ class Course:
     """The standings of a stream, thinned so that memory stays bounded."""
 
     def __init__(self) -> None:
-        self.kept: list[Standing] = []
+        self.kept: list[DriftStatus] = []
         self.stride = 1
 
-    def add(self, standing: Standing) -> None:
+    def add(self, standing: DriftStatus) -> None:
         """Keep it, if its turn has come."""
         if standing.index % self.stride:
             return

@@ -263,17 +263,18 @@ def _parse_kinds(text: str) -> tuple[str, ...]:
 
 
 def _parse_severities(text: str) -> tuple[int, ...]:
-    from vision.build.draws import BEYOND
+    from vision.build.draws import SEVERITY_ABOVE_MAX
 
     try:
         grid = sorted({int(part) for part in text.split(",")})
     except ValueError:
         grid = []
-    if not grid or grid[0] < 1 or grid[-1] > BEYOND:
+    if not grid or grid[0] < 1 or grid[-1] > SEVERITY_ABOVE_MAX:
         raise InputRefused(
-            f"--severities {text!r}: not a list of whole numbers from 1 to {BEYOND}; give 1,3,5"
+            f"--severities {text!r}: not a list of whole numbers from 1 to {SEVERITY_ABOVE_MAX}; "
+            "give 1,3,5"
         )
-    if grid == [BEYOND]:
+    if grid == [SEVERITY_ABOVE_MAX]:
         raise InputRefused(f"--severities {text!r}: a grid needs one severity from 1 to 5 too")
     return tuple(grid)
 

@@ -10,7 +10,7 @@ from imc_app.show import Document, plain
 
 if TYPE_CHECKING:
     from vision.bank.prototype_bank import PrototypeBank
-    from vision.perceive.noise_classifier import Perceiver
+    from vision.perceive.noise_classifier import NoiseClassifier
 
 _HEADER_LENGTH = 8
 """Bytes of a safetensors file that say how long its header is (format's own specification)."""
@@ -21,6 +21,7 @@ def bank_document(bank: PrototypeBank, file: Path, *, fits: bool | None) -> Docu
     from vision.pdc import ALPHA
     from vision.report import PIXELS
 
+    residual = bank.residual_classifier
     return {
         "file": str(file),
         "bytes": file.stat().st_size,
@@ -32,13 +33,13 @@ def bank_document(bank: PrototypeBank, file: Path, *, fits: bool | None) -> Docu
         "side": bank.side,
         "kinds": list(bank.kinds),
         "severities": list(bank.severities),
-        "classes": len(bank.perceiver.classes),
+        "classes": len(bank.noise_classifier.classes),
         "perception_tap": bank.perception_tap,
         "taps": list(bank.taps),
         "maps": {tap: int((bank.maps[tap].ranks > 0).sum()) for tap in bank.taps},
         "level": ALPHA,
-        "perception": _perception(bank.perceiver),
-        "second_perception": None if bank.again is None else _perception(bank.again),
+        "perception": _perception(bank.noise_classifier),
+        "second_perception": None if residual is None else _perception(residual),
         "pixel_stage": bank.restorer is not None,
         "restored": {
             stage: bank.restored[stage] for stage in (PIXELS, *bank.taps) if stage in bank.restored
@@ -58,13 +59,13 @@ def _thresholds(file: Path) -> Document | None:
     return found
 
 
-def _perception(perceiver: Perceiver) -> Document:
-    scores = {name: len(known) for name, known in perceiver.clean_scores.items()}
+def _perception(classifier: NoiseClassifier) -> Document:
+    scores = {name: len(known) for name, known in classifier.clean_scores.items()}
     return {
-        "witnesses": list(perceiver.reductions),
+        "witnesses": list(classifier.scorers),
         "clean_scores": min(scores.values()),
         "smallest_p_value": 1.0 / (min(scores.values()) + 1),
-        "conformal": not perceiver.p_values_are_modelled,
+        "conformal": not classifier.p_values_are_approximate,
     }
 
 

@@ -39,7 +39,7 @@ class GreyCalibrator:
 
     def __init__(self) -> None:
         self.bank = SimpleNamespace(
-            images=384, perceiver=SimpleNamespace(p_values_are_modelled=False)
+            images=384, noise_classifier=SimpleNamespace(p_values_are_approximate=False)
         )
         self.batches: list[int] = []
 
@@ -254,12 +254,12 @@ def test_the_course_is_drawn(imc: Imc, tmp_path: Path, calibrator: GreyCalibrato
 
 def test_a_long_course_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     from imc_app.commands import monitor_plot
-    from vision.monitor import Standing
+    from vision.monitor import DriftStatus
 
     monkeypatch.setattr(monitor_plot, "POINTS", 10)
     course = monitor_plot.Course()
     for index in range(100):
-        course.add(Standing(index, 0.0, False, {"clean": 1.0}))
+        course.add(DriftStatus(index, 0.0, False, {"clean": 1.0}))
     assert len(course.kept) <= 10
     assert np.ptp(np.diff([one.index for one in course.kept])) == 0
 

@@ -21,7 +21,7 @@ from vision.calibrate.token_context import Standard
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.token_statistics import token_statistics
 from vision.perceive.acquisition_statistics import acquisition_statistics
-from vision.perceive.noise_classifier import Perceiver, fit_perceiver
+from vision.perceive.noise_classifier import NoiseClassifier, fit_noise_classifier
 
 KINDS = ("gaussian", "motion")
 REFERENCES = 108
@@ -34,7 +34,7 @@ RESTORED = {
 }
 
 
-def small_perceiver() -> Perceiver:
+def small_classifier() -> NoiseClassifier:
     """Of two views of each reference, clean and with each noise, all drawn at random."""
     rng = np.random.default_rng(0)
     classes = [("clean", 0), *((kind, 3) for kind in KINDS)]
@@ -47,7 +47,7 @@ def small_perceiver() -> Perceiver:
     statistics = {
         name: rng.normal(size=(len(labels), size)) + labels[:, None] for name, size in sizes.items()
     }
-    return fit_perceiver(statistics, labels, numbers, classes, rng)
+    return fit_noise_classifier(statistics, labels, numbers, classes, rng)
 
 
 def small_maps() -> TapMaps:
@@ -62,7 +62,7 @@ def small_maps() -> TapMaps:
 @pytest.fixture(scope="module")
 def shown_bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bank made by hand, as a file."""
-    perceiver = small_perceiver()
+    classifier = small_classifier()
     path = tmp_path_factory.mktemp("shown") / "bank.safetensors"
     PrototypeBank(
         fingerprint="f" * 64,
@@ -72,10 +72,10 @@ def shown_bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=7,
         side=64,
         perception_tap="embed",
-        perceiver=perceiver,
+        noise_classifier=classifier,
         maps={"embed": small_maps(), "block.0": small_maps()},
         restored=RESTORED,
-        again=perceiver,
+        residual_classifier=classifier,
     ).save(path)
     return path
 
@@ -150,7 +150,7 @@ def test_a_model_without_a_bank_has_none_to_show(imc: Imc, tiny_llava: Path) -> 
 def test_what_a_file_says_of_itself_is_never_executed(imc: Imc, tmp_path: Path) -> None:
     path = tmp_path / "bank.safetensors"
     bank = PrototypeBank(
-        "\x1b[2J", KINDS, (3,), 72, 0, 64, "embed", small_perceiver(), {"embed": small_maps()}
+        "\x1b[2J", KINDS, (3,), 72, 0, 64, "embed", small_classifier(), {"embed": small_maps()}
     )
     bank.save(path)
     ran = imc("prototypes", "show", path)

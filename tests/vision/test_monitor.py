@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.monitor import Bets, DriftMonitor, Floats, conservative_p_values
+from vision.monitor import DriftMonitor, Floats, PowerMartingale, conservative_p_values
 
 RUNS, IMAGES = 300, 2000
 DELTA = 0.05
@@ -17,7 +17,7 @@ MOST_ALARMS = int(DELTA * RUNS + 2 * (DELTA * (1 - DELTA) * RUNS) ** 0.5)
 
 def largest_evidence(p_values: Floats) -> Floats:
     """Of streams side by side, (images, runs) -> (runs,)."""
-    bets = Bets(ever=True, streams=p_values.shape[1:])
+    bets = PowerMartingale(ever=True, streams=p_values.shape[1:])
     return np.max([bets.update(row)[0] for row in p_values], axis=0)
 
 
@@ -61,7 +61,7 @@ def test_the_promise_holds_although_all_p_values_share_the_references() -> None:
 
 def test_a_run_length_is_kept_on_average() -> None:
     rng = np.random.default_rng(2)
-    bets = Bets(ever=False, streams=(RUNS,))
+    bets = PowerMartingale(ever=False, streams=(RUNS,))
     running, lengths = np.ones(RUNS, dtype=bool), np.zeros(RUNS)
     for _ in range(IMAGES):
         lengths += running
@@ -145,7 +145,7 @@ def test_views_of_a_reference_count_once(references: int, views: int, data: st.D
 
 @given(st.lists(st.floats(0.001, 1.0), min_size=1, max_size=30))
 def test_smaller_p_values_are_never_less_evidence(p_values: list[float]) -> None:
-    found, smaller = Bets(ever=True), Bets(ever=True)
+    found, smaller = PowerMartingale(ever=True), PowerMartingale(ever=True)
     for p_value in p_values:
         value, _ = found.update(np.array(p_value))
         more, _ = smaller.update(np.array(p_value / 2))

@@ -12,7 +12,7 @@ from tests.vision.conftest import corrupted, projected, scan
 from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
-from vision.perceive.image_statistics import look
+from vision.perceive.image_statistics import compute_statistics
 from vision.reading.medical_image import MedicalImage
 
 HELD_OUT = range(500, 512)
@@ -47,7 +47,7 @@ def test_the_report_names_what_was_undone_in_each_round(
     for report in undone:
         assert report.taps[0] == "pixels"
         assert all(one.split()[0] in {*bank.kinds, "unknown"} for one in report.rounds)
-        assert "picture restored of" in report.reason
+        assert "picture corrected for" in report.reason
 
 
 def test_the_budget_ends_the_rounds(encoder: VisionEncoder, bank: PrototypeBank) -> None:
@@ -87,6 +87,6 @@ def test_a_tap_that_shows_nothing_leaves_the_pixels_to_witness(
     encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "visit", lambda inputs, visitor, *, last_tap: None)
-    sight = look(encoder, [scan(1), scan(2)], side=64, tap="embed")
+    sight = compute_statistics(encoder, [scan(1), scan(2)], side=64, tap="embed")
     assert sight.tokens is None
     assert set(sight.statistics) == {"pixels"}

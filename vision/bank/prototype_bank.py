@@ -1,4 +1,4 @@
-"""The prototype bank: what one model's features of clean and of each noise look like, as a file."""
+"""The prototype bank of one model: noise classifiers and correction maps, as one file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import Tensor
 from vision.bank.checks import check_fit
 from vision.calibrate.cascade import TapMaps
 from vision.errors import BankRefused
-from vision.perceive.noise_classifier import READERS, WITNESSES, Perceiver
+from vision.perceive.noise_classifier import SCORER_TYPES, SOURCES, NoiseClassifier
 from vision.perceive.noise_features import Gaussians
-from vision.restore.restorer import PixelRestorer, unknown_last
+from vision.restore.restorer import PixelRestorer, restorer_classes
 
 FORMAT = "imc-prototypes-4"
 
@@ -29,7 +29,7 @@ _HALF_FROM = 4096
 
 @dataclass(frozen=True)
 class PrototypeBank:
-    """Perception and calibration of one model, fitted on clean references of one domain."""
+    """Noise classifiers and correction maps of one model, fitted on clean images of one domain."""
 
     fingerprint: str
     """The model's (`vision.encoder.vision_encoder.model_fingerprint`)."""
@@ -41,17 +41,17 @@ class PrototypeBank:
     side: int
     """Side in pixels at which acquisition statistics are taken."""
     perception_tap: str
-    """The tap whose statistics are the encoder's witness; `""` where there is none."""
-    perceiver: Perceiver = field(repr=False)
+    """The tap whose token statistics the noise classifiers use; `""` where there is none."""
+    noise_classifier: NoiseClassifier = field(repr=False)
     maps: dict[str, TapMaps] = field(repr=False)
     """By tap, in order of depth: where a class has a map, and the perception tap."""
     restored: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
-    """By tap and kind: share of the residual that held-out references get back there; `pixels` is
+    """By tap and kind: share of the residual of held-out references that is corrected; `pixels` is
     the pixel stage."""
     restorer: PixelRestorer | None = field(default=None, repr=False)
     """The pixel stage; None: features alone are calibrated."""
-    again: Perceiver | None = field(default=None, repr=False)
-    """Perceives restored pictures; its clean class is "restored, and nothing left to do"."""
+    residual_classifier: NoiseClassifier | None = field(default=None, repr=False)
+    """Classifies restored pictures; its clean class is "restored, no noise left"."""
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -61,9 +61,9 @@ class PrototypeBank:
     def save(self, path: str | Path) -> None:
         """Write the bank as one safetensors file."""
         tensors: dict[str, Tensor] = {}
-        tensors.update(_perceiver_tensors("perceiver", self.perceiver))
-        if self.again is not None:
-            tensors.update(_perceiver_tensors("again", self.again))
+        tensors.update(_classifier_tensors("perceiver", self.noise_classifier))
+        if self.residual_classifier is not None:
+            tensors.update(_classifier_tensors("again", self.residual_classifier))
         if self.restorer is not None:
             for key, tensor in self.restorer.to_tensors().items():
                 half = tensor.numel() >= _HALF_FROM and key != "maps"
@@ -82,7 +82,7 @@ class PrototypeBank:
             "side": self.side,
             "perception_tap": self.perception_tap,
             "taps": list(self.maps),
-            "classes": [list(pair) for pair in self.perceiver.classes],
+            "classes": [list(pair) for pair in self.noise_classifier.classes],
             "restored": self.restored,
         }
         # A temporary file beside it: a killed build leaves no half-written bank.
@@ -156,12 +156,15 @@ class PrototypeBank:
 
         classes = tuple((str(kind), int(severity)) for kind, severity in _rows(about["classes"]))
 
-        def perceiver(prefix: str) -> Perceiver:
-            names = [name for name in WITNESSES if under(f"{prefix}.reduction.{name}.")]
+        def classifier(prefix: str) -> NoiseClassifier:
+            names = [name for name in SOURCES if under(f"{prefix}.reduction.{name}.")]
             every = [*names, "joint"] if len(names) > 1 else names
-            return Perceiver(
+            return NoiseClassifier(
                 classes,
-                {n: READERS[n].from_tensors(arrays(f"{prefix}.reduction.{n}.")) for n in names},
+                {
+                    n: SCORER_TYPES[n].from_tensors(arrays(f"{prefix}.reduction.{n}."))
+                    for n in names
+                },
                 {n: Gaussians.from_tensors(arrays(f"{prefix}.density.{n}.")) for n in every},
                 {n: tensors[f"{prefix}.clean.{n}"].double().numpy() for n in every},
             )
@@ -175,26 +178,29 @@ class PrototypeBank:
             seed=int(str(about["seed"])),
             side=int(str(about["side"])),
             perception_tap=str(about["perception_tap"]),
-            perceiver=perceiver("perceiver"),
+            noise_classifier=classifier("perceiver"),
             maps={
                 str(tap): TapMaps.from_tensors(under(f"maps.{tap}."), len(classes))
                 for tap in _row(about["taps"])
             },
             restored=_shares(about["restored"]),
-            restorer=PixelRestorer.from_tensors(unknown_last(classes), pixels) if pixels else None,
-            again=perceiver("again") if under("again.") else None,
+            restorer=(
+                PixelRestorer.from_tensors(restorer_classes(classes), pixels) if pixels else None
+            ),
+            residual_classifier=classifier("again") if under("again.") else None,
         )
 
 
-def _perceiver_tensors(prefix: str, perceiver: Perceiver) -> dict[str, Tensor]:
+def _classifier_tensors(prefix: str, classifier: NoiseClassifier) -> dict[str, Tensor]:
+    """By the names of the file format, `PREFIX.reduction.SOURCE.ARRAY` and so on."""
     tensors = {}
-    for name, reduction in perceiver.reductions.items():
-        for key, value in reduction.to_tensors().items():
+    for name, scorer in classifier.scorers.items():
+        for key, value in scorer.to_tensors().items():
             tensors[f"{prefix}.reduction.{name}.{key}"] = torch.from_numpy(value).float()
-    for name, density in perceiver.densities.items():
+    for name, density in classifier.densities.items():
         for key, value in density.to_tensors().items():
             tensors[f"{prefix}.density.{name}.{key}"] = torch.from_numpy(value)
-        tensors[f"{prefix}.clean.{name}"] = torch.from_numpy(perceiver.clean_scores[name])
+        tensors[f"{prefix}.clean.{name}"] = torch.from_numpy(classifier.clean_scores[name])
     return tensors
 
 

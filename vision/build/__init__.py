@@ -1,1 +1,1 @@
-"""Everything that fits a prototype bank: references, noisy draws, fits, finished steps."""
+"""Building a prototype bank: references, noisy draws, fits, results of finished steps."""

@@ -1,4 +1,4 @@
-"""How large a bank's maps can become, before it is built."""
+"""An upper bound on the size of a bank's maps, before it is built."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from vision.reading.medical_image import MedicalImage
 _STORED = 2
 """Bytes of a stored value: half precision."""
 _PROBE = 64
-"""Side of the picture that shows the taps' sizes."""
+"""Side in pixels of the blank image from which the sizes of the taps are read."""
 
 
 def largest_maps(encoder: VisionEncoder, classes: Sequence[tuple[str, int]], *, rank: int) -> int:
-    """Bytes that a bank's calibration maps take where every class keeps one of full `rank` at every
-    tap; most keep fewer. Perception and the pixel stage add a few megabytes."""
+    """Bytes of a bank's calibration maps if every class has one of full `rank` at every tap.
+
+    Most classes have fewer. The noise classifiers and the pixel stage add a few megabytes.
+    """
     taps = calibration_taps(encoder)
     if not taps:
         return 0
@@ -37,5 +39,5 @@ def largest_maps(encoder: VisionEncoder, classes: Sequence[tuple[str, int]], *, 
     inputs = encoder.prepare(MedicalImage.from_rgb(blank))
     with torch.inference_mode():
         encoder.visit(inputs, see, last_tap=taps[-1])
-    maps = len(classes) + 1  # and the one pooled over all
+    maps = len(classes) + 1  # and the one of all classes together
     return _STORED * maps * sum(sizes.values())

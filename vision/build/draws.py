@@ -1,4 +1,4 @@
-"""What a bank is built from: clean references and noisy draws of them, each reproducible."""
+"""Versions of the references that a bank is fitted on: noisy draws and clean views, all seeded."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from vision.reading.resizing import resize_rgb
 MIN_IMAGES = 64
 
 NATIVE_SIDES = 3
-"""References are kept at no more than this many times the model's input side."""
+"""References are reduced to at most this many times the model's input side."""
 
 _AT_INPUT = 0.7
-"""Share of the draws corrupted at the model's very input resolution, ..."""
+"""Share of the draws to which noise is added at the model's input resolution."""
 _UP_TO = 1.5
-"""... the others at up to this many times it. Beyond, resizing takes most of a fine-grained noise
-away: to the model it is a milder one, which a lower severity describes."""
+"""The other draws get it at up to this many times that resolution. At higher ones, resizing removes
+most of a fine-grained noise: the model then receives a lower severity."""
 
 _THUMBNAIL = 8
 _SAME = 6.0
-"""Mean absolute grey difference of two thumbnails under which images are near-duplicates."""
+"""Mean absolute grey difference, of 255, below which two thumbnails are near-duplicates."""
 
 
 def check_references(images: Sequence[MedicalImage]) -> None:
-    """Refuse references that cannot carry a bank.
+    """Refuse references that are too few or too alike to build a bank from.
 
-    Raises BankRefused: fewer than 64 different images, or near-duplicates of very few.
+    Raises BankRefused: fewer than `MIN_IMAGES` different images, or near-duplicates of a few.
     """
     different = len({image.sha256 for image in images})
     if different < MIN_IMAGES:
@@ -59,7 +59,7 @@ def _thumbnail(image: MedicalImage) -> NDArray[np.float64]:
 
 
 def resized(image: MedicalImage, shorter: int) -> MedicalImage:
-    """`image` with its shorter side brought down to `shorter` pixels (never up)."""
+    """`image` reduced to a shorter side of `shorter` pixels; never enlarged."""
     scale = shorter / min(image.width, image.height)
     if scale >= 1.0:
         return image
@@ -67,8 +67,8 @@ def resized(image: MedicalImage, shorter: int) -> MedicalImage:
     return MedicalImage.from_rgb(resize_rgb(image.rgb, size), image.source_format)
 
 
-BEYOND = 6
-"""The class of noise stronger than severity 5: the strongest, upon a first helping of itself."""
+SEVERITY_ABOVE_MAX = 6
+"""Grid value of the class of noise above severity 5: the noise is applied twice."""
 
 
 def noisy_draw(
@@ -81,27 +81,35 @@ def noisy_draw(
     seed: int,
     spread: float = 0.5,
 ) -> MedicalImage:
-    """One draw of a noise on `image`, its strength varied by up to `spread` around the grid point.
+    """One reproducible draw of a noise on `image`.
 
-    The image is corrupted at or a little over the model's input `side`, so that severity means what
-    the model sees; with None it is corrupted at its own size.
+    Args:
+        image: a clean reference.
+        kind: a name of `imc_noise`.
+        severity: grid point, 1 to 5 or `SEVERITY_ABOVE_MAX`.
+        draw: number of the draw, part of the seed.
+        side: the model's input side in pixels; the noise is added at this resolution or up to 1.5
+            times it, so that the severity is that of the model's input. None: at the image's size.
+        seed: of all draws.
+        spread: half width of the uniform distribution of strengths around the grid point.
     """
-    beyond = severity == BEYOND
-    name = f"prototype {image.sha256} {draw}{' beyond' if beyond else ''}"
+    above_max = severity == SEVERITY_ABOVE_MAX
+    # the name is the seed: " beyond" stays as it is, or shipped banks could not be built again
+    name = f"prototype {image.sha256} {draw}{' beyond' if above_max else ''}"
     rng = noise_rng(name, kind, min(severity, 5), seed)
     strength = float(np.clip(severity + rng.uniform(-spread, spread), 1.0, 5.0))
     finer = 1.0 if rng.random() < _AT_INPUT else float(rng.uniform(1.0, _UP_TO))
     working = image if side is None else resized(image, round(side * finer))
     rgb = working.rgb
-    if beyond:
+    if above_max:
         rgb = apply_image(kind, rgb, float(rng.uniform(2.0, 5.0)), rng)
     return MedicalImage.from_rgb(apply_image(kind, rgb, strength, rng), "ARRAY")
 
 
 def clean_view(image: MedicalImage, view: int, *, side: int, seed: int) -> MedicalImage:
-    """A clean variation of a reference: as it is, resized, then turned and cropped ones.
+    """A clean view of a reference: 0 itself, 1 resized to `side`, from 2 on turned and cropped.
 
-    They widen what counts as clean to other framings; nothing that a noise does is done.
+    Views widen the clean class to other orientations and crops; none of them is a noise.
     """
     if view == 0:
         return image

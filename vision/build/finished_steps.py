@@ -1,7 +1,7 @@
-"""Finished steps of a long build, kept in a folder, so that a killed build goes on where it was.
+"""Results of the finished steps of a build, in a folder: a build that was stopped can resume.
 
-One safetensors file per step and one JSON file that says what they are steps of; nothing else is
-ever read or written. Without a folder nothing is kept.
+One safetensors file per step and one JSON file that identifies the build; no other file is read or
+written. Without a folder nothing is stored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _WRITING = ".writing"
 
 
 class FinishedSteps:
-    """Results of steps by name; a half-written file never counts."""
+    """Results of steps by name; a file is renamed into place when it is complete."""
 
     def __init__(self, folder: Path | None, of: Mapping[str, object]) -> None:
         """Open `folder`, or make it.
 
         Args:
-            folder: where steps are kept; None: nowhere.
-            of: what the steps are of, in plain JSON values: they serve no other build.
+            folder: where results are stored; None: nowhere.
+            of: identity of the build in plain JSON values; another build's results are refused.
 
         Raises BankRefused where the folder is another build's, damaged or cannot be made.
         """
@@ -63,8 +63,8 @@ class FinishedSteps:
         """Whether a step was finished."""
         return self.folder is not None and self._file(self.folder, step).is_file()
 
-    def recall(self, step: str) -> dict[str, Tensor] | None:
-        """A finished step's result; None where it was not finished.
+    def load(self, step: str) -> dict[str, Tensor] | None:
+        """A finished step's result; None where it is not finished.
 
         Raises BankRefused where its file is damaged.
         """
@@ -79,8 +79,8 @@ class FinishedSteps:
             ) from problem
         return known
 
-    def keep(self, step: str, result: Mapping[str, Tensor]) -> None:
-        """Remember a finished step's result."""
+    def save(self, step: str, result: Mapping[str, Tensor]) -> None:
+        """Store a finished step's result."""
         if self.folder is None:
             return
         target = self._file(self.folder, step)
@@ -89,8 +89,8 @@ class FinishedSteps:
         save_file({name: one.clone().contiguous() for name, one in result.items()}, writing)
         writing.replace(target)
 
-    def forget(self, step: str) -> None:
-        """A step whose result is no longer wanted."""
+    def remove(self, step: str) -> None:
+        """Remove a step's result, if there is one."""
         if self.folder is not None:
             self._file(self.folder, step).unlink(missing_ok=True)
 
@@ -100,7 +100,7 @@ class FinishedSteps:
 
 
 def remove_steps(folder: Path) -> None:
-    """Remove the folder of a build that is done, and what was kept in it; nothing else."""
+    """Remove the folder of a completed build with the files of this module; no other file."""
     if not (folder / _ABOUT).is_file():
         return
     for file in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Building a prototype bank: clean references, noisy draws, closed-form fits. No labels."""
+"""Builds a prototype bank from clean, unlabelled images and noisy draws of them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from imc_noise import CORE_IMAGE, get_noise
 from imc_noise.registry import own_noise_digests
 from vision.bank.prototype_bank import PrototypeBank
-from vision.build.draws import BEYOND, MIN_IMAGES, check_references
+from vision.build.draws import MIN_IMAGES, SEVERITY_ABOVE_MAX, check_references
 from vision.build.finished_steps import FinishedSteps
 from vision.build.references import References
-from vision.build.residual_training import SecondSight
+from vision.build.residual_training import ResidualTrainingSet
 from vision.build.steps import BuildSteps, Progress
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
@@ -24,7 +24,7 @@ from vision.report import CLEAN, PIXELS
 __all__ = ["MIN_IMAGES", "PrototypeBank", "build_bank", "calibration_taps"]
 
 DEFAULT_RANK = 48
-"""Most rank of each map: with every map kept at it, those of a 128-dim, 5-tap tower take 14 MB."""
+"""Largest rank of a map; at this rank all maps of a 128-dim, 5-tap encoder would take 14 MB."""
 
 MORE_KINDS = (
     "speckle",
@@ -44,22 +44,22 @@ MORE_KINDS = (
     "undersampling",
     "shading",
 )
-"""Kinds beside the core six that a bank knows, coarsely: those that the core six do not cover
-(less light, `brightness_down`, is a low contrast without fog), and that would be taken for one of
-these and made worse."""
+"""Kinds beside the core six, each at two severities: noises that the core six do not cover and that
+would otherwise be classified as one of these and corrected wrongly. `brightness_down` is covered:
+it is `low_contrast` without fog."""
 
 _COARSE = (2, 4)
 _COARSE_SPREAD = 1.0
-"""Grid points of those kinds, and how far around them strengths are drawn."""
+"""Severities of those kinds, and the half width of the strengths drawn around them."""
 
 _DEPTHS = (0.15, 0.3, 0.65)
-"""Depths of the block taps as shares of the tower: blocks 0, 1 and 3 of five."""
+"""Depths of the block taps as shares of the encoder: blocks 0, 1 and 3 of five."""
 
 
 def calibration_taps(encoder: VisionEncoder) -> tuple[str, ...]:
-    """Where the cascade may have maps: the embedding, three blocks at set depths, the projector.
+    """Taps at which maps are fitted: the embedding, three blocks at set depths, the projector.
 
-    Of these, a bank keeps those at which a map brings back held-out references.
+    A bank keeps those at which a map explains enough of the residual of held-out references.
     """
     blocks = sum(tap.startswith("block.") for tap in encoder.taps)
     chosen = {f"block.{min(int(depth * blocks), blocks - 1)}" for depth in _DEPTHS if blocks}
@@ -69,7 +69,7 @@ def calibration_taps(encoder: VisionEncoder) -> tuple[str, ...]:
 def bank_classes(
     kinds: Sequence[str], severities: Sequence[int], more_kinds: Sequence[str] = MORE_KINDS
 ) -> list[tuple[str, int]]:
-    """(kind, severity) of every noisy class: `kinds` on the grid, then `more_kinds` coarsely."""
+    """(kind, severity) of every noisy class: `kinds` on the grid, `more_kinds` at two."""
     further = [kind for kind in more_kinds if kind not in kinds]
     noisy = [(kind, severity) for kind in kinds for severity in severities]
     return noisy + [(kind, severity) for kind in further for severity in _COARSE]
@@ -80,7 +80,7 @@ def build_bank(
     images: Sequence[MedicalImage],
     *,
     kinds: Sequence[str] = CORE_IMAGE,
-    severities: Sequence[int] = (1, 2, 3, 4, 5, BEYOND),
+    severities: Sequence[int] = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX),
     more_kinds: Sequence[str] = MORE_KINDS,
     seed: int = 0,
     rank: int = DEFAULT_RANK,
@@ -93,16 +93,16 @@ def build_bank(
     Args:
         encoder: the model's.
         images: clean references.
-        kinds: kinds of noise that are known by every severity of the grid.
-        severities: the grid, 1 to 5 and `BEYOND`.
-        more_kinds: kinds that are known in two coarse steps.
+        kinds: kinds of noise that have a class at every severity of the grid.
+        severities: the grid, 1 to 5 and `SEVERITY_ABOVE_MAX`.
+        more_kinds: kinds that have classes at two severities.
         seed: of every draw.
-        rank: most rank of a calibration map.
-        fewest: different images that there must be; under 64, for experiments alone.
-        unfinished: folder that keeps finished steps, so that a killed build goes on where it was;
-            the same bank comes of it. `vision.build.finished_steps.remove_steps` it once that is
-            saved.
-        progress: is told of every step begun.
+        rank: largest rank of a calibration map.
+        fewest: least number of different images; below 64 for experiments only.
+        unfinished: folder for the results of finished steps, from which a stopped build resumes to
+            the same bank; remove it with `vision.build.finished_steps.remove_steps` once the bank
+            is saved.
+        progress: called before every step.
 
     Raises BankRefused for too few different images, near-duplicates of a few, an encoder that gives
     no finite features, or an `unfinished` build of something else; imc_noise.UnknownNoise for an
@@ -122,13 +122,14 @@ def build_bank(
         references = References(encoder, list(images), taps, seed)
         references.spreads = dict.fromkeys(further, _COARSE_SPREAD)
         work = BuildSteps(references, noisy, rank, finished, progress)
-        work.look()
-        perceiver = references.rows.fit(classes, seed)
+        work.compute_statistics()
+        noise_classifier = references.rows.fit(classes, seed)
         restorer, folded = work.restorers()
-        second = SecondSight(references, folded, perceiver)
-        fits, shares = work.cascade(second)
+        residual = ResidualTrainingSet(references, folded, noise_classifier)
+        fits, shares = work.cascade(residual)
         work.next("mixtures")
-        again = second.fit(kinds, [s for s in severities if s < BEYOND], classes, seed)
+        grid = [severity for severity in severities if severity < SEVERITY_ABOVE_MAX]
+        residual_classifier = residual.fit(kinds, grid, classes, seed)
         maps = fits.maps(work.noisy_means())
     return PrototypeBank(
         fingerprint=encoder.fingerprint,
@@ -138,11 +139,11 @@ def build_bank(
         seed=seed,
         side=references.side,
         perception_tap=references.perception_tap,
-        perceiver=perceiver,
+        noise_classifier=noise_classifier,
         maps=maps,
         restored={PIXELS: shares, **fits.restored()},
         restorer=restorer,
-        again=again,
+        residual_classifier=residual_classifier,
     )
 
 
@@ -164,7 +165,7 @@ def _identity(
     seed: int,
     rank: int,
 ) -> dict[str, object]:
-    """What the steps of an unfinished build are of: a finished step serves no other."""
+    """Identity of a build: stored results of its steps are used by no other build."""
     digest = hashlib.sha256("".join(image.sha256 for image in images).encode())
     own = own_noise_digests(dict.fromkeys(kind for kind, _ in classes))
     return {

@@ -1,8 +1,8 @@
-"""What references look like, before hours are spent on them.
+"""A check of the references' colour before a long build.
 
-Colour cannot tell a photograph from histology, dermatoscopy or endoscopy, which are images of
-medical domains too: it is said, not refused. What can be refused (too few, near-duplicates, no
-finite features) `vision.build.prototypes.build_bank` refuses.
+Strong colour does not separate photographs from histology, dermatoscopy or endoscopy, so it is
+reported, not refused. Too few references, near-duplicates and features that are not finite are
+refused by `vision.build.prototypes.build_bank`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import resize_rgb
 
 _SIDE = 32
-"""Side in pixels at which colour is looked at: marks and labels in colour vanish."""
+"""Side in pixels at which colour is measured: small coloured marks and labels average out."""
 _COLOURED = 24.0
-"""Mean difference between the strongest and the weakest colour plane, of 255, from which an image
-counts as coloured."""
+"""Mean difference between the largest and the smallest colour value of a pixel, of 255, above which
+an image counts as coloured."""
 
 
 def coloured_share(images: Sequence[MedicalImage]) -> float:

@@ -1,8 +1,7 @@
-"""Passes of the encoder over a bank's references: what they feed perception and the maps.
+"""Encoder passes over a bank's references: statistics for the classifiers, moments for the maps.
 
-Features are seen and forgotten: what stays is statistics, sufficient moments, and small pictures.
-Clean features, which the maps aim at, are kept up to a bounded size; beyond it they are computed
-anew beside the noisy ones.
+Features are not kept, only statistics, sufficient moments and small pictures. Clean features, the
+targets of the maps, are cached up to a bounded size and computed again beyond it.
 """
 
 from __future__ import annotations
@@ -14,37 +13,37 @@ import torch
 from torch import Tensor
 
 from vision.build.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
-from vision.build.sample_cache import KeptDraws, KeptFeatures
-from vision.build.statistics_rows import WitnessRows
-from vision.build.tap_statistics import BATCH, Drawn, Reached, apply_map
+from vision.build.sample_cache import DrawCache, FeatureCache
+from vision.build.statistics_rows import StatisticsRows
+from vision.build.tap_statistics import BATCH, PreparedDraws, TapStatistics, apply_map
 from vision.calibrate.moments import FittedMap, Moments
-from vision.calibrate.token_context import Standard, standard_of, summed_power
+from vision.calibrate.token_context import FeatureScaler, channel_sums, fit_scaler
 from vision.encoder.token_layout import TokenLayout, infer_layout
 from vision.encoder.token_statistics import token_statistics
 from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
 from vision.errors import BankRefused
-from vision.perceive.image_statistics import Sight, look
+from vision.perceive.image_statistics import ImageStatistics, compute_statistics
 from vision.reading.medical_image import MedicalImage
-from vision.restore.restorer import Working, at_size, grey_tensor
+from vision.restore.restorer import WorkingImage, at_size, grey_tensor
 
-__all__ = ["CLEAN_VIEWS", "References", "WitnessRows"]
+__all__ = ["CLEAN_VIEWS", "References", "StatisticsRows"]
 
 CLEAN_VIEWS = 4
-"""Each reference as it is, resized, and twice turned and cropped."""
+"""Views of each reference: itself, resized, and two turned and cropped ones."""
 
-_SAMPLED = 32
-"""Draws of each class whose features are kept until its map is known, to see what it makes of
-them."""
+_SAMPLED_DRAWS = 32
+"""Draws of each class whose features are kept until its map is fitted, to compute their statistics
+after it."""
 
 _DEFAULT_SIDE = 224
-"""Working side of acquisition statistics where the model's input side varies by image."""
+"""WorkingImage side of acquisition statistics where the model's input side varies by image."""
 
 _CLEAN_STATISTICS = 2048
-"""Most clean views whose statistics are kept per tap: a distance needs no more."""
+"""Most clean views whose statistics are kept per tap: the distance needs no more."""
 
 
 class References:
-    """The references of one bank, and every pass over them."""
+    """The references of one bank, and every encoder pass over them and their noisy draws."""
 
     def __init__(
         self, encoder: VisionEncoder, images: list[MedicalImage], taps: tuple[str, ...], seed: int
@@ -57,31 +56,31 @@ class References:
         # must have the same size to be compared token by token.
         self.fixed = encoder.has_fixed_tokens
         self.images = images if self.fixed else self.small
-        self.workings = [Working.of(image, encoder) for image in self.images]
+        self.workings = [WorkingImage.of(image, encoder) for image in self.images]
         self.clean_pictures = [working.grey for working in self.workings]
-        self.taps = self._shown(taps)
-        """Those of `taps` at which the encoder shows features that vision can read."""
+        self.taps = self._readable(taps)
+        """Those of `taps` at which the encoder passes features that can be read as tokens."""
         self.spreads: dict[str, float] = {}
-        """By kind: how far a draw's strength lies from its grid point; half a step, if missing."""
-        self._draws = KeptDraws()
-        self._clean_features = KeptFeatures()
-        self.rows = WitnessRows()
-        self.standards: dict[str, Standard] = {}
+        """By kind: half width of the strengths around a grid point; 0.5 where it is missing."""
+        self._draws = DrawCache()
+        self._clean_features = FeatureCache()
+        self.rows = StatisticsRows()
+        self.scalers: dict[str, FeatureScaler] = {}
         self.clean_statistics: dict[str, Tensor] = {}
-        """By tap: (n, s) of clean views."""
+        """By tap: (n, s) token statistics of clean views."""
 
     @property
     def perception_tap(self) -> str:
-        """The first tap: where the encoder's witness looks."""
+        """The first tap, whose token statistics the noise classifiers use; `""` without taps."""
         return self.taps[0] if self.taps else ""
 
-    def look_at_clean(self) -> dict[str, Tensor]:
-        """Clean views seen by both witnesses and at every tap, for `take_clean`.
+    def compute_clean(self) -> dict[str, Tensor]:
+        """Statistics of clean views, and channel sums at every tap; arrays for `load_clean`.
 
         Raises BankRefused where the encoder's features of clean images are not finite.
         """
-        rows = WitnessRows()
-        powers: dict[str, Tensor] = {}
+        rows = StatisticsRows()
+        sums_by_tap: dict[str, Tensor] = {}
         statistics: dict[str, list[Tensor]] = {tap: [] for tap in self.taps}
         every = -(-CLEAN_VIEWS * len(self.images) // _CLEAN_STATISTICS)
         for view in range(CLEAN_VIEWS):
@@ -90,7 +89,7 @@ class References:
                 part = source[start : start + BATCH]
                 numbers = range(start, start + len(part))
                 views = [clean_view(one, view, side=self.side, seed=self.seed) for one in part]
-                rows.add(self.look(views), 0, numbers)
+                rows.add(self.compute_statistics(views), 0, numbers)
                 for positions, inputs in self.encoder.group(self.encoder.prepare_many(views)):
                     kept = [i for i, at in enumerate(positions) if numbers[at] % every == 0]
                     for tap, features in self._features(inputs, self.taps):
@@ -103,17 +102,18 @@ class References:
                         if kept:
                             statistics[tap].append(token_statistics(features[kept], layout))
                         if view == 0:
-                            power = summed_power(features[:, :, layout.prefix :])
-                            powers[tap] = power + powers[tap] if tap in powers else power
+                            sums = channel_sums(features[:, :, layout.prefix :])
+                            known = sums_by_tap.get(tap)
+                            sums_by_tap[tap] = sums if known is None else sums + known
         tensors = {f"rows.{name}": tensor for name, tensor in rows.to_tensors().items()}
-        tensors |= {f"power.{tap}": power for tap, power in powers.items()}
+        tensors |= {f"power.{tap}": sums for tap, sums in sums_by_tap.items()}
         tensors |= {f"statistics.{tap}": torch.cat(parts) for tap, parts in statistics.items()}
         return tensors
 
-    def take_clean(self, tensors: Mapping[str, Tensor]) -> None:
-        """Remember what `look_at_clean` found."""
+    def load_clean(self, tensors: Mapping[str, Tensor]) -> None:
+        """Use the result of `compute_clean`, computed now or loaded from a finished step."""
         self.rows.extend({name[5:]: tensors[name] for name in tensors if name.startswith("rows.")})
-        self.standards = {tap: standard_of(tensors[f"power.{tap}"]) for tap in self.taps}
+        self.scalers = {tap: fit_scaler(tensors[f"power.{tap}"]) for tap in self.taps}
         self.clean_statistics = {tap: tensors[f"statistics.{tap}"] for tap in self.taps}
 
     def noisy(
@@ -128,39 +128,45 @@ class References:
         ]
 
     def pictures(self, kind: str, severity: int, draw: int, numbers: Sequence[int]) -> list[Tensor]:
-        """The same as (H, W) brightness in [0, 1], at the sizes of `clean_pictures`."""
+        """The draws of `noisy` as (H, W) brightness in [0, 1], at the sizes of `clean_pictures`."""
         drawn = self.noisy(kind, severity, draw, numbers)
         sizes = [self.workings[i].size for i in numbers]
         return [grey_tensor(at_size(image, size)) for image, size in zip(drawn, sizes, strict=True)]
 
-    def look_at_noisy(self, kind: str, severity: int, label: int, draws: int) -> dict[str, Tensor]:
-        """Statistics of a class's draws, for perception: rows for `self.rows.extend`."""
-        rows = WitnessRows()
+    def compute_noisy(self, kind: str, severity: int, label: int, draws: int) -> dict[str, Tensor]:
+        """Statistics of a class's draws; arrays for `self.rows.extend`."""
+        rows = StatisticsRows()
         everyone = range(len(self.small))
         for draw in range(draws):
             for start in range(0, len(everyone), BATCH):
                 numbers = everyone[start : start + BATCH]
-                rows.add(self.look(self.noisy(kind, severity, draw, numbers)), label, numbers)
+                drawn = self.noisy(kind, severity, draw, numbers)
+                rows.add(self.compute_statistics(drawn), label, numbers)
         return rows.to_tensors()
 
-    def look(self, images: Sequence[MedicalImage]) -> Sight:
-        """What both witnesses see of images."""
-        return look(self.encoder, images, side=self.side, tap=self.perception_tap)
+    def compute_statistics(self, images: Sequence[MedicalImage]) -> ImageStatistics:
+        """Statistics of images for the noise classifiers."""
+        return compute_statistics(self.encoder, images, side=self.side, tap=self.perception_tap)
 
-    def prepared(self, images: Sequence[MedicalImage], numbers: Sequence[int]) -> Drawn:
-        """Versions of the references of these numbers, prepared for the encoder."""
+    def prepared(self, images: Sequence[MedicalImage], numbers: Sequence[int]) -> PreparedDraws:
+        """Versions of the references of these numbers, preprocessed for the encoder."""
         inputs: list[PixelInputs] = []
         for start in range(0, len(images), BATCH):
             inputs.extend(self.encoder.prepare_many(images[start : start + BATCH]))
-        return Drawn(list(numbers), inputs)
+        return PreparedDraws(list(numbers), inputs)
 
-    def reach(
-        self, drawn: Drawn, fitted: Mapping[str, FittedMap], taps: Sequence[str]
-    ) -> dict[str, Reached]:
-        """One pass over draws with the maps `fitted` in place: what it sees at `taps`, all of them
-        deeper than the maps."""
-        reached = {tap: Reached() for tap in taps}
-        every = max(len(drawn.inputs) // _SAMPLED, 1)
+    def tap_statistics(
+        self, drawn: PreparedDraws, fitted: Mapping[str, FittedMap], taps: Sequence[str]
+    ) -> dict[str, TapStatistics]:
+        """One encoder pass over draws with the maps `fitted` applied.
+
+        Args:
+            drawn: preprocessed draws.
+            fitted: maps by tap.
+            taps: where moments and samples are taken, all deeper than those of `fitted`.
+        """
+        statistics_by_tap = {tap: TapStatistics() for tap in taps}
+        every = max(len(drawn.inputs) // _SAMPLED_DRAWS, 1)
         for positions, inputs in drawn.batches(self.encoder):
             numbers = [drawn.numbers[position] for position in positions]
             kept = [row for row, position in enumerate(positions) if position % every == 0]
@@ -168,9 +174,9 @@ class References:
             for tap, features in self._features(inputs, taps, fitted):
                 layout = infer_layout(features.shape[2], inputs.aspect)
                 if kept:
-                    reached[tap].sample.append((features[kept], layout))
-                self._add(reached[tap], tap, features, layout, numbers, clean[tap])
-        return reached
+                    statistics_by_tap[tap].sample.append((features[kept], layout))
+                self._add(statistics_by_tap[tap], tap, features, layout, numbers, clean[tap])
+        return statistics_by_tap
 
     # -- details --------------------------------------------------------------------------------
 
@@ -181,15 +187,15 @@ class References:
             self.small[number], kind, severity, draw, side=side, seed=self.seed, spread=spread
         )
 
-    def _shown(self, taps: tuple[str, ...]) -> tuple[str, ...]:
-        shown: set[str] = set()
+    def _readable(self, taps: tuple[str, ...]) -> tuple[str, ...]:
+        readable: set[str] = set()
 
-        def see(tap: str, features: Tensor) -> None:
-            shown.add(tap)
+        def record(tap: str, features: Tensor) -> None:
+            readable.add(tap)
 
         if taps:
-            self.encoder.visit(self.encoder.prepare(self.images[0]), see, last_tap=taps[-1])
-        return tuple(tap for tap in taps if tap in shown)
+            self.encoder.visit(self.encoder.prepare(self.images[0]), record, last_tap=taps[-1])
+        return tuple(tap for tap in taps if tap in readable)
 
     def _features(
         self,
@@ -197,24 +203,24 @@ class References:
         taps: Sequence[str],
         fitted: Mapping[str, FittedMap] | None = None,
     ) -> list[tuple[str, Tensor]]:
-        """Features (images, tiles, tokens, dim) at `taps`, with the maps `fitted` before them."""
-        seen: list[tuple[str, Tensor]] = []
+        """Features (images, tiles, tokens, dim) at `taps`, with the maps `fitted` applied."""
+        found: list[tuple[str, Tensor]] = []
 
-        def see(tap: str, features: Tensor) -> Tensor | None:
+        def visit(tap: str, features: Tensor) -> Tensor | None:
             if fitted and tap in fitted and fitted[tap].rank:
                 hidden = features.float().cpu()
                 layout = infer_layout(hidden.shape[2], inputs.aspect)
-                return apply_map(hidden, layout, self.standards[tap], fitted[tap])
+                return apply_map(hidden, layout, self.scalers[tap], fitted[tap])
             if tap in taps:
-                seen.append((tap, features.float().cpu()))
+                found.append((tap, features.float().cpu()))
             return None
 
         if taps:
-            self.encoder.visit(inputs, see, last_tap=taps[-1])
-        return seen
+            self.encoder.visit(inputs, visit, last_tap=taps[-1])
+        return found
 
     def _clean(self, numbers: Sequence[int], taps: Sequence[str]) -> dict[str, dict[int, Tensor]]:
-        """By tap and number: patches (tiles, patches, dim) of clean references."""
+        """By tap and number: patches (tiles, patches, dim) of the clean references."""
         different = list(dict.fromkeys(numbers))
         found: dict[str, dict[int, Tensor]] = {}
         for tap in taps:
@@ -234,7 +240,7 @@ class References:
 
     def _add(
         self,
-        reached: Reached,
+        found: TapStatistics,
         tap: str,
         features: Tensor,
         layout: TokenLayout,
@@ -249,9 +255,9 @@ class References:
         if not rows:
             return
         wanted = torch.stack([clean[numbers[row]] for row in rows])
-        residual = (wanted - patches[rows]) / self.standards[tap].scale
-        context = self.standards[tap].context(features[rows], layout)
-        if reached.moments is None:
-            reached.moments = Moments(context.size, residual.shape[-1])
+        residual = (wanted - patches[rows]) / self.scalers[tap].scale
+        context = self.scalers[tap].context(features[rows], layout)
+        if found.moments is None:
+            found.moments = Moments(context.size, residual.shape[-1])
         folds = torch.tensor([numbers[row] % 2 for row in rows])
-        reached.moments.add(context, residual, folds)
+        found.moments.add(context, residual, folds)

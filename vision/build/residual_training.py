@@ -1,8 +1,9 @@
-"""Restored references: what the cascade is fitted on, and what perception learns to see next.
+"""Restored references: training data of the calibration maps and of the residual classifier.
 
-A restored picture is neither clean nor what it was. So perception is fitted a second time: on
-restored references, which are done with, and on mixtures of two noises of which one was restored,
-which still carry the other. References are restored by prototypes of other references.
+A restored picture has the statistics neither of a clean nor of a noisy one. So a second noise
+classifier, of restored pictures, is fitted: on restored references, its clean class, and on
+mixtures of two noises of which one was restored, labelled with the other. Every reference is
+restored with prototypes of other references.
 """
 
 from __future__ import annotations
@@ -14,40 +15,43 @@ import torch
 from torch import Tensor
 
 from imc_noise import apply_image, noise_rng
-from vision.build.references import References, WitnessRows
+from vision.build.references import References, StatisticsRows
 from vision.build.restorer_fit import FOLDS
-from vision.build.tap_statistics import Drawn
+from vision.build.tap_statistics import PreparedDraws
 from vision.calibrate.cascade import calibration_weights
-from vision.perceive.noise_classifier import Perceiver
+from vision.perceive.noise_classifier import NoiseClassifier
 from vision.reading.medical_image import MedicalImage
-from vision.restore.restorer import PixelRestorer, Working, at_size, restorations
+from vision.restore.restorer import PixelRestorer, WorkingImage, at_size, predict_changes
 
 MIXTURES = 48
 """References on which each ordered pair of kinds is drawn."""
 CASCADE_IMAGES = 320
-"""Restored references that the maps of one class are fitted on: they have little left to do."""
-_SHARE = 2
-"""Every so many-th restored draw teaches the second perception."""
+"""Most references of which restored draws are used to fit the maps of one class."""
+_EVERY = 2
+"""Every `_EVERY`-th restored draw is used to fit the residual classifier."""
 _BATCH = 32
 
 
-class SecondSight:
-    """Restores a bank's references, and remembers what they look like."""
+class ResidualTrainingSet:
+    """Restores noisy draws of the references, and collects their statistics."""
 
     def __init__(
-        self, references: References, folded: Sequence[PixelRestorer], perceiver: Perceiver
+        self,
+        references: References,
+        folded: Sequence[PixelRestorer],
+        noise_classifier: NoiseClassifier,
     ) -> None:
         self.references = references
         self.folded = folded
-        self.perceiver = perceiver
-        self.rows = WitnessRows()
+        self.noise_classifier = noise_classifier
+        self.rows = StatisticsRows()
         self._lost: dict[str, list[float]] = {}
 
-    def restored_draws(self, kind: str, severity: int, label: int, draws: int) -> Drawn:
-        """New draws of a class, restored as that class: what its maps are fitted on."""
+    def restored_draws(self, kind: str, severity: int, label: int, draws: int) -> PreparedDraws:
+        """Draws of a class, restored as that class: the inputs that its maps are fitted on."""
         images: list[MedicalImage] = []
         numbers: list[int] = []
-        weights = torch.zeros(1, len(self.perceiver.classes))
+        weights = torch.zeros(1, len(self.noise_classifier.classes))
         weights[0, label - 1] = 1.0
         everyone = range(min(len(self.references.small), CASCADE_IMAGES))
         for draw in range(draws):
@@ -58,11 +62,11 @@ class SecondSight:
                 self._count(kind, drawn, restored, part)
                 images += restored
                 numbers += part
-        taught = list(range(label % _SHARE, len(images), _SHARE))
-        for begin in range(0, len(taught), _BATCH):
-            some = taught[begin : begin + _BATCH]
-            sight = self.references.look([images[i] for i in some])
-            self.rows.add(sight, 0, [numbers[i] for i in some])
+        used = list(range(label % _EVERY, len(images), _EVERY))
+        for begin in range(0, len(used), _BATCH):
+            some = used[begin : begin + _BATCH]
+            statistics = self.references.compute_statistics([images[i] for i in some])
+            self.rows.add(statistics, 0, [numbers[i] for i in some])
         return self.references.prepared(images, numbers)
 
     def fit(
@@ -71,8 +75,8 @@ class SecondSight:
         severities: Sequence[int],
         classes: Sequence[tuple[str, int]],
         seed: int,
-    ) -> Perceiver:
-        """The second perception, on restored references and half-restored mixtures."""
+    ) -> NoiseClassifier:
+        """Fit the residual classifier, on restored references and partly restored mixtures."""
         everyone = len(self.references.small)
         rng = np.random.default_rng([seed, 2])
         for first in kinds:
@@ -83,7 +87,7 @@ class SecondSight:
         return self.rows.fit(classes, seed)
 
     def shares(self) -> dict[str, float]:
-        """By kind: share of what noise took from held-out references that the pixels get back."""
+        """By kind: share of the squared error of held-out draws that the pixel stage removes."""
         return {kind: round(1.0 - float(np.mean(lost)), 4) for kind, lost in self._lost.items()}
 
     def _mix(
@@ -94,7 +98,7 @@ class SecondSight:
         classes: Sequence[tuple[str, int]],
         numbers: Sequence[int],
     ) -> None:
-        """Draw `first`, then `second` upon it; restore as perceived; what is left is taught."""
+        """Draw both noises, restore under the posterior, label with the noise that is left."""
         mixed: list[MedicalImage] = []
         strengths: list[tuple[int, int]] = []
         for number in numbers:
@@ -106,33 +110,33 @@ class SecondSight:
                 rgb = apply_image(kind, rgb, severity, rng)
             mixed.append(MedicalImage.from_rgb(rgb, "ARRAY"))
             strengths.append((pair[0], pair[1]))
-        sight = self.references.look(mixed)
-        perceived = self.perceiver.perceive(sight.statistics)
-        posterior = torch.from_numpy(np.stack([one.weights for one in perceived]))
-        weights = calibration_weights(posterior)
+        statistics = self.references.compute_statistics(mixed)
+        posteriors = self.noise_classifier.predict(statistics.by_source)
+        probabilities = torch.from_numpy(np.stack([one.probabilities for one in posteriors]))
+        weights = calibration_weights(probabilities)
         restored = self._restore(mixed, numbers, weights)
         labels = []
-        for row, one in enumerate(perceived):
+        for row, one in enumerate(posteriors):
             share = {
                 kind: sum(
-                    float(w)
-                    for (name, _), w in zip(classes, one.weights, strict=False)
+                    float(probability)
+                    for (name, _), probability in zip(classes, one.probabilities, strict=False)
                     if name == kind
                 )
                 for kind in (first, second)
             }
             left = second if share[first] >= share[second] else first
             labels.append(classes.index((left, strengths[row][int(left == second)])))
-        self.rows.add(self.references.look(restored), labels, numbers)
+        self.rows.add(self.references.compute_statistics(restored), labels, numbers)
 
     def _restore(
         self, images: Sequence[MedicalImage], numbers: Sequence[int], weights: Tensor
     ) -> list[MedicalImage]:
-        workings = [Working.of(image, self.references.encoder) for image in images]
+        workings = [WorkingImage.of(image, self.references.encoder) for image in images]
         restored: dict[int, MedicalImage] = {}
         for fold, restorer in enumerate(self.folded):
             own = [i for i, number in enumerate(numbers) if number % FOLDS == fold]
-            changes = restorations(restorer, [workings[i] for i in own], weights[own])
+            changes = predict_changes(restorer, [workings[i] for i in own], weights[own])
             restored.update(
                 (i, workings[i].restored(change)) for i, change in zip(own, changes, strict=True)
             )
@@ -145,16 +149,16 @@ class SecondSight:
         restored: Sequence[MedicalImage],
         numbers: Sequence[int],
     ) -> None:
-        """Note what share of the squared error is left."""
+        """Record the share of the squared error that is left after restoration."""
         size = self.references.workings
-        left = taken = 0.0
+        error_after = error_before = 0.0
         for before, after, number in zip(noisy, restored, numbers, strict=True):
             clean = self.references.clean_pictures[number]
-            left += float((grey_of(after, size[number]) - clean).square().sum())
-            taken += float((grey_of(before, size[number]) - clean).square().sum())
-        self._lost.setdefault(kind, []).append(left / max(taken, 1e-12))
+            error_after += float((grey_of(after, size[number]) - clean).square().sum())
+            error_before += float((grey_of(before, size[number]) - clean).square().sum())
+        self._lost.setdefault(kind, []).append(error_after / max(error_before, 1e-12))
 
 
-def grey_of(image: MedicalImage, like: Working) -> Tensor:
-    """(H, W) brightness of `image` at the working size of another version of it."""
-    return Working(at_size(image, like.size), like.size).grey
+def grey_of(image: MedicalImage, like: WorkingImage) -> Tensor:
+    """(H, W) brightness of `image` at the working size of another version of the same image."""
+    return WorkingImage(at_size(image, like.size), like.size).grey

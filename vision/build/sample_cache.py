@@ -1,7 +1,7 @@
-"""What is computed of references again and again, kept while there is room.
+"""Bounded caches of what several steps of a build compute from the references.
 
-Noisy draws: perception, the pixel stage and the cascade each look at the same ones. Features of
-clean references: what the maps of every class aim at.
+Noisy draws, which the noise classifier, the pixel stage and the calibration maps are all fitted on;
+and features of clean references, the targets of the maps of every class.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor
 from vision.reading.medical_image import MedicalImage
 
 ROOM = 512_000_000
-"""Bytes of pictures that are kept; those after them are drawn anew each time."""
+"""Default limit in bytes; what does not fit is computed each time."""
 
 Key = tuple[str, int, int, int]
 """(kind, severity, draw, number of the reference)."""
 
 
-class KeptDraws:
-    """Draws by key, up to a bounded size."""
+class DrawCache:
+    """Noisy draws by key, up to `room` bytes."""
 
     def __init__(self, room: int = ROOM) -> None:
         self.room = room
         self._planes: dict[Key, NDArray[np.uint8]] = {}
 
     def get(self, key: Key, draw: Callable[[], MedicalImage]) -> MedicalImage:
-        """The draw of `key`, made by `draw` where it is not kept."""
+        """The draw of `key`, made by `draw` where it is not cached."""
         planes = self._planes.get(key)
         if planes is not None:
             return MedicalImage.from_rgb(np.broadcast_to(planes, (*planes.shape[:2], 3)), "ARRAY")
@@ -44,19 +44,19 @@ class KeptDraws:
         return image
 
 
-class KeptFeatures:
-    """Features by tap and number of the reference, up to a bounded size."""
+class FeatureCache:
+    """Clean features by tap and number of the reference, up to `room` bytes."""
 
     def __init__(self, room: int = ROOM) -> None:
         self.room = room
         self._found: dict[tuple[str, int], Tensor] = {}
 
     def get(self, tap: str, number: int) -> Tensor | None:
-        """What is kept, or None."""
+        """The cached features, or None."""
         return self._found.get((tap, number))
 
     def keep(self, tap: str, number: int, features: Tensor) -> None:
-        """Keep a copy, where there is room."""
+        """Cache a copy, if it fits."""
         if (tap, number) not in self._found and features.nbytes <= self.room:
             self.room -= features.nbytes
             # a view would hold the whole batch

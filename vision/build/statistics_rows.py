@@ -1,4 +1,4 @@
-"""Statistics for perception, gathered image by image."""
+"""Training data of a noise classifier, accumulated batch by batch."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.perceive.image_statistics import Sight
-from vision.perceive.noise_classifier import Perceiver, fit_perceiver
+from vision.perceive.image_statistics import ImageStatistics
+from vision.perceive.noise_classifier import NoiseClassifier, fit_noise_classifier
 
 
 @dataclass
-class WitnessRows:
-    """One row per image seen."""
+class StatisticsRows:
+    """Statistics, class number and reference number of each image: one row per image."""
 
     encoder: list[NDArray[np.float32]] = field(default_factory=list)
-    """(n, s) each; none where the tower cannot be tapped."""
+    """(n, s) per batch; empty where the encoder has no readable tap."""
     pixels: list[NDArray[np.float64]] = field(default_factory=list)
-    """(n, p) each."""
+    """(n, p) per batch."""
     labels: list[int] = field(default_factory=list)
     references: list[int] = field(default_factory=list)
 
-    def add(self, sight: Sight, label: int | Sequence[int], numbers: Sequence[int]) -> None:
-        """Add what was seen of versions of the references of these numbers."""
-        self.pixels.append(sight.pixels)
-        if sight.tokens is not None:
-            self.encoder.append(sight.tokens.float().numpy())
+    def add(
+        self, statistics: ImageStatistics, label: int | Sequence[int], numbers: Sequence[int]
+    ) -> None:
+        """Add versions of the references of these numbers, of one class or one class each."""
+        self.pixels.append(statistics.pixels)
+        if statistics.tokens is not None:
+            self.encoder.append(statistics.tokens.float().numpy())
         self.labels.extend([label] * len(numbers) if isinstance(label, int) else label)
         self.references.extend(numbers)
 
-    def fit(self, classes: Sequence[tuple[str, int]], seed: int) -> Perceiver:
-        """The perceiver of everything that was added."""
+    def fit(self, classes: Sequence[tuple[str, int]], seed: int) -> NoiseClassifier:
+        """Fit a noise classifier on all rows."""
         statistics = {"pixels": np.concatenate(self.pixels)}
         if self.encoder:
             encoder = np.concatenate(self.encoder).astype(np.float64)
             statistics = {"encoder": encoder, **statistics}
-        return fit_perceiver(
+        return fit_noise_classifier(
             statistics,
             np.array(self.labels, dtype=np.int64),
             np.array(self.references, dtype=np.int64),

@@ -1,4 +1,4 @@
-"""One pass of a bank's draws through the encoder: what went in, what was seen at the taps."""
+"""One encoder pass over noisy draws of the references: its inputs, and what is kept per tap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vision.calibrate.moments import FittedMap, Moments
-from vision.calibrate.token_context import Standard
+from vision.calibrate.token_context import FeatureScaler
 from vision.encoder.token_layout import TokenLayout
 from vision.encoder.token_statistics import token_statistics
 from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
@@ -18,35 +18,35 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Prepared versions of references."""
+class PreparedDraws:
+    """Versions of references, preprocessed for the encoder."""
 
     numbers: list[int]
-    """Which reference each is a version of."""
+    """Number of the reference that each is a version of."""
     inputs: list[PixelInputs]
 
     def batches(self, encoder: VisionEncoder) -> Iterator[tuple[list[int], PixelInputs]]:
-        """(positions, stacked inputs), at most a batch at a time."""
+        """(positions, stacked inputs), at most `BATCH` images each."""
         for start in range(0, len(self.inputs), BATCH):
             for positions, inputs in encoder.group(self.inputs[start : start + BATCH]):
                 yield [start + position for position in positions], inputs
 
 
 @dataclass
-class Reached:
-    """What one pass over a class's draws saw at one tap."""
+class TapStatistics:
+    """What one pass over a class's draws keeps of one tap."""
 
     moments: Moments | None = None
-    """None where no draw has the tokens of its reference."""
+    """None where no draw has as many tokens as its reference."""
     sample: list[tuple[Tensor, TokenLayout]] = field(default_factory=list)
     """Features (images, tiles, tokens, dim) of some draws."""
 
-    def statistics(self, standard: Standard, fitted: FittedMap | None = None) -> Tensor:
-        """(n, s) of the sampled draws, changed by a map or as they are."""
+    def statistics(self, scaler: FeatureScaler, fitted: FittedMap | None = None) -> Tensor:
+        """(n, s) token statistics of the sampled draws, after `fitted` if it is given."""
         return torch.cat(
             [
                 token_statistics(
-                    hidden if fitted is None else apply_map(hidden, layout, standard, fitted),
+                    hidden if fitted is None else apply_map(hidden, layout, scaler, fitted),
                     layout,
                 )
                 for hidden, layout in self.sample
@@ -55,12 +55,12 @@ class Reached:
 
 
 def apply_map(
-    features: Tensor, layout: TokenLayout, standard: Standard, fitted: FittedMap
+    features: Tensor, layout: TokenLayout, scaler: FeatureScaler, fitted: FittedMap
 ) -> Tensor:
-    """Features (images, tiles, tokens, dim) with one map's change added to the patches."""
+    """Features (images, tiles, tokens, dim) with the map's change added to the patches."""
     if not fitted.rank:
         return features
-    change = ((standard.context(features, layout) @ fitted.left) @ fitted.right) * standard.scale
+    change = ((scaler.context(features, layout) @ fitted.left) @ fitted.right) * scaler.scale
     changed = features.clone()
     changed[:, :, layout.prefix :] += change
     return changed

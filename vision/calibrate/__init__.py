@@ -1,1 +1,1 @@
-"""The feature stage: closed-form maps of a tap's tokens."""
+"""The feature stage: closed-form maps that correct the tokens at a tap."""

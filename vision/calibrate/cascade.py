@@ -1,11 +1,11 @@
-"""Calibration maps of one tap: what each noise takes away from features, in closed form.
+"""Calibration maps of one tap: closed-form estimates of what noise took from the features.
 
     X' = X + g * sum_k p_k W_k phi(X),    W_k = argmin |(X_0 - X_k) - W phi(X_k)|^2 + lambda |W|^2
 
-X are the patch tokens, standardised channel by channel on clean references; phi stacks a token
-with its neighbours' mean, position, the image's mean, and CLS if there is one
-(`vision.calibrate.token_context`).
-`vision.calibrate.moments` fits the maps.
+X are the patch tokens, standardised channel by channel on clean references, X_0 those of the clean
+image and X_k those under class k; p_k is the posterior and g the step size. phi concatenates a
+token with its neighbours' mean, its position, the image's mean, and CLS if there is one
+(`vision.calibrate.token_context`). `vision.calibrate.moments` fits the maps.
 """
 
 from __future__ import annotations
@@ -17,27 +17,30 @@ import torch
 from torch import Tensor
 
 from vision.calibrate.moments import FittedMap
-from vision.calibrate.token_context import Standard
+from vision.calibrate.token_context import FeatureScaler
 from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
 from vision.encoder.token_statistics import token_statistics
 
 DROP_BELOW = 0.03
-"""Posteriors under this are dropped and the rest brought back to sum one."""
+"""Probabilities below this are set to zero, and the others renormalised to sum one."""
 
-STRENGTHS = (1.0, 0.5)
-"""Values of g tried, strongest first, until one brings the features nearer to clean."""
+STEP_SIZES = (1.0, 0.5)
+"""Values of g that are tried, largest first, until one brings the features nearer to clean."""
 
 
 @dataclass(frozen=True)
 class CleanDistance:
-    """Mahalanobis distance of a tap's statistics to clean, in the directions noise moves them."""
+    """Mahalanobis distance of a tap's token statistics to those of clean references.
+
+    Measured only in directions in which noise moves the class means.
+    """
 
     project: Tensor
-    """(statistics, q): statistics to whitened coordinates of the clean references."""
+    """(statistics, q) projection to whitened coordinates of the clean references."""
     centre: Tensor
-    """(q,) clean mean there."""
+    """(q,) mean of the clean references in those coordinates."""
     band: float
-    """Distance that calibrated references stay under: nearer than this counts as clean."""
+    """0.95 quantile of the distances of calibrated references: at most this counts as clean."""
 
     def __call__(self, features: Tensor, layout: TokenLayout) -> Tensor:
         """Distances (images,) of (images, tiles, tokens, dim) features; about 1 for clean."""
@@ -49,30 +52,33 @@ class CleanDistance:
         return reduced.square().mean(dim=1).sqrt()
 
     def accepts(self, before: Tensor, after: Tensor) -> Tensor:
-        """Whether calibration brought features nearer to clean, or into the band (images,).
+        """Whether each change is kept, (images,) bool: the distance fell, or is within `band`.
 
-        A least-squares map also takes some of clean features' own spread, so that rightly
-        calibrated features keep a small distance of their own: the band.
+        A least-squares map also shrinks the variation among clean features, so that correctly
+        calibrated features keep a small distance: the band.
         """
         return (after < before) | (after <= self.band)
 
 
 _BAND = 0.95
-"""Quantile of calibrated references' distances that ends the band."""
+"""Quantile of the distances of calibrated references that sets the band."""
 
 _DIRECTIONS = 24
-"""Most directions in which the distance looks."""
+"""Most directions that the distance is measured in."""
 
 
 def fit_distance(clean: Tensor, calibrated: Tensor, noisy_means: Tensor) -> CleanDistance:
-    """Fit from statistics of clean (n, s) and calibrated references (m, s), and noisy class means.
+    """Fit the distance in the directions in which noise moves the class means.
 
-    Only the directions in which noise moves the class means (k, s) are looked at.
+    Args:
+        clean: (n, s) statistics of clean references.
+        calibrated: (m, s) statistics of noisy draws after calibration; they set the band.
+        noisy_means: (k, s) mean statistics of the noisy classes.
     """
     exact, shifted = clean.double(), noisy_means.double()
     mean = exact.mean(0)
     spread = exact.std(0)
-    # What hardly varies over clean images (air around the body) would count without bound.
+    # A statistic that hardly varies over clean images (air around the body) would dominate.
     spread = spread.clamp_min(float(0.2 * spread.median()))
     shifts = (shifted - mean) / spread
     directions = torch.linalg.svd(shifts, full_matrices=False).Vh[:_DIRECTIONS]
@@ -90,30 +96,30 @@ def fit_distance(clean: Tensor, calibrated: Tensor, noisy_means: Tensor) -> Clea
 
 @dataclass(frozen=True)
 class TapMaps:
-    """Everything calibration needs at one tap.
+    """The calibration maps of one tap, and the distance that accepts or rejects a change.
 
-    Maps stand side by side: class k's are `ranks[k]` columns of `left` and rows of `right`, after
-    those of the classes before it. A class that no map brings nearer to clean has rank 0.
+    The low-rank maps of all classes are concatenated: class k's take `ranks[k]` columns of `left`
+    and rows of `right`, after those of the classes before it. A class without a map has rank 0.
     """
 
-    standard: Standard
+    scaler: FeatureScaler
     distance: CleanDistance
     ranks: Tensor
-    """(classes,) int64: one map per noisy class, the pooled map last."""
+    """(classes,) int64 rank of each noisy class's map; last that of the map of all classes."""
     left: Tensor
-    """(context, all ranks together)."""
+    """(context, sum of ranks)."""
     right: Tensor
-    """(all ranks together, dim)."""
+    """(sum of ranks, dim)."""
     cap: float
-    """Largest |X' - X| / |X| (standardised norms) that calibration may reach."""
+    """Largest |X' - X| / |X| of standardised features; larger changes are scaled down to it."""
 
     @classmethod
     def of(
-        cls, standard: Standard, distance: CleanDistance, maps: Sequence[FittedMap], cap: float
+        cls, scaler: FeatureScaler, distance: CleanDistance, maps: Sequence[FittedMap], cap: float
     ) -> TapMaps:
-        """From the maps of every class, the pooled map last."""
+        """From the maps of every class; the last is that of all classes."""
         return cls(
-            standard,
+            scaler,
             distance,
             torch.tensor([one.rank for one in maps]),
             torch.cat([one.left for one in maps], dim=1),
@@ -123,31 +129,34 @@ class TapMaps:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no class has a map here: the tap is looked at, never changed."""
+        """Whether no class has a map here: the tap is measured, never changed."""
         return len(self.right) == 0
 
-    def reaches(self, weights: Tensor) -> Tensor:
-        """(images,) whether weights (images, classes) are on any class that has a map."""
+    def has_map_for(self, weights: Tensor) -> Tensor:
+        """(images,) bool: whether a class with a nonzero weight (images, classes) has a map."""
         return (weights[:, self.ranks > 0] != 0.0).any(dim=1)
 
     def change(self, features: Tensor, layout: TokenLayout, weights: Tensor) -> Tensor:
-        """What to add to (images, tiles, tokens, dim): sum_k p_k W_k phi, capped.
+        """The change sum_k p_k W_k phi, scaled down to the cap; (images, tiles, tokens, dim).
 
-        `weights` is (images, classes), the posteriors of the noisy classes and of `unknown`.
+        Args:
+            features: (images, tiles, tokens, dim).
+            layout: of the tokens; prefix tokens (CLS, registers) are not changed.
+            weights: (images, classes) of the noisy classes and, last, of `unknown`.
         """
-        context = self.standard.context(features, layout)
-        patches = self.standard.patches(features, layout)
+        context = self.scaler.context(features, layout)
+        patches = self.scaler.patches(features, layout)
         residual = torch.zeros_like(patches)
         shares = weights.repeat_interleave(self.ranks, dim=1)
         for image, share in enumerate(shares):
             used = share.nonzero().flatten()
             if len(used):
-                told = (context[image] @ self.left[:, used]) * share[used]
-                residual[image] = (told @ self.right[used])[0]
+                reduced = (context[image] @ self.left[:, used]) * share[used]
+                residual[image] = (reduced @ self.right[used])[0]
         norm = patches.flatten(1).norm(dim=1)
         size = residual.flatten(1).norm(dim=1)
         shrink = (self.cap * norm / size.clamp_min(1e-9)).clamp_max(1.0)
-        residual = residual * shrink[:, None, None, None] * self.standard.scale
+        residual = residual * shrink[:, None, None, None] * self.scaler.scale
         change = torch.zeros(features.shape, dtype=torch.float32, device=features.device)
         change[:, :, layout.prefix :] = residual
         return change
@@ -155,8 +164,8 @@ class TapMaps:
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""
         return {
-            "centre": self.standard.centre,
-            "scale": self.standard.scale,
+            "centre": self.scaler.centre,
+            "scale": self.scaler.scale,
             "distance_project": self.distance.project,
             "distance_centre": self.distance.centre,
             "ranks": self.ranks,
@@ -167,12 +176,12 @@ class TapMaps:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], classes: int) -> TapMaps:
-        """Rebuild from `to_tensors` for so many classes; banks of format 2 are read too.
+        """Rebuild from `to_tensors` for this number of classes; arrays of format 2 are converted.
 
-        KeyError where an array is missing, ValueError where shapes do not fit.
+        Raises KeyError where an array is missing, ValueError where shapes do not agree.
         """
         if "ranks" not in tensors:
-            tensors = _side_by_side(tensors)
+            tensors = _concatenated(tensors)
         centre, ranks = tensors["centre"], tensors["ranks"]
         left, right = tensors["left"], tensors["right"]
         dim, total = len(centre), int(ranks.sum())
@@ -191,16 +200,19 @@ class TapMaps:
                 raise ValueError(f"{name} has the wrong shape {tuple(tensors[name].shape)}")
         cap, band = tensors["limits"].tolist()
         distance = CleanDistance(tensors["distance_project"], tensors["distance_centre"], band)
-        return cls(Standard(centre, tensors["scale"]), distance, ranks, left, right, cap)
+        return cls(FeatureScaler(centre, tensors["scale"]), distance, ranks, left, right, cap)
 
 
 def _statistics(dim: int) -> int:
-    """How many statistics describe features of `dim` channels."""
+    """Number of token statistics of features with `dim` channels."""
     return token_statistics(torch.zeros(1, 1, 16, dim), infer_layout(16)).shape[1]
 
 
-def _side_by_side(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Format 2 had a map of full rank for every class, and what varies last in the context."""
+def _concatenated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Arrays of format 2, (classes, context, rank), in the layout of this format.
+
+    Format 2 had a map of full rank for every class, and the position last in the context.
+    """
     left, right = tensors["left"], tensors["right"]
     if left.dim() != 3 or right.dim() != 3 or left.shape[::2] != right.shape[:2]:
         raise ValueError(f"left has the wrong shape {tuple(left.shape)}")
@@ -219,13 +231,13 @@ def _side_by_side(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def calibration_weights(posterior: Tensor) -> Tensor:
-    """Weights of the maps from posteriors (images, clean + classes + unknown).
+    """Weights of the maps, (images, classes + 1), from posteriors (images, 1 + classes + 1).
 
-    Small posteriors are dropped and the rest renormalised; clean keeps its share (its map is zero)
-    and loses its column: (images, classes + unknown).
+    Probabilities below `DROP_BELOW` are set to zero and the others renormalised. The column of
+    clean, whose map is zero, is dropped after that.
     """
     kept = torch.where(posterior < DROP_BELOW, torch.zeros_like(posterior), posterior)
     total = kept.sum(dim=1, keepdim=True)
-    # All under the threshold: a posterior spread that thin names nothing; leave it as it is.
+    # All below the threshold: nothing to renormalise, the posterior is used as it is.
     kept = torch.where(total > 0, kept / total.clamp_min(1e-12), posterior)
     return kept[:, 1:].float()

@@ -2,9 +2,9 @@
 
     W = argmin |residual - W phi|^2 + lambda |W|^2, cut to a rank (Izenman 1975)
 
-Only phi' phi and phi' residual are kept, in two folds of references, so that features are seen and
-forgotten. Ridge strength, rank and whether there is to be a map at all are chosen by what it
-explains of the fold that it was not fitted on.
+Only phi' phi and phi' residual are accumulated, in two folds of references, so that no features
+are kept. Ridge strength, rank and whether there is a map at all are chosen by the residual that is
+explained in the fold that was not fitted.
 """
 
 from __future__ import annotations
@@ -19,32 +19,31 @@ from torch import Tensor
 from vision.calibrate.token_context import Context
 
 LAMBDAS = (10.0, 1.0, 1e-1, 1e-2, 1e-3)
-"""Ridge strengths, relative to the mean diagonal of phi' phi: tried in turn for as long as a weaker
-one explains more, for large contexts make solving dear."""
+"""Ridge strengths, relative to the mean diagonal of phi' phi: tried in turn while a weaker one
+explains more, because solving for a large context is expensive."""
 
-LEAST_GAIN = 0.01
-"""Share of the held-out residual that a map must explain to be kept: with less it costs more time
-and space than it brings back."""
+MIN_GAIN = 0.01
+"""Share of the held-out residual that a map must explain to be kept."""
 
-_ENOUGH = 0.97
-"""The rank is the smallest that explains this share of what the best rank does."""
+_RANK_TOLERANCE = 0.97
+"""The rank is the smallest that explains this share of what the best rank explains."""
 
 
 @dataclass(frozen=True)
 class FittedMap:
-    """A map phi -> phi @ left @ right; of rank 0 where it would bring nothing back."""
+    """A map phi -> phi @ left @ right; of rank 0 where it would explain too little."""
 
     left: Tensor
     """(context, rank)."""
     right: Tensor
     """(rank, dim)."""
     gain: float
-    """Share of the held-out residual that it explains; what was measured for a map left out, too,
-    but never below 0."""
+    """Share of the held-out residual that it explains, at least 0; also for a map of rank 0, as
+    measured before it was left out."""
 
     @property
     def rank(self) -> int:
-        """0: no map."""
+        """Rank of the map; 0 means that there is none."""
         return len(self.right)
 
 
@@ -57,7 +56,13 @@ class Moments:
         self.power = torch.zeros(2, dtype=torch.float64)
 
     def add(self, context: Context, residual: Tensor, folds: Tensor) -> None:
-        """Add what is missing (images, tiles, patches, dim) in that context; folds (images,)."""
+        """Add a batch.
+
+        Args:
+            context: phi of the noisy patches.
+            residual: (images, tiles, patches, dim) clean minus noisy patches, standardised.
+            folds: (images,) 0 or 1.
+        """
         patches = context.varying.shape[2]
         for fold in (0, 1):
             chosen = folds == fold
@@ -67,8 +72,7 @@ class Moments:
             constant = context.constant[chosen].flatten(0, 1)
             rest = residual[chosen]
             v = varying.shape[1]
-            # What all patches of a tile share enters once a tile: half the context, for next to
-            # nothing.
+            # The part that is constant over a tile's patches enters once a tile, not once a patch.
             across = context.varying[chosen].sum(2).flatten(0, 1).T @ constant
             gram, cross = self.gram[fold], self.cross[fold]
             gram[:v, :v] += varying.T @ varying
@@ -80,23 +84,24 @@ class Moments:
             self.power[fold] += rest.square().sum().double()
 
     def merge(self, other: Moments) -> None:
-        """Add another map's statistics (the pooled map is the merge of all)."""
+        """Add another map's moments (the map of all classes is fitted on the sum)."""
         self.gram += other.gram
         self.cross += other.cross
         self.power += other.power
 
     def solve(self, rank: int) -> FittedMap:
-        """The map of at most `rank`, or of rank 0 where less than `LEAST_GAIN` is explained."""
+        """The map of at most `rank`, or of rank 0 where less than `MIN_GAIN` is explained."""
         strength, explained = self._best_strength()
         gain, chosen = 0.0, 0
         if len(explained):
             by_rank = explained[:rank] / self.power.sum().clamp_min(1e-12)
             most = float(by_rank.max())
-            if most > 0.0:  # the whole map may explain a little, its first directions nothing
-                chosen = int((by_rank >= _ENOUGH * most).nonzero()[0]) + 1
+            # a map may explain a little although its first directions explain nothing
+            if most > 0.0:
+                chosen = int((by_rank >= _RANK_TOLERANCE * most).nonzero()[0]) + 1
                 gain = float(by_rank[chosen - 1])
         context, dim = self.cross.shape[1:]
-        if gain < LEAST_GAIN:
+        if gain < MIN_GAIN:
             return FittedMap(torch.zeros(context, 0), torch.zeros(0, dim), max(gain, 0.0))
         gram = self.gram.sum(0)
         full = _ridge(gram, self.cross.sum(0), strength)
@@ -104,7 +109,7 @@ class Moments:
         return FittedMap((full @ right).float(), right.T.contiguous().float(), gain)
 
     def _best_strength(self) -> tuple[float, Tensor]:
-        """(lambda, (dim,) what its first 1, 2, ... directions explain), none if nothing does."""
+        """(lambda, (dim,) residual explained by the first 1, 2, ... directions); empty if none."""
         best, strength, fitted = 0.0, LAMBDAS[0], list[Tensor]()
         last = -math.inf
         for one in LAMBDAS:
@@ -122,9 +127,9 @@ class Moments:
         return strength, found
 
     def _steps(self, full: Tensor, fold: int, directions: Tensor | None = None) -> Tensor:
-        """(dim,) what each direction of a map's output (each channel) explains of a fold."""
+        """(dim,) residual of a fold that each direction of a map's output explains."""
         cross = self.cross[fold]
-        if directions is not None:  # orthonormal: what they explain adds up
+        if directions is not None:  # orthonormal, so that explained residuals add up
             full, cross = full @ directions, cross @ directions
         return (2.0 * full * cross - full * (self.gram[fold] @ full)).sum(0)
 
@@ -143,7 +148,7 @@ class Moments:
 
 
 def _directions(full: Tensor, gram: Tensor) -> Tensor:
-    """(dim, dim) orthonormal directions of the output, those with most of the fit first."""
+    """(dim, dim) orthonormal directions of the output, largest share of the fit first."""
     vectors: Tensor = torch.linalg.eigh(full.T @ gram @ full)[1]
     return vectors.flip(1)
 

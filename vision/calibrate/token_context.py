@@ -1,4 +1,4 @@
-"""What a calibration map may look at: standardised features of a tap, and phi of each patch."""
+"""Inputs of the calibration maps: standardised features of a tap, and phi of each patch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vision.encoder.token_layout import (
 )
 
 _NEIGHBOURS, _IMAGE, _FIRST = 0.5, 0.1, 0.02
-"""Sizes of the context's parts against the token itself: the smaller, the harder the ridge presses
-on them. The image's mean and CLS vary over references, not over tokens, so that few references say
-little about them (held-out gain on 224 references: at size one, they cost the other parts theirs).
-"""
+"""Scales of the neighbours' mean, the image's mean and CLS, relative to the token: the smaller, the
+stronger their ridge penalty. The image's mean and CLS vary over references only, not over tokens,
+so that few references determine their weights badly (on 224 references, at scale one they lowered
+the held-out gain of the other parts)."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """phi of every patch, in two parts: what varies over a tile's patches, and what they share."""
+    """phi of every patch, in two parts: varying over a tile's patches, and constant over them."""
 
     varying: Tensor
     """(images, tiles, patches, v): the token, its neighbours' mean, its position."""
@@ -36,7 +36,7 @@ class Context:
         return self.varying.shape[-1] + self.constant.shape[-1]
 
     def __getitem__(self, rows: int | list[int]) -> Context:
-        """Of some images."""
+        """The context of the images `rows`."""
         chosen = [rows] if isinstance(rows, int) else rows
         return Context(self.varying[chosen], self.constant[chosen])
 
@@ -47,13 +47,13 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Standard:
-    """Channel-wise standardisation of a tap's patches, from clean references."""
+class FeatureScaler:
+    """Channel-wise standardisation of a tap's patches, fitted on clean references."""
 
     centre: Tensor
-    """(dim,)."""
+    """(dim,) mean."""
     scale: Tensor
-    """(dim,)."""
+    """(dim,) standard deviation, floored."""
 
     def patches(self, features: Tensor, layout: TokenLayout) -> Tensor:
         """Standardised patches (images, tiles, patches, dim) of (images, tiles, tokens, dim)."""
@@ -77,18 +77,18 @@ class Standard:
         return Context(torch.cat(varying, dim=-1), torch.cat(constant, dim=-1))
 
 
-def summed_power(patches: Tensor) -> Tensor:
-    """Sum, sum of squares and count over all patches, (3, dim)."""
+def channel_sums(patches: Tensor) -> Tensor:
+    """Sum, sum of squares and count of patches (..., dim): (3, dim), additive over batches."""
     flat = patches.reshape(-1, patches.shape[-1]).double()
     count = torch.full((flat.shape[1],), float(len(flat)), dtype=torch.float64)
     return torch.stack([flat.sum(0), flat.square().sum(0), count])
 
 
-def standard_of(power: Tensor) -> Standard:
-    """The standardisation that `summed_power`, added up over clean references, calls for."""
-    first, second, count = power
+def fit_scaler(sums: Tensor) -> FeatureScaler:
+    """The scaler from `channel_sums`, added over clean references."""
+    first, second, count = sums
     centre = first / count
     scale = (second / count - centre.square()).clamp_min(1e-12).sqrt()
-    # Channels that hardly move would be blown up: floor at a hundredth of the typical spread.
+    # A channel that hardly varies would be amplified: floor at 0.01 of the median deviation.
     floor = float(0.01 * scale.median())
-    return Standard(centre.float(), scale.clamp_min(max(floor, 1e-6)).float())
+    return FeatureScaler(centre.float(), scale.clamp_min(max(floor, 1e-6)).float())

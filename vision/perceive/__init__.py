@@ -1,1 +1,1 @@
-"""Noise from statistics of pixels and tokens: posterior over kinds, conformal gate."""
+"""Noise classification from statistics of pixels and tokens: posterior and conformal p-value."""

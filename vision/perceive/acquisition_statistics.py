@@ -1,8 +1,8 @@
-"""Acquisition statistics of the pixels: the second witness of perception.
+"""Acquisition statistics of the pixels, for the noise classifier.
 
-Each describes how an image was acquired, not what it shows: noise floor in bright and dark
-regions, spectrum, direction of blur, repeated contours, contrast range, slow illumination. All are
-computed on the grey image at a fixed working side, so that they compare over image sizes.
+Each describes how an image was acquired, not its content: noise floor in bright and dark regions,
+spectrum, direction of blur, repeated contours, contrast range, slow illumination. All are computed
+on the grey image at a fixed side, so that they are comparable over image sizes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def grey_image(rgb: NDArray[np.uint8], side: int) -> Floats:
 
 
 def acquisition_statistics(grey: Floats) -> Floats:
-    """The vector of statistics of one (side, side) grey image in [0, 1]."""
+    """The statistics, (p,), of one (side, side) grey image in [0, 1]."""
     return np.concatenate(
         [
             _noise_floor(grey),
@@ -67,7 +67,7 @@ def _noise_floor(grey: Floats) -> Floats:
     low, high = np.quantile(smooth, [0.25, 0.75])
     regions = (smooth <= low, (smooth > low) & (smooth < high), smooth >= high)
     # Mean absolute values too: where more than half of the pixels are flat background the median
-    # says zero whatever the noise in the anatomy.
+    # is zero whatever the noise in the anatomy.
     parts = [_mad(laplacian), float(np.abs(laplacian).mean()), float(np.abs(residual).mean())]
     parts += [_mad(residual[region]) for region in regions]
     parts += [float(np.abs(residual[region]).mean()) if region.any() else 0.0 for region in regions]
@@ -76,7 +76,7 @@ def _noise_floor(grey: Floats) -> Floats:
 
 
 def _spectrum(grey: Floats) -> Floats:
-    """Log power in rings of spatial frequency, relative to the whole, and the noise corner."""
+    """Log power in rings of spatial frequency and in the corner, relative to the mean power."""
     windowed = (grey - grey.mean()) * np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
     power = np.abs(np.fft.rfft2(windowed)) ** 2
     rows = np.abs(np.fft.fftfreq(grey.shape[0]))[:, None]
@@ -91,7 +91,7 @@ def _spectrum(grey: Floats) -> Floats:
     )
     total = power.mean() + 1e-12
     corner = power[radius >= 0.5].mean()
-    # High frequencies along rows, columns and both: motion along one axis empties one of them.
+    # High frequencies along rows and columns: motion along one axis removes one of them.
     along_rows = power[(rows > 0.3) & (columns < 0.1)].mean()
     along_columns = power[(columns > 0.3) & (rows < 0.1)].mean()
     extra = np.array([corner, along_rows, along_columns])
@@ -100,7 +100,7 @@ def _spectrum(grey: Floats) -> Floats:
 
 
 def _direction(grey: Floats) -> Floats:
-    """Gradient anisotropy: horizontal against vertical, and second differences alike."""
+    """Gradient anisotropy: horizontal against vertical, first and second differences."""
     dx = np.abs(np.diff(grey, axis=1)).mean()
     dy = np.abs(np.diff(grey, axis=0)).mean()
     dxx = np.abs(np.diff(grey, n=2, axis=1)).mean()
@@ -120,9 +120,9 @@ def _autocorrelation(grey: Floats) -> Floats:
 
 
 def _repetition(grey: Floats) -> Floats:
-    """Autocorrelation at short lags, and of ghosts: at a half, a third and a quarter of the side.
+    """Autocorrelation at short lags, and at a half, a third and a quarter of the side.
 
-    The peak over the rest of the axis finds ghosts at other spacings.
+    The latter are usual displacements of ghosts; the maximum over the axis finds others.
     """
     correlation = _autocorrelation(grey)
     height, width = grey.shape
@@ -137,17 +137,17 @@ def _repetition(grey: Floats) -> Floats:
         correlation[8 : height // 2 + 1, 0].max(),
         correlation[0, 8 : width // 2 + 1].max(),
     ]
-    # A peak over the rest of its axis is a ghost; texture raises the whole axis.
+    # A ghost is a peak above the rest of its axis; texture raises the whole axis.
     for axis in (correlation[6 : height // 2 + 1, 0], correlation[0, 6 : width // 2 + 1]):
         ghosts += [float(axis.std()), float(axis.max() - np.median(axis))]
     return np.array(short + ghosts)
 
 
 def _air(grey: Floats) -> Floats:
-    """The air around the body: copies and streaks land there, and have a direction.
+    """Statistics of the air around the body, where copies and streaks are visible.
 
-    Level, spread and gradients of the darkest fifth; the spread of the outer frame's row and
-    column profiles.
+    Level, spread and gradients of the darkest fifth, and the spread of the row and column profiles
+    of the outer frame.
     """
     smooth = ndimage.uniform_filter(grey, size=3, mode="nearest")
     air = smooth <= np.quantile(smooth, 0.2)
@@ -162,7 +162,7 @@ def _air(grey: Floats) -> Floats:
 
 
 def _blockiness(grey: Floats) -> Floats:
-    """Steps across the borders of 8-pixel blocks against steps inside them (JPEG)."""
+    """Log of the steps across the borders of 8-pixel blocks over the mean step (JPEG)."""
     dx = np.abs(np.diff(grey, axis=1)).mean(axis=0)
     dy = np.abs(np.diff(grey, axis=0)).mean(axis=1)
     across = dx[7::8].mean() + dy[7::8].mean()
@@ -171,7 +171,7 @@ def _blockiness(grey: Floats) -> Floats:
 
 
 def _range(grey: Floats) -> Floats:
-    """Percentiles, spread, and how much of the histogram is used."""
+    """Percentiles, spread, share of the histogram's bins in use, and clipped shares."""
     percentiles = np.quantile(grey, np.array(_PERCENTILES) / 100.0)
     used = np.histogram(grey, bins=64, range=(0.0, 1.0))[0] > 0
     clipped = np.array([(grey <= 0.004).mean(), (grey >= 0.996).mean()])
@@ -180,9 +180,10 @@ def _range(grey: Floats) -> Floats:
 
 
 def _slow_field(grey: Floats) -> Floats:
-    """Energy of slow multiplicative fields: low-order trend of the log image where there is signal.
+    """Second-order trend of the log image, a measure of slow multiplicative fields: (8,).
 
-    The trend is fitted by plane and curvature over pixels above a tenth of the maximum.
+    Fitted by least squares over pixels above a tenth of the maximum: the coefficients, the slope,
+    and the log spread of the trend and of the residual.
     """
     height, width = grey.shape
     y, x = np.mgrid[0:height, 0:width]
@@ -193,7 +194,7 @@ def _slow_field(grey: Floats) -> Floats:
         return np.zeros(8)
     log = np.log(grey[mask] + 0.02)
     basis = np.stack([np.ones_like(x), x, y, x * y, x**2, y**2], axis=-1)[mask]
-    # A handful of smooth terms over thousands of pixels: the normal equations will do.
+    # Six smooth terms over thousands of pixels: the normal equations are accurate enough.
     gram = basis.T @ basis + 1e-9 * len(basis) * np.eye(basis.shape[1])
     coefficients = np.linalg.solve(gram, basis.T @ log)
     fitted = basis @ coefficients

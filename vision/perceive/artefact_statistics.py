@@ -1,4 +1,4 @@
-"""Statistics of artefacts with a place: copies in the air beside the body, blocks of pixels."""
+"""Statistics of localised artefacts: displaced copies, and blocks of pixels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Floats = NDArray[np.float64]
 
 _PERIODS = range(2, 9)
 _DETAIL = 2.0
-"""Standard deviation in pixels beyond which brightness counts as slow."""
-_NEAREST = 0.08
-"""Copies nearer than this share of the side are the body's own texture."""
-_LEAST = 1e-4
+"""Standard deviation, in pixels, of the blur that separates detail from slow brightness."""
+_MIN_DISPLACEMENT = 0.08
+"""Displacements below this share of the side are ignored: texture correlates there."""
+_FLOOR = 1e-4
 
 
 def artefact_statistics(grey: Floats) -> Floats:
@@ -33,11 +33,12 @@ def _blocks(grey: Floats) -> list[float]:
 
 
 def _copies(grey: Floats) -> list[float]:
-    """How well the bright part, displaced along an axis, explains detail in the dark part.
+    """Regression of detail in the dark part on the bright part, displaced along each axis.
 
-    A ghost is a displaced copy: over air it stands alone. Then the same without regions, which
-    finds copies over the body. Per axis and way: the typical and the largest coefficient over all
-    displacements, their ratio, the mean of the four largest, and the largest of symmetric pairs.
+    A ghost is a displaced copy, and over air it is the only signal. The same without regions finds
+    copies over the body. Per axis, with and without regions: the median and the largest
+    coefficient over all displacements, their ratio, the mean of the four largest, and the largest
+    mean of symmetric pairs.
     """
     smooth = ndimage.uniform_filter(grey, 3, mode="nearest")
     bright = float(np.quantile(smooth, 0.99))
@@ -49,18 +50,18 @@ def _copies(grey: Floats) -> list[float]:
         for apart in (True, False):
             here = detail * dark if apart else detail
             there = detail * ~dark if apart else detail
-            alike = _correlation(here, there, axis)
+            correlation = _correlation(here, there, axis)
             if apart:
                 power = _correlation(dark.astype(np.float64), there * there, axis)
                 floor = 1e-3 * float((there * there).sum()) + 1e-6
-                coefficients = alike / (np.maximum(power, 0.0) + floor)
+                coefficients = correlation / (np.maximum(power, 0.0) + floor)
             else:
-                coefficients = alike / (alike[0] + 1e-6)
-            nearest = max(3, int(_NEAREST * size))
+                coefficients = correlation / (correlation[0] + 1e-6)
+            nearest = max(3, int(_MIN_DISPLACEMENT * size))
             far = coefficients[nearest : size - nearest + 1]
             peaks = np.abs(far - ndimage.median_filter(far, size=15, mode="nearest"))
-            typical = float(np.median(peaks)) + _LEAST
-            found += [np.log(typical), peaks.max(), np.log((peaks.max() + _LEAST) / typical)]
+            typical = float(np.median(peaks)) + _FLOOR
+            found += [np.log(typical), peaks.max(), np.log((peaks.max() + _FLOOR) / typical)]
             pairs = 0.5 * (coefficients + coefficients[-np.arange(size) % size])
             pairs = pairs[nearest : size // 2 + 1]
             pairs = np.abs(pairs - ndimage.median_filter(pairs, size=11, mode="nearest"))

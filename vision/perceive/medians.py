@@ -1,4 +1,4 @@
-"""Medians of small neighbourhoods, exactly and quickly."""
+"""Exact medians of small neighbourhoods."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def median(picture: Tensor, side: int) -> Tensor:
-    """Of the side x side neighbourhood of (images, 1, H, W), exactly; edges replicated.
+    """Median over the side x side neighbourhood of each pixel of (images, 1, H, W).
 
-    By forgetful selection over displaced pictures (Devillard 1998): of half the planes and two the
-    least and the greatest cannot be the median; they go, the next plane comes. Several times
-    quicker than sorting every neighbourhood.
+    Edges are replicated. Forgetful selection over displaced pictures (Devillard 1998): among half
+    the planes plus two, the minimum and the maximum cannot be the median; both are dropped and the
+    next plane is added. Several times faster than sorting every neighbourhood.
     """
     radius = side // 2
     padded = F.pad(picture, (radius,) * 4, mode="replicate")
@@ -25,23 +25,23 @@ def median(picture: Tensor, side: int) -> Tensor:
     held = len(planes) // 2 + 2
     live, coming = planes[:held], planes[held:]
     while len(live) > 1:
-        _least_first_greatest_last(live)
+        _move_extremes_to_ends(live)
         live = [*live[1:-1], *coming[:1]]
         coming = coming[1:]
     return live[0]
 
 
-def _least_first_greatest_last(planes: list[Tensor]) -> None:
-    """Exchange pixels between planes, in place, until the first holds the least of each."""
+def _move_extremes_to_ends(planes: list[Tensor]) -> None:
+    """Swap pixels between planes, in place: minima into the first plane, maxima into the last."""
     last = len(planes) - 1
 
-    def exchange(low: int, high: int) -> None:
+    def swap(low: int, high: int) -> None:
         one, other = planes[low], planes[high]
         planes[low], planes[high] = torch.minimum(one, other), torch.maximum(one, other)
 
     for place in range(len(planes) // 2):
-        exchange(place, last - place)
+        swap(place, last - place)
     for place in range(1, (len(planes) + 1) // 2):
-        exchange(0, place)
+        swap(0, place)
     for place in range(len(planes) // 2, last):
-        exchange(place, last)
+        swap(place, last)

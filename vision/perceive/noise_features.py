@@ -1,8 +1,8 @@
-"""A witness: statistics of an image -> how much it looks like each class of the bank.
+"""Class scores from many statistics by kernel regression, and Gaussian densities of the scores.
 
 Random-Fourier-feature ridge regression onto the classes (Rahimi and Recht 2007) reduces the
 statistics to one score per class; Gaussians with one shared, shrunk covariance over those scores
-(fitted on images the regression has not seen) turn them into densities, distances and posteriors.
+(fitted on images that the regression was not fitted on) give densities, distances and posteriors.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 _FOURIER = 768
-"""Random features: enough for a few hundred references; cost grows with their square."""
+"""Number of random features: enough for a few hundred references; cost is quadratic in it."""
 _SHORT = 96
 """Statistics longer than this are first reduced to the directions that separate the classes."""
 _SHRINK = 0.3
 """Weight of the diagonal in the within-class covariance behind those directions."""
 _RIDGE = 1e-2
 _CLIP = 12.0
-"""Standard deviations at which a statistic is cut: beyond, only "far away" matters."""
+"""Standard deviations at which a statistic is clipped."""
 
 
 @dataclass(frozen=True)
-class Reduction:
+class ClassScorer:
     """Statistics (n, p) -> one score per class (n, classes)."""
 
     centre: Floats
@@ -60,17 +60,18 @@ class Reduction:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Floats]) -> Reduction:
+    def from_tensors(cls, tensors: Mapping[str, Floats]) -> ClassScorer:
         """Rebuild from `to_tensors`; KeyError where an array is missing."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
 
-def fit_reduction(
+def fit_class_scorer(
     statistics: Floats, labels: Labels, classes: int, rng: np.random.Generator
-) -> Reduction:
-    """Fit a reduction on statistics (n, p) with class numbers (n,); every class weighs the same.
+) -> ClassScorer:
+    """Fit on statistics (n, p) with class numbers (n,).
 
-    Clean (class 0) weighs as much as all severities of one kind together.
+    Every class has the same weight, except clean (class 0), which has that of five classes: of all
+    severities of one kind.
     """
     centre = statistics.mean(axis=0)
     scale: Floats = np.maximum(statistics.std(axis=0), 1e-6)
@@ -81,8 +82,8 @@ def fit_reduction(
     frequencies = rng.normal(size=(reduced.shape[1], _FOURIER)) / spread
     phases = rng.uniform(0.0, 2.0 * np.pi, size=_FOURIER)
     empty = np.zeros((1 + reduced.shape[1] + _FOURIER, classes))
-    reduction = Reduction(centre, scale, project, frequencies, phases, empty)
-    features = reduction._features(statistics)
+    scorer = ClassScorer(centre, scale, project, frequencies, phases, empty)
+    features = scorer._features(statistics)
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     weight = 1.0 / counts[labels]
     weight[labels == 0] *= 5.0
@@ -92,7 +93,7 @@ def fit_reduction(
     gram = features.T @ (features * weight[:, None])
     gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
     weights = np.linalg.solve(gram, features.T @ (targets * weight[:, None]))
-    return Reduction(centre, scale, project, frequencies, phases, weights.astype(np.float64))
+    return ClassScorer(centre, scale, project, frequencies, phases, weights.astype(np.float64))
 
 
 def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
@@ -116,13 +117,13 @@ def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
 
 @dataclass(frozen=True)
 class Gaussians:
-    """One Gaussian per class over scores, with one covariance, and the scores' own say.
+    """One Gaussian per class over scores, with a shared covariance, blended with log-odds scores.
 
     The last `classes` scores may be log odds already (`vision.perceive.statistics_network`); then
 
         log p(k | s) = log prior_k - w/2 d_k(s)^2 + v s_k + const
 
-    with w and v fitted. The Gaussians alone tell how far a score lies from every class.
+    with w and v fitted. Distances from the classes come from the Gaussians alone.
     """
 
     means: Floats
@@ -132,10 +133,10 @@ class Gaussians:
     log_prior: Floats
     """(classes,)."""
     temperature: Floats
-    """(1,) by which log densities are divided where they speak alone, so that posteriors are
-    calibrated."""
+    """(1,) divisor of the log densities where they are used without the scores; fitted, so that
+    posteriors are calibrated."""
     blend: Floats
-    """(2,) weights of density and scores, w and v."""
+    """(2,) w and v, the weights of density and scores."""
 
     def squared_distances(self, scores: Floats) -> Floats:
         """Squared Mahalanobis distances (n, classes) of scores (n, dims)."""
@@ -145,14 +146,16 @@ class Gaussians:
         )
 
     def log_joint(self, scores: Floats, squared: Floats | None = None) -> Floats:
-        """Log prior + blended log density (n, classes), up to one constant of each row.
+        """Log prior + blended log density (n, classes), up to a constant of each row.
 
-        `squared`: the distances, where they are known already.
+        Args:
+            scores: (n, dims).
+            squared: their `squared_distances`, if computed already.
         """
         squared = self.squared_distances(scores) if squared is None else squared
-        density, own = self.blend
-        said = scores[:, -len(self.log_prior) :]
-        return np.asarray(self.log_prior - 0.5 * density * squared + own * said)
+        on_density, on_scores = self.blend
+        log_odds = scores[:, -len(self.log_prior) :]
+        return np.asarray(self.log_prior - 0.5 * on_density * squared + on_scores * log_odds)
 
     def to_tensors(self) -> dict[str, Floats]:
         """Every array by name."""
@@ -165,16 +168,20 @@ class Gaussians:
 
 
 _TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
-_DENSITIES = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5)
-_OWN = (0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
+_DENSITY_WEIGHTS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5)
+_SCORE_WEIGHTS = (0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
 
 
 def fit_gaussians(
     scores: Floats, labels: Labels, log_prior: Floats, *, log_odds: bool = False
 ) -> Gaussians:
-    """Fit class means, a shared covariance shrunk towards its diagonal, and how much each says.
+    """Fit class means, a shared covariance shrunk towards its diagonal, and the blend.
 
-    `log_odds`: the last scores are log odds of the classes and may speak for themselves.
+    Args:
+        scores: (n, dims).
+        labels: (n,) class numbers.
+        log_prior: (classes,).
+        log_odds: the last scores are log odds of the classes; False: their weight is 0.
     """
     classes = len(log_prior)
     means = np.stack(
@@ -192,14 +199,15 @@ def fit_gaussians(
     raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1), np.ones(2))
     squared = raw.squared_distances(scores)
 
-    def loss(density: float, own: float) -> float:
-        blended = replace(raw, blend=np.array([density, own]))
+    def loss(on_density: float, on_scores: float) -> float:
+        blended = replace(raw, blend=np.array([on_density, on_scores]))
         return _negative_log_likelihood(blended.log_joint(scores, squared), labels, log_prior)
 
     temperature = min(_TEMPERATURES, key=lambda t: loss(1.0 / t, 0.0))
     blend = (1.0 / temperature, 0.0)
     if log_odds:
-        blend = min(((w, v) for w in _DENSITIES for v in _OWN), key=lambda pair: loss(*pair))
+        grid = ((w, v) for w in _DENSITY_WEIGHTS for v in _SCORE_WEIGHTS)
+        blend = min(grid, key=lambda pair: loss(*pair))
     return replace(raw, temperature=np.array([temperature]), blend=np.array(blend))
 
 

@@ -1,9 +1,9 @@
-"""A witness: few statistics of an image -> how much it looks like each class of the bank.
+"""Class scores from the few statistics of the pixels, by an ensemble of two small networks.
 
-Two small networks (two hidden layers each), trained on the references' draws with a fixed seed and
-averaged. Where statistics are few and hand-made, as those of the pixels are, they find more mild
-noise than `vision.perceive.noise_features.Reduction` at the same rate of false alarms; over the
-hundreds of an encoder's tap they overfit. The model that answers stays as it is.
+Each network has two hidden layers and is trained on noisy draws of the references with a fixed
+seed; their log probabilities are averaged. On the pixels' statistics they detect more mild noise
+than `vision.perceive.noise_features.ClassScorer` at the same rate of false alarms; on the hundreds
+of statistics of an encoder's tap they overfit. The multimodal model itself is never trained.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Labels = NDArray[np.int64]
 NETWORKS = 2
 HIDDEN = 256
 EPOCHS = 40
-MOST_STEPS = 2400
-"""Bounds the time of a fit where there are many references."""
+MAX_STEPS = 2400
+"""Upper limit on the training steps, for banks of many references."""
 
 _BATCH = 512
-_RATE = 4e-3
-_DECAY = 1e-3
-_DROP_STATISTICS = 0.1
-_DROP_HIDDEN = 0.3
+_LEARNING_RATE = 4e-3
+_WEIGHT_DECAY = 1e-3
+_DROPOUT_STATISTICS = 0.1
+_DROPOUT_HIDDEN = 0.3
 _SMOOTHING = 0.02
 _CLIP = 8.0
-"""Standard deviations at which a statistic is cut: beyond, only "far away" matters."""
+"""Standard deviations at which a statistic is clipped."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class StatisticsNetwork:
 
     def __call__(self, statistics: Floats) -> Floats:
         """Scores (n, classes) of statistics (n, p)."""
-        hidden = torch.from_numpy(self._standard(statistics))[None]
+        hidden = torch.from_numpy(self._standardise(statistics))[None]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = hidden @ torch.from_numpy(weight) + torch.from_numpy(bias)[:, None]
             if layer < len(self.weights) - 1:
                 hidden = nn.functional.gelu(hidden)
-        told = hidden.log_softmax(dim=-1).mean(dim=0)
-        return np.asarray((told - told.mean(dim=1, keepdim=True)).numpy(), dtype=np.float64)
+        log_p = hidden.log_softmax(dim=-1).mean(dim=0)
+        return np.asarray((log_p - log_p.mean(dim=1, keepdim=True)).numpy(), dtype=np.float64)
 
-    def _standard(self, statistics: Floats) -> Floats:
+    def _standardise(self, statistics: Floats) -> Floats:
         return np.clip((statistics - self.centre) / self.scale, -_CLIP, _CLIP)
 
     def to_tensors(self) -> dict[str, Floats]:
@@ -82,19 +82,19 @@ class StatisticsNetwork:
 def fit_network(
     statistics: Floats, labels: Labels, classes: int, rng: np.random.Generator
 ) -> StatisticsNetwork:
-    """Train on statistics (n, p) with class numbers (n,); the same on every run of one machine."""
+    """Train on statistics (n, p) with class numbers (n,); reproducible on one machine."""
     centre = statistics.mean(axis=0)
     scale: Floats = np.maximum(statistics.std(axis=0), 1e-6)
     empty = (np.zeros(0), np.zeros(0), np.zeros(0))
-    standard = StatisticsNetwork(centre, scale, empty, empty)._standard(statistics)
+    standard = StatisticsNetwork(centre, scale, empty, empty)._standardise(statistics)
     inputs, targets = torch.from_numpy(standard).float(), torch.from_numpy(labels)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(mode=False), torch.enable_grad():
         torch.manual_seed(int(rng.integers(2**31)))
-        networks = [_trained(inputs.clone(), targets.clone(), classes) for _ in range(NETWORKS)]
+        networks = [_train(inputs.clone(), targets.clone(), classes) for _ in range(NETWORKS)]
     layers = [[part for part in net if isinstance(part, nn.Linear)] for net in networks]
 
-    def stacked(read: str, layer: int) -> Floats:
-        parts = [getattr(net[layer], read).detach().double().numpy() for net in layers]
+    def stacked(name: str, layer: int) -> Floats:
+        parts = [getattr(net[layer], name).detach().double().numpy() for net in layers]
         return np.stack([part.T if part.ndim == 2 else part for part in parts])
 
     return StatisticsNetwork(
@@ -105,21 +105,21 @@ def fit_network(
     )
 
 
-def _trained(inputs: torch.Tensor, targets: torch.Tensor, classes: int) -> nn.Sequential:
+def _train(inputs: torch.Tensor, targets: torch.Tensor, classes: int) -> nn.Sequential:
     network = nn.Sequential(
-        nn.Dropout(_DROP_STATISTICS),
+        nn.Dropout(_DROPOUT_STATISTICS),
         nn.Linear(inputs.shape[1], HIDDEN),
         nn.GELU(),
-        nn.Dropout(_DROP_HIDDEN),
+        nn.Dropout(_DROPOUT_HIDDEN),
         nn.Linear(HIDDEN, HIDDEN),
         nn.GELU(),
-        nn.Dropout(_DROP_HIDDEN),
+        nn.Dropout(_DROPOUT_HIDDEN),
         nn.Linear(HIDDEN, classes),
     )
-    a_pass = max(len(inputs) // _BATCH, 1)
-    steps = min(EPOCHS * a_pass, MOST_STEPS)
-    optimiser = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+    steps_per_epoch = max(len(inputs) // _BATCH, 1)
+    steps = min(EPOCHS * steps_per_epoch, MAX_STEPS)
+    optimiser = torch.optim.AdamW(network.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps)
     order = torch.empty(0, dtype=torch.long)
     for _ in range(steps):
         if len(order) < min(_BATCH, len(inputs)):

@@ -1,1 +1,1 @@
-"""The pixel stage: what noise took away from the picture, restored in closed form."""
+"""The pixel stage: a closed-form estimate of the clean picture, before the encoder."""

@@ -1,8 +1,8 @@
-"""Retrieval of what noise took away by likeness to prototypes: kernel regression on thumbnails.
+"""Kernel regression on prototypes: from a noisy thumbnail to the difference from its clean one.
 
-A noisy image resembles noisy prototypes; what those lost says what it lost. The regression is a
-Gaussian-kernel ridge over a fixed number of landmark prototypes (subset of regressors: Smola and
-Schoelkopf 2000; Nystroem: Williams and Seeger 2001), with a weak linear part, in closed form.
+Gaussian-kernel ridge regression over a fixed number of landmark prototypes (subset of regressors:
+Smola and Schoelkopf 2000; Nystroem: Williams and Seeger 2001), with a weak linear part, in closed
+form: the prediction is a mean of the prototypes' differences, weighted by similarity.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LandmarkRegression:
     centre: Tensor
     """(p,)."""
     scale: Tensor
-    """() one scale for all entries, so that their relative sizes stay."""
+    """() one scale for all entries, so that their relative sizes are kept."""
     landmarks: Tensor
     """(m, p), standardised."""
     width: Tensor
@@ -38,10 +38,10 @@ class LandmarkRegression:
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """Predictions (n, q) for vectors (n, p)."""
-        return self.lift(vectors) @ self.weights
+        return self.transform(vectors) @ self.weights
 
-    def lift(self, vectors: Tensor) -> Tensor:
-        """The functions that the weights sum: (n, m + p + 1)."""
+    def transform(self, vectors: Tensor) -> Tensor:
+        """Kernel values, linear part and a constant, (n, m + p + 1), for vectors (n, p)."""
         standard = (vectors - self.centre) / self.scale
         near = torch.exp(-_squared_distances(standard, self.landmarks) / self.width)
         linear = standard * (LINEAR / standard.shape[1]) ** 0.5
@@ -60,34 +60,41 @@ class LandmarkRegression:
 def fit_landmarks(
     vectors: Tensor, targets: Tensor, folds: Tensor, landmarks: int, seed: int
 ) -> tuple[LandmarkRegression, list[LandmarkRegression]]:
-    """Fit on vectors (n, p) with targets (n, q).
+    """Fit on all rows, and for each fold on the rows of the other folds.
 
-    Returns the regression, and for each fold one fitted on the others (`folds`: (n,) numbers from
-    0, all rows of one image in one fold): what is said of images that are new.
+    Args:
+        vectors: (n, p).
+        targets: (n, q).
+        folds: (n,) fold numbers from 0; all rows of one image have the same.
+        landmarks: most prototypes that are kept.
+        seed: of their choice.
+
+    Returns:
+        The regression, and one per fold whose predictions for that fold are out of sample.
     """
     draw = torch.Generator().manual_seed(seed)
     centre = vectors.mean(dim=0)
     scale = vectors.std(dim=0).mean().clamp_min(1e-6)
     chosen = torch.randperm(len(vectors), generator=draw)[:landmarks]
-    standing = (vectors[chosen] - centre) / scale
-    distances = _squared_distances(standing, standing)
+    standardised = (vectors[chosen] - centre) / scale
+    distances = _squared_distances(standardised, standardised)
     width = (WIDTH * distances[distances > 0].median()).clamp_min(1e-6)
-    empty = torch.zeros(len(standing) + vectors.shape[1] + 1, targets.shape[1])
-    shape = LandmarkRegression(centre, scale, standing, width, empty)
+    empty = torch.zeros(len(standardised) + vectors.shape[1] + 1, targets.shape[1])
+    unfitted = LandmarkRegression(centre, scale, standardised, width, empty)
     penalty = RIDGE * torch.eye(len(empty), dtype=torch.float64)
     kernel = torch.exp(-distances.double() / width.double())
-    m = len(standing)
+    m = len(standardised)
     penalty[:m, :m] = RIDGE * (kernel + 1e-6 * torch.eye(m, dtype=torch.float64))
     penalty[-1, -1] = 1e-6
-    lifted = shape.lift(vectors).double()
+    transformed = unfitted.transform(vectors).double()
     wanted = targets.double()
     count = int(folds.max()) + 1
-    grams = [lifted[folds == fold].T @ lifted[folds == fold] for fold in range(count)]
-    crosses = [lifted[folds == fold].T @ wanted[folds == fold] for fold in range(count)]
+    grams = [transformed[folds == fold].T @ transformed[folds == fold] for fold in range(count)]
+    crosses = [transformed[folds == fold].T @ wanted[folds == fold] for fold in range(count)]
     gram, cross = torch.stack(grams).sum(0), torch.stack(crosses).sum(0)
 
     def fitted(left: Tensor, right: Tensor) -> LandmarkRegression:
-        return replace(shape, weights=torch.linalg.solve(left + penalty, right).float())
+        return replace(unfitted, weights=torch.linalg.solve(left + penalty, right).float())
 
     without = [fitted(gram - g, cross - c) for g, c in zip(grams, crosses, strict=True)]
     return fitted(gram, cross), without

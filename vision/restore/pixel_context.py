@@ -1,12 +1,11 @@
-"""What a pixel's restoration may look at: its neighbourhood, bands of detail, the whole image.
+"""Context of a pixel for its restoration: neighbourhood, bands of detail, the whole image.
 
-Every channel is fixed; only the linear readout over them is fitted (`vision.restore.restorer`).
-Details are split into bands and, softly, by how much of the band there is nearby and by how bright
-it is there, so that a linear readout can shrink a band where it is weak and keep it where it is
-strong, as wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with thresholds
-that are fitted instead of derived. Two channels are means of like neighbourhoods (non-local means:
-Buades et al. 2005), which a readout of bands cannot make; ten are displaced copies
-(`vision.restore.ghosts`).
+The channels are fixed; only the linear weights over them are fitted (`vision.restore.restorer`).
+Detail is split into bands, and each band into soft classes of its local energy and of the local
+brightness. So linear weights can shrink a band where it is weak and keep it where it is strong, as
+wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with fitted thresholds. Two
+channels are non-local means (Buades et al. 2005), which are not linear in the bands; ten are
+displaced copies (`vision.restore.ghosts`).
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ _FLOOR = 1e-8
 _QUANTILES = (0.5, 0.9, 0.99)
 
 _REACH = 3
-"""Furthest displacement, in pixels, of a like neighbourhood."""
+"""Largest displacement, in pixels, of a neighbourhood in the non-local means."""
 _HALF = tuple(
     (down, right)
     for down in range(_REACH + 1)
     for right in range(-_REACH, _REACH + 1)
     if (down, right) > (0, 0)
 )
-"""Displacements of one side; the other side's are their opposites."""
+"""Half of the displacements; the others are their negatives."""
 _LEAST_NOISE = 0.004
 """One grey level of 256."""
 _LAPLACIAN = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
@@ -67,9 +66,11 @@ CHANNELS = (
 
 
 def pixel_context(grey: Tensor, some: Tensor | None = None) -> Tensor:
-    """(images, H, W) grey in [0, 1] -> (images, CHANNELS, H, W); H and W at least 16.
+    """Channels (images, CHANNELS, H, W) of grey pictures.
 
-    With `some`, numbers of pixels row by row, of those alone: (images, CHANNELS, len(some)).
+    Args:
+        grey: (images, H, W) in [0, 1]; H and W at least 16.
+        some: flat indices of pixels; then only theirs, (images, CHANNELS, len(some)).
     """
     picture = grey[:, None].float()
     images, _, height, width = picture.shape
@@ -86,10 +87,10 @@ def pixel_context(grey: Tensor, some: Tensor | None = None) -> Tensor:
     return whole if some is not None else whole.view(images, CHANNELS, height, width)
 
 
-def read_out(grey: Tensor, weights: Tensor) -> Tensor:
-    """What readouts (images, CHANNELS) make of pictures: (images, H, W).
+def weighted_context(grey: Tensor, weights: Tensor) -> Tensor:
+    """Sum of the channels of (images, H, W) under weights (images, CHANNELS): (images, H, W).
 
-    The same as `weights` on `pixel_context`, without holding it: some 150 pictures for one.
+    Equals `weights` times `pixel_context`, without holding its about 150 channels in memory.
     """
     picture = grey[:, None].float()
     images = len(picture)
@@ -103,7 +104,7 @@ def read_out(grey: Tensor, weights: Tensor) -> Tensor:
 
 
 def _beyond_the_patch(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Channels of (images, 1, H, W) in order, as (factor (images, 1, H, W), (images, c, H, W))."""
+    """Channels after the patch, as products of (images, 1, H, W) and (images, c, H, W)."""
     one = torch.ones_like(picture)
     scales = [picture, *(blurred(picture, sigma) for sigma in BLURS)]
     medians = [median(picture, 3), median(picture, 5)]
@@ -119,11 +120,11 @@ def _beyond_the_patch(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _non_local_means(picture: Tensor) -> list[Tensor]:
-    """(images, 1, H, W) averaged over neighbourhoods that are alike, at each strength of `MEANS`.
+    """Non-local means of (images, 1, H, W), one at each strength of `MEANS`.
 
-    Squared differences of 3x3 neighbourhoods count beyond what noise alone makes of them. What
-    lies to one side of a pixel is as unlike it as it is unlike what lies there: displacements go
-    in pairs, and a weight is made once for both.
+    Weights fall with the mean squared difference of 3x3 neighbourhoods, less the expected part of
+    the noise. The difference is symmetric, so each weight is computed once and used for a
+    displacement and its negative.
     """
     power = _noise_level(picture)[:, None, None, None].square()
     padded = F.pad(picture, (2 * _REACH + 1,) * 4, mode="reflect")
@@ -140,29 +141,33 @@ def _non_local_means(picture: Tensor) -> list[Tensor]:
     for down, right in _HALF:
         top, left = _REACH + down, _REACH + right
         there = padded[:, :, top : top + tall, left : left + wide]
-        unlike = _box(here - there)
-        excess = (unlike - 2.0 * power).clamp_min_(0.0) / power
+        difference = _box(here - there)
+        excess = (difference - 2.0 * power).clamp_min_(0.0) / power
         for strength, total, summed in zip(MEANS, totals, sums, strict=True):
             weights = torch.exp(excess * (-1.0 / strength**2))
-            for way in (1, -1):
-                # the other way: the same weight, from where that neighbour is the one that looks
-                weight = moved(weights, _REACH, *((0, 0) if way == 1 else (-down, -right)))
+            for sign in (1, -1):
+                # for the negative: the weight of the pair whose first pixel is that neighbour
+                weight = moved(weights, _REACH, *((0, 0) if sign == 1 else (-down, -right)))
                 total += weight
-                summed += weight * moved(padded, 2 * _REACH + 1, way * down, way * right)
+                summed += weight * moved(padded, 2 * _REACH + 1, sign * down, sign * right)
     return [summed / total for summed, total in zip(sums, totals, strict=True)]
 
 
 def _box(difference: Tensor) -> Tensor:
-    """Mean square over 3x3 neighbourhoods, without the border; sums of three, twice, are much
-    quicker than pooling."""
+    """Mean square over 3x3 neighbourhoods, without the border.
+
+    Separable sums are much faster than pooling.
+    """
     power = difference.square() / 9.0
     rows = power[:, :, :-2] + power[:, :, 1:-1] + power[:, :, 2:]
     return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
 
 
 def _noise_level(picture: Tensor) -> Tensor:
-    """(images,) standard deviation of fine-grained noise (Immerkaer 1996, by quantiles): of half
-    the pixels, or where air takes that half, of three quarters."""
+    """(images,) standard deviation of fine-grained noise (Immerkaer 1996, by quantiles).
+
+    From the median, or from the 0.75 quantile where air fills half of the picture.
+    """
     kernel = torch.tensor(_LAPLACIAN)[None, None] / 6.0
     residual = F.conv2d(picture, kernel).abs().flatten(1)
     half, most = quantiles(residual, (0.5, 0.75)).T
@@ -170,7 +175,7 @@ def _noise_level(picture: Tensor) -> Tensor:
 
 
 def _soft(values: Tensor, centres: tuple[float, ...], width: float) -> Tensor:
-    """Soft membership of (images, 1, H, W) in each centre: (images, centres, H, W), sum one."""
+    """Soft membership of (images, 1, H, W) in classes: (images, centres, H, W), summing to one."""
     at = torch.tensor(centres).view(1, -1, 1, 1)
     inside = values.clamp(centres[0], centres[-1])
     return torch.softmax(-((inside - at) / width).square(), dim=1)

@@ -1,13 +1,14 @@
-"""The pixel stage: what a noise took away from the picture, before the encoder sees it.
+"""The pixel stage: a linear estimate of the clean picture, applied before the encoder.
 
     x' = x + sum_k p_k w_k . phi(x)
 
-with p_k the posterior of kind and severity k, and phi(x) of a pixel its context
-(`vision.restore.pixel_context`), what prototypes of that kind say was lost there: additively, and
-as a smooth gain (`vision.restore.landmarks` on `vision.restore.thumbnails`), and a curve of its
-brightness (`vision.restore.tone_curves`). Every map is closed form; the posterior
-mean of the clean picture under a mixture of kinds is the mixture of their posterior means.
-Colour planes get the same change: noise is restored in brightness, colour differences stay.
+p_k is the posterior of class k, a kind and severity. phi(x) of a pixel holds its context
+(`vision.restore.pixel_context`), the additive loss and the smooth gain that kernel regression on
+prototypes of the kind predicts (`vision.restore.landmarks` on `vision.restore.thumbnails`), and a
+piecewise linear curve of its brightness (`vision.restore.tone_curves`). Every w_k is a closed-form
+ridge regression; the posterior mean of the clean picture under a mixture of classes is the mixture
+of their posterior means. The change is added to every colour plane alike, so that colour
+differences stay as they are.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import resize_rgb
 from vision.report import UNKNOWN
 from vision.restore.landmarks import LandmarkRegression
-from vision.restore.pixel_context import CHANNELS, read_out
-from vision.restore.thumbnails import SIDE, brightened, enlarged, thumbnail, vectors
-from vision.restore.tone_curves import TONES, drives, toned
+from vision.restore.pixel_context import CHANNELS, weighted_context
+from vision.restore.thumbnails import SIDE, apply_gain, enlarged, thumbnail, thumbnail_vectors
+from vision.restore.tone_curves import TONE_FEATURES, curve_covariates, tone_change
 
-RECALLED = 3
-"""The additive loss, the gain's change and its change of detail."""
-READ = CHANNELS + RECALLED + TONES
-"""Entries of phi: the context, what prototypes recall, the tone."""
-LEAST_SIDE = 16
+PROTOTYPE_FEATURES = 3
+"""Features from prototypes: the additive loss, the change by the gain, its change of detail."""
+PIXEL_FEATURES = CHANNELS + PROTOTYPE_FEATURES + TONE_FEATURES
+"""Entries of phi: pixel context, prototype features, tone features."""
+MIN_SIDE = 16
 """Pictures with a shorter side than this are not restored."""
 
 _BATCH = 16
@@ -43,27 +44,27 @@ _VARYING_SIDE = 224
 
 @dataclass(frozen=True)
 class Prototypes:
-    """What prototypes of one kind say of a noisy picture."""
+    """The regressions on prototypes of one kind of noise."""
 
     additive: LandmarkRegression
-    """Of grey thumbnails: the loss in each cell."""
+    """Grey thumbnail vectors -> additive loss in each cell, (n, SIDE ** 2)."""
     gain: LandmarkRegression
-    """Of log thumbnails: the smooth log gain's coefficients."""
+    """Log thumbnail vectors -> coefficients of the smooth log gain, (n, ORDERS ** 2)."""
 
 
 @dataclass(frozen=True)
 class PixelRestorer:
-    """Restores pictures of known, mixed or unknown noise."""
+    """Predicts the change from a noisy picture to the clean one, under class weights."""
 
     classes: tuple[tuple[str, int], ...]
-    """(kind, severity) of each map; the last is ("unknown", 0), pooled over all kinds."""
+    """(kind, severity) of each map; the last is ("unknown", 0), fitted on all kinds together."""
     maps: Tensor
-    """(classes, READ)."""
+    """(classes, PIXEL_FEATURES) weights w_k."""
     prototypes: Mapping[str, Prototypes]
     """By kind, `unknown` included."""
 
     def __call__(self, grey: Tensor, weights: Tensor) -> Tensor:
-        """What to add to pictures (images, H, W) in [0, 1] under weights (images, classes)."""
+        """Change (images, H, W) of grey pictures in [0, 1] under weights (images, classes)."""
         change = torch.zeros_like(grey)
         for start in range(0, len(grey), _BATCH):
             part = slice(start, start + _BATCH)
@@ -71,22 +72,27 @@ class PixelRestorer:
         return change
 
     def _change(self, grey: Tensor, weights: Tensor) -> Tensor:
-        change = read_out(grey, weights @ self.maps[:, :CHANNELS])
+        change = weighted_context(grey, weights @ self.maps[:, :CHANNELS])
         for kind in self.prototypes:
             own = torch.tensor([name == kind for name, _ in self.classes])
-            read = weights[:, own] @ self.maps[own, CHANNELS:]
+            combined = weights[:, own] @ self.maps[own, CHANNELS:]
             rows = (weights[:, own].sum(dim=1) > 0).nonzero().flatten()
             if len(rows):
-                some, heard = grey[rows], read[rows]
-                lost, gain = self.told(kind, some)
-                told = recalled(some, lost, gain)
-                change[rows] += torch.einsum("nchw,nc->nhw", told, heard[:, :RECALLED])
-                change[rows] += toned(some, drives(some, lost, gain), heard[:, RECALLED:])
+                some = grey[rows]
+                on_prototypes = combined[rows, :PROTOTYPE_FEATURES]
+                on_tones = combined[rows, PROTOTYPE_FEATURES:]
+                lost, gain = self.predict_loss_and_gain(kind, some)
+                features = prototype_features(some, lost, gain)
+                change[rows] += torch.einsum("nchw,nc->nhw", features, on_prototypes)
+                change[rows] += tone_change(some, curve_covariates(some, lost, gain), on_tones)
         return change
 
-    def told(self, kind: str, grey: Tensor) -> tuple[Tensor, Tensor]:
-        """(loss (images, SIDE ** 2), gain coefficients) that the kind's prototypes tell."""
-        plain, logarithmic = vectors(grey)
+    def predict_loss_and_gain(self, kind: str, grey: Tensor) -> tuple[Tensor, Tensor]:
+        """Predictions of a kind's prototypes for pictures (images, H, W).
+
+        Returns the additive loss (images, SIDE ** 2) and the gain coefficients (images, ORDERS**2).
+        """
+        plain, logarithmic = thumbnail_vectors(grey)
         return self.prototypes[kind].additive(plain), self.prototypes[kind].gain(logarithmic)
 
     def to_tensors(self) -> dict[str, Tensor]:
@@ -102,10 +108,14 @@ class PixelRestorer:
     def from_tensors(
         cls, classes: tuple[tuple[str, int], ...], tensors: Mapping[str, Tensor]
     ) -> PixelRestorer:
-        """Rebuild from `to_tensors`; KeyError or ValueError where something does not fit."""
+        """Rebuild from `to_tensors`.
+
+        Raises KeyError where an array is missing, ValueError where the maps have a wrong shape.
+        """
         maps = tensors["maps"]
-        if maps.shape != (len(classes), READ):
-            raise ValueError(f"pixel maps of shape {tuple(maps.shape)}, not {(len(classes), READ)}")
+        if maps.shape != (len(classes), PIXEL_FEATURES):
+            wanted = (len(classes), PIXEL_FEATURES)
+            raise ValueError(f"pixel maps of shape {tuple(maps.shape)}, not {wanted}")
 
         def regression(prefix: str) -> LandmarkRegression:
             return LandmarkRegression.from_tensors(
@@ -124,11 +134,17 @@ class PixelRestorer:
         return cls(classes, maps, known)
 
 
-def recalled(grey: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
-    """What prototypes told, as changes of each pixel: (images, 3, H, W)."""
+def prototype_features(grey: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
+    """Predicted loss and gain as changes of each pixel: (images, PROTOTYPE_FEATURES, H, W).
+
+    Args:
+        grey: (images, H, W) in [0, 1].
+        lost: (images, SIDE ** 2) additive loss in each cell.
+        gain: (images, ORDERS ** 2) coefficients of the log gain.
+    """
     shape = (grey.shape[1], grey.shape[2])
     added = enlarged(lost.reshape(-1, SIDE, SIDE), shape)
-    bright = brightened(grey, gain)
+    bright = apply_gain(grey, gain)
     detail = bright - enlarged(thumbnail(grey), shape)
     return torch.stack([added, bright - grey, detail], dim=1)
 
@@ -139,30 +155,33 @@ def grey_tensor(image: MedicalImage) -> Tensor:
 
 
 def at_size(image: MedicalImage, size: tuple[int, int]) -> MedicalImage:
-    """`image` brought to (height, width) pixels as processors do (bicubic)."""
+    """`image` resized to (height, width) pixels, bicubic, as image processors do."""
     if (image.height, image.width) == size:
         return image
     return MedicalImage.from_rgb(resize_rgb(image.rgb, size), image.source_format)
 
 
-def unknown_last(classes: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    """The maps' classes: every noisy class of a bank, then unknown."""
+def restorer_classes(classes: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """The classes of a restorer's maps: every noisy class of a bank, then unknown."""
     return (*(pair for pair in classes if pair[1] > 0), (UNKNOWN, 0))
 
 
 @dataclass(frozen=True)
-class Working:
-    """An image and the size at which it is restored."""
+class WorkingImage:
+    """An image with the size at which it is restored."""
 
     image: MedicalImage
-    """At that size where every image of the model has one; else as it is."""
+    """Resized to `size` where the model has one input size; else at its own size."""
     size: tuple[int, int]
     """(height, width) in pixels."""
 
     @classmethod
-    def of(cls, image: MedicalImage, encoder: VisionEncoder) -> Working:
-        """At the size that the model's processor brings it to, so that nothing is resized after
-        noise was taken away; where that varies, the change is made small and enlarged."""
+    def of(cls, image: MedicalImage, encoder: VisionEncoder) -> WorkingImage:
+        """`image` at the input size of the encoder, so that it is not resized after restoration.
+
+        Where that size varies by image, the change is computed at a shorter side of at most 224
+        pixels and enlarged.
+        """
         size = encoder.input_size(image.height, image.width)
         if size is not None and encoder.has_fixed_tokens:
             return cls(at_size(image, size), size)
@@ -175,7 +194,7 @@ class Working:
         return grey_tensor(at_size(self.image, self.size))
 
     def restored(self, change: Tensor) -> MedicalImage:
-        """The image with a change (H, W) at the working size added to every colour plane."""
+        """The image with `change` (H, W), at the working size, added to every colour plane."""
         shape = (self.image.height, self.image.width)
         if self.size != shape:
             change = F.interpolate(
@@ -186,17 +205,19 @@ class Working:
         return MedicalImage.from_rgb(whole, self.image.source_format)
 
 
-def restorations(
-    restorer: PixelRestorer, workings: Sequence[Working], weights: Tensor
+def predict_changes(
+    restorer: PixelRestorer, workings: Sequence[WorkingImage], weights: Tensor
 ) -> list[Tensor]:
-    """What `restorer` adds to each picture (H, W) at its working size, under weights (n, classes);
-    nothing to one that is too small. Pictures of one size go together."""
+    """The change (H, W) of each picture at its working size, under weights (n, classes).
+
+    Zeros where a side is shorter than `MIN_SIDE`. Pictures of one size are computed as a batch.
+    """
     together: dict[tuple[int, int], list[int]] = {}
     for position, working in enumerate(workings):
         together.setdefault(working.size, []).append(position)
     changes: dict[int, Tensor] = {}
     for size, positions in together.items():
-        if min(size) < LEAST_SIDE:
+        if min(size) < MIN_SIDE:
             changes.update((i, torch.zeros(size)) for i in positions)
             continue
         grey = torch.stack([workings[i].grey for i in positions])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def blurred(picture: Tensor, sigma: float) -> Tensor:
-    """(images, 1, H, W) under a Gaussian of `sigma` pixels, edges replicated."""
+    """(images, 1, H, W) convolved with a Gaussian of `sigma` pixels, edges replicated."""
     radius = max(1, int(3.0 * sigma + 0.5))
     at = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-at.square() / (2.0 * sigma * sigma))

@@ -1,10 +1,10 @@
-"""Stripes: stray points of k-space, found as lone peaks of the spectrum and taken out.
+"""Stripes from k-space spikes: found as isolated peaks of the spectrum, and subtracted.
 
-A discharge while k-space is read lays a wave over the picture, often so strong that most pixels are
-cut at black and white, where nothing linear brings anything back. The pixels that are not cut say
-what the wave is (least squares, beside a slow background) and, with it taken off, what the picture
-is there; a cut pixel lies between the wave and the cut, and is filled in from its neighbours within
-those bounds. No prototypes are needed: a wave is known by its spectrum, not by likeness.
+A spike in k-space adds a sinusoid to the picture, often so strong that most pixels are clipped at
+black and white, which no linear map can correct. The sinusoid is fitted by least squares, beside a
+slow background, on the pixels that are not clipped, and subtracted there. For a clipped pixel, the
+sinusoid and the clipping level bound the original value; it is interpolated from its neighbours
+within those bounds. No prototypes are used.
 """
 
 from __future__ import annotations
@@ -18,54 +18,55 @@ from torch import Tensor
 from vision.restore.scale_space import blurred
 
 STRIPES = "stripes"
-"""What a report calls this among the things undone."""
+"""Name of this correction in a report's rounds."""
 
-WAVES = 3
-"""Most waves that are taken out of one picture."""
-STANDS_OUT = 2.5
-"""Log amplitude of a peak over the mean around it: clean pictures and other noises reach 2.3 away
-from the slowest waves, a wave of a tenth of full scale 4, one that cuts most pixels 5 to 8."""
+MAX_WAVES = 3
+"""Most sinusoids that are subtracted from one picture."""
+PEAK_THRESHOLD = 2.5
+"""Log amplitude of a peak above the mean around it. Above the lowest frequencies, clean pictures
+and other noises reach 2.3, a sinusoid of a tenth of full scale 4, one that clips most pixels 5 to
+8."""
 
-_SLOWEST = 6.0
-"""Cycles over the shorter side below which a peak may be anatomy: the slow background's own."""
+_MIN_CYCLES = 6.0
+"""Cycles over the shorter side; peaks below may be anatomy and are ignored."""
 _INNER, _OUTER = 5, 9
-"""Bins around a peak that are its own, and that it is compared with, as sides of squares."""
+"""Sides, in bins, of the squares around a peak that belong to it and that it is compared with."""
 _ORDERS = 8
 """Cosine orders of the slow background along each axis."""
-_CUT = (0.004, 0.996)
-"""At or beyond these a pixel counts as cut: one grey level of 256."""
-_FEWEST = 0.02
-"""Share of pixels that must not be cut."""
-_ONE_WAVE = 0.3
-"""Where less than this share is not cut, what else stands out is the first wave's harmonics: the
-few lines that are left cannot tell two waves apart."""
-_TIGHT = 0.03
-"""A cut pixel whose bounds lie so close is as good as seen."""
-_FILLS = (0.7, 1.4, 2.8, 5.6)
-"""Standard deviations in pixels over which cut pixels are filled in, the nearest first."""
-_ENOUGH = 0.15
-"""Share of seen neighbours, weighed by nearness, from which a fill is believed wholly."""
+_CLIPPED = (0.004, 0.996)
+"""Grey levels at or beyond which a pixel counts as clipped: one level of 256."""
+_MIN_UNCLIPPED = 0.02
+"""Least share of unclipped pixels; below, the picture is left as it is."""
+_MIN_FOR_SEVERAL = 0.3
+"""Share of unclipped pixels below which only one sinusoid is fitted: other peaks are its harmonics,
+and the few remaining lines cannot separate two sinusoids."""
+_NARROW = 0.03
+"""A clipped pixel whose bounds are closer than this counts as measured."""
+_SIGMAS = (0.7, 1.4, 2.8, 5.6)
+"""Standard deviations, in pixels, of the Gaussians that interpolate clipped pixels."""
+_FULL_SHARE = 0.15
+"""Weighted share of measured neighbours from which an interpolation is used with full weight."""
 _RIDGE = 1e-6
 
 
-def destriped(grey: Tensor) -> Tensor:
-    """(H, W) in [0, 1] without its stripes; the very same tensor where it has none."""
+def remove_stripes(grey: Tensor) -> Tensor:
+    """(H, W) in [0, 1] without stripes; the same tensor object where there are none."""
     whole = grey.double()
-    seen = (whole > _CUT[0]) & (whole < _CUT[1])
-    share = float(seen.float().mean())
-    if share < _FEWEST:
+    unclipped = (whole > _CLIPPED[0]) & (whole < _CLIPPED[1])
+    share = float(unclipped.float().mean())
+    if share < _MIN_UNCLIPPED:
         return grey
     found: list[tuple[float, float]] = []
     clear = whole
-    for _ in range(WAVES if share >= _ONE_WAVE else 1):
+    for _ in range(MAX_WAVES if share >= _MIN_FOR_SEVERAL else 1):
         peak = _peak(clear, found)
         if peak is None:
             break
         found.append(_refined(clear, *peak))
-        wave = _waves(whole, seen, found)
+        wave = _waves(whole, unclipped, found)
         if not bool(torch.isfinite(wave).all()):
             return grey
-        clear = _filled(whole, wave, seen)
+        clear = _filled(whole, wave, unclipped)
     return clear.to(grey.dtype) if found else grey
 
 
@@ -75,7 +76,7 @@ def _window(height: int, width: int) -> Tensor:
 
 
 def _peak(picture: Tensor, found: list[tuple[float, float]]) -> tuple[float, float] | None:
-    """(down, across) cycles a pixel of the peak that stands out most; None where none does."""
+    """(down, across) cycles per pixel of the highest peak; None where none is high enough."""
     height, width = picture.shape
     spectrum = torch.fft.fft2((picture - picture.mean()) * _window(height, width)).abs()
     level = torch.log(spectrum + 1e-3)
@@ -85,22 +86,22 @@ def _peak(picture: Tensor, found: list[tuple[float, float]]) -> tuple[float, flo
     inner = F.avg_pool2d(around[..., inside:-inside, inside:-inside], _INNER, stride=1)[0, 0]
     ring = (outer - inner * _INNER**2) / (_OUTER**2 - _INNER**2)
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None]
-    fast = torch.hypot(down, across) * min(height, width) > _SLOWEST
+    fast = torch.hypot(down, across) * min(height, width) > _MIN_CYCLES
     for known_down, known_across in found:
         for sign in (1.0, -1.0):
-            # frequencies wrap: a known wave near the highest one stands at both ends
+            # frequencies are periodic: one near the highest appears at both ends
             apart_down = torch.remainder(down - sign * known_down + 0.5, 1.0) - 0.5
             apart_across = torch.remainder(across - sign * known_across + 0.5, 1.0) - 0.5
             fast &= torch.maximum(apart_down.abs() * height, apart_across.abs() * width) > 1.5
-    stands = torch.where(fast, level - ring, torch.full_like(level, -math.inf))
-    best = int(stands.argmax())
-    if float(stands.flatten()[best]) < STANDS_OUT:
+    height_above = torch.where(fast, level - ring, torch.full_like(level, -math.inf))
+    best = int(height_above.argmax())
+    if float(height_above.flatten()[best]) < PEAK_THRESHOLD:
         return None
     return float(down[best // width, 0]), float(across[0, best % width])
 
 
 def _refined(picture: Tensor, down: float, across: float) -> tuple[float, float]:
-    """The frequency between the spectrum's bins at which the wave is strongest."""
+    """The frequency, between the bins of the spectrum, with the largest amplitude."""
     height, width = picture.shape
     windowed = ((picture - picture.mean()) * _window(height, width)).to(torch.complex128)
     rows, columns = torch.arange(height), torch.arange(width)
@@ -124,8 +125,8 @@ def _refined(picture: Tensor, down: float, across: float) -> tuple[float, float]
     return down, across
 
 
-def _waves(picture: Tensor, seen: Tensor, found: list[tuple[float, float]]) -> Tensor:
-    """(H, W) sum of waves at the frequencies `found`, as the seen pixels have it."""
+def _waves(picture: Tensor, unclipped: Tensor, found: list[tuple[float, float]]) -> Tensor:
+    """(H, W) sum of sinusoids at the frequencies `found`, fitted on the unclipped pixels."""
     height, width = picture.shape
     rows = torch.arange(height, dtype=torch.float64)[:, None]
     columns = torch.arange(width, dtype=torch.float64)[None]
@@ -135,34 +136,34 @@ def _waves(picture: Tensor, seen: Tensor, found: list[tuple[float, float]]) -> T
     slow_down = torch.cos(math.pi * orders * (rows.T + 0.5) / height)
     slow_across = torch.cos(math.pi * orders * (columns + 0.5) / width)
     slow = torch.einsum("ay,bx->abyx", slow_down, slow_across).flatten(0, 1)
-    basis = torch.cat([waves, slow])[:, seen]
+    basis = torch.cat([waves, slow])[:, unclipped]
     gram = basis @ basis.T
     gram.diagonal().add_(_RIDGE * float(gram.trace()))
-    weights = torch.linalg.solve(gram, basis @ picture[seen])
+    weights = torch.linalg.solve(gram, basis @ picture[unclipped])
     summed: Tensor = torch.einsum("w,whx->hx", weights[: len(waves)], waves)
     return summed
 
 
-def _filled(picture: Tensor, wave: Tensor, seen: Tensor) -> Tensor:
-    """The picture with the wave taken off, cut pixels filled in between their bounds."""
+def _filled(picture: Tensor, wave: Tensor, unclipped: Tensor) -> Tensor:
+    """The picture less the sinusoids, with clipped pixels interpolated within their bounds."""
     rest = picture - wave
-    black = picture <= _CUT[0]
-    # picture + wave fell to black, or rose to white: so far may the picture be from there
+    black = picture <= _CLIPPED[0]
+    # picture + wave was clipped to black or to white, which bounds the picture on one side
     low = torch.where(black, torch.zeros_like(wave), (1.0 - wave).clamp(0.0, 1.0))
     high = torch.where(black, (-wave).clamp(0.0, 1.0), torch.ones_like(wave))
-    tight = ~seen & (high - low < _TIGHT)
-    known = torch.where(seen, rest.clamp(0.0, 1.0), (low + high) / 2.0)
-    believed = tight | (seen & (rest > -_TIGHT) & (rest < 1.0 + _TIGHT))
-    weight = believed.float()
-    told, left = torch.zeros_like(weight), torch.ones_like(weight)
-    for sigma in _FILLS:
+    narrow = ~unclipped & (high - low < _NARROW)
+    known = torch.where(unclipped, rest.clamp(0.0, 1.0), (low + high) / 2.0)
+    measured = narrow | (unclipped & (rest > -_NARROW) & (rest < 1.0 + _NARROW))
+    weight = measured.float()
+    interpolated, left = torch.zeros_like(weight), torch.ones_like(weight)
+    for sigma in _SIGMAS:
         near = blurred((known.float() * weight)[None, None], sigma)[0, 0]
         share = blurred(weight[None, None], sigma)[0, 0]
-        sure = (share / _ENOUGH).clamp(0.0, 1.0) * left
-        told += sure * near / share.clamp_min(1e-6)
-        left = left - sure
-    told += left * float((known * weight).sum() / weight.sum().clamp_min(1.0))
-    filled = torch.where(believed, known, told.double())
+        weight_now = (share / _FULL_SHARE).clamp(0.0, 1.0) * left
+        interpolated += weight_now * near / share.clamp_min(1e-6)
+        left = left - weight_now
+    interpolated += left * float((known * weight).sum() / weight.sum().clamp_min(1.0))
+    filled = torch.where(measured, known, interpolated.double())
     return torch.where(
-        seen, filled.clamp(0.0, 1.0), torch.maximum(torch.minimum(filled, high), low)
+        unclipped, filled.clamp(0.0, 1.0), torch.maximum(torch.minimum(filled, high), low)
     )

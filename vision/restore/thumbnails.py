@@ -1,4 +1,4 @@
-"""Thumbnails: what the landmark regressions read, and the slow losses of signal they predict."""
+"""Thumbnails: inputs of the landmark regressions, and their targets, loss and smooth gain."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ORDERS = 4
 """Cosine orders of a gain field along each axis."""
 
 _FLOOR = 0.02
-"""Grey level added under logarithms: five of 256, where a picture is air."""
+"""Added under logarithms: five grey levels of 256, so that air has a finite logarithm."""
 _QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 _MOST_GAIN = 3.0
-"""Largest logarithm of a gain that is undone."""
+"""Largest absolute log gain that is applied."""
 _SATURATED = 0.999
 
 
@@ -33,8 +33,8 @@ def enlarged(thumbnails: Tensor, shape: tuple[int, int]) -> Tensor:
     return large[:, 0]
 
 
-def vectors(grey: Tensor) -> tuple[Tensor, Tensor]:
-    """What is read of (images, H, W): thumbnail and quantiles, as grey and as log grey."""
+def thumbnail_vectors(grey: Tensor) -> tuple[Tensor, Tensor]:
+    """Thumbnail and quantiles of (images, H, W), as grey and as log grey: (images, p) each."""
     flat = grey.flatten(1).float()
     plain = torch.cat([thumbnail(grey).flatten(1), quantiles(flat, _QUANTILES)], dim=1)
     return plain, torch.log(plain.clamp_min(0.0) + _FLOOR)
@@ -46,16 +46,16 @@ def quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(found.T)).float()
 
 
-def loss(clean: Tensor, noisy: Tensor) -> Tensor:
-    """What is missing from each cell: (images, SIDE * SIDE)."""
+def additive_loss(clean: Tensor, noisy: Tensor) -> Tensor:
+    """Mean of clean minus noisy in each cell: (images, SIDE ** 2)."""
     return thumbnail(clean - noisy).flatten(1)
 
 
-def gain(clean: Tensor, noisy: Tensor) -> Tensor:
+def log_gain(clean: Tensor, noisy: Tensor) -> Tensor:
     """Cosine coefficients (images, ORDERS ** 2) of the smooth log gain from noisy to clean.
 
-    Weighted least squares over pixels, heavier where the clean picture is bright, lighter where
-    the noisy one is saturated.
+    Weighted least squares over pixels: weights follow the brightness of the clean picture, and are
+    a tenth of that where the noisy one is saturated.
     """
     images, height, width = clean.shape
     basis = _basis(height, width).double()
@@ -70,11 +70,11 @@ def gain(clean: Tensor, noisy: Tensor) -> Tensor:
     return solved[:, :, 0].float()
 
 
-def brightened(grey: Tensor, coefficients: Tensor) -> Tensor:
-    """(images, H, W) under the gain of (images, ORDERS ** 2) coefficients, in [0, 1]."""
+def apply_gain(grey: Tensor, coefficients: Tensor) -> Tensor:
+    """(images, H, W) times the gain of (images, ORDERS ** 2) coefficients, clipped to [0, 1]."""
     images, height, width = grey.shape
-    log_gain = (coefficients @ _basis(height, width)).clamp(-_MOST_GAIN, _MOST_GAIN)
-    return (grey * torch.exp(log_gain).reshape(images, height, width)).clamp(0.0, 1.0)
+    logarithm = (coefficients @ _basis(height, width)).clamp(-_MOST_GAIN, _MOST_GAIN)
+    return (grey * torch.exp(logarithm).reshape(images, height, width)).clamp(0.0, 1.0)
 
 
 def _basis(height: int, width: int) -> Tensor:

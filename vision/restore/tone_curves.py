@@ -1,11 +1,11 @@
-"""Tone: what a noise did to grey levels alike wherever they stand, as a curve of brightness.
+"""Tone curves: a change that depends on a pixel's brightness alone, not on its position.
 
-    c(x) = sum_j hat_j(x) sum_d u_jd drive_d(picture)
+    c(x) = sum_j hat_j(x) sum_d u_jd z_d(picture)
 
-with hat_j piecewise linear over brightness and drives that say how strong this picture's curve is:
-its own quantiles and spread, and what prototypes tell (`vision.restore.landmarks`). A gamma, a
-window too wide, a veil are such curves; neighbourhoods and smooth gains
-(`vision.restore.pixel_context`, `vision.restore.thumbnails`) are not.
+hat_j are piecewise linear basis functions of brightness. The covariates z_d set the strength of
+the picture's curve: its quantiles and spread, and the loss and gain that its prototypes predict
+(`vision.restore.landmarks`). A gamma, a window that is too wide and a veil are such curves; the
+features of `vision.restore.pixel_context` and `vision.restore.thumbnails` cannot express them.
 """
 
 from __future__ import annotations
@@ -16,44 +16,46 @@ from torch import Tensor
 from vision.restore.thumbnails import quantiles, thumbnail
 
 KNOTS = (0.0, 0.03, 0.08, 0.16, 0.28, 0.44, 0.64, 0.84, 1.0)
-"""Brightness at which a curve may bend: closer where pictures are dark."""
+"""Knots, in [0, 1]: brightness at which the slope may change; denser where pictures are dark."""
 _QUANTILES = (0.01, 0.5, 0.99)
 
-DRIVES = 1 + len(_QUANTILES) + 1 + 2
-"""A constant, quantiles, spread; the gain and the stretch that prototypes tell."""
-TONES = len(KNOTS) * DRIVES
-"""Entries of a readout: knots, then drives."""
+COVARIATES = 1 + len(_QUANTILES) + 1 + 2
+"""A constant, quantiles, spread, and the predicted gain and contrast loss."""
+TONE_FEATURES = len(KNOTS) * COVARIATES
+"""Products of basis functions and covariates, knots first."""
 
 
-def drives(grey: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
-    """(images, DRIVES) of pictures (images, H, W) and what prototypes told of them.
+def curve_covariates(grey: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
+    """Covariates z (images, COVARIATES).
 
     Args:
-        grey: in [0, 1].
-        lost: (images, cells) the additive loss in each cell of a thumbnail.
-        gain: (images, coefficients) of the smooth log gain, its mean first.
+        grey: (images, H, W) in [0, 1].
+        lost: (images, cells) predicted additive loss in each cell of a thumbnail.
+        gain: (images, coefficients) predicted log gain, its mean first.
     """
     flat = grey.flatten(1).float()
     cells = thumbnail(grey).flatten(1)
     cells = cells - cells.mean(dim=1, keepdim=True)
-    stretch = (lost * cells).sum(dim=1) / cells.square().sum(dim=1).clamp_min(1e-3)
-    told = torch.stack([flat.std(dim=1), gain[:, 0], stretch], dim=1)
-    return torch.cat([torch.ones(len(grey), 1), quantiles(flat, _QUANTILES), told], dim=1)
+    # slope of the loss over brightness: the share of contrast that was lost
+    contrast_loss = (lost * cells).sum(dim=1) / cells.square().sum(dim=1).clamp_min(1e-3)
+    rest = torch.stack([flat.std(dim=1), gain[:, 0], contrast_loss], dim=1)
+    return torch.cat([torch.ones(len(grey), 1), quantiles(flat, _QUANTILES), rest], dim=1)
 
 
-def tone_context(grey: Tensor, driven: Tensor) -> Tensor:
-    """(images, TONES, H, W): every hat times every drive, for fitting a readout."""
+def tone_features(grey: Tensor, covariates: Tensor) -> Tensor:
+    """(images, TONE_FEATURES, H, W): every basis function times every covariate, for a fit."""
     hats = _hats(grey)
-    whole = hats[:, :, None] * driven[:, None, :, None, None]
+    whole = hats[:, :, None] * covariates[:, None, :, None, None]
     return whole.flatten(1, 2)
 
 
-def toned(grey: Tensor, driven: Tensor, read: Tensor) -> Tensor:
-    """(images, H, W): the curves that readouts (images, TONES) make, at each pixel.
+def tone_change(grey: Tensor, covariates: Tensor, weights: Tensor) -> Tensor:
+    """The curve's value at each pixel, (images, H, W), under weights (images, TONE_FEATURES).
 
-    The same as `read` on `tone_context`, without holding it.
+    Equals `weights` times `tone_features`, without holding those in memory.
     """
-    heights = torch.einsum("nkd,nd->nk", read.view(len(grey), len(KNOTS), DRIVES), driven)
+    by_knot = weights.view(len(grey), len(KNOTS), COVARIATES)
+    heights = torch.einsum("nkd,nd->nk", by_knot, covariates)
     at = torch.tensor(KNOTS)
     slopes = heights.diff(dim=1) / at.diff()
     bends = torch.cat([slopes[:, :1], slopes.diff(dim=1)], dim=1)
@@ -65,7 +67,7 @@ def toned(grey: Tensor, driven: Tensor, read: Tensor) -> Tensor:
 
 
 def _hats(grey: Tensor) -> Tensor:
-    """(images, knots, H, W): piecewise linear memberships in each knot, sum one."""
+    """Piecewise linear basis functions at each pixel, (images, knots, H, W); they sum to one."""
     at = torch.tensor(KNOTS)
     inside = grey.clamp(0.0, 1.0)
     upper = torch.bucketize(inside, at[1:-1], right=True)

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from PIL import Image
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
-from imc_agents.chat.prefix_cache import SharedBeginnings
+from imc_agents.chat.prefix_cache import PrefixCacheGenerator
 from tests.imc_agents.chat_helpers import Features, asking, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES
 
@@ -134,12 +134,12 @@ def test_a_model_that_answers_otherwise_from_the_cache_is_asked_in_whole_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
-    beginnings = SharedBeginnings._beginnings
+    beginnings = PrefixCacheGenerator._beginnings
 
-    def of_another_image(self: SharedBeginnings, prompts: Any, begin: int) -> Any:
+    def of_another_image(self: PrefixCacheGenerator, prompts: Any, begin: int) -> Any:
         return beginnings(self, prompts[::-1], begin)
 
-    monkeypatch.setattr(SharedBeginnings, "_beginnings", of_another_image)
+    monkeypatch.setattr(PrefixCacheGenerator, "_beginnings", of_another_image)
     told = answers(chat, asked)
     assert chat._engine._sharing._ways["image"].agrees is False
     assert agree(told, answers(plain(chat), asked))
@@ -148,10 +148,10 @@ def test_a_model_that_answers_otherwise_from_the_cache_is_asked_in_whole_passes(
 def test_a_model_that_cannot_go_on_from_a_cache_is_asked_in_whole_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuses(self: SharedBeginnings, *_: Any) -> Any:
+    def refuses(self: PrefixCacheGenerator, *_: Any) -> Any:
         raise TypeError("no position_ids here")
 
-    monkeypatch.setattr(SharedBeginnings, "_beginnings", refuses)
+    monkeypatch.setattr(PrefixCacheGenerator, "_beginnings", refuses)
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     assert agree(answers(chat, asked), answers(plain(chat), asked))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imc_agents.chat.verified_fast_path import Logprobs, Shortcut
+from imc_agents.chat.verified_fast_path import Logprobs, VerifiedFastPath
 
 PLAIN = {0: [-1.0, -2.0], 1: [-0.5]}
 
@@ -14,7 +14,7 @@ def plain() -> Logprobs:
 
 
 def test_the_same_up_to_rounding_agrees() -> None:
-    assert Shortcut().holds(lambda: {0: [-1.001, -2.0], 1: [-0.5]}, plain)
+    assert VerifiedFastPath().holds(lambda: {0: [-1.001, -2.0], 1: [-0.5]}, plain)
 
 
 @pytest.mark.parametrize(
@@ -23,18 +23,18 @@ def test_the_same_up_to_rounding_agrees() -> None:
     ids=["another value", "a token less", "a text less"],
 )
 def test_anything_else_does_not(found: dict[int, list[float]]) -> None:
-    assert not Shortcut().holds(lambda: found, plain)
+    assert not VerifiedFastPath().holds(lambda: found, plain)
 
 
 def test_a_model_that_cannot_do_it_does_not() -> None:
     def quick() -> Logprobs:
         raise TypeError("no position_ids here")
 
-    assert not Shortcut().holds(quick, plain)
+    assert not VerifiedFastPath().holds(quick, plain)
 
 
 def test_it_is_tried_once() -> None:
-    way, tries = Shortcut(), []
+    way, tries = VerifiedFastPath(), []
 
     def quick() -> Logprobs:
         tries.append(1)
@@ -46,6 +46,6 @@ def test_it_is_tried_once() -> None:
 
 
 def test_a_way_that_is_ruled_out_is_not_tried() -> None:
-    way = Shortcut()
+    way = VerifiedFastPath()
     way.rule_out()
     assert not way.holds(plain, plain)

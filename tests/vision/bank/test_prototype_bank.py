@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from imc_noise import UnknownNoise
 from tests.vision.conftest import KINDS, SEVERITIES, projected, scan, small_llava, small_processor
 from tests.vision.conftest import corrupted as corrupt
-from vision.build.draws import BEYOND, noisy_draw
+from vision.build.draws import SEVERITY_ABOVE_MAX, noisy_draw
 from vision.build.prototypes import PrototypeBank, build_bank
 from vision.build.reference_checks import coloured_share
 from vision.encoder.vision_encoder import VisionEncoder
@@ -213,7 +213,7 @@ def test_two_builds_are_equal(encoder: VisionEncoder) -> None:
     )
     assert torch.equal(one.maps["embed"].left, other.maps["embed"].left)
     assert np.array_equal(
-        one.perceiver.clean_scores["joint"], other.perceiver.clean_scores["joint"]
+        one.noise_classifier.clean_scores["joint"], other.noise_classifier.clean_scores["joint"]
     )
 
 
@@ -226,4 +226,4 @@ def test_a_draw_beyond_the_grid_is_stronger_than_the_strongest() -> None:
             lost.append(np.square(noisy.rgb.astype(float) - image.rgb).mean())
         return float(np.mean(lost))
 
-    assert error(BEYOND) > 1.2 * error(5)
+    assert error(SEVERITY_ABOVE_MAX) > 1.2 * error(5)

@@ -94,8 +94,8 @@ def test_an_unfinished_build_serves_no_other(encoder: VisionEncoder, tmp_path: P
 
 def test_a_damaged_step_is_refused_in_a_sentence(tmp_path: Path) -> None:
     steps = FinishedSteps(tmp_path / "bank.partial", {"seed": 0})
-    steps.keep("look at it", {"row": torch.ones(3)})
-    known = steps.recall("look at it")
+    steps.save("look at it", {"row": torch.ones(3)})
+    known = steps.load("look at it")
     assert known is not None
     assert torch.equal(known["row"], torch.ones(3))
     next((tmp_path / "bank.partial").glob("look*")).write_bytes(b"half a file")

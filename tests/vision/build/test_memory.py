@@ -13,7 +13,7 @@ from tests.vision.conftest import scan
 from vision.build import references, restorer_fit
 from vision.build.prototypes import build_bank, calibration_taps
 from vision.build.references import References
-from vision.build.sample_cache import KeptFeatures
+from vision.build.sample_cache import FeatureCache
 from vision.calibrate.moments import FittedMap
 from vision.encoder.vision_encoder import VisionEncoder
 
@@ -63,7 +63,7 @@ def test_twice_the_references_hold_their_pictures_more(
     # bounded, but by more than these few references fill
     monkeypatch.setattr(restorer_fit, "LANDMARKS", 64)
     monkeypatch.setattr(references, "_CLEAN_STATISTICS", 64)
-    monkeypatch.setattr(references, "KeptFeatures", partial(KeptFeatures, 0))
+    monkeypatch.setattr(references, "FeatureCache", partial(FeatureCache, 0))
     grown = held_while_calibrating(encoder, 96) - held_while_calibrating(encoder, 48)
     assert grown / 48 < 1.2 * (PICTURES + ROWS) < FEATURES
 

@@ -7,7 +7,7 @@ import torch
 
 from tests.vision.conftest import corrupted, projected, scan, small_llava, small_processor
 from vision.build.prototypes import PrototypeBank, build_bank
-from vision.build.sample_cache import KeptDraws
+from vision.build.sample_cache import DrawCache
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
 from vision.reading.medical_image import MedicalImage
@@ -33,7 +33,7 @@ def test_at_the_projector_alone() -> None:
     result = Calibrator(encoder, bank)(corrupted(scan(900), "low_contrast", 5))
     assert result.perception is not None
     assert result.perception.kind == "low_contrast"
-    assert "blocks cannot be tapped" in result.report.reason
+    assert "blocks cannot be read" in result.report.reason
 
 
 @pytest.mark.slow
@@ -47,7 +47,7 @@ def test_from_pixels_alone() -> None:
     assert restored.perception is not None
     assert set(restored.perception.witnesses) == {"pixels"}
     assert restored.report.taps == ["pixels"]
-    assert "cannot be tapped" in restored.report.reason
+    assert "layers cannot be read" in restored.report.reason
     untouched = Calibrator(encoder, bank, pixels=False)(noisy)
     assert not untouched.report.applied
     assert "features not calibrated" in untouched.report.reason
@@ -61,7 +61,7 @@ def test_a_draw_is_made_once_while_there_is_room() -> None:
         made.append(number)
         return scan(number, side=40)
 
-    draws = KeptDraws(room=2 * 40 * 40)
+    draws = DrawCache(room=2 * 40 * 40)
     for _ in range(2):
         for number in range(3):
             again = draws.get(("gaussian", 3, 0, number), lambda number=number: draw(number))  # type: ignore[misc]

@@ -7,7 +7,7 @@ import torch
 
 from vision.calibrate.cascade import CleanDistance, TapMaps
 from vision.calibrate.moments import FittedMap, Moments
-from vision.calibrate.token_context import Context, Standard
+from vision.calibrate.token_context import Context, FeatureScaler
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.token_statistics import token_statistics
 
@@ -65,7 +65,7 @@ def test_moments_are_those_of_the_whole_context() -> None:
 @pytest.fixture
 def maps() -> TapMaps:
     """Two classes without a map beside one and the pooled one, on a grid of 4 x 4 tokens."""
-    standard = Standard(torch.zeros(DIM), torch.ones(DIM))
+    standard = FeatureScaler(torch.zeros(DIM), torch.ones(DIM))
     layout = infer_layout(TOKENS)
     statistics = token_statistics(torch.zeros(1, 1, TOKENS, DIM), layout).shape[1]
     distance = CleanDistance(torch.ones(statistics, 2), torch.zeros(2), 1.0)
@@ -82,7 +82,7 @@ def maps() -> TapMaps:
 def test_classes_without_a_map_change_nothing(maps: TapMaps) -> None:
     features = torch.randn(2, 1, TOKENS, DIM)
     weights = torch.tensor([[0.6, 0.0, 0.4, 0.0], [0.5, 0.5, 0.0, 0.0]])
-    assert maps.reaches(weights).tolist() == [False, True]
+    assert maps.has_map_for(weights).tolist() == [False, True]
     change = maps.change(features, infer_layout(TOKENS), weights)
     assert not change[0].any()
     assert change[1].any()
@@ -128,7 +128,7 @@ def test_the_format_before_is_read(maps: TapMaps) -> None:
     assert again.ranks.tolist() == [2, 0, 2]
     features = torch.randn(1, 1, TOKENS, DIM)
     layout = infer_layout(TOKENS)
-    context = again.standard.context(features, layout)
+    context = again.scaler.context(features, layout)
     token, neighbours, position = context.varying.split([DIM, DIM, size - 3 * DIM], dim=-1)
     shared = context.constant[:, :, None].expand_as(token)
     old_context = torch.cat([token, neighbours, shared, position], dim=-1)

@@ -11,16 +11,23 @@ from vision.bank.prototype_bank import PrototypeBank
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.restore.ghosts import GHOSTS, ghost_context
 from vision.restore.landmarks import fit_landmarks
-from vision.restore.pixel_context import CHANNELS, pixel_context, read_out
-from vision.restore.restorer import Working, restorations
-from vision.restore.thumbnails import brightened, gain, loss, quantiles, thumbnail
-from vision.restore.tone_curves import DRIVES, KNOTS, TONES, drives, tone_context, toned
+from vision.restore.pixel_context import CHANNELS, pixel_context, weighted_context
+from vision.restore.restorer import WorkingImage, predict_changes
+from vision.restore.thumbnails import additive_loss, apply_gain, log_gain, quantiles, thumbnail
+from vision.restore.tone_curves import (
+    COVARIATES,
+    KNOTS,
+    TONE_FEATURES,
+    curve_covariates,
+    tone_change,
+    tone_features,
+)
 
 HELD_OUT = range(500, 512)
 
 
 def picture(side: int = 40) -> torch.Tensor:
-    return Working(scan(1, side), (side, side)).grey
+    return WorkingImage(scan(1, side), (side, side)).grey
 
 
 def test_every_pixel_has_its_context() -> None:
@@ -42,7 +49,7 @@ def test_a_readout_is_that_of_the_context() -> None:
     both = torch.stack([picture(), picture().flip(1)])
     weights = torch.randn(2, CHANNELS, generator=draw)
     held = torch.einsum("nc,nchw->nhw", weights, pixel_context(both))
-    assert torch.allclose(read_out(both, weights), held, atol=1e-4)
+    assert torch.allclose(weighted_context(both, weights), held, atol=1e-4)
 
 
 def test_like_neighbourhoods_are_averaged_alike_to_all_sides() -> None:
@@ -60,12 +67,12 @@ def test_a_displaced_copy_is_found_where_it_fell(axis: int) -> None:
     found = ghost_context(body + copy)
     assert found.shape == (2, GHOSTS, 112, 112)
     along = found[:, 5 * (axis - 1)]
-    for told, wanted, plain in zip(
+    for predicted, wanted, plain in zip(
         along, copy, ghost_context(body)[:, 5 * (axis - 1)], strict=True
     ):
-        alike = torch.corrcoef(torch.stack([told.flatten(), wanted.flatten()]))[0, 1]
+        alike = torch.corrcoef(torch.stack([predicted.flatten(), wanted.flatten()]))[0, 1]
         assert float(alike) > 0.6
-        assert float(plain.abs().mean()) < 0.3 * float(told.abs().mean())
+        assert float(plain.abs().mean()) < 0.3 * float(predicted.abs().mean())
 
 
 def test_quantiles_are_those_that_sorting_finds() -> None:
@@ -78,22 +85,23 @@ def test_a_tone_is_the_readout_of_its_context() -> None:
     draw = torch.Generator().manual_seed(0)
     grey = torch.rand(2, 20, 24, generator=draw)
     grey[0, 0, :3] = torch.tensor([0.0, 1.0, KNOTS[4]])
-    driven = drives(grey, 0.1 * torch.randn(2, 196, generator=draw), torch.ones(2, 16))
-    assert driven.shape == (2, DRIVES)
-    read = torch.randn(2, TONES, generator=draw)
-    held = torch.einsum("nc,nchw->nhw", read, tone_context(grey, driven))
-    assert torch.allclose(toned(grey, driven, read), held, atol=1e-4)
+    lost = 0.1 * torch.randn(2, 196, generator=draw)
+    covariates = curve_covariates(grey, lost, torch.ones(2, 16))
+    assert covariates.shape == (2, COVARIATES)
+    read = torch.randn(2, TONE_FEATURES, generator=draw)
+    held = torch.einsum("nc,nchw->nhw", read, tone_features(grey, covariates))
+    assert torch.allclose(tone_change(grey, covariates, read), held, atol=1e-4)
 
 
 def test_a_gamma_is_a_curve_of_brightness() -> None:
     """The nine knots follow a display curve to a grey level or so; a gain over the whole cannot."""
     grey = torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0))
     wanted = grey**1.8 - grey
-    driven = torch.zeros(1, DRIVES)
-    driven[:, 0] = 1.0
-    context = tone_context(grey, driven)[0].flatten(1).T
+    covariates = torch.zeros(1, COVARIATES)
+    covariates[:, 0] = 1.0
+    context = tone_features(grey, covariates)[0].flatten(1).T
     read = torch.linalg.lstsq(context, wanted.flatten()[:, None], driver="gelsd").solution.T
-    left = (toned(grey, driven, read) - wanted).square().mean()
+    left = (tone_change(grey, covariates, read) - wanted).square().mean()
     factor = (wanted * grey).sum() / grey.square().sum()
     assert float(left) < 0.01 * float((factor * grey - wanted).square().mean())
 
@@ -102,13 +110,14 @@ def test_a_smooth_gain_is_found_and_undone() -> None:
     clean = 0.1 + 0.5 * picture()
     across = torch.linspace(0.0, 1.0, 40)[None, :]
     noisy = clean * torch.exp(-0.8 * (1.0 - torch.cos(torch.pi * across)))
-    found = brightened(noisy[None], gain(clean[None], noisy[None]))[0]
+    found = apply_gain(noisy[None], log_gain(clean[None], noisy[None]))[0]
     assert float((found - clean).abs().mean()) < 0.3 * float((noisy - clean).abs().mean())
 
 
 def test_what_a_cell_lost_is_its_mean_difference() -> None:
     clean = picture(28)[None]
-    assert torch.allclose(loss(clean, 0.5 * clean), 0.5 * thumbnail(clean).flatten(1), atol=1e-6)
+    wanted = 0.5 * thumbnail(clean).flatten(1)
+    assert torch.allclose(additive_loss(clean, 0.5 * clean), wanted, atol=1e-6)
 
 
 def test_prototypes_tell_of_images_like_them() -> None:
@@ -119,8 +128,8 @@ def test_prototypes_tell_of_images_like_them() -> None:
     regression, without = fit_landmarks(vectors, targets, folds, 128, seed=0)
     new = torch.randn(200, 6, generator=draw)
     wanted = torch.stack([new[:, 0].sin(), new[:, 1] ** 2], dim=1)
-    for told in (regression, *without):
-        assert float((told(new) - wanted).square().mean()) < 0.4 * float(wanted.var())
+    for predicted in (regression, *without):
+        assert float((predicted(new) - wanted).square().mean()) < 0.4 * float(wanted.var())
     assert len(without) == 3
 
 
@@ -133,9 +142,9 @@ def test_restored_pictures_are_nearer_to_clean(
     chosen[0, bank.restorer.classes.index((kind, 5))] = 1.0
     left, taken = [], []
     for number in HELD_OUT:
-        clean = Working.of(scan(number), encoder)
-        noisy = Working.of(corrupted(clean.image, kind, 5), encoder)
-        change = restorations(bank.restorer, [noisy], chosen)[0]
+        clean = WorkingImage.of(scan(number), encoder)
+        noisy = WorkingImage.of(corrupted(clean.image, kind, 5), encoder)
+        change = predict_changes(bank.restorer, [noisy], chosen)[0]
         left.append(float((noisy.grey + change - clean.grey).square().mean()))
         taken.append(float((noisy.grey - clean.grey).square().mean()))
     assert np.mean(left) < 0.5 * np.mean(taken)
@@ -144,21 +153,21 @@ def test_restored_pictures_are_nearer_to_clean(
 
 def test_no_posterior_no_change(bank: PrototypeBank, encoder: VisionEncoder) -> None:
     assert bank.restorer is not None
-    working = Working.of(corrupted(scan(500), KINDS[0], 5), encoder)
+    working = WorkingImage.of(corrupted(scan(500), KINDS[0], 5), encoder)
     nothing = torch.zeros(1, len(bank.restorer.classes))
-    assert float(restorations(bank.restorer, [working], nothing)[0].abs().max()) == 0.0
+    assert float(predict_changes(bank.restorer, [working], nothing)[0].abs().max()) == 0.0
 
 
 def test_a_picture_too_small_for_a_context_is_left_alone(bank: PrototypeBank) -> None:
     assert bank.restorer is not None
-    tiny = Working(scan(1, 12), (12, 12))
+    tiny = WorkingImage(scan(1, 12), (12, 12))
     everything = torch.ones(1, len(bank.restorer.classes))
-    assert float(restorations(bank.restorer, [tiny], everything)[0].abs().max()) == 0.0
+    assert float(predict_changes(bank.restorer, [tiny], everything)[0].abs().max()) == 0.0
 
 
 def test_a_small_change_is_enlarged_for_a_large_image() -> None:
     large = scan(1, 80)
-    restored = Working(large, (40, 40)).restored(torch.full((40, 40), 0.1))
+    restored = WorkingImage(large, (40, 40)).restored(torch.full((40, 40), 0.1))
     assert (restored.height, restored.width) == (80, 80)
     added = restored.rgb.astype(int) - large.rgb
     assert 24 <= int(np.median(added)) <= 27

@@ -15,7 +15,7 @@ from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
 from vision.reading.medical_image import MedicalImage
 from vision.restore.restorer import grey_tensor
-from vision.restore.stripes import STRIPES, destriped
+from vision.restore.stripes import STRIPES, remove_stripes
 
 FREQUENCIES = [(0.16, 0.0), (0.0, 0.27), (0.31, -0.22), (0.487, 0.07), (-0.173, 0.401)]
 
@@ -42,19 +42,19 @@ def test_a_wave_is_taken_out_however_much_it_cuts(
 ) -> None:
     clean = grey_tensor(scan(3, 112))
     noisy = striped(clean, amplitude, (down, across))
-    assert error(destriped(noisy), clean) < 0.4 * error(noisy, clean)
+    assert error(remove_stripes(noisy), clean) < 0.4 * error(noisy, clean)
 
 
 def test_what_is_not_cut_comes_back_to_the_grey_level() -> None:
     clean = 0.3 + 0.4 * grey_tensor(scan(5, 96))
-    restored = destriped(striped(clean, 0.1, (0.21, 0.13)))
+    restored = remove_stripes(striped(clean, 0.1, (0.21, 0.13)))
     assert error(restored, clean) < 0.01
 
 
 def test_several_waves_are_taken_out() -> None:
     clean = grey_tensor(scan(8, 112))
     noisy = striped(clean, 0.12, *FREQUENCIES[1:4])
-    assert error(destriped(noisy), clean) < 0.4 * error(noisy, clean)
+    assert error(remove_stripes(noisy), clean) < 0.4 * error(noisy, clean)
 
 
 @pytest.mark.parametrize("kind", ["", "gaussian", "low_contrast", "bias_field", "impulse"])
@@ -62,7 +62,7 @@ def test_pictures_without_stripes_stay_the_same_object(kind: str) -> None:
     for number in range(12):
         image = scan(number, 112)
         grey = grey_tensor(corrupted(image, kind, 3) if kind else image)
-        assert destriped(grey) is grey
+        assert remove_stripes(grey) is grey
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_pictures_without_stripes_stay_the_same_object(kind: str) -> None:
     ids=["black", "white", "grey", "line", "checks"],
 )
 def test_pictures_of_nothing_are_left_alone(grey: Tensor) -> None:
-    found = destriped(grey)
+    found = remove_stripes(grey)
     assert found.shape == grey.shape
     assert bool(torch.isfinite(found).all())
     assert float(found.min()) >= 0.0
@@ -87,7 +87,7 @@ def test_pictures_of_nothing_are_left_alone(grey: Tensor) -> None:
 def test_a_picture_that_is_no_square() -> None:
     clean = grey_tensor(scan(2, 128))[:, 20:116]
     noisy = striped(clean, 1.5, (0.37, 0.18))
-    assert error(destriped(noisy), clean) < 0.3 * error(noisy, clean)
+    assert error(remove_stripes(noisy), clean) < 0.3 * error(noisy, clean)
 
 
 def test_calibration_takes_stripes_out_first_and_says_so(
@@ -109,7 +109,7 @@ def test_a_clean_image_is_not_even_searched(
     def refuse(grey: Tensor) -> Tensor:
         raise AssertionError("searched for stripes")
 
-    monkeypatch.setattr("vision.rounds.destriped", refuse)
+    monkeypatch.setattr("vision.rounds.remove_stripes", refuse)
     image = scan(501)
     assert Calibrator(encoder, bank).perceive(image).kind == "clean"
     assert not Calibrator(encoder, bank)(image).report.applied
