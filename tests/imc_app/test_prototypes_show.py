@@ -17,7 +17,7 @@ from tests.tiny_models import save_tiny
 from vision.bank.prototype_bank import PrototypeBank
 from vision.calibrate.cascade import CleanDistance, TapMaps
 from vision.calibrate.moments import FittedMap
-from vision.calibrate.token_context import Standard
+from vision.calibrate.token_context import FeatureScaler
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.token_statistics import token_statistics
 from vision.perceive.acquisition_statistics import acquisition_statistics
@@ -52,11 +52,11 @@ def small_classifier() -> NoiseClassifier:
 
 def small_maps() -> TapMaps:
     """Maps of rank 2 over 8 channels."""
-    standard = Standard(torch.zeros(8), torch.ones(8))
+    scaler = FeatureScaler(torch.zeros(8), torch.ones(8))
     distance = CleanDistance(torch.ones(TOKENS, 3), torch.zeros(3), 1.0)
-    context = standard.context(torch.zeros(1, 1, 16, 8), infer_layout(16)).size
+    context = scaler.context(torch.zeros(1, 1, 16, 8), infer_layout(16)).size
     fitted = FittedMap(torch.ones(context, 2), torch.ones(2, 8), gain=0.1)
-    return TapMaps.of(standard, distance, [fitted] * (len(KINDS) + 1), cap=1.0)
+    return TapMaps.of(scaler, distance, [fitted] * (len(KINDS) + 1), cap=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ def test_a_damaged_step_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert torch.equal(known["row"], torch.ones(3))
     next((tmp_path / "bank.partial").glob("look*")).write_bytes(b"half a file")
     with pytest.raises(BankRefused, match=r"damaged at the step 'look at it'"):
-        FinishedSteps(tmp_path / "bank.partial", {"seed": 0}).recall("look at it")
+        FinishedSteps(tmp_path / "bank.partial", {"seed": 0}).load("look at it")
 
 
 def test_files_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
