@@ -115,6 +115,6 @@ def test_files_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_finished_build_leaves_no_folder(tmp_path: Path) -> None:
     folder = tmp_path / "bank.partial"
-    FinishedSteps(folder, {"seed": 0}).keep("look", {"row": torch.ones(3)})
+    FinishedSteps(folder, {"seed": 0}).save("look", {"row": torch.ones(3)})
     remove_steps(folder)
     assert not folder.exists()
