@@ -87,6 +87,6 @@ def test_a_tap_that_shows_nothing_leaves_the_pixels_to_witness(
     encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "visit", lambda inputs, visitor, *, last_tap: None)
-    sight = compute_statistics(encoder, [scan(1), scan(2)], side=64, tap="embed")
-    assert sight.tokens is None
-    assert set(sight.statistics) == {"pixels"}
+    statistics = compute_statistics(encoder, [scan(1), scan(2)], side=64, tap="embed")
+    assert statistics.tokens is None
+    assert set(statistics.by_source) == {"pixels"}
