@@ -157,6 +157,7 @@ class DriftMonitor:
             self._bounds = conservative_p_values(references, share * false_alarms)
         self.threshold = float(np.log10(run_length or 1.0 / (share * false_alarms)))
         """Evidence, log10, at which the alarm is raised."""
+        self.window = window
         self._recent: deque[str] = deque(maxlen=window)
         self.restart()
 

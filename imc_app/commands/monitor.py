@@ -77,7 +77,7 @@ def monitor(
         interrupted = True  # the usual end of a stream: its images are summed up all the same
     typer.echo(json.dumps({"summary": _summary(test, calibrator, refused)}))
     if course is not None and watch.plot is not None:
-        course.draw(watch.plot, test)
+        course.draw(watch.plot, test, calibrator.bank)
     if interrupted:
         raise typer.Abort()
     if watch.fail_on_alarm and test.alarm_at is not None:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
-from imc_core.files import replacing
+from imc_bench.report.wording import counted
+from imc_core.files import replace_file
+from vision.report import CLEAN
 
 if TYPE_CHECKING:
+    from vision.bank.prototype_bank import PrototypeBank
     from vision.monitor import DriftMonitor, DriftStatus
 
 POINTS = 4096
@@ -19,7 +22,7 @@ POINTS = 4096
 
 CLEAN_COLOUR = "#d9d9d9"
 COLOURS = "#0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #56b4e9 #a6761d #7570b3 #b2182b #4d4d4d".split()
-"""Told apart by colour-blind eyes too (Okabe and Ito's first)."""
+"""Distinct for colour-blind readers too (Okabe and Ito's first)."""
 
 
 def check_plot(out: Path, sources: Sequence[str]) -> None:
@@ -32,7 +35,7 @@ def check_plot(out: Path, sources: Sequence[str]) -> None:
 
 
 class Course:
-    """The standings of a stream, thinned so that memory stays bounded."""
+    """The test's states over a stream, thinned so that memory stays bounded."""
 
     def __init__(self) -> None:
         self.kept: list[DriftStatus] = []
@@ -47,38 +50,80 @@ class Course:
             self.kept = self.kept[::2]
             self.stride *= 2
 
-    def draw(self, out: Path, test: DriftMonitor) -> None:
+    def draw(self, out: Path, test: DriftMonitor, bank: PrototypeBank | None) -> None:
         """Write the PNG. Raises InputRefused where it cannot be written."""
-        from matplotlib.figure import Figure
+        from imc_bench.report.picture import Caption, Drawing
 
-        from vision.report import CLEAN
-
+        caption = Caption(
+            "Drift monitor: evidence that images are noisier than the clean references",
+            _setting(test, bank),
+            verdict(test),
+        )
+        drawing = Drawing(9.0, 5.0, caption)
+        above, below = drawing.body.subplots(2, 1, sharex=True)
         index = [one.index for one in self.kept]
-        figure = Figure(figsize=(8.0, 5.2), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
-        above.plot(index, [one.evidence for one in self.kept], color="#0072b2", linewidth=1.2)
-        above.axhline(test.threshold, color="#b2182b", linestyle="--", label="alarm")
-        if test.alarm_at is not None:
-            above.axvline(test.alarm_at, color="#b2182b", label=f"raised at {test.alarm_at}")
+        above.plot(index, [one.evidence for one in self.kept], color="#0072b2", label="evidence")
+        above.axhline(test.threshold, color="#b2182b", linestyle="--", label="alarm threshold")
+        above.axhline(0, color="#999999", linewidth=0.7)
+        if test.alarm_at is not None and test.change_at is not None:
+            above.axvline(test.alarm_at, color="#b2182b", label=f"alarm at image {test.alarm_at}")
             above.axvline(
-                test.change_at, color="#4d4d4d", linestyle=":", label=f"change at {test.change_at}"
+                test.change_at,
+                color="#4d4d4d",
+                linestyle=":",
+                label=f"estimated change at {test.change_at}",
             )
-        above.set_ylabel("evidence of drift (log10)")
-        above.legend(loc="upper left", frameon=False)
+        above.set_ylabel("evidence (log10)", fontsize=9)
+        above.grid(alpha=0.25, linewidth=0.5)
         kinds = sorted(test.counts, key=lambda kind: (kind != CLEAN, kind))
+        noises = [kind for kind in kinds if kind != CLEAN]
+        colours = {kind: COLOURS[i % len(COLOURS)] for i, kind in enumerate(noises)}
         if index:
-            noises = [kind for kind in kinds if kind != CLEAN]
-            colours = {kind: COLOURS[i % len(COLOURS)] for i, kind in enumerate(noises)}
             below.stackplot(
                 index,
                 [[100.0 * one.shares.get(kind, 0.0) for one in self.kept] for kind in kinds],
-                labels=kinds,
+                labels=[f"{kind} (n = {test.counts[kind]:,})" for kind in kinds],
                 colors=[colours.get(kind, CLEAN_COLOUR) for kind in kinds],
             )
-            below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-        below.set(ylabel="share of the window (%)", xlabel="image", ylim=(0, 100))
+        below.set(ylim=(0, 100), xlim=(0, max(1, test.images - 1)))
+        below.set_ylabel(f"% of the last {test.window} images", fontsize=9)
+        below.set_xlabel("image, in the order of the stream", fontsize=9)
+        for panel in (above, below):
+            panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+            panel.tick_params(labelsize=8)
         try:
-            with replacing(out) as writing:
-                figure.savefig(writing, format="png", dpi=120)
+            replace_file(out, drawing.picture().png)
         except OSError as error:
             raise InputRefused(f"--plot {out}: cannot be written: {error.strerror}") from error
+
+
+def _setting(test: DriftMonitor, bank: PrototypeBank | None) -> str:
+    """Of what the picture is: images, references, model, window and what the test promises."""
+    parts = [f"data: {counted(test.images, 'image')}"]
+    if bank is not None:
+        parts.append(f"against {counted(bank.images, 'clean reference')}")
+        parts.append(f"model: fingerprint {bank.fingerprint[:12]}")
+    parts.append(f"window: {counted(test.window, 'image')}")
+    promise = (
+        f"probability of a false alarm, ever: at most {test.false_alarms:g}"
+        if test.run_length is None
+        else f"mean run without a false alarm: at least {counted(test.run_length, 'image')}"
+    )
+    return " · ".join([*parts, promise])
+
+
+def verdict(test: DriftMonitor) -> str:
+    """Whether the images drifted, since when, and by which noise."""
+    if test.images == 0:
+        return "No image was readable."
+    if test.alarm_at is None or test.change_at is None:
+        return (
+            f"No alarm in {counted(test.images, 'image')}: the evidence is at most "
+            f"{test.largest:.1f}, under the threshold of {test.threshold:.1f}."
+        )
+    since = sum(test.since_change.values())
+    said = f"Alarm at image {test.alarm_at}; the change is estimated at image {test.change_at}"
+    if test.main_noise is not None:
+        number = test.since_change[test.main_noise]
+        said += f"; since then {number:,} of {counted(since, 'image')} are {test.main_noise}"
+    return f"{said}: check the images from {test.change_at} on and their source."

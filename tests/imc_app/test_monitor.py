@@ -39,7 +39,9 @@ class GreyCalibrator:
 
     def __init__(self) -> None:
         self.bank = SimpleNamespace(
-            images=384, noise_classifier=SimpleNamespace(p_values_are_approximate=False)
+            images=384,
+            fingerprint="f00d",
+            noise_classifier=SimpleNamespace(p_values_are_approximate=False),
         )
         self.batches: list[int] = []
 
@@ -250,6 +252,23 @@ def test_the_course_is_drawn(imc: Imc, tmp_path: Path, calibrator: GreyCalibrato
     assert imc("perceive", "--monitor", scans(tmp_path, 5, 30), "--plot", plot).code == 0
     with Image.open(plot) as drawn:
         assert drawn.format == "PNG" and drawn.width > 400
+
+
+def test_the_picture_of_a_course_ends_in_a_sentence() -> None:
+    from imc_app.commands.monitor_plot import verdict
+    from vision.monitor import DriftMonitor
+
+    test = DriftMonitor(None)
+    for _ in range(20):
+        test.update(0.6, "clean")
+    assert verdict(test).startswith("No alarm in 20 images: the evidence is at most ")
+    for _ in range(20):
+        test.update(0.001, "motion")
+    assert test.alarm_at is not None
+    assert verdict(test) == (
+        f"Alarm at image {test.alarm_at}; the change is estimated at image 20; since then 20 of 20 "
+        "images are motion: check the images from 20 on and their source."
+    )
 
 
 def test_a_long_course_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
