@@ -173,7 +173,7 @@ def main() -> None:
     pipe = pipeline("image-text-to-text", model=str(MODEL_DIR), device="cpu")
     loop = Loop(pipe, clock, context.policy.max_answer_tokens)
     print(
-        f"{request.data_set} {checked.items.split}; {', '.join(map(str, checked.conditions))}; "
+        f"{checked.items.name} {checked.items.split}; {', '.join(map(str, checked.conditions))}; "
         f"{args.threads} of {os.cpu_count()} cores, runner's batch {args.batch}, seed {args.seed}; "
         f"{'CPU time' if args.cpu_time else 'wall time'}"
     )

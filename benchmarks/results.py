@@ -23,32 +23,32 @@ TEXT_METHODS = "none,sms,symspell,rewrite"
 CORE = "core,blank,swapped,low_contrast+typo,low_contrast+gaussian"
 
 RUNS: dict[str, dict[str, str]] = {
-    "slake-validation": {"data-set": "slake", "split": "validate", "noises": CORE},
-    "vqa-rad-test": {"data-set": "vqa-rad", "split": "test", "noises": CORE},
-    "phantom": {"data-set": "phantom", "noises": CORE, "limit": "640"},
+    "slake-validation": {"dataset": "slake", "split": "validate", "noises": CORE},
+    "vqa-rad-test": {"dataset": "vqa-rad", "split": "test", "noises": CORE},
+    "phantom": {"dataset": "phantom", "noises": CORE, "limit": "640"},
     "slake-validation-native": {
-        "data-set": "slake",
+        "dataset": "slake",
         "split": "validate",
         "noises": "core-image",
         "noise-at": "native",
         "methods": "none,pdc",
     },
     "vqa-rad-test-native": {
-        "data-set": "vqa-rad",
+        "dataset": "vqa-rad",
         "split": "test",
         "noises": "core-image",
         "noise-at": "native",
         "methods": "none,pdc",
     },
     "slake-validation-image-baselines": {
-        "data-set": "slake",
+        "dataset": "slake",
         "split": "validate",
         "noises": "core-image",
         "severities": "3,5",
         "methods": IMAGE_METHODS,
     },
     "vqa-rad-test-text-baselines": {
-        "data-set": "vqa-rad",
+        "dataset": "vqa-rad",
         "split": "test",
         "noises": "core-text",
         "methods": TEXT_METHODS,

@@ -42,7 +42,8 @@ _VERSIONED = (
 class RunRequest:
     """What is to be measured."""
 
-    data_set: str
+    dataset: str
+    """A name of `imc_bench.datasets.NAMES`, or the path of a `.csv` or `.jsonl` file."""
     data: Path | None = None
     """Folder of the data set, or one that holds it under its name; `phantom` needs none."""
     split: str | None = None
@@ -81,12 +82,12 @@ def check_request(request: RunRequest) -> CheckedRequest:
     Raises UnknownNoise, RunRefused, PluginRefused or DataRefused, in one line.
     """
     if request.batch < 1:
-        raise RunRefused(f"--batch {request.batch}: at least 1 is needed")
+        raise RunRefused(f"--batch-size {request.batch}: at least 1 is needed")
     plugins = load_plugins(request.plugins)
     methods = tuple(get_methods(request.methods))
     conditions = make_conditions(request.noises, request.severities)
     items = load_dataset(
-        request.data_set,
+        request.dataset,
         request.data,
         split=request.split,
         limit=request.limit,
@@ -103,7 +104,7 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
         raise RunRefused("the model has no image side: answers cannot be measured")
     policy = context.policy.model_dump(mode="json")
     arguments: dict[str, Any] = {
-        "data_set": request.data_set,
+        "data_set": checked.items.name,
         "split": checked.items.split,
         "limit": request.limit,
         "conditions": [str(condition) for condition in checked.conditions],

@@ -162,6 +162,8 @@ def _csv_record(columns: list[str], cells: list[str]) -> Record | RecordRefused:
 def _item(record: Record, folder: Path) -> VQAItem:
     image, question = text_of(record, "image"), text_of(record, "question")
     answer = answer_of(record)
+    if not (folder / image).is_file():
+        raise RecordRefused(f"image {image!r} is not there")
     options = record.get("options") or ()
     if not isinstance(options, list | tuple) or not all(
         isinstance(one, str) and one.strip() for one in options

@@ -20,6 +20,7 @@ from imc_app.options import (
     DtypeOption,
     Frame,
     ModelOption,
+    PluginOption,
     ProfileOption,
     PrototypesOption,
     Seed,
@@ -72,6 +73,7 @@ def ask(
             help="Corrupt the image or the question first, e.g. low_dose:3 or typo:2; repeatable.",
         ),
     ] = None,
+    plugin: PluginOption = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     times: Annotated[
@@ -114,7 +116,9 @@ def ask(
     run again.
     """
     from imc_app.session import open_context
+    from imc_core.plugins import load_plugins
 
+    load_plugins(plugin or ())
     opened = partial(
         open_context,
         model,

@@ -43,12 +43,14 @@ class NoiseAt(StrEnum):
 @app.command("run")
 def run(
     context: typer.Context,
-    data_set: Annotated[
+    dataset: Annotated[
         str,
         typer.Option(
-            "--data-set",
-            metavar="NAME",
-            help="phantom, vqa-rad, slake, path-vqa, omni-med-vqa or jsonl.",
+            "--dataset",
+            metavar="NAME|FILE",
+            help="phantom, vqa-rad, slake, path-vqa or omni-med-vqa; or a file of your own: .csv "
+            "with the header image,question,answer[,answer_type,group,options,topic,id] (options "
+            "separated by |), or .jsonl with these keys. Image paths are relative to the file.",
         ),
     ],
     out: Annotated[
@@ -89,10 +91,10 @@ def run(
         int | None, typer.Option("--limit", min=1, help="So many items, drawn by the seed.")
     ] = None,
     seed: Seed = 0,
-    batch: Annotated[
+    batch_size: Annotated[
         int,
         typer.Option(
-            "--batch",
+            "--batch-size",
             min=1,
             help="Most questions in one pass; changes no answer. Fewer need less memory.",
         ),
@@ -117,10 +119,10 @@ def run(
     from imc_app.session import open_context
     from imc_bench.session import RunRequest, check_request, open_run
 
-    check_output("--out", out, OutputKind.STORE, inputs=(data, model, prototypes, *(plugin or ())))
+    check_output("--out", out, OutputKind.STORE, inputs=(dataset, data, model, prototypes, *(plugin or ())))
     with refused():
         request = RunRequest(
-            data_set=data_set,
+            dataset=dataset,
             data=data,
             split=split,
             noises=tuple(name for name in _names(noises) if name != "none"),
@@ -129,7 +131,7 @@ def run(
             noise_at="native" if noise_at is NoiseAt.NATIVE else "input",
             limit=limit,
             seed=seed,
-            batch=batch,
+            batch=batch_size,
             keep_text=keep_text,
             plugins=tuple(plugin or ()),
         )

@@ -127,7 +127,7 @@ def build(
     from vision.build.finished_steps import remove_steps
     from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
-    more = MORE_KINDS if "core" in kinds.split(",") else ()
+    more = MORE_KINDS if "core" in {name.strip() for name in kinds.split(",")} else ()
     check_references(clean)
     _say_if_coloured(clean)
     notice(build_estimate(encoder, clean, bank_classes(names, grid, more), rank=rank))

@@ -205,7 +205,7 @@ def full_grid(conditions: Iterable[Condition]) -> list[list[Condition]]:
 def read_results(path: Path, rule: Rule = "strict") -> RunResults:
     """Read a store; of a run that is still going on, what is there.
 
-    Strict scores are the store's own; by another rule the stored answers are scored anew.
+    The stored answers are scored anew: a store of an earlier rule needs no new run.
 
     Raises StoreRefused where it is none, ReportRefused where it lacks clean answers of `none`.
     """
@@ -243,8 +243,6 @@ def read_results(path: Path, rule: Rule = "strict") -> RunResults:
 
 def _scored(rule: Rule, row: Mapping[str, Any]) -> tuple[bool, float, bool]:
     """The first three fields of `Response`."""
-    if rule == "strict":
-        return bool(row["correct_strict"]), float(row["correct_strict"]), True
     made = _score(rule, row["prediction"], row["answer"], bool(row["closed"]))
     return made.correct, made.value, made.counted
 

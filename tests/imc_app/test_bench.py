@@ -19,7 +19,7 @@ from imc_bench.errors import StoreRefused
 from imc_bench.store import Store
 from tests.conftest import REPOSITORY, Imc
 
-PHANTOMS = ("bench", "run", "--data-set", "phantom", "--limit", "3", "--noises", "none")
+PHANTOMS = ("bench", "run", "--dataset", "phantom", "--limit", "3", "--noises", "none")
 
 
 def test_a_run_its_status_and_the_same_command_again(
@@ -48,18 +48,38 @@ def test_a_run_its_status_and_the_same_command_again(
         (("--severities", "0"), "from 1 (mild) to 5 (strong)"),
         (("--severities", "three"), "from 1 (mild) to 5 (strong)"),
         (("--methods", "magic"), "unknown method 'magic'"),
-        (("--data-set", "atlas"), "unknown data set 'atlas'"),
-        (("--data-set", "slake", "--data", "nowhere"), "nowhere"),
+        (("--dataset", "atlas"), "unknown data set 'atlas'"),
+        (("--dataset", "nowhere.csv"), "there is no file 'nowhere.csv'"),
+        (("--dataset", "slake", "--data", "nowhere"), "nowhere"),
         (("--plugin", "nowhere.py"), "plug-in 'nowhere.py'"),
     ],
 )
 def test_bad_input_is_one_line_before_any_model_is_loaded(
     imc: Imc, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    ran = imc("bench", "run", "--data-set", "phantom", "--out", tmp_path / "run.db", *arguments)
+    ran = imc("bench", "run", "--dataset", "phantom", "--out", tmp_path / "run.db", *arguments)
     assert ran.code == 2
     assert said in ran.err and ran.err.count("\n") == 1
     assert not (tmp_path / "run.db").exists()
+
+
+def test_a_csv_file_is_a_data_set_and_old_option_names_still_work(
+    imc: Imc, embedded_model: Path, tmp_path: Path
+) -> None:
+    rows = ["image,question,answer", "missing.png,Is there a lesion?,no", "a.png,,no"]
+    file = tmp_path / "mine.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    command = ("bench", "run", "--out", tmp_path / "run.db", "--noises", "none")
+    command += ("--methods", "none")
+    ran = imc(*command, "--data-set", file, "--batch", "8")
+    assert ran.code == 2 and "mine.csv row 2: image 'missing.png' is not there" in ran.err
+    image = (REPOSITORY / "examples" / "phantom_ct.png").read_bytes()
+    (tmp_path / "missing.png").write_bytes(image)
+    ran = imc(*command, "--dataset", file)
+    assert ran.code == 0 and "1 of 1 rows, complete" in ran.out
+    assert "imc: left out: mine.csv row 3: question is empty" in ran.err
+    with Store.read(tmp_path / "run.db") as store:
+        assert store.facts()["arguments"]["data_set"] == "mine.csv"
 
 
 def test_a_status_of_nothing_is_refused(imc: Imc, tmp_path: Path) -> None:
@@ -68,7 +88,7 @@ def test_a_status_of_nothing_is_refused(imc: Imc, tmp_path: Path) -> None:
 
 
 # three units for two workers, and under five severities eleven
-SHARED = ("--data-set", "phantom", "--limit", "8", "--noises", "gaussian,typo", "--severities")
+SHARED = ("--dataset", "phantom", "--limit", "8", "--noises", "gaussian,typo", "--severities")
 
 
 ROUNDED = ("confidence", "clean_p_value")
@@ -91,7 +111,7 @@ def test_a_noise_and_a_method_of_ones_own_reach_every_process(
 ) -> None:
     out = tmp_path / "dust.db"
     dust = REPOSITORY / "examples" / "dust.py"
-    command = ("bench", "run", "--data-set", "phantom", "--limit", "8", "--noises", "dust")
+    command = ("bench", "run", "--dataset", "phantom", "--limit", "8", "--noises", "dust")
     command += ("--severities", "1,3,5", "--methods", "none,swept", "--out", str(out))
     ran = imc(*command, "--plugin", dust, "--jobs", "2")
     assert ran.code == 0 and "64 of 64 rows, complete" in ran.out
@@ -122,7 +142,7 @@ def test_two_jobs_make_the_rows_of_one(imc: Imc, embedded_model: Path, tmp_path:
     assert rows_of(two) == rows_of(one)
     with Store.read(two) as store:
         assert store.facts()["command"] == (
-            "imc bench run --data-set phantom --out two.db --noises gaussian,typo --severities 3 "
+            "imc bench run --dataset phantom --out two.db --noises gaussian,typo --severities 3 "
             "--limit 8"
         )
 

@@ -29,7 +29,7 @@ REQUEST = RunRequest(
     "phantom", noises=("gaussian", "typo", "low_dose+typo"), severities=(3,), limit=12
 )
 COMMAND = (
-    "bench run --data-set phantom --noises gaussian,typo,low_dose+typo --severities 3 --limit 12"
+    "bench run --dataset phantom --noises gaussian,typo,low_dose+typo --severities 3 --limit 12"
 ).split()
 
 Rows = list[dict[str, Any]]

@@ -87,14 +87,14 @@ def test_the_page_stands_alone(worked: Path, tmp_path: Path) -> None:
 def test_the_head_says_where_the_figures_come_from(tmp_path: Path) -> None:
     store = make_store(
         tmp_path / "run.db",
-        command="imc bench run --data-set phantom --out run.db",
+        command="imc bench run --dataset phantom --out run.db",
         bad_rows=[("test.json: row 3", "no answer"), ("test.json: row 9", "no answer")],
     )
     head = head_facts(make_report(store, rule="lmms_eval", baseline="pdc"))
     assert head["data"].startswith("phantom test (10 questions on 5 images)")
     assert head["rows of the data set left out"] == "2 × no answer"
     assert head["items left out of a condition"] == "none"
-    assert head["command"] == "imc bench run --data-set phantom --out run.db"
+    assert head["command"] == "imc bench run --dataset phantom --out run.db"
     assert "lmms-eval" in head["scores"] and head["corruption errors relative to"] == "method pdc"
     page = make_page([Section(make_report(store), [], {})])
     for said in ("f00d", "input resolution", "2 × no answer", "imc-agents 0.1.0", "CPUs"):
@@ -162,7 +162,7 @@ def test_a_page_fits_a_narrow_screen_light_or_dark(
 
 
 def test_the_command_of_a_page_can_be_pasted(tmp_path: Path) -> None:
-    command = "imc bench run --data-set phantom --noises typo,ocr --out 'my runs/a.sqlite'"
+    command = "imc bench run --dataset phantom --noises typo,ocr --out 'my runs/a.sqlite'"
     report = make_report(make_store(tmp_path / "run.db", command=command))
     page = make_page([Section(report, [], {})])
     assert f"<pre><code>{escape(command)}</code></pre>" in page
