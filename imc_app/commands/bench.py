@@ -119,7 +119,8 @@ def run(
     from imc_app.session import open_context
     from imc_bench.session import RunRequest, check_request, open_run
 
-    check_output("--out", out, OutputKind.STORE, inputs=(dataset, data, model, prototypes, *(plugin or ())))
+    inputs = (dataset, data, model, prototypes, *(plugin or ()))
+    check_output("--out", out, OutputKind.STORE, inputs=inputs)
     with refused():
         request = RunRequest(
             dataset=dataset,
