@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from imc_app.refusals import one_line
-from imc_app.show import changes, describe_image, plain
+from imc_app.show import changes, describe_applied, describe_image, plain, steps_by_node
 
 if TYPE_CHECKING:
     from imc_app.session import Outcome, Request
@@ -32,11 +32,12 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 .verdict { font-size: 1.15rem; } small, .soft { color: var(--soft); }
 img { max-width: 100%; min-width: min(16rem, 100%); height: auto; image-rendering: auto; }
 del { color: var(--out); } ins { color: var(--in); font-weight: 600; text-decoration: none; }
-p, td { overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
+p { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; } table { border-collapse: collapse;
+  width: 100%; }
 td, th { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; }
-.bars { width: 50%; } .bar { display: inline-block; height: .7rem; background: var(--bar); }
+.bars { width: 55%; min-width: 6rem; } .bar { display: inline-block; height: .7rem; background: var(--bar); }
 """
 
 
@@ -60,8 +61,8 @@ def case_page(
     sections = [
         f"<h1>{_text(name)}</h1>",
         f'<p class="verdict"><strong>{_text(answer)}</strong> '
-        f'<span class="soft">confidence {document["confidence"]:.2f} (geometric mean of the '
-        "probabilities of the answer's tokens)</span></p>",
+        f'<span class="soft">confidence {document["confidence"]:.2f} (mean probability of a token '
+        "of the answer)</span></p>",
         _question(document["question"]),
         f'<p><img src="{_picture(request.image)}" width="{image["width"]}" '
         f'alt="the image as it was asked about"></p>',
@@ -106,15 +107,15 @@ def _question(question: Document) -> str:
 def _applied(request: Request) -> str:
     if not request.applied:
         return ""
-    said = ", ".join(f"{plain(one.kind)}, severity {one.severity:g}" for one in request.applied)
-    return f'<p class="soft">Applied on purpose before asking (--noise): {escape(said)}.</p>'
+    return f'<p class="soft">Applied before asking: {_text(describe_applied(request.applied))}.</p>'
 
 
 def _posterior(noise: Document | None) -> str:
     """Bars of the most probable kinds."""
     if noise is None:
         return ""
-    most = sorted(noise["posterior"].items(), key=lambda one: -one[1])[:BARS]
+    seen = [(kind, share) for kind, share in noise["posterior"].items() if share >= 0.0005]
+    most = sorted(seen, key=lambda one: -one[1])[:BARS]
     rows = "".join(
         f'<tr><td>{_text(plain(kind))}</td><td class="number">{share:.3f}</td>'
         f'<td class="bars"><span class="bar" style="width:{100 * share:.1f}%"></span></td></tr>'
@@ -128,15 +129,24 @@ def _posterior(noise: Document | None) -> str:
 
 
 def _steps(document: Document) -> str:
-    rows = "".join(
-        f'<tr><td>{_text(step["node"])}</td><td class="number">{step["ms"]:.0f}</td>'
-        f'<td class="number">{step["calls"]}</td><td>{_text(step.get("note", ""))}</td></tr>'
-        for step in document["trace"]
-    )
-    return (
-        '<h2>Steps</h2><div class="wide"><table><tr><th>step</th><th class="number">ms</th>'
-        f'<th class="number">passes through the model</th><th>note</th></tr>{rows}</table></div>'
-    )
+    timed = any(step["ms"] for step in document["trace"])
+    heads = ["step", "runs", *(["ms"] if timed else []), "model passes", "note"]
+    rows = []
+    for node, steps in steps_by_node(document["trace"]).items():
+        times = [f"{sum(step['ms'] for step in steps):.0f}"] if timed else []
+        calls = str(sum(step["calls"] for step in steps))
+        notes = "; ".join(step["note"] for step in steps if step.get("note"))
+        rows.append([node, str(len(steps)), *times, calls, notes])
+    numbers = range(1, len(heads) - 1)
+    lines = [
+        "".join(
+            f'<{tag}{" class=number" if column in numbers else ""}>{_text(cell)}</{tag}>'
+            for column, cell in enumerate(row)
+        )
+        for tag, row in (("th", heads), *(("td", row) for row in rows))
+    ]
+    table = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<h2>Steps</h2><div class="wide"><table>{table}</table></div>'
 
 
 def _picture(image: MedicalImage) -> str:

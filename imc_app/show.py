@@ -49,8 +49,7 @@ def show_answer(
     answer.append(f"   confidence {document['confidence']:.2f}", style="not bold dim")
     rows = [("answer", answer)]
     if applied:
-        said = ", ".join(f"{plain(one.kind)}, severity {one.severity:g}" for one in applied)
-        rows.append(("applied", Text(f"{said} (--noise)", style="dim")))
+        rows.append(("applied", Text(describe_applied(applied), style="dim")))
     rows += [
         (
             "image",
@@ -67,6 +66,12 @@ def show_answer(
     ]
     for label, text in rows:
         out.print(Text(f"{label:10}", "dim").append_text(text))
+
+
+def describe_applied(applied: Sequence[NoiseRequest]) -> str:
+    """What `--noise` put on image and question, which may differ from what is found in them."""
+    said = "; ".join(f"{plain(one.kind)}, severity {one.severity:g}" for one in applied)
+    return f"{said} (by --noise; the severity found is an estimate)"
 
 
 def _question_rows(question: Document) -> list[tuple[str, Text]]:
@@ -179,11 +184,8 @@ def describe_steps(trace: list[Document], *, with_times: bool = True) -> Text:
     """List the nodes in the order they first ended, each with its runs, time and notes."""
     from rich.text import Text
 
-    runs: dict[str, list[Document]] = {}
-    for step in trace:
-        runs.setdefault(step["node"], []).append(step)
     parts = []
-    for node, steps in runs.items():
+    for node, steps in steps_by_node(trace).items():
         text = Text(node if len(steps) == 1 else f"{node} ×{len(steps)}")
         if with_times:
             text.append(f" {sum(step['ms'] for step in steps):.0f} ms", "dim")
@@ -192,3 +194,11 @@ def describe_steps(trace: list[Document], *, with_times: bool = True) -> Text:
             text.append(f" ({'; '.join(notes)})", "yellow")
         parts.append(text)
     return Text(" · ", "dim").join(parts)
+
+
+def steps_by_node(trace: Sequence[Document]) -> dict[str, list[Document]]:
+    """The steps of each node, nodes in the order in which they first ended."""
+    runs: dict[str, list[Document]] = {}
+    for step in trace:
+        runs.setdefault(step["node"], []).append(step)
+    return runs

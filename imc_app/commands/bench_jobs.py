@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 """How often the store is asked how far the run has come."""
 STOP_SECONDS = 20.0
-"""How long a worker that was told to stop may take to give back its claim."""
+"""How long a worker that was asked to stop may take to give back its claim."""
 REFUSED = 2
 """Exit code of a command whose input was refused."""
+GIVEN = ("COMMANDLINE", "DEFAULT_MAP")
+"""Where an option's value may come from that a worker must be given: typed, or in `--config`."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -40,7 +42,9 @@ def spelled(context: typer.Context, *, leaving_out: Sequence[str] = ()) -> list[
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE" and name not in leaving_out:
+        if source is None or source.name not in GIVEN or name in leaving_out:
+            continue
+        if name in context.params:  # the output options are each process's own
             value = context.params[name]
             for one in value if isinstance(value, list | tuple) else (value,):
                 words.append(parameter.opts[0])

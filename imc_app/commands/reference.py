@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from imc_app.command import examples
+from imc_app.notices import notice, waiting
 from imc_app.options import AsJson, Seed
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
@@ -20,14 +22,24 @@ DataFolder = Annotated[
     typer.Option(
         "--data",
         envvar="IMC_DATA",
+        metavar="FOLDER",
         help="Folder that holds vqa-rad/ and slake/ as published.",
+    ),
+]
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", "-m", metavar="FOLDER", help="Model folder. Default: the embedded one."
     ),
 ]
 
 
-@app.command("train")
+@app.command("train", epilog=examples("imc reference train -o my-model/ --data public/"))
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the model; resumes from it.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="For the model; resumes from it."),
+    ],
     data: DataFolder = None,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, help="Training time, resumed runs included.")
@@ -46,16 +58,16 @@ def train(
     Two stages (the tower, then everything), then the prototype bank, the measurement and the model
     card. Stop it at any time: the same command goes on where it was.
     """
-    from imc_data.errors import DataRefused
-    from imc_reference.recipe import train as run_recipe
-    from imc_reference.training import TrainConfig
-
     if data is None:
         raise InputRefused(
             "reference train needs the public VQA-RAD and SLAKE files; give --data or set IMC_DATA"
         )
     _check_data(data)
-    _check_trained(out)
+    with waiting("loading the training libraries"):
+        from imc_reference.recipe import train as run_recipe
+        from imc_reference.training import TrainConfig
+
+        _check_trained(out)
     config = TrainConfig(
         out=out,
         data=data,
@@ -66,44 +78,39 @@ def train(
         seed=seed,
         resume=resume,
     )
-    try:
-        run_recipe(config, lambda line: typer.echo(line, err=True))
-    except DataRefused as error:
-        raise InputRefused(str(error)) from error
+    run_recipe(config, notice)
     typer.echo(f"{out}: trained and measured; its card is {out / 'README.md'}")
 
 
-@app.command("evaluate")
+@app.command("evaluate", epilog=examples("imc reference evaluate --data public/ --json"))
 def evaluate(
-    model: Annotated[
-        Path | None, typer.Option("--model", help="Model folder. Default: the embedded one.")
-    ] = None,
+    model: ModelFolder = None,
     data: DataFolder = None,
     slake_split: Annotated[
-        str, typer.Option("--slake-split", help="Which SLAKE file to measure: validate, test.")
+        str,
+        typer.Option(
+            "--slake-split", metavar="NAME", help="Which SLAKE file to measure: validate, test."
+        ),
     ] = "validate",
     phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Phantom images.")] = 400,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Print strict scores: with the image, with another patient's, and by question alone."""
-    from imc_data.errors import DataRefused
     from imc_reference import MODEL_DIR
-    from imc_reference.evaluation import EvaluateConfig, report_lines
-    from imc_reference.evaluation import evaluate as measure
 
     folder = MODEL_DIR if model is None else model
     if not (folder / "config.json").is_file():
         raise InputRefused(f"--model {folder}: holds no model; train one with imc reference train")
     if data is None:
-        typer.echo("imc: no --data and no IMC_DATA: phantoms alone are measured", err=True)
+        notice("no --data and no IMC_DATA: phantoms alone are measured")
+    with waiting(f"loading model {folder.name}"):
+        from imc_reference.evaluation import EvaluateConfig, report_lines
+        from imc_reference.evaluation import evaluate as measure
     config = EvaluateConfig(
         model=folder, data=data, slake_split=slake_split, phantoms=phantoms, seed=seed
     )
-    try:
-        report = measure(config, progress=lambda line: typer.echo(line, err=True))
-    except DataRefused as error:
-        raise InputRefused(str(error)) from error
+    report = measure(config, progress=notice)
     if as_json:
         typer.echo(report.to_json())
     else:
@@ -111,18 +118,18 @@ def evaluate(
             typer.echo(line)
 
 
-@app.command("bank")
+@app.command("bank", epilog=examples("imc reference bank -o bank.safetensors --data public/"))
 def bank(
-    out: Annotated[Path, typer.Option("--out", help="The bank to write (.safetensors).")],
-    model: Annotated[
-        Path | None, typer.Option("--model", help="Model folder. Default: the embedded one.")
-    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="The bank to write (.safetensors)."),
+    ],
+    model: ModelFolder = None,
     data: DataFolder = None,
     seed: Seed = 0,
 ) -> None:
     """Build the embedded model's prototype bank again, from training images and phantoms."""
     from imc_reference import MODEL_DIR
-    from imc_reference.recipe import build_reference_bank
 
     if data is None:
         raise InputRefused(
@@ -131,9 +138,9 @@ def bank(
     _check_data(data)
     check_output("--out", out, OutputKind.BANK, inputs=(model, data))
     folder = MODEL_DIR if model is None else model
-    build_reference_bank(
-        folder, data, seed=seed, out=out, say=lambda line: typer.echo(line, err=True)
-    )
+    with waiting(f"loading model {folder.name}"):
+        from imc_reference.recipe import build_reference_bank
+    build_reference_bank(folder, data, seed=seed, out=out, say=notice)
     typer.echo(f"{out}: the prototype bank of {folder}")
 
 
