@@ -33,11 +33,13 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 img { max-width: 100%; min-width: min(16rem, 100%); height: auto; image-rendering: auto; }
 del { color: var(--out); } ins { color: var(--in); font-weight: 600; text-decoration: none; }
 p { overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } table { border-collapse: collapse;
+.wide { overflow-x: auto; }
+table { border-collapse: collapse;
   width: 100%; }
 td, th { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; }
-.bars { width: 55%; min-width: 6rem; } .bar { display: inline-block; height: .7rem; background: var(--bar); }
+.bars { width: 55%; min-width: 6rem; }
+.bar { display: inline-block; height: .7rem; background: var(--bar); }
 """
 
 

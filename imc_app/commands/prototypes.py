@@ -32,7 +32,14 @@ most, and the clean p-values of four views of 384 reach far below the gate's lev
 RANK = 48
 """`vision.build.prototypes.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
-app = typer.Typer(help="Build a model's prototype bank, or show one.", no_args_is_help=True)
+app = typer.Typer(
+    help="Build a model's prototype bank, or show one.",
+    epilog=examples(
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
+        "imc prototypes show",
+    ),
+    no_args_is_help=True,
+)
 
 
 @app.callback()

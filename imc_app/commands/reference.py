@@ -15,7 +15,11 @@ from imc_app.refusals import InputRefused
 
 TOWER_SHARE = 0.155  # of the training time: the vision tower alone; as the shipped weights had it
 
-app = typer.Typer(help="Rebuild or measure the embedded model.", no_args_is_help=True)
+app = typer.Typer(
+    help="Rebuild or measure the embedded model.",
+    epilog=examples("imc reference evaluate", "imc reference train -o my-model/ --data public/"),
+    no_args_is_help=True,
+)
 
 DataFolder = Annotated[
     Path | None,
