@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from imc_app.notices import is_quiet, notice
 
-LINE_SECONDS = 15.0
+LINE_SECONDS = 20.0
 """Least time between two lines of progress where stderr is no terminal."""
 
 
@@ -40,12 +40,12 @@ class _Lines:
         now = time.monotonic()
         if what != self._what or done < self._done_then:
             self._what, self._began, self._done_then = what, now, done
-        if now - self._said < LINE_SECONDS:
+        if now - self._said < LINE_SECONDS or done == total:  # the command says that it is done
             return
         self._said = now
         gained = done - self._done_then
         left = ""
-        if gained > 0 and done < total:
+        if gained > 0:
             left = f", about {duration((now - self._began) / gained * (total - done))} left"
         notice(f"{what}: {done} of {total}{left}")
 

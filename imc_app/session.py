@@ -73,7 +73,7 @@ def open_context(
     """
     from prompts import load_prompts
 
-    _check_files(model, prototypes)
+    check_files(model, prototypes)
     if profile != "auto":
         load_prompts(profile)
     with waiting(f"loading model {model_name(model)}"):
@@ -155,7 +155,7 @@ def open_refiner(
 
 def open_encoder(model: str | None, *, device: str = "auto", dtype: str = "auto") -> VisionEncoder:
     """Load a model and tap its vision encoder. Raises ModelRefused."""
-    _check_files(model)
+    check_files(model)
     with waiting(f"loading model {model_name(model)}"):
         from imc_agents.chat.loading import load_local_mllm
         from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
@@ -181,7 +181,7 @@ def open_calibrator(
     """
     from vision.errors import BankRefused
 
-    _check_files(model, prototypes)
+    check_files(model, prototypes)
     bank = prototypes if prototypes is not None else bank_of(model)
     if bank is None:
         raise BankRefused(missing_bank(model))
@@ -204,11 +204,11 @@ def missing_bank(model: str | None) -> str:
 
 def bank_of(model: str | None) -> Path | None:
     """The prototype bank in a model's folder; None where there is none. Raises ModelRefused."""
-    own = _check_files(model) / BANK_PATH.name
+    own = check_files(model) / BANK_PATH.name
     return own if own.is_file() else None
 
 
-def _check_files(model: str | None, prototypes: Path | None = None) -> Path:
+def check_files(model: str | None, prototypes: Path | None = None) -> Path:
     """The model's folder; refuses what is not there before anything is imported for it."""
     from imc_agents.chat.loading import find_model
     from vision.errors import BankRefused

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imc_app.command import examples
 from imc_app.commands import bench_jobs, bench_report, bench_sheet
-from imc_app.commands.bench_refusals import refused
+from imc_app.notices import waiting
 from imc_app.options import (
     AsJson,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
     ModelOption,
     PluginOption,
     ProfileOption,
@@ -27,10 +31,19 @@ from imc_app.refusals import InputRefused
 if TYPE_CHECKING:
     from imc_bench.units import Standing
 
-app = typer.Typer(help="Measure robustness: noises × severities × methods.", no_args_is_help=True)
-app.command("report")(bench_report.report)
-app.command("compare")(bench_report.compare)
-app.command("sheet")(bench_sheet.sheet)
+RUN_EXAMPLES = (
+    "imc bench run --dataset phantom -n 20 --noises gaussian,typo -o small.sqlite",
+    "imc bench run --dataset vqa-rad --data public/ -o run.sqlite -j 2",
+    "imc bench run --dataset questions.csv -m my-mllm/ -p my-bank.safetensors -o mine.sqlite",
+)
+app = typer.Typer(
+    help="Measure robustness: noises × severities × methods.",
+    epilog=examples(RUN_EXAMPLES[0], "imc bench report small.sqlite"),
+    no_args_is_help=True,
+)
+app.command("report", epilog=bench_report.REPORT_EXAMPLES)(bench_report.report)
+app.command("compare", epilog=bench_report.COMPARE_EXAMPLES)(bench_report.compare)
+app.command("sheet", epilog=bench_sheet.EXAMPLES)(bench_sheet.sheet)
 
 
 class NoiseAt(StrEnum):
@@ -40,7 +53,7 @@ class NoiseAt(StrEnum):
     NATIVE = "native"
 
 
-@app.command("run")
+@app.command("run", epilog=examples(*RUN_EXAMPLES))
 def run(
     context: typer.Context,
     dataset: Annotated[
@@ -54,15 +67,22 @@ def run(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="STORE", help="Result store; a run in it goes on.")
+        Path,
+        typer.Option("--out", "-o", metavar="STORE", help="Result store; a run in it goes on."),
     ],
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", envvar="IMC_DATA", help="The data set's folder, or one that holds it."
+            "--data",
+            envvar="IMC_DATA",
+            metavar="FOLDER",
+            help="The data set's folder, or one that holds it.",
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Default: the set's own.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="Part of the data set. Default: its own."),
+    ] = None,
     noises: Annotated[
         str,
         typer.Option(
@@ -88,7 +108,8 @@ def run(
         typer.Option("--noise-at", help="Image noise at the model's input size, or before it."),
     ] = NoiseAt.INPUT,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="So many items, drawn by the seed.")
+        int | None,
+        typer.Option("--limit", "-n", min=1, help="So many items, drawn by the seed."),
     ] = None,
     seed: Seed = 0,
     batch_size: Annotated[
@@ -104,57 +125,67 @@ def run(
     ] = False,
     plugin: PluginOption = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="So many processes share the run and the cores.")
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="So many processes share the run and the cores."
+        ),
     ] = 1,
     worker_of: Annotated[int | None, typer.Option("--worker-of", hidden=True)] = None,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     profile: ProfileOption = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = Dtype.AUTO,
 ) -> None:
     """Measure, or go on with a measurement that was stopped.
 
     Stop it at any time: the same command goes on where it was. Run the same command twice at once,
     or once with --jobs 2, and two processes share the work.
     """
-    from imc_app.session import open_context
-    from imc_bench.session import RunRequest, check_request, open_run
+    from imc_app.session import check_files, open_context
 
     inputs = (dataset, data, model, prototypes, *(plugin or ()))
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
-    with refused():
-        request = RunRequest(
-            dataset=dataset,
-            data=data,
-            split=split,
-            noises=tuple(name for name in _names(noises) if name != "none"),
-            severities=tuple(_severity(text) for text in _names(severities)),
-            methods=_names(methods),
-            noise_at="native" if noise_at is NoiseAt.NATIVE else "input",
-            limit=limit,
-            seed=seed,
-            batch=batch_size,
-            keep_text=keep_text,
-            plugins=tuple(plugin or ()),
-        )
-        checked = check_request(request)
-        for row in checked.items.bad_rows:
-            typer.echo(f"imc: left out: {row.where}: {row.why}", err=True)
-        runner, store = open_run(
-            checked,
-            open_context(model, prototypes, profile=profile, seed=seed),
-            out,
-            command=bench_jobs.command_line(context),
-        )
-        lost = 0
-        stay = bench_jobs.obey(worker_of) if worker_of is not None else None
-        with store, _progress() as advance:
-            if jobs == 1:
-                standing = runner.run(store, advance if stay is None else stay)
-            else:
-                del runner  # and its model: the workers load their own
-                options = bench_jobs.spelled(context, leaving_out=("jobs",))
-                standing, lost = bench_jobs.run_jobs(options, out, jobs, advance)
-            skipped = store.skipped()
+    grid = tuple(_severity(text) for text in _names(severities))
+    check_files(model, prototypes)
+    with waiting(f"reading data set {dataset}"):
+        from imc_bench.session import RunRequest, check_request, open_run
+
+    request = RunRequest(
+        dataset=dataset,
+        data=data,
+        split=split,
+        noises=tuple(name for name in _names(noises) if name != "none"),
+        severities=grid,
+        methods=_names(methods),
+        noise_at="native" if noise_at is NoiseAt.NATIVE else "input",
+        limit=limit,
+        seed=seed,
+        batch=batch_size,
+        keep_text=keep_text,
+        plugins=tuple(plugin or ()),
+    )
+    checked = check_request(request)
+    for row in checked.items.bad_rows:
+        typer.echo(f"imc: left out: {row.where}: {row.why}", err=True)
+    runner, store = open_run(
+        checked,
+        open_context(
+            model, prototypes, profile=profile, seed=seed, device=device, dtype=dtype.value
+        ),
+        out,
+        command=bench_jobs.command_line(context),
+    )
+    lost = 0
+    stay = bench_jobs.obey(worker_of) if worker_of is not None else None
+    with store, _progress() as advance:
+        if jobs == 1:
+            standing = runner.run(store, advance if stay is None else stay)
+        else:
+            del runner  # and its model: the workers load their own
+            options = bench_jobs.spelled(context, leaving_out=("jobs",))
+            standing, lost = bench_jobs.run_jobs(options, out, jobs, advance)
+        skipped = store.skipped()
     typer.echo(f"{out}: {_said(standing)}")
     for why, count in _counted([str(one["why"]) for one in skipped]).items():
         typer.echo(f"imc: left out {count} times: {why}", err=True)
@@ -167,7 +198,7 @@ def run(
         raise typer.Exit(1)
 
 
-@app.command("status")
+@app.command("status", epilog=examples("imc bench status run.sqlite --json"))
 def status(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="What imc bench run wrote.")],
     as_json: AsJson = False,
@@ -175,7 +206,7 @@ def status(
     """How far a run has come, and what it measures."""
     from imc_bench.store import Store
 
-    with refused(), Store.read(store) as opened:
+    with Store.read(store) as opened:
         standing, facts = opened.standing(), opened.facts()
     arguments, model = facts["arguments"], facts["model"]
     if as_json:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imc_app.commands.bench_refusals import refused
+from imc_app.command import examples
 from imc_app.options import AsJson, Frame, PluginOption, Seed
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused, printable
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LINE_END = "⏎"  # a corrupted question may be broken over lines; a table's cell is not
 
+EXAMPLES = examples('imc bench sheet scan.png -o sheet.png --text "Is there an effusion?"')
+
 
 class NoiseAt(StrEnum):
     """Where a sheet puts image noise."""
@@ -36,7 +38,9 @@ class NoiseAt(StrEnum):
 
 def sheet(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="PNG, JPEG, TIFF, WebP or DICOM.")],
-    out: Annotated[Path, typer.Option("--out", metavar="PNG", help="The contact sheet.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.png", help="The contact sheet.")
+    ],
     noises: Annotated[
         str,
         typer.Option(
@@ -88,7 +92,7 @@ def sheet(
         seed=seed,
         question=None if text is None else check_question(text),
     )
-    with refused(), progress_bar() as bar:
+    with progress_bar() as bar:
         load_plugins(plugin or ())
         pages = page_paths(out, len(row_names(request)["image"]))
         for page in pages[1:]:

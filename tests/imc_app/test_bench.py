@@ -26,7 +26,7 @@ def test_a_run_its_status_and_the_same_command_again(
     imc: Imc, embedded_model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run.db"
-    first = imc(*PHANTOMS, "--methods", "none,symspell", "--out", out)
+    first = imc(*PHANTOMS, "--methods", "none,symspell", "--out", out, "--quiet")
     assert (first.code, first.err) == (0, "")
     assert "6 of 6 rows, complete" in first.out
     assert imc(*PHANTOMS, "--methods", "none,symspell", "--out", out).out == first.out

@@ -59,7 +59,8 @@ def test_every_help_ends_with_examples_that_exist(name: str) -> None:
         if "COMMAND" in words:
             continue
         path = max((each for each in EVERY if " ".join(words).startswith(each)), key=len)
-        known = {opt for param in EVERY[path].params for opt in (*param.opts, *param.secondary_opts)}
+        params = EVERY[path].params
+        known = {opt for param in params for opt in (*param.opts, *param.secondary_opts)}
         used = {word for word in words if re.fullmatch(r"-\w|--[\w-]+", word)}
         assert used <= known | {"--help"}, line
 
