@@ -1,107 +1,176 @@
-"""From a DICOM's stored grey samples to display values: rescale, VOI LUT, window, padding."""
+"""From a DICOM's stored grey values to display values: padding, rescale, VOI LUT, window."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.reading.grey import Pixels, by_depth, by_percentiles, by_window, spread, to_bytes
+from vision.reading.dicom_frames import Frame, contradiction
+from vision.reading.dicom_header import Header
+from vision.reading.dicom_luts import full_scale, item_table
+from vision.reading.grey import Bytes, Pixels, by_window, in_bands, spread, tails
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+Step = Callable[[Pixels], Pixels]
 
-def dicom_grey(dataset: Dataset, samples: Pixels, frame: int) -> NDArray[np.uint8]:
-    """Stored samples ``(H, W)`` to ``uint8`` by the file's own rescale and window.
+PADDING = {
+    "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    "FloatPixelData": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
+    "DoubleFloatPixelData": ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
+}
+WINDOWS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
-    Padding becomes the darkest value of the rest. MONOCHROME1 is not inverted here.
+
+def dicom_grey(header: Header, frame: Frame, index: int, what: str) -> Bytes:
+    """Stored values ``(H, W)`` to ``uint8`` by the file's own rescale and window.
+
+    Padding (PS3.3 C.7.5.1.1.2) and samples that are not finite are left out of the range and
+    black on display, for MONOCHROME1 too (CP-692). MONOCHROME1 is inverted.
+
+    Args:
+        header: of the file.
+        frame: stored values and their container.
+        index: the frame's number, from 0.
+        what: how messages call the source.
 
     Raises:
-        Exception: any of `vision.reading.raster.BROKEN` for fields that contradict each other.
+        ImageRefused: elements that contradict each other.
+        ValueError: no sample is a finite number, or a table contradicts its descriptor.
     """
-    kept = _not_padding(dataset, samples)
-    samples = _stored_bits(dataset, samples)
-    if dataset.get("ModalityLUTSequence"):
-        values = _looked_up(dataset.ModalityLUTSequence[0], samples)
-    else:
-        slope = _number(dataset, "RescaleSlope", frame)
-        intercept = _number(dataset, "RescaleIntercept", frame)
-        plain = slope in (None, 1.0) and intercept in (None, 0.0)
-        values = (
-            samples if plain else samples * (1.0 if slope is None else slope) + (intercept or 0.0)
-        )
-    if dataset.get("VOILUTSequence"):
-        table = dataset.VOILUTSequence[0]
-        depth = int(table.LUTDescriptor[2])
-        return spread(_looked_up(table, values), 0, (1 << depth) - 1)
-    centre = _number(dataset, "WindowCenter", frame)
-    width = _number(dataset, "WindowWidth", frame)
-    if centre is not None and width is not None and width >= 1:
-        shape = _value(dataset, "VOILUTFunction", frame) or "LINEAR"
-        grey = by_window(values, centre, width, str(shape))
-    elif values is samples and int(dataset.get("BitsStored") or 0) in (1, 8) and _unsigned(dataset):
-        grey = (
-            to_bytes(samples.astype(np.float64))
-            if dataset.BitsStored == 1
-            else by_depth(samples.astype(np.uint8))
-        )
-    else:
-        grey = by_percentiles(values, kept)
-    return np.where(kept, grey, grey[kept].min(initial=255)).astype(np.uint8)
-
-
-def _stored_bits(dataset: Dataset, samples: Pixels) -> Pixels:
-    """Cut off what old files hide above BitsStored, such as overlay planes."""
+    dataset, values = header.dataset, frame.values
+    kept = _image_samples(header, frame)
+    counted = values.reshape(-1) if kept is None else values[kept]
+    modality = _modality(header, index, _ends(counted), what)
+    shown = _voi(header, index, modality, _ends(counted), what)
     stored = int(dataset.get("BitsStored") or 0)
-    if samples.dtype.kind != "u" or not 1 < stored < samples.dtype.itemsize * 8:
-        return samples
-    masked: Pixels = samples & samples.dtype.type((1 << stored) - 1)
-    return masked
+    if shown is None and modality is None and stored in (1, 8) and values.dtype.kind == "u":
+        white = np.uint8(1 if stored == 8 else 255)
+        step: Step = lambda band: band.astype(np.uint8) * white  # noqa: E731
+    elif shown is None:
+        scale = modality or (lambda band: band)
+        if dataset.get("ModalityLUTSequence"):  # not monotone: its results are what is ordered
+            low, high = tails(in_bands(scale, counted, dtype=np.uint16), np.asarray)
+        else:
+            low, high = tails(counted.copy() if kept is None else counted, scale)
+        step = lambda band: spread(scale(band), low, high)  # noqa: E731
+    else:
+        step = shown
+    del counted
+    inverted = str(dataset.PhotometricInterpretation) == "MONOCHROME1"
+    grey = in_bands(lambda band: np.uint8(255) - step(band) if inverted else step(band), values)
+    if kept is not None:
+        grey[~kept] = 0
+    return grey
 
 
-def _looked_up(table: Dataset, values: Pixels) -> Pixels:
-    """A modality or VOI look-up table (PS3.3 C.11.1, C.11.2) over ``values``.
+def _ends(counted: Pixels) -> Pixels:
+    return np.array([counted.min(), counted.max()])
 
-    pydicom's own function keeps the index in the type of the entries and so wraps it round for
-    a long table of 8-bit entries.
+
+def _image_samples(header: Header, frame: Frame) -> NDArray[np.bool_] | None:
+    """True where a stored sample is image, False for padding; None where all are.
+
+    The padding value has the samples' own bits (C.7.5.1.1.2): one that was written unsigned in a
+    signed file is the negative number of the same bits. One that does not fit in BitsStored is
+    compared with the container.
     """
-    count, first = int(table.LUTDescriptor[0]) or 1 << 16, int(table.LUTDescriptor[1])
-    if first > 0x7FFF and values.min() < 0:
-        first -= 1 << 16  # a signed first value that was written as unsigned
-    entries = table.LUTData
-    if isinstance(entries, bytes):
-        order = "<u1" if len(entries) == count else "<u2"
-        entries = np.frombuffer(entries[: count * int(order[-1])], order)
-    known = np.asarray(entries)
-    at = np.clip(np.rint(values).astype(np.int64) - first, 0, known.size - 1)
-    looked: Pixels = known[at]
-    return looked
+    dataset, values = header.dataset, frame.values
+    assert header.pixels is not None
+    fields = PADDING[header.pixels.field]
+    value, limit = (_padding(dataset, field, header.order) for field in fields)
+    image: NDArray[np.bool_] | None = None
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        if not finite.any():
+            raise ValueError("no sample is a finite number")
+        image = None if finite.all() else finite
+    if value is not None:
+        compared = values
+        if values.dtype.kind != "f":
+            compared, value, limit = _comparable(dataset, frame, int(value), limit)
+        low, high = sorted((value, value if limit is None else limit))
+        padding = compared == low if low == high else (compared >= low) & (compared <= high)
+        inside = ~padding if image is None else image & ~padding
+        image = inside if inside.any() else image
+    return None if image is None or image.all() else image
 
 
-def _unsigned(dataset: Dataset) -> bool:
-    return int(dataset.get("PixelRepresentation") or 0) == 0
+def _comparable(
+    dataset: Dataset, frame: Frame, value: int, limit: float | None
+) -> tuple[Pixels, int, int | None]:
+    stored = int(dataset.get("BitsStored") or 8 * frame.values.dtype.itemsize)
+    signed = frame.values.dtype.kind == "i"
+    least, most = (-(1 << stored - 1), (1 << stored - 1) - 1) if signed else (0, (1 << stored) - 1)
+    ends = [value] if limit is None else [value, int(limit)]
+    size = 8 * frame.container.dtype.itemsize
+    if signed:
+        for bits in (stored, size):
+            written = [end - (1 << bits) if end > most and end < 1 << bits else end for end in ends]
+            if all(least <= end <= most for end in written):
+                return frame.values, written[0], None if limit is None else written[-1]
+    elif all(least <= end <= most for end in ends):
+        return frame.values, ends[0], None if limit is None else ends[-1]
+    container = frame.container.view(f"=u{frame.container.dtype.itemsize}")
+    bare = [end & ((1 << size) - 1) for end in ends]
+    return container, bare[0], None if limit is None else bare[-1]
 
 
-def _not_padding(dataset: Dataset, samples: Pixels) -> NDArray[np.bool_]:
-    """True where a stored sample is image; False where the file says it is padding."""
-    padding = dataset.get("PixelPaddingValue")
-    if not isinstance(padding, int):
-        return np.ones(samples.shape, np.bool_)
-    end = dataset.get("PixelPaddingRangeLimit")
-    low, high = sorted((padding, end if isinstance(end, int) else padding))
-    inside: NDArray[np.bool_] = (samples < low) | (samples > high)
-    return inside if inside.any() else np.ones(samples.shape, np.bool_)
+def _padding(dataset: Dataset, field: str, order: str) -> float | None:
+    """A padding element, also where it was written as bytes of unknown type."""
+    value = dataset.get(field)
+    if isinstance(value, bytes) and len(value) in (2, 4):
+        return int.from_bytes(value, "little" if order == "<" else "big")
+    return value if isinstance(value, (int, float)) else None
 
 
-def _value(dataset: Dataset, field: str, frame: int) -> Any:
-    """A field of the frame, of all frames, or of the object, the closest first."""
+def _modality(header: Header, index: int, ends: Pixels, what: str) -> Step | None:
+    """The modality LUT or rescale (C.11.1); None where stored values are output values."""
+    dataset = header.dataset
+    if dataset.get("ModalityLUTSequence"):
+        negative = float(ends[0]) < 0
+        return item_table(dataset.ModalityLUTSequence[0], header.order, negative=negative)
+    slope = _number(dataset, "RescaleSlope", index)
+    intercept = _number(dataset, "RescaleIntercept", index) or 0.0
+    if slope == 0.0:
+        raise contradiction(what, "RescaleSlope", "is 0")
+    if slope in (None, 1.0) and intercept == 0.0:
+        return None
+    factor = 1.0 if slope is None else slope
+    return lambda band: band.astype(np.float64) * factor + intercept
+
+
+def _voi(
+    header: Header, index: int, modality: Step | None, ends: Pixels, what: str
+) -> Step | None:
+    """The first VOI LUT or window of the frame (C.11.2), from stored values; None for neither."""
+    dataset = header.dataset
+    scale = modality or (lambda band: band)
+    tables = _value(dataset, "VOILUTSequence", index)
+    if tables:
+        negative = float(scale(ends).min()) < 0
+        table = item_table(tables[0], header.order, negative=negative)
+        white = full_scale([table])
+        return lambda band: spread(table(scale(band)), 0, white)
+    centre = _number(dataset, "WindowCenter", index)
+    width = _number(dataset, "WindowWidth", index)
+    shape = str(_value(dataset, "VOILUTFunction", index) or "LINEAR")
+    if centre is None or width is None or width < (1 if shape == "LINEAR" else 0) or width == 0:
+        return None
+    if shape not in WINDOWS:
+        raise contradiction(what, "VOILUTFunction", "is not LINEAR, LINEAR_EXACT or SIGMOID")
+    return lambda band: by_window(scale(band), centre, width, shape)
+
+
+def _value(dataset: Dataset, field: str, index: int) -> Any:
+    """A field of the frame, of all frames, or of the object, the closest first (C.7.6.16)."""
     groups: list[Any] = []
-    for name, at in (
-        ("PerFrameFunctionalGroupsSequence", frame),
-        ("SharedFunctionalGroupsSequence", 0),
-    ):
+    for name, at in (("PerFrameFunctionalGroupsSequence", index),
+                     ("SharedFunctionalGroupsSequence", 0)):
         sequence = dataset.get(name) or []
         if at < len(sequence):
             groups.append(sequence[at])
@@ -113,11 +182,12 @@ def _value(dataset: Dataset, field: str, frame: int) -> Any:
     return dataset.get(field)
 
 
-def _number(dataset: Dataset, field: str, frame: int) -> float | None:
+def _number(dataset: Dataset, field: str, index: int) -> float | None:
     """The first number of a field, None when it is absent, empty or not finite."""
-    value = _value(dataset, field, frame)
+    value = _value(dataset, field, index)
     if value is None or value == "":
         return None
-    first = value if isinstance(value, (int, float)) or not hasattr(value, "__len__") else value[0]
-    number = float(first)
+    if not isinstance(value, (int, float)) and hasattr(value, "__len__"):
+        value = value[0] if len(value) else "nan"
+    number = float(value)
     return number if np.isfinite(number) else None

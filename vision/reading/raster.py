@@ -1,62 +1,31 @@
-"""PNG, JPEG, TIFF and WebP to RGB: orientation, colour spaces, transparency, depth, pages."""
+"""PNG, JPEG, TIFF and WebP to RGB: checked against their headers, then decoded."""
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from io import BytesIO
+from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from vision.errors import ImageRefused
-from vision.reading.grey import by_depth
+from vision.reading import jpeg, png, tiff
+from vision.reading.bounds import check_cost, check_frame, check_size
+from vision.reading.grey import Bytes
+from vision.reading.native_errors import native_errors_raised
+from vision.reading.pillow_pixels import BROKEN, pillow_rgb, quiet, upright
+from vision.reading.tiff_directory import ORIENTATION, orientation
 
-DEEP_GREY = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-"""Pillow modes with more than 8 bits; its own conversion clips them to 255."""
-
-WHITE_IS_ZERO = 0
-PHOTOMETRIC_TAG = 262
-"""TIFF PhotometricInterpretation. Pillow inverts the white-is-zero kind only up to 8 bits."""
-
-BROKEN = (
-    OSError,
-    SyntaxError,  # how Pillow reports a bad chunk
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-)
-"""Every way in which Pillow was seen to fail on damaged bytes."""
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back Python warnings (size, metadata): the outcome is an image or one refusal."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+WEBP_BYTES = 16
+"""Bytes a pixel that libwebp and Pillow hold beside the result: two canvases and two copies."""
 
 
 def raster_rgb(
-    content: bytes, known_format: str, what: str, *, frame: int | None, max_pixels: int
-) -> NDArray[np.uint8]:
+    stream: BinaryIO, known_format: str, what: str, *, frame: int | None, max_pixels: int
+) -> Bytes:
     """Decode a file of a known format, whatever its name says.
 
     Args:
-        content: the whole file.
+        stream: the whole file.
         known_format: ``PNG``, ``JPEG``, ``TIFF`` or ``WEBP``, from the first bytes.
         what: how messages call the source.
         frame: page or frame, from 0; None is the first.
@@ -66,17 +35,16 @@ def raster_rgb(
         ``(H, W, 3)`` ``uint8``.
 
     Raises:
-        ImageRefused: damaged, too large, an unsupported kind of pixel or no such frame.
+        ImageRefused: damaged, too large or too costly, an unsupported kind of pixel or no such
+            frame.
     """
+    decode = {"PNG": _png, "JPEG": _jpeg, "TIFF": _tiff, "WEBP": _webp}[known_format]
     with quiet():
         try:
-            with Image.open(io.BytesIO(content), formats=[known_format]) as image:
-                return pillow_rgb(image, what, frame=frame, max_pixels=max_pixels)
+            return decode(stream, what, frame, max_pixels)
         except ImageRefused:
             raise
-        except Image.DecompressionBombError:
-            raise ImageRefused(_too_large(what, max_pixels)) from None
-        except UnidentifiedImageError:
+        except (UnidentifiedImageError, Image.DecompressionBombError):
             raise ImageRefused(
                 f"cannot read {what}: this {known_format} is damaged or of an unsupported kind; "
                 "save it again as an 8-bit PNG"
@@ -88,69 +56,86 @@ def raster_rgb(
             ) from None
 
 
-def pillow_rgb(
-    image: Image.Image, what: str, *, frame: int | None, max_pixels: int
-) -> NDArray[np.uint8]:
-    """An opened Pillow image, upright, as ``(H, W, 3)`` ``uint8``.
+def _png(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+    header = png.read_header(stream, what, frame=frame, max_pixels=max_pixels)
+    if header.deep and not frame:
+        return png.deep_rgb(stream, header)
+    stream.seek(0)
+    with Image.open(stream, formats=["PNG"]) as image:
+        if header.frames > 1:
+            image.seek(frame or 0)
+        return pillow_rgb(image, what, orientation(image.info))
 
-    EXIF orientation is applied; transparent pixels lie on black, the background of radiology;
-    CMYK and other spaces go through Pillow's plain conversion (ICC profiles are not applied);
-    deep grey follows `vision.reading.grey.by_depth`.
+
+def _jpeg(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+    content = stream.read(jpeg.MAX_ENCODED + 1)
+    found = jpeg.read_frame(content)
+    check_frame(frame, 1, what)
+    check_size(found.width, found.height, what, max_pixels)
+    jpeg.check_frame_cost(found, len(content), what)
+    with Image.open(BytesIO(found.pixel_bytes), formats=["JPEG"]) as image:
+        image.load()
+        if jpeg.ends_early(image, found):
+            raise ValueError("the data end before the image does")
+        return pillow_rgb(image, what, orientation({"exif": found.exif}))
+
+
+def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+    page = tiff.read_page(stream, what, frame=frame, max_pixels=max_pixels)
+    turned = page.directory.one(ORIENTATION, 1)
+    turned = turned if 1 <= turned <= 8 else 1
+    if page.deep:
+        return upright(tiff.deep_rgb(stream, page, what), turned)
+    stream.seek(0)
+    with native_errors_raised(), Image.open(stream, formats=["TIFF"]) as image:
+        if frame:
+            image.seek(frame)
+        return pillow_rgb(image, what, turned, inverted=page.photometric == tiff.WHITE_IS_ZERO)
+
+
+def _webp(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+    start = stream.read(30)
+    if start[12:16] == b"VP8X":
+        width, height = (int.from_bytes(start[at : at + 3], "little") + 1 for at in (24, 27))
+    elif start[12:16] == b"VP8L":
+        packed = int.from_bytes(start[21:25], "little")
+        width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (int.from_bytes(start[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+    check_size(width, height, what, max_pixels)
+    pixels = width * height
+    check_cost(what, working=WEBP_BYTES * pixels, samples=4 * pixels * (1 + max(0, frame or 0)))
+    stream.seek(0)
+    with Image.open(stream, formats=["WEBP"]) as image:
+        frames = int(getattr(image, "n_frames", 1))
+        check_frame(frame, frames, what)
+        if frames > 1:
+            image.seek(frame or 0)
+        return pillow_rgb(image, what, orientation(image.info))
+
+
+def opened_pillow_rgb(image: Image.Image, frame: int | None, max_pixels: int) -> Bytes:
+    """A Pillow image that the caller opened, upright, as ``(H, W, 3)`` ``uint8``.
 
     Raises:
-        ImageRefused: no such frame, zero size, too many pixels, or a mode with no RGB meaning.
-        Exception: any of `BROKEN`, for damaged bytes; the caller knows how to name them.
+        ImageRefused: closed, damaged, too large, of an unsupported mode, or no such frame.
     """
-    frames = int(getattr(image, "n_frames", 1))
-    check_frame(frame, frames, what)
-    if frames > 1:
-        image.seek(frame or 0)
-    check_size(image.width, image.height, what, max_pixels)
-    inverted = image.mode in DEEP_GREY and _tiff_tags(image).get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in DEEP_GREY:
-        grey = by_depth(np.asarray(upright))
-        return grey_rgb(np.uint8(255) - grey if inverted else grey)
-    if upright.has_transparency_data or upright.mode in ("La", "RGBa", "PA"):
-        if upright.mode in ("La", "PA"):
-            upright = upright.convert("LA" if upright.mode == "La" else "RGBA")
-        layer = upright.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-        upright = Image.alpha_composite(ground, layer)
-    if upright.mode == "LAB":
+    what = "the Pillow image"
+    try:
+        with quiet():
+            frames = int(getattr(image, "n_frames", 1))
+            check_frame(frame, frames, what)
+            if frames > 1:
+                image.seek(frame or 0)
+            check_size(image.width, image.height, what, max_pixels)
+            turned = int(image.getexif().get(ORIENTATION, 1))
+            inverted = dict(getattr(image, "tag_v2", None) or {}).get(tiff.PHOTOMETRIC) == 0
+            return pillow_rgb(image, what, turned if 1 <= turned <= 8 else 1, inverted=inverted)
+    except ImageRefused:
+        raise
+    except BROKEN:
         raise ImageRefused(
-            f"cannot read {what}: CIE L*a*b* pixels are not supported; save it as RGB"
-        )
-    return np.array(upright.convert("RGB"), dtype=np.uint8)
+            "cannot read the Pillow image: it is closed, damaged or of an unsupported mode"
+        ) from None
 
 
-def grey_rgb(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``(H, W)`` to ``(H, W, 3)``, the same value in each channel."""
-    return np.repeat(grey[:, :, None], 3, axis=2)
-
-
-def check_frame(frame: int | None, frames: int, what: str) -> None:
-    """Refuse a frame that the image does not have (they count from 0)."""
-    if frame is None or 0 <= frame < frames:
-        return
-    has = "one frame, 0" if frames == 1 else f"frames 0 to {frames - 1}"
-    raise ImageRefused(f"cannot read frame {frame} of {what}: it has {has}")
-
-
-def check_size(width: int, height: int, what: str, max_pixels: int) -> None:
-    """Refuse an empty image and one over ``max_pixels``, from the header alone."""
-    if width < 1 or height < 1:
-        raise ImageRefused(f"cannot read {what}: its size is {width}×{height}; it has no pixels")
-    if width * height > max_pixels:
-        raise ImageRefused(
-            f"cannot read {what}: {width}×{height} pixels are over the limit of {max_pixels}; "
-            "scale it down or crop it"
-        )
-
-
-def _too_large(what: str, max_pixels: int) -> str:
-    return f"cannot read {what}: it is over the limit of {max_pixels} pixels; scale it down"
-
-
-def _tiff_tags(image: Image.Image) -> dict[int, Any]:
-    return dict(getattr(image, "tag_v2", None) or {})

@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 
 from vision import ImageRefused, read_image
-from vision.reading.dicom import DECODERS
+from vision.reading.dicom_encoded import DECODERS
 
 PATIENT = "Doe^Jane^Secret"
 RAMP = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
@@ -269,7 +269,7 @@ def test_wrong_frame_count_and_size_are_refused_before_decoding() -> None:
 
 
 def test_deflated_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vision.reading.dicom.MAX_INFLATED", 1 << 20)
+    monkeypatch.setattr("vision.reading.dicom_header.MAX_INFLATED", 1 << 20)
     squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     content = real("image_dfl.dcm")
     group = content.index(b"\x02\x00\x00\x00UL\x04\x00")
