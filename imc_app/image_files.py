@@ -15,8 +15,6 @@ from imc_app.refusals import InputRefused
 STDIN = "-"
 BATCH = 16
 """Images perceived together; those of a stream are answered one by one, as they come."""
-SNIFFED_BYTES = 512
-"""Past the DICOM preamble (128) and the first elements."""
 
 
 class Order(StrEnum):
@@ -50,7 +48,9 @@ def images_in(folder: Path, *, place: str = "") -> list[Path]:
 
     `place` opens the message: the option that named the folder. Raises InputRefused for no image.
     """
-    found = [path for path in folder.rglob("*") if path.is_file() and _may_be_image(path)]
+    from vision.reading.sources import may_be_image
+
+    found = [path for path in folder.rglob("*") if path.is_file() and may_be_image(path)]
     if not found:
         raise InputRefused(
             f"{place}{folder}: holds no image; PNG, JPEG, TIFF, WebP and DICOM are read"
@@ -78,20 +78,6 @@ def _ordered(sources: Sequence[str], order: Order | None) -> Iterator[Path]:
         return iter(paths)
     by_name = sorted(paths, key=_name_key)
     return iter(sorted(by_name, key=_written) if order is Order.TIME else by_name)
-
-
-def _may_be_image(path: Path) -> bool:
-    """Whether it begins as an image does; one that cannot be opened is refused when it is read.
-
-    DICOM files often have no extension.
-    """
-    from vision.reading.medical_image import sniff
-
-    try:
-        with path.open("rb") as file:
-            return sniff(file.read(SNIFFED_BYTES)) is not None
-    except OSError:
-        return True
 
 
 def _name_key(path: Path) -> list[tuple[int, str]]:

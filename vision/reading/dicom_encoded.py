@@ -36,7 +36,7 @@ MAX_WAVELET_SAMPLES = 32_000_000
 """Samples of a JPEG 2000 frame: OpenJPEG computes about 10 million a second and holds 12 bytes of
 each. Over a mammogram of 4,096 × 5,928."""
 
-MAX_WAVELET_BYTES = 20 << 20
+MAX_WAVELET_BYTES = 16 << 20
 """Encoded bytes of a JPEG 2000 frame: 6 MB of noise take a second."""
 
 MAX_WAVELET_TILES = 4096
@@ -100,13 +100,15 @@ def check_encoded(encoded: bytes, header: Header, what: str) -> None:
     pixels, channels = size[0] * size[1], int(dataset.SamplesPerPixel)
     stored = pixels * channels * max(1, int(dataset.BitsAllocated) // 8)
     check_cost(what, samples=stored, working=2 * stored + (10 * pixels if channels > 1 else pixels))
+    if len(encoded) > jpeg.MAX_ENCODED:
+        check_cost(what, samples=float("inf"), why="its encoded length")
     if header.syntax == RLE:
         _check_runs(encoded, stored, what)
         return
     if encoded[:2] == b"\xff\xd8":
-        found = jpeg.read_frame(encoded)
+        found, _ = jpeg.read_frame(encoded)
         _check_sizes((found.width, found.height), size, len(found.sampling), channels, what)
-        jpeg.check_frame_cost(found, len(encoded), what)
+        jpeg.check_frame_cost(found, what)
         return
     at = encoded[:4096].find(_CODESTREAM)
     if at < 0:
@@ -148,6 +150,12 @@ def decoded_frame(encoded: bytes, header: Header, what: str) -> tuple[Pixels, st
         if "does not support" in str(fault) and decoder.missing_dependencies:
             raise ImageRefused(_install(header.syntax, what)) from None
         raise
+    if encoded[:2] == b"\xff\xd8" and samples.dtype == np.uint8:
+        markers, content = jpeg.read_frame(encoded)
+        if markers.marker in jpeg.HUFFMAN_DCT and jpeg.ends_early(
+            content, markers, np.atleast_1d(samples[-1, -1]).tolist()
+        ):
+            raise ValueError("the data end before the image does")
     return np.asarray(samples), str(found["photometric_interpretation"])
 
 

@@ -16,6 +16,7 @@ from vision.errors import ImageRefused
 from vision.reading.bounds import check_cost
 from vision.reading.dicom_encoded import check_decoder, check_encoded, decoded_frame, encoded_frame
 from vision.reading.dicom_header import UNDEFINED_LENGTH, Header
+from vision.reading.dicom_padding import FIELDS, image_samples, read_padding
 from vision.reading.grey import Pixels, in_bands
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Frame:
 
     values: Pixels
     """``(H, W)``, or ``(H, W, 3)`` for colour: unused bits removed, signed where the file says."""
-    container: Pixels
-    """The samples as they lay in the file, bits above BitsStored included."""
+    image: NDArray[np.bool_] | None
+    """True where a grey sample is image and not padding; None where all are."""
     colours: str
     """PhotometricInterpretation of ``values``; decoding may change the file's own."""
 
@@ -55,15 +56,24 @@ def read_frame(header: Header, what: str, frame: int) -> Frame:
         encoded = encoded_frame(header, frame)
         check_encoded(encoded, header, what)
         container, colours = decoded_frame(encoded, header, what)
-    if header.pixels is not None and header.pixels.field in FLOATS:
-        return Frame(container, container, colours)
-    if header.syntax in NATIVE or header.syntax == RLE:
+    assert header.pixels is not None
+    padding = None
+    if colours.startswith("MONOCHROME"):
+        padding = read_padding(dataset, header.pixels.field, header.order)
+    masked = None
+    if padding is not None and padding.in_container:
+        masked = padding.mask(container.view(f"=u{container.dtype.itemsize}"))
+    if header.pixels.field in FLOATS:
+        values = container
+    elif header.syntax in NATIVE or header.syntax == RLE:
         values = _stored_values(container, dataset, what)
     else:
         values = _without_unused_bits(container, dataset)
+    if padding is not None and not padding.in_container:
+        masked = padding.mask(values)
     if values.ndim == 3:
         values, colours = _rgb(values, colours, what)
-    return Frame(values, container, colours)
+    return Frame(values, image_samples(values, masked) if values.ndim == 2 else None, colours)
 
 
 def contradiction(what: str, fields: str, why: str) -> ImageRefused:
@@ -98,8 +108,10 @@ def _native(header: Header, what: str, frame: int) -> Pixels:
             what, f"its {pixels.field}", "is longer than Rows, Columns, SamplesPerPixel, "
             "BitsAllocated, PhotometricInterpretation and NumberOfFrames say"
         )
-    check_cost(what, samples=count * dtype.itemsize,
-               working=count * 2 * dtype.itemsize + rows * columns)
+    stored = count * dtype.itemsize
+    copies = 1 if str(dataset.PhotometricInterpretation) == "RGB" else 2
+    padded = any(field in dataset for field in FIELDS[pixels.field])
+    check_cost(what, samples=stored, working=copies * stored + padded * rows * columns)
     if bits == 1:
         return _bits(header, frame * count, count).reshape(rows, columns)
     flat = _samples(header, pixels.start + int(frame * each), count, dtype)
@@ -159,9 +171,8 @@ def _stored_values(container: Pixels, dataset: Dataset, what: str) -> Pixels:
     signed = int(dataset.PixelRepresentation) == 1
     if stored == allocated:
         return container.view(f"=i{container.dtype.itemsize}") if signed else container
-    values = container << (allocated - 1 - high)
-    if signed:
-        values = values.view(f"=i{container.dtype.itemsize}")
+    container <<= allocated - 1 - high  # in place: it is not needed any more
+    values = container.view(f"=i{container.dtype.itemsize}") if signed else container
     values >>= allocated - stored
     return values
 
@@ -171,7 +182,7 @@ def _without_unused_bits(values: Pixels, dataset: Dataset) -> Pixels:
     stored = int(dataset.BitsStored)
     if values.dtype.kind != "u" or not 1 < stored < values.dtype.itemsize * 8:
         return values
-    return values & values.dtype.type((1 << stored) - 1)
+    return np.asarray(values & values.dtype.type((1 << stored) - 1))
 
 
 def _rgb(values: Pixels, colours: str, what: str) -> tuple[Pixels, str]:

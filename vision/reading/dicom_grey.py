@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vision.reading.dicom_frames import Frame, contradiction
 from vision.reading.dicom_header import Header
@@ -18,32 +17,27 @@ if TYPE_CHECKING:
 
 Step = Callable[[Pixels], Pixels]
 
-PADDING = {
-    "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit"),
-    "FloatPixelData": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
-    "DoubleFloatPixelData": ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
-}
 WINDOWS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def dicom_grey(header: Header, frame: Frame, index: int, what: str) -> Bytes:
     """Stored values ``(H, W)`` to ``uint8`` by the file's own rescale and window.
 
-    Padding (PS3.3 C.7.5.1.1.2) and samples that are not finite are left out of the range and
-    black on display, for MONOCHROME1 too (CP-692). MONOCHROME1 is inverted.
+    Padding and samples that are not finite are left out of the range and black on display, for
+    MONOCHROME1 too (CP-692). MONOCHROME1 is inverted.
 
     Args:
         header: of the file.
-        frame: stored values and their container.
+        frame: stored values, and which of them are image.
         index: the frame's number, from 0.
         what: how messages call the source.
 
     Raises:
         ImageRefused: elements that contradict each other.
-        ValueError: no sample is a finite number, or a table contradicts its descriptor.
+        LutRefused: a table contradicts its descriptor.
     """
     dataset, values = header.dataset, frame.values
-    kept = _image_samples(header, frame)
+    kept = frame.image
     counted = values.reshape(-1) if kept is None else values[kept]
     modality = _modality(header, index, _ends(counted), what)
     shown = _voi(header, index, modality, _ends(counted), what)
@@ -70,62 +64,6 @@ def dicom_grey(header: Header, frame: Frame, index: int, what: str) -> Bytes:
 
 def _ends(counted: Pixels) -> Pixels:
     return np.array([counted.min(), counted.max()])
-
-
-def _image_samples(header: Header, frame: Frame) -> NDArray[np.bool_] | None:
-    """True where a stored sample is image, False for padding; None where all are.
-
-    The padding value has the samples' own bits (C.7.5.1.1.2): one that was written unsigned in a
-    signed file is the negative number of the same bits. One that does not fit in BitsStored is
-    compared with the container.
-    """
-    dataset, values = header.dataset, frame.values
-    assert header.pixels is not None
-    fields = PADDING[header.pixels.field]
-    value, limit = (_padding(dataset, field, header.order) for field in fields)
-    image: NDArray[np.bool_] | None = None
-    if values.dtype.kind == "f":
-        finite = np.isfinite(values)
-        if not finite.any():
-            raise ValueError("no sample is a finite number")
-        image = None if finite.all() else finite
-    if value is not None:
-        compared = values
-        if values.dtype.kind != "f":
-            compared, value, limit = _comparable(dataset, frame, int(value), limit)
-        low, high = sorted((value, value if limit is None else limit))
-        padding = compared == low if low == high else (compared >= low) & (compared <= high)
-        inside = ~padding if image is None else image & ~padding
-        image = inside if inside.any() else image
-    return None if image is None or image.all() else image
-
-
-def _comparable(
-    dataset: Dataset, frame: Frame, value: int, limit: float | None
-) -> tuple[Pixels, int, int | None]:
-    stored = int(dataset.get("BitsStored") or 8 * frame.values.dtype.itemsize)
-    signed = frame.values.dtype.kind == "i"
-    least, most = (-(1 << stored - 1), (1 << stored - 1) - 1) if signed else (0, (1 << stored) - 1)
-    ends = [value] if limit is None else [value, int(limit)]
-    size = 8 * frame.container.dtype.itemsize
-    if signed:
-        for bits in (stored, size):
-            written = [end - (1 << bits) if end > most and end < 1 << bits else end for end in ends]
-            if all(least <= end <= most for end in written):
-                return frame.values, written[0], None if limit is None else written[-1]
-    elif all(least <= end <= most for end in ends):
-        return frame.values, ends[0], None if limit is None else ends[-1]
-    container = frame.container.view(f"=u{frame.container.dtype.itemsize}")
-    bare = [end & ((1 << size) - 1) for end in ends]
-    return container, bare[0], None if limit is None else bare[-1]
-
-
-def _padding(dataset: Dataset, field: str, order: str) -> float | None:
-    """A padding element, also where it was written as bytes of unknown type."""
-    value = dataset.get(field)
-    if isinstance(value, bytes) and len(value) in (2, 4):
-        return int.from_bytes(value, "little" if order == "<" else "big")
-    return value if isinstance(value, (int, float)) else None
 
 
 def _modality(header: Header, index: int, ends: Pixels, what: str) -> Step | None:

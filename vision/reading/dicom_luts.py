@@ -106,7 +106,7 @@ def _table(item: Dataset, described: str, data: str, order: str, negative: bool)
     if entries.size < count - 1:  # one short is a common slip, and the last entry is repeated
         raise LutRefused(data)
     if bits <= 8 and entries.max() > 255 and not (entries & 255).any():
-        entries = entries >> 8
+        entries = (entries >> 8).astype(np.uint16)
     return LookupTable(entries.astype(np.uint16), first, bits)
 
 

@@ -88,8 +88,12 @@ def by_depth(values: Pixels) -> Bytes:
         raise ValueError(f"samples of type {values.dtype} are not grey values")
     least, most = finite_range(values)
     inside = least >= 0.0 and most <= 1.0
-    low, high = (0.0, 1.0) if inside else (least, most)
-    return in_bands(lambda band: spread(np.where(np.isfinite(band), band, low), low, high), values)
+    black, white = (0.0, 1.0) if inside else (least, most)
+
+    def shown(band: Pixels) -> Pixels:
+        return spread(np.where(np.isfinite(band), band, black), black, white)
+
+    return in_bands(shown, values)
 
 
 def finite_range(values: Pixels) -> tuple[float, float]:

@@ -89,7 +89,7 @@ def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: i
     samples = pixels * header.channels * header.depth / 8 * (1 + (frame or 0))
     if header.deep and header.channels > 1:
         check_cost(what, samples=samples * (320 / 160), working=samples * 2, why="16-bit colour")
-    check_cost(what, samples=samples, working=pixels * (4 if header.channels > 1 else 2))
+    check_cost(what, samples=samples, working=pixels * 4)
     return Header(header.width, header.height, header.depth, header.channels, frames)
 
 
@@ -106,6 +106,7 @@ def deep_rgb(stream: BinaryIO, header: Header) -> Bytes:
         if header.channels == 1:
             image.load()
             samples = pillow_array(image, "<u2")[:, :, None]
+    del image
     if header.channels > 1:
         found = [_unpacked(stream, mode, max(3, header.channels) if header.channels != 2 else 4)
                  for mode in modes[header.channels]]

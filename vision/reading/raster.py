@@ -69,13 +69,16 @@ def _png(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Byt
 
 def _jpeg(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
     content = stream.read(jpeg.MAX_ENCODED + 1)
-    found = jpeg.read_frame(content)
+    if len(content) > jpeg.MAX_ENCODED:
+        check_cost(what, samples=float("inf"), why="its length")
+    found, content = jpeg.read_frame(content)
     check_frame(frame, 1, what)
     check_size(found.width, found.height, what, max_pixels)
-    jpeg.check_frame_cost(found, len(content), what)
-    with Image.open(BytesIO(found.pixel_bytes), formats=["JPEG"]) as image:
+    jpeg.check_frame_cost(found, what)
+    with Image.open(BytesIO(content), formats=["JPEG"]) as image:
         image.load()
-        if jpeg.ends_early(image, found):
+        last = image.getpixel((image.width - 1, image.height - 1))
+        if jpeg.ends_early(content, found, last if isinstance(last, tuple) else (last or 0,)):
             raise ValueError("the data end before the image does")
         return pillow_rgb(image, what, orientation({"exif": found.exif}))
 

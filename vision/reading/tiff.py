@@ -39,6 +39,9 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 ASSOCIATED, UNASSOCIATED = 1, 2
 """Kinds of alpha in ExtraSamples: colour already multiplied by it, or not."""
 
+PREDICTED = frozenset({5, 8, 32946, 34925, 50000})
+"""Compressions that differences are taken before: LZW, deflate (two numbers), LZMA, Zstandard."""
+
 MAX_PIECES = 1 << 16
 """Strips or tiles of a page: a strip a row is common, and no image is 65,536 rows high."""
 
@@ -136,7 +139,8 @@ def _check_pieces(page: Page, file_bytes: int, what: str) -> None:
             "save it again with larger strips"
         )
     stored = page.width * page.height * page.channels * max(1, page.bits) / 8
-    whole = page.tile is None and len(offsets) <= max(1, page.channels)
+    compressed = page.directory.one(COMPRESSION, 1) != 1
+    whole = compressed and page.tile is None and len(offsets) <= max(1, page.channels)
     check_cost(what, samples=stored, working=4 * page.width * page.height + whole * stored,
                why="size of its strips")
 
@@ -213,7 +217,8 @@ def _plane(
         body.clear()
         image.load()
         flat = pillow_array(image, np.uint8)
-    predictor = page.directory.one(PREDICTOR, 1)
+    predicted = page.directory.one(COMPRESSION, 1) in PREDICTED
+    predictor = page.directory.one(PREDICTOR, 1) if predicted else 1
     if predictor == 3:
         dtype = dtype.newbyteorder(">")
     values = np.empty((height, width, channels), dtype.newbyteorder("="))
@@ -223,7 +228,8 @@ def _plane(
             part = _float_differences(part, channels, dtype.itemsize)
         block = part.view(dtype).reshape(height, columns, channels)
         if predictor == 2:
-            unsigned = block.astype(f"=u{dtype.itemsize}")
+            bits = block.view(np.dtype(f"{dtype.byteorder}u{dtype.itemsize}"))
+            unsigned = bits.astype(f"=u{dtype.itemsize}")
             np.cumsum(unsigned, axis=1, dtype=unsigned.dtype, out=unsigned)
             block = unsigned.view(values.dtype)
         values[:, left : left + columns] = block
@@ -246,7 +252,7 @@ def _bytes_page(
     piece: tuple[int, int],
 ) -> bytes:
     """The head of a classic TIFF whose 8-bit grey page holds the strips that follow it."""
-    tags = {
+    tags: dict[int, tuple[int, ...]] = {
         WIDTH: (size[1],), HEIGHT: (size[0],), BITS: (8,),
         COMPRESSION: (page.directory.one(COMPRESSION, 1),), PHOTOMETRIC: (BLACK_IS_ZERO,),
         FILL_ORDER: (page.directory.one(FILL_ORDER, 1),), CHANNELS: (1,),

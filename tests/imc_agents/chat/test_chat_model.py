@@ -210,9 +210,9 @@ def test_traces_hold_the_name_of_features_not_tensors() -> None:
         ({"type": "image_url", "image_url": {"url": "http://example.org/a.png"}}, "remote image"),
         ({"type": "image", "url": "file:///etc/hostname"}, "scheme 'file'"),
         ({"type": "image", "base64": "!!!", "mime_type": "image/png"}, "base64"),
-        ({"type": "image", "base64": "aGk=", "mime_type": "image/png"}, "no readable picture"),
+        ({"type": "image", "base64": "aGk=", "mime_type": "image/png"}, "no image format"),
         ({"type": "image", "file_id": "f1"}, "stored file"),
-        ({"type": "image"}, "without an image"),
+        ({"type": "image"}, "no content"),
         ({"type": "audio", "base64": "aGVsbG8="}, "'audio'"),
     ],
 )
