@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 
 NEEDED = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation")
 NEEDED_FOR_INTEGERS = ("BitsAllocated", "BitsStored", "PixelRepresentation")
-COLOURS = {"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTE COLOR": 1, "RGB": 3, "YBR_FULL": 3,
-           "YBR_FULL_422": 3, "YBR_ICT": 3, "YBR_RCT": 3}
+COLOURS = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_ICT": 3,
+    "YBR_RCT": 3,
+}
 """PhotometricInterpretation (PS3.3 C.7.6.3.1.2) to the SamplesPerPixel that it stands for."""
 
 _READING = threading.Lock()

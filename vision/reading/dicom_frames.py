@@ -22,8 +22,12 @@ from vision.reading.grey import Pixels, in_bands
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2",
-          "1.2.840.10008.1.2.1.99")
+NATIVE = (
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+)
 RLE = "1.2.840.10008.1.2.5"
 FLOATS = {"FloatPixelData": "f4", "DoubleFloatPixelData": "f8"}
 
@@ -105,8 +109,10 @@ def _native(header: Header, what: str, frame: int) -> Pixels:
         )
     if pixels.length >= each * (frames + 0.5) + 2:
         raise contradiction(
-            what, f"its {pixels.field}", "is longer than Rows, Columns, SamplesPerPixel, "
-            "BitsAllocated, PhotometricInterpretation and NumberOfFrames say"
+            what,
+            f"its {pixels.field}",
+            "is longer than Rows, Columns, SamplesPerPixel, "
+            "BitsAllocated, PhotometricInterpretation and NumberOfFrames say",
         )
     stored = count * dtype.itemsize
     copies = 1 if str(dataset.PhotometricInterpretation) == "RGB" else 2
@@ -142,8 +148,9 @@ def _bits(header: Header, first: int, count: int) -> NDArray[np.uint8]:
     """Samples of one bit, the first in the lowest bit of a byte (PS3.5 8.1.1)."""
     pixels = header.pixels
     assert pixels is not None
-    packed = _samples(header, pixels.start + first // 8, -(-(first % 8 + count) // 8),
-                      np.dtype("u1"))
+    packed = _samples(
+        header, pixels.start + first // 8, -(-(first % 8 + count) // 8), np.dtype("u1")
+    )
     unpacked = np.unpackbits(packed, bitorder="little")
     return unpacked[first % 8 : first % 8 + count]
 

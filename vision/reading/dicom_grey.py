@@ -82,9 +82,7 @@ def _modality(header: Header, index: int, ends: Pixels, what: str) -> Step | Non
     return lambda band: band.astype(np.float64) * factor + intercept
 
 
-def _voi(
-    header: Header, index: int, modality: Step | None, ends: Pixels, what: str
-) -> Step | None:
+def _voi(header: Header, index: int, modality: Step | None, ends: Pixels, what: str) -> Step | None:
     """The first VOI LUT or window of the frame (C.11.2), from stored values; None for neither."""
     dataset = header.dataset
     scale = modality or (lambda band: band)
@@ -107,8 +105,10 @@ def _voi(
 def _value(dataset: Dataset, field: str, index: int) -> Any:
     """A field of the frame, of all frames, or of the object, the closest first (C.7.6.16)."""
     groups: list[Any] = []
-    for name, at in (("PerFrameFunctionalGroupsSequence", index),
-                     ("SharedFunctionalGroupsSequence", 0)):
+    for name, at in (
+        ("PerFrameFunctionalGroupsSequence", index),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
         sequence = dataset.get(name) or []
         if at < len(sequence):
             groups.append(sequence[at])

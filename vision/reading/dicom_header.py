@@ -29,12 +29,28 @@ MAX_INFLATED = 256 << 20
 MAX_READS = 400_000
 """Reads of the stream while elements are parsed, two or three an element: about 2 s."""
 
-_LONG_LENGTH = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT",
-                b"SV", b"UV")
+_LONG_LENGTH = (
+    b"OB",
+    b"OD",
+    b"OF",
+    b"OL",
+    b"OV",
+    b"OW",
+    b"SQ",
+    b"UC",
+    b"UN",
+    b"UR",
+    b"UT",
+    b"SV",
+    b"UV",
+)
 """Value representations whose explicit length takes four bytes (PS3.5 7.1.2)."""
 
-_PIXEL_FIELDS = {0x7FE00010: "PixelData", 0x7FE00008: "FloatPixelData",
-                 0x7FE00009: "DoubleFloatPixelData"}
+_PIXEL_FIELDS = {
+    0x7FE00010: "PixelData",
+    0x7FE00008: "FloatPixelData",
+    0x7FE00009: "DoubleFloatPixelData",
+}
 
 
 @dataclass(frozen=True)

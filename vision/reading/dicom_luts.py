@@ -78,8 +78,9 @@ def by_palette(dataset: Dataset, samples: Samples, order: str) -> Bytes:
     Raises:
         LutRefused: a table is missing, short or of an unknown form.
     """
-    tables = [_palette(dataset, colour, order, signed=samples.dtype.kind == "i")
-              for colour in COLOURS]
+    tables = [
+        _palette(dataset, colour, order, signed=samples.dtype.kind == "i") for colour in COLOURS
+    ]
     white = full_scale(tables)
 
     def coloured(band: Samples) -> Samples:
@@ -142,9 +143,7 @@ def _words(item: Dataset, field: str, count: int, order: str) -> NDArray[np.uint
     return np.frombuffer(value, np.uint8).astype(np.uint16)
 
 
-def _expanded(
-    words: NDArray[np.uint16], count: int, bits: int, field: str
-) -> NDArray[np.uint16]:
+def _expanded(words: NDArray[np.uint16], count: int, bits: int, field: str) -> NDArray[np.uint16]:
     """Entries of a segmented table (C.7.9.2): discrete, linear and indirect segments."""
     out = np.zeros(count, np.float64)
     filled, at, budget = 0, 0, 1 << 16

@@ -175,12 +175,15 @@ def _check_complete(frame: Frame) -> None:
     """Every component, and of a progressive frame every coefficient to its last bit, is coded."""
     if frame.marker == PROGRESSIVE:
         needed = {(name, place) for name in frame.sampling for place in range(64)}
-        coded = {(name, place) for names, places, bits in frame.scans if bits == 0
-                 for name in names for place in places}
+        coded = {
+            (name, place)
+            for names, places, bits in frame.scans
+            if bits == 0
+            for name in names
+            for place in places
+        }
     else:
         needed = {(name, 0) for name in frame.sampling}
         coded = {(name, 0) for names, _, _ in frame.scans for name in names}
     if not frame.sampling or not needed <= coded:
         raise ValueError("scans are missing")
-
-

@@ -38,6 +38,7 @@ BROKEN = (
 )
 """Every way in which Pillow was seen to fail on damaged bytes."""
 
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Hold back Python warnings (size, metadata): the outcome is an image or one refusal."""

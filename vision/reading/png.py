@@ -108,8 +108,10 @@ def deep_rgb(stream: BinaryIO, header: Header) -> Bytes:
             samples = pillow_array(image, "<u2")[:, :, None]
     del image
     if header.channels > 1:
-        found = [_unpacked(stream, mode, max(3, header.channels) if header.channels != 2 else 4)
-                 for mode in modes[header.channels]]
+        found = [
+            _unpacked(stream, mode, max(3, header.channels) if header.channels != 2 else 4)
+            for mode in modes[header.channels]
+        ]
         if header.channels == 2:
             samples = found[0].view(">u2").astype(np.uint16)
         else:

@@ -140,5 +140,3 @@ def opened_pillow_rgb(image: Image.Image, frame: int | None, max_pixels: int) ->
         raise ImageRefused(
             "cannot read the Pillow image: it is closed, damaged or of an unsupported mode"
         ) from None
-
-

@@ -31,9 +31,15 @@ SNIFFED_BYTES = 144
 
 _REMOTE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")  # two letters or more: not a drive name
 _OTHERS = (
-    (b"GIF8", "a GIF"), (b"BM", "a BMP"), (b"%PDF", "a PDF"), (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "gzip-compressed (NIfTI, perhaps)"), (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
-    (b"\x89HDF", "an HDF5 file"), (b"NRRD", "an NRRD volume"), (b"8BPS", "a Photoshop file"),
+    (b"GIF8", "a GIF"),
+    (b"BM", "a BMP"),
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "gzip-compressed (NIfTI, perhaps)"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"NRRD", "an NRRD volume"),
+    (b"8BPS", "a Photoshop file"),
 )
 
 

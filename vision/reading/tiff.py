@@ -31,9 +31,27 @@ from vision.reading.tiff_directory import (
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIPS, CHANNELS, STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES, EXTRA, FORMAT = 322, 323, 324, 325, 338, 339
-WANTED = (WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, STRIPS, CHANNELS,
-          STRIP_ROWS, STRIP_BYTES, PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_BYTES,
-          EXTRA, FORMAT)
+WANTED = (
+    WIDTH,
+    HEIGHT,
+    BITS,
+    COMPRESSION,
+    PHOTOMETRIC,
+    FILL_ORDER,
+    ORIENTATION,
+    STRIPS,
+    CHANNELS,
+    STRIP_ROWS,
+    STRIP_BYTES,
+    PLANAR,
+    PREDICTOR,
+    TILE_WIDTH,
+    TILE_HEIGHT,
+    TILES,
+    TILE_BYTES,
+    EXTRA,
+    FORMAT,
+)
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 ASSOCIATED, UNASSOCIATED = 1, 2
@@ -119,8 +137,13 @@ def read_page(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int
             f"cannot read {what}: its tags hold more than an image needs; save it again"
         ) from None
     bits = set(directory.tags.get(BITS, (1,)))
-    page = Page(directory, directory.one(WIDTH, 0), directory.one(HEIGHT, 0),
-                bits.pop() if len(bits) == 1 else 0, directory.one(CHANNELS, 1))
+    page = Page(
+        directory,
+        directory.one(WIDTH, 0),
+        directory.one(HEIGHT, 0),
+        bits.pop() if len(bits) == 1 else 0,
+        directory.one(CHANNELS, 1),
+    )
     check_size(page.width, page.height, what, max_pixels)
     _check_pieces(page, stream.seek(0, 2), what)
     return page
@@ -131,8 +154,10 @@ def _check_pieces(page: Page, file_bytes: int, what: str) -> None:
     tile_rows, tile_columns = page.tile or (1, 1)
     if any(at + length > file_bytes for at, length in zip(offsets, lengths, strict=False)):
         raise ValueError("a strip ends after the file")
-    if len(offsets) > MAX_PIECES or sum(lengths) > file_bytes or (
-        tile_rows * tile_columns > max(1 << 22, 2 * page.width * page.height)
+    if (
+        len(offsets) > MAX_PIECES
+        or sum(lengths) > file_bytes
+        or (tile_rows * tile_columns > max(1 << 22, 2 * page.width * page.height))
     ):
         raise ImageRefused(
             f"cannot read {what}: its strips or tiles cost more than an image needs; "
@@ -141,8 +166,12 @@ def _check_pieces(page: Page, file_bytes: int, what: str) -> None:
     stored = page.width * page.height * page.channels * max(1, page.bits) / 8
     compressed = page.directory.one(COMPRESSION, 1) != 1
     whole = compressed and page.tile is None and len(offsets) <= max(1, page.channels)
-    check_cost(what, samples=stored, working=4 * page.width * page.height + whole * stored,
-               why="size of its strips")
+    check_cost(
+        what,
+        samples=stored,
+        working=4 * page.width * page.height + whole * stored,
+        why="size of its strips",
+    )
 
 
 def deep_rgb(stream: BinaryIO, page: Page, what: str) -> Bytes:
@@ -179,8 +208,14 @@ def _samples(stream: BinaryIO, page: Page, what: str) -> Pixels:
         raise ValueError("strips without lengths")
     each = len(offsets) // planes
     found = [
-        _plane(stream, page, page.channels // planes, offsets[at : at + each],
-               lengths[at : at + each], what)
+        _plane(
+            stream,
+            page,
+            page.channels // planes,
+            offsets[at : at + each],
+            lengths[at : at + each],
+            what,
+        )
         for at in range(0, len(offsets), each)
     ]
     return found[0] if planes == 1 else np.concatenate(found, axis=2)
@@ -253,9 +288,13 @@ def _bytes_page(
 ) -> bytes:
     """The head of a classic TIFF whose 8-bit grey page holds the strips that follow it."""
     tags: dict[int, tuple[int, ...]] = {
-        WIDTH: (size[1],), HEIGHT: (size[0],), BITS: (8,),
-        COMPRESSION: (page.directory.one(COMPRESSION, 1),), PHOTOMETRIC: (BLACK_IS_ZERO,),
-        FILL_ORDER: (page.directory.one(FILL_ORDER, 1),), CHANNELS: (1,),
+        WIDTH: (size[1],),
+        HEIGHT: (size[0],),
+        BITS: (8,),
+        COMPRESSION: (page.directory.one(COMPRESSION, 1),),
+        PHOTOMETRIC: (BLACK_IS_ZERO,),
+        FILL_ORDER: (page.directory.one(FILL_ORDER, 1),),
+        CHANNELS: (1,),
     }
     count = len(offsets)
     # 8 bytes of header, 12 a tag, then the offsets and the lengths where one field is too small.
@@ -265,8 +304,12 @@ def _bytes_page(
     for length in lengths[:-1]:
         starts.append(starts[-1] + length)
     if page.tile:
-        tags |= {TILE_WIDTH: (piece[1],), TILE_HEIGHT: (piece[0],),
-                 TILES: tuple(starts), TILE_BYTES: lengths}
+        tags |= {
+            TILE_WIDTH: (piece[1],),
+            TILE_HEIGHT: (piece[0],),
+            TILES: tuple(starts),
+            TILE_BYTES: lengths,
+        }
     else:
         tags |= {STRIPS: tuple(starts), STRIP_ROWS: (min(piece[0], size[0]),), STRIP_BYTES: lengths}
     entries, values = [], b""

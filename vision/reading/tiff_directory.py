@@ -22,8 +22,22 @@ MAX_VALUE_BYTES = 64 << 20
 MAX_LOADED = 200_000
 """Values of one tag, as the offsets of strips or tiles: decoding each has a cost of its own."""
 
-_FORMATS = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 7: "c", 8: "h", 9: "i", 11: "f", 12: "d",
-            13: "I", 16: "Q", 17: "q", 18: "Q"}
+_FORMATS = {
+    1: "B",
+    2: "c",
+    3: "H",
+    4: "I",
+    6: "b",
+    7: "c",
+    8: "h",
+    9: "i",
+    11: "f",
+    12: "d",
+    13: "I",
+    16: "Q",
+    17: "q",
+    18: "Q",
+}
 _SIZES = {5: 8, 10: 8} | {kind: struct.calcsize("<" + code) for kind, code in _FORMATS.items()}
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
