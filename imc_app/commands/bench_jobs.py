@@ -54,12 +54,22 @@ def spelled(context: typer.Context, *, leaving_out: Sequence[str] = ()) -> list[
 
 
 def command_line(context: typer.Context) -> str:
-    """The command for a reader of its report: files and folders by name, not by place."""
+    """The command for a reader of its report, to be pasted; it names no folder of this machine."""
     words = spelled(context, leaving_out=("jobs", "worker_of"))
-    shown = [
-        Path(word).name if os.sep in word and Path(word).parent.is_dir() else word for word in words
-    ]
-    return shlex.join(["imc", "bench", "run", *shown])
+    return shlex.join(["imc", "bench", "run", *map(shown_path, words)])
+
+
+def shown_path(word: str) -> str:
+    """A word of a command line without a place of this machine in it.
+
+    A relative path stays, an absolute one below the working directory becomes relative, and any
+    other is `/path/to/NAME`, which a reader fills in.
+    """
+    path = Path(word)
+    if not path.is_absolute() or not path.parent.is_dir():
+        return word
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else f"/path/to/{path.name}"
 
 
 def run_jobs(

@@ -80,17 +80,17 @@ def _side_sentence(summaries: Sequence[SideSummary]) -> str:
 
 def _harm(report: Report) -> str:
     """What the methods change on clean inputs."""
-    methods = [one for one in report.clean if one.method != BASE]
-    changes = [
-        f"{one.method} changes {round(share.value * share.items):,} of {counted(share.items, noun)}"
-        for one in methods
-        for share, noun in (
-            (one.touched, "clean image"),
-            (one.false_edits, "clean question"),
-        )
-        if share.value > 0
-    ]
-    return joined(changes) if changes else "no clean image and no clean question is changed"
+    changes = []
+    for one in report.clean:
+        shares = ((one.touched, "clean image"), (one.false_edits, "clean question"))
+        parts = [
+            f"{round(share.value * share.items):,} of {counted(share.items, noun)}"
+            for share, noun in shares
+            if share.value > 0
+        ]
+        if parts:
+            changes.append(f"{one.method} changes {joined(parts)}")
+    return "; ".join(changes) or "no clean image and no clean question is changed"
 
 
 def _percent(estimate: Estimate) -> str:

@@ -118,7 +118,7 @@ def test_a_noise_and_a_method_of_ones_own_reach_every_process(
     with Store.read(out) as store:
         facts = store.facts()
     assert facts["arguments"]["plugins"].keys() == {"dust.py"}
-    assert "--plugin dust.py" in facts["command"]
+    assert "dust.py" in facts["command"] and str(REPOSITORY.parent) not in facts["command"]
 
     forget_plugins()
     without = imc(*command)
@@ -132,6 +132,18 @@ def test_a_noise_and_a_method_of_ones_own_reach_every_process(
     assert imc("bench", "report", out, "--out", tmp_path / "report").code == 0
 
 
+def test_the_command_of_a_report_is_pasted_and_names_no_folder_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    (here / "runs").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert bench_jobs.shown_path("runs/a.sqlite") == "runs/a.sqlite"
+    assert bench_jobs.shown_path(str(here / "runs" / "a.sqlite")) == "runs/a.sqlite"
+    assert bench_jobs.shown_path(str(tmp_path / "mine.csv")) == "/path/to/mine.csv"
+    assert bench_jobs.shown_path("low_dose+typo,motion") == "low_dose+typo,motion"
+
+
 @pytest.mark.slow
 def test_two_jobs_make_the_rows_of_one(imc: Imc, embedded_model: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one.db", tmp_path / "two.db"
@@ -142,8 +154,8 @@ def test_two_jobs_make_the_rows_of_one(imc: Imc, embedded_model: Path, tmp_path:
     assert rows_of(two) == rows_of(one)
     with Store.read(two) as store:
         assert store.facts()["command"] == (
-            "imc bench run --dataset phantom --out two.db --noises gaussian,typo --severities 3 "
-            "--limit 8"
+            "imc bench run --dataset phantom --out /path/to/two.db --noises gaussian,typo "
+            "--severities 3 --limit 8"
         )
 
 
