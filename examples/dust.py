@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from imc_bench.methods import Denoised, register
+from imc_bench import Denoised, register
 from imc_noise import register_noise
 
 

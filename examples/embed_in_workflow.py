@@ -22,9 +22,9 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
 from graphs import IMCContext, build_imc_graph, load_context
-from imc_agents.state import Answer, Decision, Plain
+from imc_agents import Answer, Decision, Plain
 from imc_reference import MODEL_DIR
-from vision.report import CalibrationReport, NoisePerception
+from vision import CalibrationReport, NoisePerception
 
 STATE_TYPES: tuple[type, ...] = (*Plain.__subclasses__(), NoisePerception, CalibrationReport)
 """What imc keeps in state; a checkpoint file may bring back these types and no others."""

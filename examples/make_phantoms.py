@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imc_reference.phantoms import MODALITIES, Phantom, make_phantom
+from imc_reference import MODALITIES, Phantom, make_phantom
 
 SIDE = 256  # pixels
 SEED = 7

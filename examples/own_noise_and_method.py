@@ -10,9 +10,7 @@ import tempfile
 from pathlib import Path
 
 from graphs import IMCContext, load_context
-from imc_bench.report.document import make_report
-from imc_bench.report.tables import make_tables
-from imc_bench.session import RunRequest, check_request, open_run
+from imc_bench import RunRequest, check_request, make_report, make_tables, open_run
 from imc_reference import MODEL_DIR
 
 DUST = Path(__file__).with_name("dust.py")

@@ -1,12 +1,19 @@
-"""The LangGraph graphs: `sms` and `imc`; checkpoints, stepping, drawing."""
+"""The LangGraph graphs `sms` and `imc`: state, nodes, checkpoints, stepping, drawing."""
 
-from graphs.context import IMCContext, load_context
-from graphs.document import to_document
-from graphs.imc import add_imc, build_imc_graph
-from graphs.refining import refine_batch
-from graphs.sms import add_sms, build_sms_graph
-from graphs.state import IMCInput, IMCOutput, IMCState
-from graphs.stores import FeatureStore, ImageStore
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from graphs.context import IMCContext, load_context
+    from graphs.document import to_document
+    from graphs.imc import add_imc, build_imc_graph
+    from graphs.refining import refine_batch
+    from graphs.sms import add_sms, build_sms_graph
+    from graphs.state import IMCInput, IMCOutput, IMCState
+    from graphs.stores import FeatureStore, ImageStore
 
 __all__ = [
     "FeatureStore",
@@ -23,3 +30,16 @@ __all__ = [
     "refine_batch",
     "to_document",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "graphs.context": ("IMCContext", "load_context"),
+        "graphs.document": ("to_document",),
+        "graphs.imc": ("add_imc", "build_imc_graph"),
+        "graphs.refining": ("refine_batch",),
+        "graphs.sms": ("add_sms", "build_sms_graph"),
+        "graphs.state": ("IMCInput", "IMCOutput", "IMCState"),
+        "graphs.stores": ("FeatureStore", "ImageStore"),
+    },
+)

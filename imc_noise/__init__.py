@@ -1,21 +1,26 @@
-"""The noises, image and text, with severities: what corrupts a question before IMC sees it."""
+"""Noises of images and questions at five severities, seeded: what the benchmark adds."""
 
 from __future__ import annotations
 
-from imc_noise.errors import NoiseRefused, UnknownNoise, UnknownSeverity
-from imc_noise.noise import Modality, Noise
-from imc_noise.registry import (
-    CORE_IMAGE,
-    CORE_TEXT,
-    EXTENDED_IMAGE,
-    EXTENDED_TEXT,
-    NOISES,
-    apply_image,
-    apply_text,
-    get_noise,
-    register_noise,
-)
-from imc_noise.seeds import Severity, noise_rng
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from imc_noise.errors import NoiseRefused, UnknownNoise, UnknownSeverity
+    from imc_noise.noise import Modality, Noise
+    from imc_noise.registry import (
+        CORE_IMAGE,
+        CORE_TEXT,
+        EXTENDED_IMAGE,
+        EXTENDED_TEXT,
+        NOISES,
+        apply_image,
+        apply_text,
+        get_noise,
+        register_noise,
+    )
+    from imc_noise.seeds import Severity, noise_rng
 
 __all__ = [
     "CORE_IMAGE",
@@ -35,3 +40,23 @@ __all__ = [
     "noise_rng",
     "register_noise",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "imc_noise.errors": ("NoiseRefused", "UnknownNoise", "UnknownSeverity"),
+        "imc_noise.noise": ("Modality", "Noise"),
+        "imc_noise.registry": (
+            "CORE_IMAGE",
+            "CORE_TEXT",
+            "EXTENDED_IMAGE",
+            "EXTENDED_TEXT",
+            "NOISES",
+            "apply_image",
+            "apply_text",
+            "get_noise",
+            "register_noise",
+        ),
+        "imc_noise.seeds": ("Severity", "noise_rng"),
+    },
+)

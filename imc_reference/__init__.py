@@ -1,6 +1,16 @@
 """The embedded default model: phantoms, training recipe, weights, prototype bank and model card."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from imc_reference.phantoms import MODALITIES, Phantom, make_phantom
+
+__all__ = ["BANK_PATH", "CARD_PATH", "MODALITIES", "MODEL_DIR", "Phantom", "make_phantom"]
 
 MODEL_DIR = Path(__file__).parent / "model"
 """Folder of the trained reference model in plain HuggingFace format."""
@@ -11,4 +21,6 @@ BANK_PATH = MODEL_DIR / "prototypes.safetensors"
 CARD_PATH = MODEL_DIR / "README.md"
 """Model card: data, licences, measured results and limits."""
 
-__all__ = ["BANK_PATH", "CARD_PATH", "MODEL_DIR"]
+__getattr__, __dir__ = lazy_names(
+    __name__, {"imc_reference.phantoms": ("MODALITIES", "Phantom", "make_phantom")}
+)

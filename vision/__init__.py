@@ -1,6 +1,51 @@
-"""Image side: reading files, encoder features, prototypes, perceiving and calibrating (PDC)."""
+"""Image side: reading files, encoding, noise classification, correction (PDC), drift."""
 
-from vision.errors import BankRefused, ImageRefused
-from vision.reading.medical_image import MedicalImage, read_image
+from __future__ import annotations
 
-__all__ = ["BankRefused", "ImageRefused", "MedicalImage", "read_image"]
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from vision.bank.prototype_bank import PrototypeBank
+    from vision.build.finished_steps import remove_steps
+    from vision.build.prototypes import build_bank
+    from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
+    from vision.errors import BankRefused, ImageRefused
+    from vision.monitor import DriftMonitor, DriftStatus
+    from vision.pdc import CalibratedImage, Calibrator
+    from vision.reading.medical_image import MedicalImage, read_image
+    from vision.report import CalibrationReport, NoisePerception
+
+__all__ = [
+    "BankRefused",
+    "CalibratedImage",
+    "CalibrationReport",
+    "Calibrator",
+    "DriftMonitor",
+    "DriftStatus",
+    "EncodedImage",
+    "ImageRefused",
+    "MedicalImage",
+    "NoisePerception",
+    "PrototypeBank",
+    "VisionEncoder",
+    "build_bank",
+    "read_image",
+    "remove_steps",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "vision.bank.prototype_bank": ("PrototypeBank",),
+        "vision.build.finished_steps": ("remove_steps",),
+        "vision.build.prototypes": ("build_bank",),
+        "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
+        "vision.errors": ("BankRefused", "ImageRefused"),
+        "vision.monitor": ("DriftMonitor", "DriftStatus"),
+        "vision.pdc": ("CalibratedImage", "Calibrator"),
+        "vision.reading.medical_image": ("MedicalImage", "read_image"),
+        "vision.report": ("CalibrationReport", "NoisePerception"),
+    },
+)

@@ -1,1 +1,33 @@
 """What a repair of a question may never change, and what a question may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from imc_agents.safeguards.protected import find_protected, load_protected, protected_violations
+    from imc_agents.safeguards.protected_table import ProtectedToken
+    from imc_agents.safeguards.question_checks import check_question
+
+__all__ = [
+    "ProtectedToken",
+    "check_question",
+    "find_protected",
+    "load_protected",
+    "protected_violations",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "imc_agents.safeguards.protected": (
+            "find_protected",
+            "load_protected",
+            "protected_violations",
+        ),
+        "imc_agents.safeguards.protected_table": ("ProtectedToken",),
+        "imc_agents.safeguards.question_checks": ("check_question",),
+    },
+)

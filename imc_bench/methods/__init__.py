@@ -6,16 +6,24 @@ whose side has the same name share its work: `sms` sees what `none` sees. A new 
 class, usually a subclass of `BaselineMethod` that overrides one side, given to `register`.
 """
 
-from imc_bench.methods.baselines import REWRITE, Denoised, Rewritten, Spelled
-from imc_bench.methods.catalogue import get_methods, register, registry
-from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, encode
-from imc_bench.methods.protocol import Method, Read, Seen, Side, Tools, local_chat
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from imc_bench.methods.baselines import REWRITE, Denoised, Rewritten, Spelled
+    from imc_bench.methods.catalogue import get_methods, register, registry
+    from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, encode
+    from imc_bench.methods.protocol import Method, Read, Seen, Side, Tools, local_chat
 
 __all__ = [
     "IMC",
     "PDC",
     "REWRITE",
     "SMS",
+    "BaselineMethod",
     "Denoised",
     "Method",
     "Read",
@@ -24,10 +32,19 @@ __all__ = [
     "Side",
     "Spelled",
     "Tools",
-    "BaselineMethod",
     "encode",
     "get_methods",
     "local_chat",
     "register",
     "registry",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "imc_bench.methods.baselines": ("REWRITE", "Denoised", "Rewritten", "Spelled"),
+        "imc_bench.methods.catalogue": ("get_methods", "register", "registry"),
+        "imc_bench.methods.mission": ("IMC", "PDC", "SMS", "BaselineMethod", "encode"),
+        "imc_bench.methods.protocol": ("Method", "Read", "Seen", "Side", "Tools", "local_chat"),
+    },
+)

@@ -1,1 +1,30 @@
 """The feature stage: closed-form maps that correct the tokens at a tap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from imc_core import lazy_names
+
+if TYPE_CHECKING:
+    from vision.calibrate.cascade import CleanDistance, TapMaps, calibration_weights
+    from vision.calibrate.moments import FittedMap, Moments
+    from vision.calibrate.token_context import FeatureScaler
+
+__all__ = [
+    "CleanDistance",
+    "FeatureScaler",
+    "FittedMap",
+    "Moments",
+    "TapMaps",
+    "calibration_weights",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "vision.calibrate.cascade": ("CleanDistance", "TapMaps", "calibration_weights"),
+        "vision.calibrate.moments": ("FittedMap", "Moments"),
+        "vision.calibrate.token_context": ("FeatureScaler",),
+    },
+)
