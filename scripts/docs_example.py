@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import re
 from pathlib import Path
 
@@ -25,13 +26,13 @@ BLOCK = re.compile(r"```text\n\$ imc ask .*?```", re.DOTALL)
 """The example in the README."""
 
 
-def printed() -> str:
+def printed(*options: str) -> str:
     """What `imc ask --example --no-times` prints."""
     from imc_app.cli import run
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = run(["ask", "--example", "--no-times"])
+        code = run(["ask", "--example", "--no-times", *options])
     if code:
         raise RuntimeError(f"imc ask --example ended with {code}")
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
@@ -50,19 +51,18 @@ def draw(out: Path) -> None:
     from matplotlib import pyplot as plt
 
     from imc_app.example import ct_example
-    from imc_app.session import answer_request, open_context, read_request
+    from imc_app.session import open_calibrator, read_request
     from vision.reading.medical_image import read_image
     from vision.rounds import perceive_and_restore
 
     example = ct_example()
-    context = open_context(None)
-    calibrator = context.calibrator
-    if calibrator is None or calibrator.bank is None:
+    document = json.loads(printed("--json"))
+    calibrator = open_calibrator(None)
+    if calibrator.bank is None:
         raise RuntimeError("the embedded model has no bank")
     request = read_request(
-        str(example.image), example.question, example.noise, frame=None, seed=context.policy.seed
+        example.image, example.question, example.noise, frame=None, seed=document["seed"]
     )
-    document, _ = answer_request(context, request)
     (state,) = perceive_and_restore(
         calibrator.encoder, calibrator.bank, [request.image], alpha=calibrator.alpha, restore=True
     )

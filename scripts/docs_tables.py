@@ -4,7 +4,7 @@
     python scripts/docs_tables.py --write    put them between their markers, draw the plot
 
 Results come from `docs/results/report.json` (`make results` writes it and calls this), noises from
-`imc_noise`. A test compares the tables in the files with these.
+`imc_noise`, columns from `imc_bench`. A test compares the tables in the files with these.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imc_bench.report.glossary import glossary_markdown
 from imc_noise import CORE_IMAGE, CORE_TEXT, NOISES
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -164,12 +165,18 @@ def noise_table(_: Sequence[Run]) -> str:
     return table("| noise | of | suite | what happened | recoverable |", "lllll", rows)
 
 
+def column_list(_: Sequence[Run]) -> str:
+    """The words of reports, as the reports explain them."""
+    return glossary_markdown()
+
+
 BLOCKS = (
     ("README.md", "results", results_table),
     ("docs/results.md", "results", results_table),
     ("docs/results.md", "clean", clean_table),
     ("docs/results.md", "others", others_table),
     ("docs/design/noises.md", "noises", noise_table),
+    ("docs/glossary.md", "columns", column_list),
 )
 """File, name of its markers, and what stands between them."""
 
