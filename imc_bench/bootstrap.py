@@ -130,15 +130,15 @@ class ClusterBootstrap:
         Draws in which noise costs nothing have no fraction. Where they are more than the interval
         leaves out, its ends are infinite: the data do not bound the fraction.
         """
-        won, lost = repaired - noisy, clean - noisy
+        gained, lost = repaired - noisy, clean - noisy
         # a drop of exactly three points is shown; 1e-12 keeps it so in floating point
         if not lost.value >= least_drop - 1e-12:
             return None
         usable = lost.draws > 0
         low, high = -np.inf, np.inf
         if (~usable).mean() <= INTERVAL[0] / 100:
-            low, high = np.percentile(won.draws[usable] / lost.draws[usable], INTERVAL)
-        return self._estimate(float(won.value / lost.value), float(low), float(high))
+            low, high = np.percentile(gained.draws[usable] / lost.draws[usable], INTERVAL)
+        return self._estimate(float(gained.value / lost.value), float(low), float(high))
 
     def removed_share(self, before: Resampled, after: Resampled) -> Estimate | None:
         """(before - after) / before, of a rate that should be small, as that of flips; None where

@@ -110,8 +110,7 @@ def _heading(sheet: Sheet) -> list[str]:
     ]
     if max(sheet.width, sheet.height) > TILE:
         lines.append(
-            f"Tiles are shrunk to {TILE} pixels, in which fine noise looks weaker than it is; SSIM "
-            "is of all pixels."
+            f"Tiles are shrunk to {TILE} pixels, which weakens fine noise; SSIM is of all pixels."
         )
     return [*lines, verdict(sheet)]
 

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 LEAST_BASELINE = 0.01
-"""Floor of a baseline's mean error or mean drop: below, a ratio to it says nothing."""
+"""Floor of a baseline's mean error or mean drop: below it, a ratio is mostly chance."""
 
 CALIBRATION_BINS = 15
 

@@ -41,11 +41,11 @@ class Course:
         self.kept: list[DriftStatus] = []
         self.stride = 1
 
-    def add(self, standing: DriftStatus) -> None:
+    def add(self, status: DriftStatus) -> None:
         """Keep it, if its turn has come."""
-        if standing.index % self.stride:
+        if status.index % self.stride:
             return
-        self.kept.append(standing)
+        self.kept.append(status)
         if len(self.kept) > POINTS:
             self.kept = self.kept[::2]
             self.stride *= 2

@@ -19,7 +19,7 @@ from imc_bench.report.wording import SIDE_WORDS, joined, setting
 
 PANELS_A_ROW = 4
 SHIFT = 0.12
-"""Severities between two methods' marks, so that intervals stand side by side."""
+"""Severities between two methods' marks, so that intervals lie side by side."""
 
 
 def accuracy_plot(report: Report) -> Picture | None:

@@ -38,7 +38,7 @@ class CorruptionErrors:
 def read_baseline(named: str | None, results: RunResults) -> Baseline:
     """The baseline called `named`: a method of this run, or the path of another run's store.
 
-    None stands for the method `none`, the model as it is. Of another run it is its `none` that is
+    None means the method `none`, the model as it is. Of another run it is its `none` that is
     taken, by the same rule.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The figures of a report: one cell for each condition and method, and what they sum up to."""
+"""The figures of a report: a cell for each condition and method, and their means."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cell:
     gain: Estimate
     """This accuracy less that of `none` under the same condition."""
     recovered: Estimate | None
-    """Share of the drop of `none` won back; None for `none`, and where that drop is under 3 %."""
+    """Recovered share of the drop of `none`; None for `none`, and where that is under 3 %."""
     destructive: float
     """Right with `none` under the same condition (for `none`: when clean), wrong here."""
     corrective: float
@@ -263,7 +263,7 @@ def summarise_clean(results: RunResults, method: str) -> CleanSummary | None:
 
 
 def _images_touched(results: RunResults, method: str, items: list[str]) -> Estimate:
-    """Of images, not of questions, which would claim an interval as if each had its own image."""
+    """Of images, not of questions: several questions share an image and are not independent."""
     rows = results.responses[CLEAN, method]
     images = {rows[item].image: rows[item].touched for item in items}
     return share(sum(images.values()), len(images))

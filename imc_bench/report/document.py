@@ -32,7 +32,7 @@ from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that tables, plots and the page are made from."""
+    """Everything that tables, pictures and the page show."""
 
     results: RunResults
     cells: tuple[Cell, ...]
@@ -51,7 +51,7 @@ class Report:
 
 
 def make_report(store: Path, *, rule: Rule = "strict", baseline: str | None = None) -> Report:
-    """Read a store and work out every figure.
+    """Read a store and compute every figure.
 
     Args:
         store: of a run.

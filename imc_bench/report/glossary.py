@@ -19,7 +19,7 @@ GLOSSARY: Mapping[str, str] = {
     "gain": "Accuracy of the row, less that of the model as it is under the same noise.",
     "interval": "In brackets: 95 % interval by paired bootstrap over images (1,000 draws); of "
     "shares near 0, Wilson's. A difference is claimed only where its interval leaves out 0.",
-    "recovered": "Share of the accuracy lost to noise that a method wins back: (with the method - "
+    "recovered": "Share of the accuracy lost to noise that a method restores: (with the method - "
     "noisy) / (clean - noisy). 100 %: as good as on clean inputs; over 100: more right answers "
     "than on clean inputs, which chance alone can do; under 0: fewer than without the method. "
     f"{NO_LOSS}: noise costs under {_POINTS}, so that there is nothing to divide by; few (n): only "
@@ -42,13 +42,16 @@ GLOSSARY: Mapping[str, str] = {
     "touched": "Share of clean images that a method changed: each is a false alarm.",
     "false edits": "Share of clean questions that a method changed.",
     "protected violations": "Changes of words that must never change (numbers, sides, negations, "
-    "doses), over all questions.",
+    "dosing), over all questions.",
     "calls, ms": "Passes through the model and milliseconds for a question, mean.",
     "ECE": "Expected calibration error: mean distance of confidence from accuracy over bins of "
     "confidence, weighted by cases. 0 %: a confidence of 80 % is right 8 times in 10.",
     "CER": "Character error rate: edits from the question to the clean one, a share of its length.",
-    "p-value": "Probability that a clean image looks at least as noisy as this one.",
-    "gate": "The p-value under which an image is called noisy; above it nothing is changed.",
+    "p-value": "For “no noise”: the share of the bank's clean references, this image among them, "
+    "that are at least as unlike clean as this image. It is not the probability that the image is "
+    "clean.",
+    "gate": "The decision whether an image is noisy: where its p-value is at or under a threshold. "
+    "An image called clean is not changed.",
     "false alarm": "A clean image that is called noisy.",
     "noise at": "Resolution at which noise is put on the image: input, the model's own; native, "
     "that of the file, before it is shrunk.",

@@ -27,28 +27,28 @@ class Perception:
     truth: tuple[str, ...]
     predicted: tuple[str, ...]
     kinds: NDArray[np.int64]
-    """(truth, predicted): images of each kind (row) and what they were taken for.
+    """(truth, predicted): images by true kind (row) and perceived kind (column).
 
     Several noises joined by `+` are a row; no such kind can be named.
     """
     severities: tuple[SeverityConfusion, ...]
     """Of single noises, kind by kind."""
     false_alarms: Estimate
-    """Clean images that were taken for noisy."""
+    """Clean images that were called noisy."""
     identified: float
     """Share of noisy images whose kind was named, mean over kinds that the bank holds."""
     absent: tuple[str, ...]
-    """Kinds that it does not hold, which none can be named."""
+    """Kinds that the bank does not hold, and so cannot name."""
     absent_unknown: Estimate | None
-    """Share of their images that were taken for unknown; None where there are none."""
+    """Share of their images that were called unknown; None where there are none."""
     gate: Gate | None
-    """What a gate would do at other levels; None where no p-value was kept."""
+    """Images called noisy at each level of the gate; None where no p-value was stored."""
 
 
 def perception(results: RunResults) -> Perception | None:
     """Perception under image noise with clean questions; None for a model without a bank.
 
-    An image weighs no more for being asked about more often.
+    An image counts once, however many questions are about it.
     """
     method = next(
         (
@@ -127,8 +127,8 @@ def matrix(results: RunResults) -> tuple[Floats, NDArray[np.int64]]:
     """Accuracy, and conditions it is the mean of, of image {clean, noisy, calibrated} (rows) x
     text {clean, noisy, refined}; NaN where nothing was measured.
 
-    With conditions that join two noises, the one-sided cells are means over just those noises, so
-    that all nine speak of the same; each condition weighs the same, however many rows it has.
+    With conditions that join two noises, the one-sided cells are means over those noises alone, so
+    that all nine are comparable; each condition has the same weight, however many rows it has.
     """
     states = {
         ("clean", BASE): [("clean", "clean")],

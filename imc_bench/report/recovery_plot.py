@@ -48,10 +48,12 @@ def recovery_plot(report: Report) -> Picture | None:
             "right answers than on clean inputs; under 0: fewer than without the method.",
         ),
     )
-    lost, won, back = drawing.body.subplots(1, 3, sharey=True, width_ratios=[1.7, wide, wide])
-    _draw_losses(lost, rows)
-    _draw_shares(won, rows, "recovered accuracy %", shown_recovered, _recovered)
-    _draw_shares(back, rows, "flips removed %", shown_flips_removed, _flips_removed)
+    losses, accuracy, flips = drawing.body.subplots(
+        1, 3, sharey=True, width_ratios=[1.7, wide, wide]
+    )
+    _draw_losses(losses, rows)
+    _draw_shares(accuracy, rows, "recovered accuracy %", shown_recovered, _recovered)
+    _draw_shares(flips, rows, "flips removed %", shown_flips_removed, _flips_removed)
     return drawing.picture()
 
 

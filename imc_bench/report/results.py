@@ -23,7 +23,7 @@ BASE = "none"
 
 Side = Literal["image", "text", "both", "stacked"]
 SIDES: tuple[Side, ...] = get_args(Side)
-"""Where noise was put: on one side, on both, or several noises one upon the other on the image.
+"""Where noise was put: on one side, on both, or several noises, one after the other, on the image.
 
 The clean condition and the controls are on none of them.
 """
@@ -34,7 +34,7 @@ ANSWERS_HELD = 65_536
 
 
 class ReportRefused(IMCError):
-    """A store that no report can be made of; the message is one line."""
+    """A store from which no report can be computed; the message is one line."""
 
 
 class Response(NamedTuple):
@@ -151,7 +151,7 @@ class RunResults:
     def accuracy(
         self, draws: ClusterBootstrap, condition: Condition, method: str, items: Sequence[str]
     ) -> Resampled:
-        """What the rule makes of a cell, over `items`, whose clusters `draws` was made from."""
+        """Accuracy of a cell by the rule, over `items`, whose clusters `draws` resamples."""
         return draws.rate(
             self.numbers("value", condition, method, items),
             self.numbers("counted", condition, method, items),
@@ -203,7 +203,7 @@ def full_grid(conditions: Iterable[Condition]) -> list[list[Condition]]:
 
 
 def read_results(path: Path, rule: Rule = "strict") -> RunResults:
-    """Read a store; of a run that is still going on, what is there.
+    """Read a store; of an unfinished run, the rows that are there.
 
     The stored answers are scored anew: a store of an earlier rule needs no new run.
 
@@ -249,5 +249,5 @@ def _scored(rule: Rule, row: Mapping[str, Any]) -> tuple[bool, float, bool]:
 
 @lru_cache(maxsize=ANSWERS_HELD)
 def _score(rule: Rule, predicted: str, expected: str, closed: bool) -> Score:
-    """The same few answers come again under every condition."""
+    """Cached: the same few answers recur under every condition."""
     return score_answer(rule, predicted, expected, closed)

@@ -1,4 +1,4 @@
-"""Shares as a report shows them: a word stands where a share rests on too few answers."""
+"""Shares as a report shows them: a word in place of a share of too few answers."""
 
 from __future__ import annotations
 

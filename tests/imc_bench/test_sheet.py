@@ -1,4 +1,4 @@
-"""The contact sheet: the pictures of a run, their SSIM, and what a reader is told of them."""
+"""The contact sheet: the pictures of a run, their SSIM, and the remarks on them."""
 
 from __future__ import annotations
 
@@ -153,9 +153,9 @@ def test_noises_one_upon_the_other_make_one_row(phantom: MedicalImage) -> None:
 
 
 def test_progress_counts_every_picture(phantom: MedicalImage) -> None:
-    told: list[tuple[int, int]] = []
-    make_sheet(phantom, AT_INPUT, lambda done, total: told.append((done, total)))
-    assert told == [(number, 30) for number in range(1, 31)]
+    calls: list[tuple[int, int]] = []
+    make_sheet(phantom, AT_INPUT, lambda done, total: calls.append((done, total)))
+    assert calls == [(number, 30) for number in range(1, 31)]
 
 
 @pytest.mark.parametrize(

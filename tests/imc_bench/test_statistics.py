@@ -31,10 +31,10 @@ def drawn(rate: float, seed: int) -> np.ndarray:
 
 
 def test_a_mean_has_its_interval_and_counts() -> None:
-    told = ClusterBootstrap(GROUPS).mean(drawn(0.7, 1))
-    assert told.value == drawn(0.7, 1).mean()
-    assert told.low < told.value < told.high
-    assert (told.items, told.clusters) == (200, 50)
+    found = ClusterBootstrap(GROUPS).mean(drawn(0.7, 1))
+    assert found.value == drawn(0.7, 1).mean()
+    assert found.low < found.value < found.high
+    assert (found.items, found.clusters) == (200, 50)
 
 
 def test_the_draws_are_the_same_in_every_order_of_items() -> None:
@@ -53,10 +53,10 @@ def test_clusters_that_answer_alike_widen_the_interval() -> None:
 
 def test_the_interval_agrees_with_the_textbook_where_items_are_independent() -> None:
     values = (np.arange(400) < 240).astype(float)
-    told = ClusterBootstrap(np.arange(400)).mean(values)
+    found = ClusterBootstrap(np.arange(400)).mean(values)
     half = 1.96 * np.sqrt(0.6 * 0.4 / 400)
-    assert told.low == pytest.approx(0.6 - half, abs=0.01)
-    assert told.high == pytest.approx(0.6 + half, abs=0.01)
+    assert found.low == pytest.approx(0.6 - half, abs=0.01)
+    assert found.high == pytest.approx(0.6 + half, abs=0.01)
 
 
 def test_pairing_makes_a_small_steady_difference_claimable() -> None:
@@ -64,28 +64,28 @@ def test_pairing_makes_a_small_steady_difference_claimable() -> None:
     after = before.copy()
     after[np.flatnonzero(before == 0)[:15]] = 1
     bootstrap = ClusterBootstrap(GROUPS)
-    told = bootstrap.difference(after, before)
-    assert told.value == pytest.approx(15 / 200)
-    assert told.claimed
+    found = bootstrap.difference(after, before)
+    assert found.value == pytest.approx(15 / 200)
+    assert found.claimed
     assert bootstrap.mean(after).low < bootstrap.mean(before).high, "unpaired they overlap"
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(0, 5))
 def test_no_difference_has_no_interval(values: list[float], seed: int) -> None:
-    told = ClusterBootstrap(np.arange(len(values)) // 2, draws=50, seed=seed).difference(
+    found = ClusterBootstrap(np.arange(len(values)) // 2, draws=50, seed=seed).difference(
         values, values
     )
-    assert (told.value, told.low, told.high) == (0, 0, 0)
-    assert not told.claimed
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert not found.claimed
 
 
 def test_recovered_fraction_by_hand() -> None:
     clean, noisy, repaired = np.ones(200), np.zeros(200), np.zeros(200)
     noisy[::2], repaired[::2], repaired[1::8] = 1, 1, 1
-    told = ClusterBootstrap(GROUPS).recovered(clean, noisy, repaired)
-    assert told is not None
-    assert told.value == pytest.approx(25 / 100)
-    assert told.low < 0.25 < told.high
+    found = ClusterBootstrap(GROUPS).recovered(clean, noisy, repaired)
+    assert found is not None
+    assert found.value == pytest.approx(25 / 100)
+    assert found.low < 0.25 < found.high
 
 
 @pytest.mark.parametrize(("lost", "shown"), [(5, False), (6, True)])  # of 200: 2.5 and 3 points
@@ -98,19 +98,19 @@ def test_recovery_is_suppressed_under_three_points(lost: int, shown: bool) -> No
 def test_recovery_of_a_doubtful_drop_has_no_bounds() -> None:
     clean, noisy = np.zeros(200), np.zeros(200)
     clean[:48], noisy[48:88] = 1, 1  # 4 points lost, in two blocks of images
-    told = ClusterBootstrap(GROUPS).recovered(clean, noisy, clean)
-    assert told is not None
-    assert told.value == pytest.approx(1)
-    assert (told.low, told.high) == (-np.inf, np.inf)
+    found = ClusterBootstrap(GROUPS).recovered(clean, noisy, clean)
+    assert found is not None
+    assert found.value == pytest.approx(1)
+    assert (found.low, found.high) == (-np.inf, np.inf)
 
 
 def test_the_share_taken_away_by_hand() -> None:
     bootstrap = ClusterBootstrap(GROUPS)
     before, after = np.zeros(200), np.zeros(200)
     before[:40], after[:10] = 1, 1
-    told = bootstrap.removed_share(bootstrap.rate(before), bootstrap.rate(after))
-    assert told is not None
-    assert told.value == pytest.approx(0.75)
+    found = bootstrap.removed_share(bootstrap.rate(before), bootstrap.rate(after))
+    assert found is not None
+    assert found.value == pytest.approx(0.75)
     none = bootstrap.rate(np.zeros(200))
     assert bootstrap.removed_share(none, bootstrap.rate(after)) is None
 
@@ -124,9 +124,9 @@ def test_a_rate_leaves_out_what_is_not_counted_and_draws_its_denominator() -> No
 
 
 def test_flips_by_hand() -> None:
-    told = flips([1, 1, 1, 0, 0], [1, 0, 0, 1, 0])
-    assert (told.destructive, told.corrective, told.items) == (2 / 5, 1 / 5, 5)
-    assert told.net == pytest.approx(-1 / 5)
+    found = flips([1, 1, 1, 0, 0], [1, 0, 0, 1, 0])
+    assert (found.destructive, found.corrective, found.items) == (2 / 5, 1 / 5, 5)
+    assert found.net == pytest.approx(-1 / 5)
 
 
 @given(rights, st.data())
@@ -137,8 +137,8 @@ def test_net_flips_are_the_change_of_accuracy(before: list[bool], data: st.DataO
 
 
 def test_answer_flips_ignore_case_and_blanks_only() -> None:
-    told = answer_flips(["Yes", "left lung", "ct"], ["yes ", "left  lung", "mri"])
-    assert told.tolist() == [False, False, True]
+    found = answer_flips(["Yes", "left lung", "ct"], ["yes ", "left  lung", "mri"])
+    assert found.tolist() == [False, False, True]
 
 
 def test_flips_removed() -> None:
@@ -148,13 +148,13 @@ def test_flips_removed() -> None:
 
 
 def test_character_errors_by_hand() -> None:
-    told = character_errors(["mass?", "mass?", "mass?"], ["mass?", "amss?", "mas"])
-    assert told.tolist() == [0, 1 / 5, 2 / 5]
+    found = character_errors(["mass?", "mass?", "mass?"], ["mass?", "amss?", "mas"])
+    assert found.tolist() == [0, 1 / 5, 2 / 5]
 
 
 @given(st.text(min_size=1, max_size=12), st.text(max_size=12))
-def test_character_error_is_zero_only_for_an_exact_restore(clean: str, told: str) -> None:
-    assert (character_errors([clean], [told])[0] == 0) == (clean == told)
+def test_character_error_is_zero_only_for_an_exact_restore(clean: str, given: str) -> None:
+    assert (character_errors([clean], [given])[0] == 0) == (clean == given)
 
 
 def test_corruption_error_by_hand_and_floored() -> None:
@@ -179,8 +179,8 @@ def test_worst_case_names_the_noise() -> None:
 
 def test_calibration_error_by_hand() -> None:
     # bin (0.8, 0.9]: confident 0.9, right 1 of 2; bin (0.2, 0.3]: confident 0.3, right 1 of 2
-    told = calibration_error([0.9, 0.9, 0.3, 0.3], [1, 0, 1, 0], bins=10)
-    assert told == pytest.approx((0.4 + 0.2) / 2)
+    found = calibration_error([0.9, 0.9, 0.3, 0.3], [1, 0, 1, 0], bins=10)
+    assert found == pytest.approx((0.4 + 0.2) / 2)
 
 
 def test_calibration_error_takes_both_ends() -> None:
@@ -211,24 +211,24 @@ def test_state_matrix_by_hand() -> None:
 
 def test_confusion_has_truth_in_rows() -> None:
     labels = ("clean", "motion", "unknown")
-    told = confusion(["motion", "motion", "clean"], ["motion", "unknown", "clean"], labels)
-    assert told.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
+    found = confusion(["motion", "motion", "clean"], ["motion", "unknown", "clean"], labels)
+    assert found.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
     with pytest.raises(StatisticRefused, match="unknown 'fog'"):
         confusion(["fog"], ["clean"], labels)
 
 
 def test_no_false_alarm_in_a_hundred_does_not_exclude_some() -> None:
-    told = false_alarms(["clean"] * 100)
-    assert (told.value, told.low) == (0, 0)
-    assert told.high == pytest.approx(0.037, abs=0.001)
+    found = false_alarms(["clean"] * 100)
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(0.037, abs=0.001)
     assert false_alarms(["clean", "motion", "unknown", "clean"]).value == 0.5
 
 
 @given(st.integers(1, 500), st.data())
 def test_a_share_lies_in_its_interval(of: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(0, of))
-    told = share(count, of)
-    assert 0 <= told.low <= told.value <= told.high <= 1
+    found = share(count, of)
+    assert 0 <= found.low <= found.value <= found.high <= 1
 
 
 def test_arrays_of_other_items_are_refused() -> None:

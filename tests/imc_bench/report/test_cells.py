@@ -22,7 +22,7 @@ from tests.imc_bench.worked_run import (
 )
 
 
-def test_recovered_is_the_share_of_the_drop_won_back(worked: Path) -> None:
+def test_recovered_is_the_restored_share_of_the_drop(worked: Path) -> None:
     cell = make_cell(read_results(worked), TYPO, "sms")
     assert cell is not None and cell.recovered is not None
     assert cell.accuracy.value == pytest.approx(0.6)

@@ -68,7 +68,7 @@ class _References(HTMLParser):
 
 
 @pytest.mark.usefixtures("drawn")
-def test_the_page_stands_alone(worked: Path, tmp_path: Path) -> None:
+def test_the_page_refers_to_nothing_outside_it(worked: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "report"
     files = write_report(make_report(worked), out)
     assert all(file.is_file() for file in files)
@@ -199,7 +199,7 @@ def test_the_command_refuses_what_is_no_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tmp_path / "notes.txt"
-    text.write_text("not a store, though long enough to look like one " * 40, "utf-8")
+    text.write_text("not a store, though as long as one " * 40, "utf-8")
     for command in (["report", str(text)], ["compare", str(text), str(tmp_path / "none.db")]):
         assert run(["bench", *command]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1

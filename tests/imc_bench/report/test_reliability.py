@@ -1,4 +1,4 @@
-"""Whether told probabilities are borne out, worked out on paper."""
+"""Whether confidences and p-values are calibrated, worked out on paper."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imc_bench.report.tables import make_tables
 from tests.imc_bench.worked_run import ITEMS, LOW_DOSE, WORKED, make_store
 
 
-def test_a_bin_sets_what_was_told_beside_what_was_right() -> None:
+def test_a_bin_holds_its_mean_confidence_and_the_share_that_is_right() -> None:
     found = reliability([0.82, 0.88, 0.9, 0.31], [1, 0, 1, 0])
     low, high = found.bins
     assert (low.low, low.high, low.right.value) == (0.3, 0.4, 0.0)
@@ -28,12 +28,12 @@ def test_a_bin_sets_what_was_told_beside_what_was_right() -> None:
     assert found.error == pytest.approx((0.31 + abs(2 - 2.6)) / 4)
 
 
-def test_an_edge_belongs_to_the_bin_below_and_nought_to_the_first() -> None:
+def test_an_edge_belongs_to_the_bin_below_and_0_to_the_first() -> None:
     found = reliability([0.0, 0.1, 0.5, 1.0], [0, 0, 1, 1])
     assert [(one.low, one.right.items) for one in found.bins] == [(0.0, 2), (0.4, 1), (0.9, 1)]
 
 
-def test_probabilities_that_come_true_as_often_as_told_have_no_error() -> None:
+def test_confidences_that_equal_the_share_right_have_no_error() -> None:
     assert reliability([0.75] * 4, [1, 1, 1, 0]).error == 0.0
 
 
@@ -61,8 +61,8 @@ def test_a_report_counts_each_image_of_a_gate_once(tmp_path: Path) -> None:
     clean, noisy = report.perception.gate.clean[0], report.perception.gate.noisy[0]
     assert (clean.value, clean.items) == (0.2, 5)
     assert (noisy.value, noisy.items) == (1.0, 5)
-    told = json.loads(json.dumps(to_document(report), allow_nan=False))["perception"]["gate"]
-    assert told["level"] == list(LEVELS) and told["clean"][0] == 0.2
+    found = json.loads(json.dumps(to_document(report), allow_nan=False))["perception"]["gate"]
+    assert found["level"] == list(LEVELS) and found["clean"][0] == 0.2
     assert "gate" in [table.name for table in make_tables(report)]
 
 
@@ -91,7 +91,7 @@ def test_diagrams_are_pictures() -> None:
     found = reliability([0.2, 0.75, 0.8], [0, 1, 1])
     picture = reliability_plot({"fused": found}, "Reliability", "3 cases")
     assert picture.png.startswith(b"\x89PNG") and picture.panels.startswith(b"\x89PNG")
-    # told 0.2, 0.75 and 0.8; 2 of 3 right
+    # confidences 0.2, 0.75 and 0.8; 2 of 3 right
     assert picture.caption.verdict == (
         "fused: mean confidence 58.3 %, 66.7 % right (8 points underconfident)."
     )

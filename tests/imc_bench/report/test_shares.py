@@ -1,4 +1,4 @@
-"""A word stands where a share rests on too few answers, so that none is read as a figure."""
+"""A share of too few answers is shown as a word, so that it is not read as a figure."""
 
 from __future__ import annotations
 
