@@ -227,8 +227,9 @@ def status(
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
     typer.echo(f"{store}: {_said(standing)}")
+    data = f"{arguments['data_set']} {arguments['split']}".rstrip()  # a file has no split
     typer.echo(
-        f"  {model['name']} on {arguments['data_set']} {arguments['split']}, "
+        f"  {model['name']} on {data}, "
         f"{len(arguments['conditions'])} conditions × {', '.join(arguments['methods'])}; noise at "
         f"{arguments['noise_at']} resolution, seed {arguments['seed']}"
     )
