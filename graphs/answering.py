@@ -13,7 +13,7 @@ from graphs.image_side import encoded
 from graphs.sms import Resolve, given
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
-from imc_agents.errors import QuestionRefused
+from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.self_assessment import named
 from imc_agents.state import Answer, Decision
 from vision.errors import ImageRefused
@@ -38,8 +38,8 @@ class AnswerNode:
         with timed("answer") as watch:
             try:
                 answer = self._answer(context, state, question, watch)
-            except QuestionRefused:
-                raise  # too long for this model: an input to refuse, not a model's failure
+            except (QuestionRefused, ModelRefused):
+                raise  # too long, or scores that are not finite: an input to refuse, not a failure
             except context.faults as fault:
                 what = str(fault) if isinstance(fault, ImageRefused) else named(fault)
                 watch.notes.append(f"no answer: {what}")

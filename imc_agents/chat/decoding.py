@@ -16,6 +16,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
+from imc_agents.errors import ModelRefused
 
 __all__ = [
     "DecodingSettings",
@@ -217,6 +218,9 @@ def generate_texts(
 
     Returns:
         One `Generated` per prompt, in order.
+
+    Raises:
+        ModelRefused: the model's scores are not finite.
     """
     endings = ending_ids(model)
     pad_id = tokenizer.pad_token_id
@@ -281,10 +285,18 @@ def as_generated(
         endings: ids that end an answer.
         stop: texts that end an answer.
         stopped_at: number of tokens with which one of them was complete; None for never.
+
+    Raises:
+        ModelRefused: the model's scores are not finite.
     """
     end = next((i + 1 for i, token in enumerate(ids) if token in endings), len(ids))
     if stopped_at is not None:
         end = min(end, stopped_at)
+    if any(math.isnan(value) for value in logprobs[:end]):
+        raise ModelRefused(
+            "the model's scores are not finite: load it in bfloat16 or float32, or copy its "
+            "weights again"
+        )
     by_itself = bool(end) and ids[end - 1] in endings
     text, _ = _cut(_decode(tokenizer, ids[:end]), stop)
     own = logprobs[: end - 1] if end > 1 and by_itself else logprobs[:end]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from imc_agents.chat.model_files import read_model_files
+from imc_agents.chat.model_settings import (
+    check_image_settings,
+    check_parameter_count,
+    check_settings,
+)
 from imc_agents.errors import ModelRefused
+from imc_core.errors import IMCError
 
 __all__ = ["LocalMLLM", "find_model", "load_local_mllm"]
 
@@ -18,7 +25,6 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 # Below this many bytes of weights a model is small: float32 is then both quick and exact on a CPU.
 _SMALL_BYTES = 2 * 1024**3
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 
 @dataclass
@@ -60,67 +66,64 @@ def load_local_mllm(
         The model and its processor.
 
     Raises:
-        ModelRefused: missing, incomplete or damaged; pickled weights; a text-only model; a family
-            without precomputed image features; an unusable device.
+        ModelRefused: missing, incomplete or damaged; pickled weights; settings that are wrong, too
+            large or do not fit together; weights that give no finite number; a text-only model; a
+            family without precomputed image features; an unusable device.
     """
     folder = _folder_of(str(path_or_id), local_files_only=local_files_only)
-    settings = _check_folder(folder)
+    files = read_model_files(folder)
+    check_settings(files)
     name = folder.name if Path(path_or_id).is_dir() else str(path_or_id)
 
     where = _device(device)
-    with _quiet():
+    with _quiet(), _refusing(folder):
         import transformers
-        from safetensors import SafetensorError
 
-        from imc_agents.chat.processors import load_processor
+        from imc_agents.chat.processors import complete_processor, load_processor
+        from imc_agents.chat.rehearsal import check_weights, rehearse
 
-        try:
-            config = transformers.AutoConfig.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=trust_remote_code
-            )
-            _check_multimodal(config, folder, trust_remote_code)
-            processor = load_processor(
-                folder,
-                settings.processor_class,
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
-            )
-            if getattr(processor, "image_processor", None) is None:
-                raise ModelRefused(
-                    f"model {folder} has no image processor: copy processor_config.json or "
-                    "preprocessor_config.json of the checkpoint into it"
-                )
-            model, report = transformers.AutoModelForImageTextToText.from_pretrained(
-                folder,
-                config=config,
-                dtype=_dtype(dtype, settings.weight_bytes, config, where),
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=trust_remote_code,
-                output_loading_info=True,
-            )
-        except SafetensorError as error:
-            raise ModelRefused(
-                f"model {folder} has damaged weights ({_first_line(error)}): copy them again"
-            ) from error
-        except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-            if isinstance(error, ModelRefused):
-                raise
-            mend = "check that the folder is a complete copy of the checkpoint"
-            if isinstance(error, ImportError):
-                mend = "install what it names, or use a model that does without"
-            raise ModelRefused(
-                f"model {folder} cannot be loaded ({type(error).__name__}: {_first_line(error)}): "
-                f"{mend}"
-            ) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelRefused(
-            f"model {folder} lacks {len(missing)} of its weights ({missing[0]}, ...): "
-            "copy all weight files of the checkpoint"
+        auto = transformers.AutoModelForImageTextToText
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    model = model.to(where).eval()
-    model.requires_grad_(False)
+        _check_multimodal(config, folder, trust_remote_code)
+        processor = load_processor(
+            folder,
+            files.processor_class,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+        )
+        if getattr(processor, "image_processor", None) is None:
+            raise ModelRefused(
+                f"model {folder} has no image processor: copy processor_config.json or "
+                "preprocessor_config.json of the checkpoint into it"
+            )
+        check_image_settings(processor, files)
+        complete_processor(processor, config, files.settings)
+        if not trust_remote_code:
+            check_parameter_count(auto, config, files)
+        chosen = _dtype(dtype, files.weight_bytes, config, where)
+        model, report = auto.from_pretrained(
+            folder,
+            config=config,
+            dtype=chosen,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+        _check_report(report, model, folder)
+        if files.is_quantized and getattr(model, "hf_quantizer", None) is None:
+            raise ModelRefused(
+                f"model {folder} names a quantization that transformers does not know: give a "
+                "checkpoint in bfloat16, float16 or float32"
+            )
+        model = model.to(where).eval()
+        model.requires_grad_(False)
+        small = files.weight_bytes < _SMALL_BYTES or where.type != "cpu"
+        if small:
+            check_weights(model)
+        rehearse(model, processor, whole=small)
     return LocalMLLM(model=model, processor=processor, name=name, path=str(folder))
 
 
@@ -129,17 +132,65 @@ def find_model(path_or_id: str | Path, *, local_files_only: bool = True) -> Path
 
     For a command that wants to refuse a mistyped path before it spends seconds on imports.
 
-    Raises ModelRefused: missing, incomplete, or pickled weights.
+    Raises ModelRefused: missing, incomplete, pickled weights, or settings that are out of bounds.
     """
     folder = _folder_of(str(path_or_id), local_files_only=local_files_only)
-    _check_folder(folder)
+    check_settings(read_model_files(folder))
     return folder
 
 
-@dataclass(frozen=True)
-class _FolderSettings:
-    weight_bytes: int
-    processor_class: str | None
+@contextmanager
+def _refusing(folder: Path) -> Iterator[None]:
+    """Turn whatever a library raises over a model folder into a refusal that keeps the reason."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except IMCError as error:
+        said = str(error)
+        if said.startswith(("model ", "device ", "unknown ")):
+            raise
+        raise ModelRefused(f"model {folder} cannot be used: {said}") from error
+    except BaseException as error:  # a panic of the tokenizers' Rust code is no Exception
+        from safetensors import SafetensorError
+
+        why = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+        if isinstance(error, SafetensorError):
+            raise ModelRefused(
+                f"model {folder} has damaged weights ({_first_line(error)}): copy them again"
+            ) from error
+        if "ignore_mismatched_sizes" in why:
+            raise ModelRefused(
+                f"model {folder} holds weights of other shapes than its config.json describes: "
+                "copy both from one checkpoint"
+            ) from error
+        remedy = "check that its files are complete copies of one checkpoint's"
+        if isinstance(error, ImportError):
+            remedy = "install what it names, or use a model that does without"
+        elif isinstance(error, MemoryError):
+            remedy = "free memory, or use a smaller model"
+        raise ModelRefused(f"model {folder} cannot be loaded ({why}): {remedy}") from error
+
+
+def _check_report(report: Mapping[str, Any], model: Any, folder: Path) -> None:
+    """Every weight that the model needs is there, and no layer is left over."""
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelRefused(
+            f"model {folder} lacks {len(missing)} of its weights ({missing[0]}, ...): "
+            "copy all weight files of the checkpoint"
+        )
+    held = {re.sub(r"\.\d+\.", ".#.", name) for name in model.state_dict()}
+    left = sorted(
+        name
+        for name in report["unexpected_keys"]
+        if re.search(r"\.\d+\.", name) and re.sub(r"\.\d+\.", ".#.", name) in held
+    )
+    if left:
+        raise ModelRefused(
+            f"model {folder} holds weights of layers that its config.json does not count "
+            f"({left[0]}, ...): copy the checkpoint's own config.json"
+        )
 
 
 def _folder_of(path_or_id: str, *, local_files_only: bool) -> Path:
@@ -163,66 +214,6 @@ def _folder_of(path_or_id: str, *, local_files_only: bool) -> Path:
         raise ModelRefused(
             f"model {path_or_id} is neither a folder nor in the local cache: {mend}"
         ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelRefused(
-            f"model file {path} is not readable JSON ({type(error).__name__}): copy it again"
-        ) from error
-    if not isinstance(held, dict):
-        raise ModelRefused(f"model file {path} holds no settings: copy it again")
-    return held
-
-
-def _check_folder(folder: Path) -> _FolderSettings:
-    """Look at the files before any heavy import, so that a bad folder is refused at once."""
-    if not (folder / "config.json").is_file():
-        raise ModelRefused(f"model folder {folder} has no config.json: give a complete checkpoint")
-    _read_json(folder / "config.json")
-    weights = sorted(folder.glob("*.safetensors"))
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        shards = sorted(set(_read_json(index).get("weight_map", {}).values()))
-        absent = [shard for shard in shards if not (folder / shard).is_file()]
-        if absent:
-            raise ModelRefused(
-                f"model folder {folder} lacks {len(absent)} of {len(shards)} weight files "
-                f"({absent[0]}): copy them too"
-            )
-        weights = [folder / shard for shard in shards]
-    elif not (folder / "model.safetensors").is_file():
-        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
-        if pickled:
-            raise ModelRefused(
-                f"model folder {folder} has only pickled weights ({pickled[0]}), which can run "
-                "code: convert them to model.safetensors"
-            )
-        raise ModelRefused(f"model folder {folder} has no model.safetensors: copy the weights too")
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise ModelRefused(f"model folder {folder} has no tokenizer: copy tokenizer.json too")
-    if not any((folder / name).is_file() for name in _PROCESSOR_FILES):
-        raise ModelRefused(
-            f"model folder {folder} has no processor settings: copy processor_config.json or "
-            "preprocessor_config.json too (a text-only model has none and cannot be used)"
-        )
-    names = (_read_json(folder / n) for n in _NAMING_FILES if (folder / n).is_file())
-    named = next((held["processor_class"] for held in names if held.get("processor_class")), None)
-    return _FolderSettings(sum(path.stat().st_size for path in weights), named)
-
-
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "tekken.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
-_NAMING_FILES = (*_PROCESSOR_FILES, "tokenizer_config.json")
 
 
 def _check_multimodal(config: Any, folder: Path, trust_remote_code: bool) -> None:
@@ -296,4 +287,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:160]
+    """The first line of what a library says, and the next where the first only announces it."""
+    lines = str(error).strip().splitlines() or [""]
+    said = " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
+    return said[:160]

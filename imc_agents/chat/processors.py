@@ -7,8 +7,14 @@ processor is built with an empty video half instead of not at all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from imc_agents.errors import ModelRefused
+
+_WITH_CLASS_TOKEN = ("clip_vision_model", "chinese_clip_vision_model", "dinov2")
+"""Vision towers that put a class token before the patches."""
 
 
 def without_video(processor_class: type[Any]) -> type[Any]:
@@ -108,3 +114,60 @@ def load_processor(path: str | Path, processor_class_name: str | None, **kwargs:
         return without_video(processor_class).from_pretrained(str(path), backend="pil", **kwargs)
     # The Pillow backend by name: the results must not depend on whether torchvision is installed.
     return transformers.AutoProcessor.from_pretrained(str(path), backend="pil", **kwargs)
+
+
+def complete_processor(
+    processor: Any, config: Any, settings: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Give a LLaVA processor what its files leave out, from the model's own settings.
+
+    Without it the processor does not know how many tokens an image takes: older copies of
+    checkpoints lack `patch_size`.
+
+    Args:
+        processor: changed in place; others than LLaVA's stay as they are.
+        config: the model's.
+        settings: what the files of the processor hold, by file name.
+
+    Raises:
+        ModelRefused: `patch_size` stands nowhere, or is no whole number from 1.
+    """
+    vision = getattr(config, "vision_config", None)
+    if not hasattr(processor, "num_additional_image_tokens") or vision is None:
+        return
+    if getattr(processor, "patch_size", None) is None:
+        processor.patch_size = getattr(vision, "patch_size", None)
+    patch = processor.patch_size
+    if not isinstance(patch, int) or isinstance(patch, bool) or patch < 1:
+        raise ModelRefused(
+            f"its processor has patch_size {patch!r}: set patch_size in processor_config.json to "
+            "that of the vision tower (14 for CLIP-L)"
+        )
+    if processor.vision_feature_select_strategy is None:
+        processor.vision_feature_select_strategy = getattr(
+            config, "vision_feature_select_strategy", None
+        )
+    if not any("num_additional_image_tokens" in held for held in settings.values()):
+        has_class_token = getattr(vision, "model_type", "") in _WITH_CLASS_TOKEN
+        processor.num_additional_image_tokens = int(has_class_token)
+
+
+def expansion_remedy(processor: Any, missing: int) -> str:
+    """What to set so that an image takes as many tokens as it has features.
+
+    Args:
+        processor: the model's.
+        missing: how many tokens an image takes too few; negative for too many.
+    """
+    current = getattr(processor, "num_additional_image_tokens", None)
+    if isinstance(current, int) and 0 <= current + missing <= 16:
+        return f"set num_additional_image_tokens to {current + missing} in processor_config.json"
+    if current is not None:
+        return (
+            "set patch_size, vision_feature_select_strategy and num_additional_image_tokens in "
+            "processor_config.json as the checkpoint has them"
+        )
+    names = ("image_seq_length", "image_seq_len", "num_image_tokens")
+    name = next((one for one in names if getattr(processor, one, None) is not None), None)
+    which = "the processor's settings" if name is None else f"{name} in processor_config.json"
+    return f"copy {which} and config.json of one checkpoint"

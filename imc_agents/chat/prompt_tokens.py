@@ -21,6 +21,7 @@ from torch import Tensor
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.image_slots import ImageSlots
 from imc_agents.chat.messages import Conversation, Turn, read_conversation
+from imc_agents.chat.processors import expansion_remedy
 from imc_agents.chat.rendering import Renderer
 from imc_agents.errors import ModelRefused, QuestionRefused
 
@@ -74,8 +75,9 @@ class PromptEncoder:
         self.renderer = Renderer(self.processor)
         self._forward_names = set(inspect.signature(self.model.forward).parameters)
         refuse_without_features(self.model)
-        self._encode_images = self.model.base_model.get_image_features
-        self._pixel_names = set(inspect.signature(self._encode_images).parameters)
+        self._pixel_names = set(
+            inspect.signature(self.model.base_model.get_image_features).parameters
+        )
 
     @property
     def context_tokens(self) -> int | None:
@@ -94,7 +96,7 @@ class PromptEncoder:
 
         Raises:
             QuestionRefused: see `read_conversation`; or the prompt is longer than the context.
-            ModelRefused: the features do not fill the image's place in the prompt.
+            ModelRefused: an image's features do not fill its place in the prompt.
         """
         conversation = read_conversation(
             messages,
@@ -109,7 +111,7 @@ class PromptEncoder:
                 # A name alone could be reused for recalibrated features: the object decides.
                 key = (prompt.key[0], f"{features.name}:{id(features.output)}")
                 prompt = replace(prompt, features=features.output, key=key)
-        self._check(prompt, given=features is not None)
+        self.check(prompt, given=features is not None)
         return prompt
 
     def _cached(self, conversation: Conversation, size: tuple[int, int] | None) -> EncodedPrompt:
@@ -121,7 +123,7 @@ class PromptEncoder:
             return found
         text = self.renderer.render(conversation)
         if size is None:
-            found, _ = self._tokenise(text, ())
+            found, _ = self.tokenise(text, ())
         else:
             found = self._with_slot(text, size)
         self._cache[key] = found
@@ -135,20 +137,32 @@ class PromptEncoder:
         filled = self._slots.filled(ids, size)
         if filled is not None:
             return replace(filled, key=(text, ""))
-        prompt, _ = self._tokenise(text, (Image.new("RGB", (size[1], size[0])),))
+        prompt, _ = self.tokenise(text, (Image.new("RGB", (size[1], size[0])),))
         self._slots.learn(ids, self.renderer.image_token_id, size, prompt)
         return prompt
 
     def _with_pixels(self, text: str, images: tuple[Image.Image, ...]) -> EncodedPrompt:
-        prompt, pixels = self._tokenise(text, images)
+        prompt, pixels = self.tokenise(text, images)
         with torch.no_grad():
-            output = self._encode_images(**pixels, return_dict=True)
+            output = self.encode_images(pixels)
         return replace(prompt, features=output, key=(text, f"pixels:{id(output)}"))
 
-    def _tokenise(
+    def encode_images(self, pixels: dict[str, Any]) -> Any:
+        """The model's own features of pixel inputs, a `BaseModelOutputWithPooling`."""
+        return self.model.base_model.get_image_features(**pixels, return_dict=True)
+
+    def tokenise(
         self, text: str, images: tuple[Image.Image, ...]
     ) -> tuple[EncodedPrompt, dict[str, Any]]:
-        """Run the processor; returns the prompt without features, and the encoder's inputs."""
+        """Run the processor.
+
+        Args:
+            text: a rendered prompt, a placeholder for each image.
+            images: RGB pictures.
+
+        Returns:
+            The prompt without features, and the encoder's inputs by name.
+        """
         tokenizer = self.processor.tokenizer
         settings: dict[str, Any] = {"return_tensors": "pt", **self._specials(text)}
         try:
@@ -208,23 +222,37 @@ class PromptEncoder:
         )
         return int(updated[name][0, -1]) if updated[name].shape[1] > len(prompt_types) else 0
 
-    def _check(self, prompt: EncodedPrompt, *, given: bool) -> None:
+    def check(self, prompt: EncodedPrompt, *, given: bool = False) -> None:
+        """Refuse a prompt that the model cannot read.
+
+        Args:
+            prompt: with its features, if it has an image.
+            given: whether its features came precomputed, from another encoder perhaps.
+
+        Raises:
+            QuestionRefused: longer than the context.
+            ModelRefused: its images have more or fewer features than places.
+        """
         limit = self.context_tokens
         if limit is not None and len(prompt.ids) >= limit:
             raise QuestionRefused(
                 f"question and image take {len(prompt.ids)} tokens, the model reads {limit}: "
                 "shorten the question"
             )
-        if prompt.features is None or not given:
-            return  # pixels of this prompt's own images fill their places
+        if prompt.features is None:
+            return
         places = int((prompt.ids == self.model.config.image_token_id).sum())
         held = prompt.features.pooler_output
         images = [held] if isinstance(held, Tensor) else held
         tokens = sum(image.numel() // image.shape[-1] for image in images)
         if places != tokens:
-            raise ModelRefused(
-                f"image features have {tokens} tokens, the prompt has place for {places}: "
+            remedy = (
                 "make them with this model's own encoder and processor"
+                if given
+                else expansion_remedy(self.processor, tokens - places)
+            )
+            raise ModelRefused(
+                f"image features have {tokens} tokens, the prompt has place for {places}: {remedy}"
             )
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
+from imc_agents.chat.chat_templates import TemplateUnbounded, render_template
 from imc_agents.chat.messages import Conversation, Turn
-from imc_agents.errors import QuestionRefused
+from imc_agents.errors import ModelRefused, QuestionRefused
 
 __all__ = ["Renderer"]
 
@@ -157,14 +158,19 @@ class Renderer:
         return {"role": turn.role, "content": content}
 
     def _apply(self, conversation: list[dict[str, Any]], *, open_answer: bool = True) -> str:
-        return str(
-            self._processor.apply_chat_template(
-                conversation,
-                chat_template=self.template,
-                add_generation_prompt=open_answer,
-                tokenize=False,
-            )
-        )
+        variables = {
+            **self._tokenizer.special_tokens_map,
+            "messages": conversation,
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": open_answer,
+        }
+        try:
+            return render_template(self.template or "", variables)
+        except TemplateUnbounded as error:
+            raise ModelRefused(
+                f"the model's chat template is refused ({error}): copy the checkpoint's own"
+            ) from error
 
     def render(self, conversation: Conversation) -> str:
         """Write the prompt up to the point where the assistant answers.
@@ -178,6 +184,7 @@ class Renderer:
 
         Raises:
             QuestionRefused: the template cannot render this conversation.
+            ModelRefused: the template takes more time or memory than a prompt needs.
         """
         if self.template is None:
             slots = sum(part is None for turn in conversation.turns for part in turn.parts)

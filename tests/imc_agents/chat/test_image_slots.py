@@ -36,7 +36,7 @@ def test_a_later_prompt_is_what_the_processor_makes_of_it(family: str, text: str
     learned = encoder.encode(asking(text), features)
     rendered = encoder.renderer.render(read_conversation(asking(text), placeholder=True))
     blank = Image.new("RGB", (features.size[1], features.size[0]))
-    made, _ = encoder._tokenise(rendered, (blank,))
+    made, _ = encoder.tokenise(rendered, (blank,))
     assert torch.equal(learned.ids, made.ids)
     assert equal(learned.per_token, made.per_token) and equal(learned.per_image, made.per_image)
     assert learned.key[0] == rendered
@@ -50,7 +50,7 @@ def equal(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> boo
 
 def test_the_processor_looks_at_two_blank_images_of_a_size() -> None:
     encoder, features = encoder_of("llava"), features_of("llava", picture())
-    with patch.object(encoder, "_tokenise", wraps=encoder._tokenise) as tokenise:
+    with patch.object(encoder, "tokenise", wraps=encoder.tokenise) as tokenise:
         for number in range(20):
             encoder.encode(asking(f"Are there {number}?"), features)
         assert tokenise.call_count == 2
