@@ -2,7 +2,7 @@
 
 Exit codes: 0 answered; 2 the input was refused (one line on stderr: what, why, the remedy);
 1 a fault of ours; 3 drift, and only with `perceive --monitor --fail-on-alarm`. Nothing heavy is
-imported here: `imc --help` stays quick.
+imported here, so that `imc --help` takes less than a second.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:  # the outermost frame: what is not a refusal is our fault
         if is_refusal(error):
             return _refuse(str(error))
-        return _own_up(error)
+        return _report_fault(error)
 
 
 def _refuse(message: str) -> int:
@@ -170,7 +170,7 @@ def _refuse(message: str) -> int:
     return REFUSED
 
 
-def _own_up(error: Exception) -> int:
+def _report_fault(error: Exception) -> int:
     """Name the fault by type and place only: its message may quote the question."""
     if os.environ.get("IMC_DEBUG"):
         traceback.print_exception(error)

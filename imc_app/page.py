@@ -52,7 +52,7 @@ def case_page(
         outcome: what came of it.
         request: the image and question as they were asked, noise of `--noise` included.
         name: of the image file, for the heading.
-        missing_bank: why noise was not looked for, where the model has no bank.
+        missing_bank: why noise could not be found, where the model has no bank.
     """
     document = outcome.document
     image = document["image"]

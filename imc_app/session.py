@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+REFERENCE = "imc-reference"
+"""How the embedded model is called (`graphs.context.REFERENCE_MODEL`)."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -92,7 +95,7 @@ def open_context(
 
 def model_name(model: str | None) -> str:
     """How notices call a model."""
-    return "imc-reference" if model is None else str(model)
+    return REFERENCE if model is None else str(model)
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Outcome:
     document: Document
     """As `imc ask --json` prints it."""
     correction: str
-    """Why the image was corrected, or why it was left as it was; empty where nobody looked."""
+    """Why the image was corrected, or why it was left as it was; empty where that is not known."""
     failure: str | None
     """Why there is no answer; None where there is one."""
 
@@ -190,6 +193,11 @@ def open_calibrator(
     from vision.pdc import Calibrator
 
     return Calibrator(encoder, PrototypeBank.load(bank, fingerprint=encoder.fingerprint))
+
+
+def lacks_bank(context: IMCContext) -> bool:
+    """Whether no noise in images can be found: the model has no prototype bank."""
+    return context.calibrator is None or context.calibrator.bank is None
 
 
 def missing_bank(model: str | None) -> str:

@@ -41,7 +41,7 @@ def show_answer(
         with_times: the measured milliseconds too.
         applied: what `--noise` put on image and question before they were asked.
         correction: why the image was corrected or left as it was.
-        missing_bank: why noise in the image was not looked for, where the model has no bank.
+        missing_bank: why noise in the image could not be found, where the model has no bank.
     """
     from rich.text import Text
 
@@ -71,7 +71,7 @@ def show_answer(
 def describe_applied(applied: Sequence[NoiseRequest]) -> str:
     """What `--noise` put on image and question, which may differ from what is found in them."""
     said = "; ".join(f"{plain(one.kind)}, severity {one.severity:g}" for one in applied)
-    return f"{said} (by --noise; the severity found is an estimate)"
+    return f"{said} (--noise; the severity found is an estimate)"
 
 
 def _question_rows(question: Document) -> list[tuple[str, Text]]:
@@ -133,7 +133,7 @@ def describe_image(
     noise = image.get("noise")
     text = Text(f"{image['width']} x {image['height']}, ")
     if noise is None:
-        why = missing_bank or correction or "noise not looked for: image left as it was"
+        why = missing_bank or correction or "noise was not searched for: image left as it was"
         return text.append(one_line(why), "yellow")
     text.append_text(describe_noise(noise))
     if image.get("calibrated"):

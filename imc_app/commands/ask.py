@@ -145,7 +145,7 @@ def ask(
             "ask needs an image and a question; write imc ask IMAGE QUESTION, or imc ask --example"
         )
 
-    from imc_app.session import answer_request, missing_bank, read_request
+    from imc_app.session import answer_request, lacks_bank, missing_bank, read_request
     from imc_app.show import console, show_answer
 
     if html is not None:
@@ -153,8 +153,7 @@ def ask(
     request = read_request(image, question, noises, frame=frame, seed=seed)
     context = opened()
     outcome = answer_request(context, request, timings=times)
-    lacks_bank = context.calibrator is None or context.calibrator.bank is None
-    lacking = missing_bank(model) if lacks_bank else None
+    lacking = missing_bank(model) if lacks_bank(context) else None
     if html is not None:
         _write_page(html, case_page(outcome, request, Path(image).name, missing_bank=lacking))
     if as_json:

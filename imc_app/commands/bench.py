@@ -1,4 +1,4 @@
-"""`imc bench`: measure robustness on a data set, and look how far a measurement has come."""
+"""`imc bench`: measure robustness on a data set, and say how much of it is measured."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def status(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="What imc bench run wrote.")],
     as_json: AsJson = False,
 ) -> None:
-    """How far a run has come, and what it measures."""
+    """Say how much of a run is measured, and what it measures."""
     from imc_bench.store import Store
 
     with Store.read(store) as opened:
@@ -227,8 +227,9 @@ def status(
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
     typer.echo(f"{store}: {_said(standing)}")
+    data = f"{arguments['data_set']} {arguments['split']}".rstrip()  # a file has no split
     typer.echo(
-        f"  {model['name']} on {arguments['data_set']} {arguments['split']}, "
+        f"  {model['name']} on {data}, "
         f"{len(arguments['conditions'])} conditions × {', '.join(arguments['methods'])}; noise at "
         f"{arguments['noise_at']} resolution, seed {arguments['seed']}"
     )
@@ -260,7 +261,7 @@ def _said(standing: Standing) -> str:
         if left is not None:
             parts.append(f"about {_minutes(left)} of work left")
         if standing.working:
-            parts.append(f"{standing.working} pieces in hand")
+            parts.append(f"{standing.working} parts being measured now")
     return ", ".join(parts)
 
 

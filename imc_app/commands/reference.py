@@ -12,6 +12,7 @@ from imc_app.notices import notice, waiting
 from imc_app.options import AsJson, Seed
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
+from imc_app.session import REFERENCE
 
 TOWER_SHARE = 0.155  # of the training time: the vision tower alone; as the shipped weights had it
 
@@ -108,7 +109,7 @@ def evaluate(
         raise InputRefused(f"--model {folder}: holds no model; train one with imc reference train")
     if data is None:
         notice("no --data and no IMC_DATA: phantoms alone are measured")
-    with waiting(f"loading model {folder.name}"):
+    with waiting(f"loading model {REFERENCE if model is None else model}"):
         from imc_reference.evaluation import EvaluateConfig, report_lines
         from imc_reference.evaluation import evaluate as measure
     config = EvaluateConfig(
@@ -142,7 +143,7 @@ def bank(
     _check_data(data)
     check_output("--out", out, OutputKind.BANK, inputs=(model, data))
     folder = MODEL_DIR if model is None else model
-    with waiting(f"loading model {folder.name}"):
+    with waiting(f"loading model {REFERENCE if model is None else model}"):
         from imc_reference.recipe import build_reference_bank
     build_reference_bank(folder, data, seed=seed, out=out, say=notice)
     typer.echo(f"{out}: the prototype bank of {folder}")

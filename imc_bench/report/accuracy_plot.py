@@ -127,6 +127,8 @@ def _verdict(report: Report) -> str:
         cell for cell in report.cells if cell.method == BASE and side_of(cell.condition) in SIDES
     ]
     worst = max(base, key=lambda cell: cell.drop.value)
+    if worst.drop.value <= 0:
+        return "No noise costs accuracy at any severity."
     clean = worst.accuracy.value + worst.drop.value
     said = (
         f"Costliest: {worst.condition}, where accuracy is {100 * worst.accuracy.value:.1f} % "

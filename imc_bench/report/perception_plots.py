@@ -8,6 +8,7 @@ import numpy as np
 
 from imc_bench.report.document import Report
 from imc_bench.report.heat_map import heat_map
+from imc_bench.report.perception import Perception
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.severity import PREDICTED_SEVERITIES
 from imc_bench.report.table import percent
@@ -28,16 +29,13 @@ def confusion_plot(report: Report) -> Picture | None:
     counts = found.kinds.astype(np.float64)
     images = counts.sum(axis=1)
     names = zip(found.truth, images, strict=True)
-    missed = counts[1:, found.predicted.index(CLEAN)].sum() / max(1, images[1:].sum())
     drawing = Drawing(
         0.6 * len(found.predicted) + 2.4,
         0.34 * len(found.truth) + 1.4,
         Caption(
             "Noise on the image (rows) and the kind that was perceived, % of the row's images",
             setting(report.results),
-            f"The kind was named correctly for {percent(found.identified)} % of noisy images "
-            f"(mean over kinds); {percent(missed)} % of noisy images were called clean (first "
-            f"column), and {_false_alarms(report)}.",
+            _kind_verdict(found),
         ),
     )
     heat_map(
@@ -53,10 +51,20 @@ def confusion_plot(report: Report) -> Picture | None:
     return drawing.picture()
 
 
-def _false_alarms(report: Report) -> str:
-    assert report.perception is not None
-    alarms = report.perception.false_alarms
-    return f"{round(alarms.value * alarms.items)} of {alarms.items} clean images were called noisy"
+def _kind_verdict(found: Perception) -> str:
+    """What was named, what was missed, and how often clean images were called noisy."""
+    alarms = found.false_alarms
+    said = f"{round(alarms.value * alarms.items)} of {alarms.items} clean images were called noisy"
+    noisy = found.kinds[1:]
+    if noisy.sum():
+        missed = noisy[:, found.predicted.index(CLEAN)].sum() / noisy.sum()
+        said += f"; {percent(missed)} % of noisy images were called clean (first column)"
+    if np.isfinite(found.identified):
+        said += (
+            f"; the kind was named correctly for {percent(found.identified)} % of them (mean over "
+            "kinds)"
+        )
+    return f"{said}."
 
 
 def severity_plot(report: Report) -> Picture | None:

@@ -8,7 +8,7 @@ from imc_bench.bootstrap import LEAST_DROP, Estimate
 from imc_bench.report.cells import SideSummary
 from imc_bench.report.document import Report
 from imc_bench.report.results import BASE
-from imc_bench.report.shares import is_number, shown_flips_removed, shown_recovered
+from imc_bench.report.shares import LEAST_COUNT, is_number, shown_flips_removed, shown_recovered
 from imc_bench.report.wording import SIDE_WORDS, counted, data_words, joined, model_name
 
 
@@ -35,7 +35,11 @@ def headline(report: Report) -> str:
             if best.gain.low > 0
             else "; no method gains beyond the 95 % interval"
         )
-    return f"{said}; {_harm(report)}." if others else f"{said}."
+    if others:
+        said += f"; {_harm(report)}"
+    if len(results.images) < LEAST_COUNT:
+        said += f"; under {LEAST_COUNT} images the intervals are not reliable"
+    return f"{said}."
 
 
 def details(report: Report) -> list[str]:
@@ -55,11 +59,10 @@ def _best(summaries: Sequence[SideSummary]) -> SideSummary:
 
 def _side_sentence(summaries: Sequence[SideSummary]) -> str:
     base, *others = summaries
-    said = f"Noise on the {SIDE_WORDS[base.side]} costs {_percent(base.drop)} points"
+    cost = f"{_percent(base.drop)} points" if base.drop.value > 0 else "no accuracy"
+    said = f"Noise on the {SIDE_WORDS[base.side]} costs {cost}"
     if base.drop.value < LEAST_DROP:
-        said += (
-            f" (too few for a recovered share) and flips {100 * base.flips:.1f} % of the answers"
-        )
+        said += f" and flips {100 * base.flips:.1f} % of the answers"
     if not others:
         return f"{said}."
     best = _best(others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.conftest import Imc
 from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_ask_output import QUESTION_KEYS
 from tests.imc_app.test_refusals import assert_refused
+from vision.reading.medical_image import MedicalImage
+from vision.report import NoisePerception
 
 
 @pytest.fixture
@@ -90,3 +93,56 @@ def test_perceive_prints_one_object_per_image(
 def test_perceive_without_a_bank_is_refused(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
     ran = imc("perceive", grey_png(tmp_path), "--model", tiny_llava)
     assert_refused(ran, "bank", "imc prototypes build")
+
+
+class CleanCalibrator:
+    """Finds no noise in any image."""
+
+    def perceive_batch(self, images: Sequence[MedicalImage]) -> list[NoisePerception]:
+        clean = NoisePerception(
+            kind="clean", severity=0, probability=0.9, clean_p_value=0.6, posterior={"clean": 0.9}
+        )
+        return [clean for _ in images]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was opened in place of a model: an entry each time."""
+    times: list[object] = []
+
+    def open_calibrator(*model: object, **_: object) -> CleanCalibrator:
+        times.append(model)
+        return CleanCalibrator()
+
+    monkeypatch.setattr("imc_app.session.open_calibrator", open_calibrator)
+    return times
+
+
+def test_perceive_takes_folders_and_says_what_they_hold(
+    imc: Imc, tmp_path: Path, opened: list[object]
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for name in ("10", "9"):
+        grey_png(tmp_path).rename(scans / f"{name}.png")
+    (scans / "notes.txt").write_text("no image\n")
+    ran = imc("perceive", grey_png(tmp_path), scans)
+    assert ran.code == 0
+    said = [line.split(": ")[0] for line in ran.out.splitlines()]
+    assert [Path(path).name for path in said] == ["readable.png", "9.png", "10.png"]
+    assert ran.err == "imc: 3 images: clean 3\n"
+    assert len(opened) == 1
+
+
+def test_no_model_is_loaded_where_no_image_can_be_read(
+    imc: Imc, tmp_path: Path, opened: list[object]
+) -> None:
+    ran = imc("perceive", tmp_path / "nowhere.png", tmp_path / "neither.png")
+    assert (ran.code, ran.out, opened) == (2, "", [])
+    assert len(ran.err.splitlines()) == 2
+
+
+def test_a_folder_without_an_image_is_refused(
+    imc: Imc, tmp_path: Path, opened: list[object]
+) -> None:
+    assert_refused(imc("perceive", tmp_path), "no image")

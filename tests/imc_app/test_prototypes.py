@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from imc_app.build_estimate import PASSES, PIXEL_SECONDS, build_estimate
 from tests.conftest import Imc
 from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_refusals import assert_refused
@@ -103,3 +105,22 @@ def test_classes_that_cannot_be_drawn_are_refused_before_the_work(
     )
     assert_refused(ran, says)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_time_and_size_are_estimated_from_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OneSecondTower:
+        """Encodes an image in a second."""
+
+        def encode(self, image: object) -> None:
+            clock[0] += 1.0
+
+    clock = [0.0]
+    monkeypatch.setattr("imc_app.build_estimate.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vision.build.bank_size.largest_maps", lambda *_, **__: 2_000_000)
+    images: Any = [object()] * 100
+    said = build_estimate(OneSecondTower(), images, [("gaussian", 3)] * 4, rank=8)  # type: ignore[arg-type]
+    seconds = 100 * 2 * 4 * (PASSES + PIXEL_SECONDS)  # under 192 images each class is drawn twice
+    assert said == (
+        f"100 images, 4 classes of noise: about {seconds / 3600:.1f} h on this machine, within a "
+        "factor of two; the maps take 2 MB at most"
+    )

@@ -96,7 +96,7 @@ def test_noise_that_was_applied_is_said_apart_from_noise_that_was_found() -> Non
     }
     applied = [NoiseRequest("low_dose", 4, "image")]
     show_answer(document, Console(file=out, soft_wrap=True), applied=applied)
-    assert "applied   low dose, severity 4 (by --noise" in out.getvalue()
+    assert "applied   low dose, severity 4 (--noise" in out.getvalue()
 
 
 def test_steps_of_one_node_are_added_up() -> None:

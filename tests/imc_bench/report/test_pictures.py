@@ -50,8 +50,8 @@ def test_the_sentences_are_computed_from_the_figures(pictures: Mapping[str, Pict
     )
     assert said["recovery"].startswith("No noise costs 3 points and 10 answers or more.")
     assert said["confusion"] == (
-        "The kind was named correctly for 100.0 % of noisy images (mean over kinds); 0.0 % of "
-        "noisy images were called clean (first column), and 0 of 5 clean images were called noisy."
+        "0 of 5 clean images were called noisy; 0.0 % of noisy images were called clean (first "
+        "column); the kind was named correctly for 100.0 % of them (mean over kinds)."
     )
     assert said["matrix"] == (
         "On clean inputs 80.0 %; image: 60.0 % with noise, 70.0 % corrected; question: 60.0 % with "
