@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from imc_app.batch_results import PartialResults, Record, record_of
 from imc_app.batch_rows import BatchRow
 from imc_app.refusals import refusal_line
-from imc_app.session import Request, outcome_of, read_request
+from imc_app.session import Outcome, Request, outcome_of, read_request
 
 if TYPE_CHECKING:
     from graphs.context import IMCContext
@@ -79,8 +79,7 @@ def ask_rows(
             context = open_context()
         answers = iter(()) if context is None else _answers(askable, context, settings)
         for row, request in read:
-            document, why = (None, request) if isinstance(request, str) else next(answers)
-            record = record_of(row, document, why)
+            record = record_of(row, request if isinstance(request, str) else next(answers))
             results.add(record)
             counts.add(record)
             advance("questions", len(results.records), len(rows))
@@ -103,8 +102,8 @@ def _read(row: BatchRow, settings: BatchSettings) -> Request | str:
 
 def _answers(
     requests: Sequence[Request], context: IMCContext, settings: BatchSettings
-) -> Iterator[tuple[dict[str, Any] | None, str | None]]:
-    """The document of each request and why it has no answer; no document: it was refused."""
+) -> Iterator[Outcome | str]:
+    """The outcome of each request, or the line that refuses it."""
     from graphs.refining import refine_batch
 
     refined = refine_batch([request.question for request in requests], context)
@@ -112,10 +111,9 @@ def _answers(
         try:
             finished = _answer(request, cast("IMCOutput", state), context)
         except ValueError as error:
-            yield None, refusal_line(error)
+            yield refusal_line(error)
             continue
-        outcome = outcome_of(finished, context, timings=settings.timings)
-        yield outcome.document, outcome.failure
+        yield outcome_of(finished, context, timings=settings.timings)
 
 
 def _answer(request: Request, refined: IMCOutput, context: IMCContext) -> IMCOutput:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imc_app.batch_rows import BatchRow
 from imc_app.refusals import InputRefused, one_line
 from imc_core.files import replace_file
 
+if TYPE_CHECKING:
+    from imc_app.session import Outcome
+
 Record = dict[str, Any]
-"""`row`, `id`, `source` and `error` (None where there is an answer), then the keys of the document
-of `imc ask --json`, where the row was asked."""
+"""`row`, `id`, `source` and `error` (None where there is an answer); where the row was asked also
+`image_reason`, why the image was corrected or left, and the keys of the document of
+`imc ask --json`."""
 
 COLUMNS = (
     *("row", "id", "image", "question", "answer", "confidence"),
     *("question_used", "question_changed", "question_reason"),
-    *("noise", "severity", "probability", "clean_p_value", "corrected", "error"),
+    *("noise", "severity", "probability", "clean_p_value", "corrected", "image_reason", "error"),
 )
 """Of a CSV file of results."""
 
@@ -94,12 +98,13 @@ class PartialResults:
         )
 
 
-def record_of(row: BatchRow, document: Mapping[str, Any] | None, error: str | None) -> Record:
-    """The record of a row: its document, or the line that says why there is none."""
-    said = None if error is None else one_line(error)
-    return {
-        "row": row.number, "id": row.id, "source": row.image, "error": said, **(document or {})
-    }  # fmt: skip
+def record_of(row: BatchRow, outcome: Outcome | str) -> Record:
+    """The record of a row: its outcome, or the line that says why it was not asked."""
+    record = {"row": row.number, "id": row.id, "source": row.image}
+    if isinstance(outcome, str):
+        return {**record, "error": one_line(outcome)}
+    error = None if outcome.failure is None else f"no answer: {one_line(outcome.failure)}"
+    return {**record, "error": error, "image_reason": outcome.correction, **outcome.document}
 
 
 def _line(record: Record) -> str:
@@ -146,4 +151,5 @@ def _cells(record: Record, row: BatchRow) -> dict[str, Any]:
         "probability": noise.get("probability", ""),
         "clean_p_value": noise.get("clean_p_value", ""),
         "corrected": str(image["calibrated"]).lower(),
+        "image_reason": record["image_reason"],
     }

@@ -56,9 +56,7 @@ def case_page(
     """
     document = outcome.document
     image = document["image"]
-    found = describe_image(
-        image, document["method"], correction=outcome.correction, missing_bank=missing_bank
-    ).plain
+    found = describe_image(image, missing_bank or outcome.correction).plain
     answer = document["answer"] or f"no answer ({outcome.failure})"
     sections = [
         f"<h1>{_text(name)}</h1>",
@@ -68,7 +66,7 @@ def case_page(
         _question(document["question"]),
         f'<p><img src="{_picture(request.image)}" width="{image["width"]}" '
         f'alt="the image as it was asked about"></p>',
-        f"<p>{_text(found)}.</p>",
+        f'<p>{_text(found)}.</p><p class="soft">{_text(outcome.correction)}</p>',
         _applied(request),
         _posterior(image["noise"]),
         _steps(document),

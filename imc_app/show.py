@@ -51,21 +51,26 @@ def show_answer(
     if applied:
         rows.append(("applied", Text(describe_applied(applied), style="dim")))
     rows += [
-        (
-            "image",
-            describe_image(
-                document["image"],
-                document["method"],
-                correction=correction,
-                missing_bank=missing_bank,
-            ),
-        ),
+        *_image_rows(document, correction, missing_bank),
         *_question_rows(document["question"]),
         ("steps", describe_steps(document["trace"], with_times=with_times)),
         ("model", Text(f"{document['model']}, method {document['method']}")),
     ]
     for label, text in rows:
         out.print(Text(f"{label:10}", "dim").append_text(text))
+
+
+def _image_rows(
+    document: Document, correction: str, missing_bank: str | None
+) -> list[tuple[str, Text]]:
+    """What was found and done; where noise was found and left, why."""
+    from rich.text import Text
+
+    image = document["image"]
+    rows = [("image", describe_image(image, missing_bank or correction))]
+    if image["noise"] is not None and image["noise"]["kind"] != "clean" and not image["calibrated"]:
+        rows.append(("", Text(one_line(correction), style="dim")))
+    return rows
 
 
 def describe_applied(applied: Sequence[NoiseRequest]) -> str:
@@ -120,31 +125,19 @@ def _aligned(before: Sequence[str], after: Sequence[str]) -> list[tuple[bool, st
     ]
 
 
-def describe_image(
-    image: Document,
-    method: str = "imc",
-    *,
-    correction: str = "",
-    missing_bank: str | None = None,
-) -> Text:
-    """Say in one line the size, the noise that was found, and what was done about it."""
+def describe_image(image: Document, why_not: str = "") -> Text:
+    """Say in one line the size, the noise that was found, and what was done about it.
+
+    `why_not` says why noise could not be found, where the document has none.
+    """
     from rich.text import Text
 
     noise = image.get("noise")
     text = Text(f"{image['width']} x {image['height']}, ")
     if noise is None:
-        why = missing_bank or correction or "noise was not searched for: image left as it was"
-        return text.append(one_line(why), "yellow")
+        return text.append(one_line(why_not or "noise was not searched for"), "yellow")
     text.append_text(describe_noise(noise))
-    if image.get("calibrated"):
-        done = "corrected"
-    elif noise["kind"] == "clean":
-        done = "image left as it was"
-    elif method in ("none", "sms"):
-        done = f"image left as it was, as method {method} leaves every image"
-    else:
-        done = one_line(correction) or "image left as it was"
-    return text.append(f": {done}")
+    return text.append(": corrected" if image.get("calibrated") else ": image left as it was")
 
 
 def describe_noise(noise: Document) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -225,3 +226,18 @@ def test_a_worker_whose_parent_is_gone_stops() -> None:
             bench_jobs.obey(-1)(None)
     finally:
         signal.signal(signal.SIGTERM, own)
+
+
+def test_what_a_settings_file_says_is_part_of_the_runs_command(
+    imc: Imc, embedded_model: Path, tmp_path: Path
+) -> None:
+    config, out = tmp_path / "imc.toml", tmp_path / "run.db"
+    config.write_text('[bench.run]\nlimit = 2\nnoises = "none"\nmethods = "none"\n')
+    ran = imc("--config", config, "bench", "run", "--dataset", "phantom", "--out", out, "-q")
+    assert (ran.code, ran.err) == (0, "")
+    with Store.read(out) as store:
+        command = store.facts()["command"]
+    assert {"--limit 2", "--noises none", "--methods none"} <= {
+        " ".join(pair) for pair in itertools.pairwise(command.split())
+    }
+    assert "-q" not in command.split()

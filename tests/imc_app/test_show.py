@@ -49,6 +49,18 @@ def image_of(noise: object, *, calibrated: bool) -> dict[str, object]:
     return {"width": 4, "height": 3, "noise": noise, "calibrated": calibrated}
 
 
+def document_of(image: dict[str, object]) -> dict[str, object]:
+    return {
+        "answer": "yes",
+        "confidence": 0.5,
+        "image": image,
+        "question": {"original": "a", "used": "a", "changed": False, "reason": ""},
+        "trace": [],
+        "model": "m",
+        "method": "imc",
+    }
+
+
 def test_noise_is_said_in_words_with_what_was_done() -> None:
     assert describe_image(image_of(NOISE, calibrated=True)).plain == (
         "4 x 3, noise found: low dose, severity 3 of 5 (probability of low dose 0.90; p-value for "
@@ -71,29 +83,24 @@ def test_unknown_noise_is_not_given_a_name() -> None:
     assert "under 0.0005" in said
 
 
-def test_why_a_noisy_image_was_left_is_said() -> None:
-    left = image_of(NOISE, calibrated=False)
-    assert describe_image(left, correction="no map for it").plain.endswith(": no map for it")
-    assert "as method sms" in describe_image(left, "sms", correction="not asked for").plain
+def test_why_a_noisy_image_was_left_is_said_under_it() -> None:
+    document = document_of(image_of(NOISE, calibrated=False))
+    out = io.StringIO()
+    show_answer(document, Console(file=out, soft_wrap=True), correction="the bank has no map")
+    _, image, why, *_ = out.getvalue().splitlines()
+    assert image.endswith(": image left as it was")
+    assert why == " " * 10 + "the bank has no map"
 
 
 def test_a_missing_bank_is_said_with_the_remedy() -> None:
-    said = describe_image(image_of(None, calibrated=False), missing_bank=missing_bank("my-mllm"))
+    said = describe_image(image_of(None, calibrated=False), missing_bank("my-mllm"))
     assert "my-mllm has no prototype bank" in said.plain
     assert "imc prototypes build --model my-mllm --images FOLDER" in said.plain
 
 
 def test_noise_that_was_applied_is_said_apart_from_noise_that_was_found() -> None:
     out = io.StringIO()
-    document = {
-        "answer": "yes",
-        "confidence": 0.5,
-        "image": image_of(NOISE, calibrated=True),
-        "question": {"original": "a", "used": "a", "changed": False, "reason": ""},
-        "trace": [],
-        "model": "m",
-        "method": "imc",
-    }
+    document = document_of(image_of(NOISE, calibrated=True))
     applied = [NoiseRequest("low_dose", 4, "image")]
     show_answer(document, Console(file=out, soft_wrap=True), applied=applied)
     assert "applied   low dose, severity 4 (--noise" in out.getvalue()
