@@ -19,9 +19,7 @@ from imc_bench import Denoised, register
 from imc_noise import register_noise
 
 
-def put_dust(
-    rgb: NDArray[np.uint8], share: float, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def put_dust(rgb: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """White specks on a share of the pixels (H, W, 3)."""
     return np.where(rng.random(rgb.shape[:2])[..., None] < share, np.uint8(255), rgb)
 

@@ -6,10 +6,11 @@ The nodes of `graphs.sms` run these for one question, `graphs.refining` for many
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from graphs.context import IMCContext
 from graphs.tracing import timed
+from imc_agents.agent import RoleAgent
 from imc_agents.coordinator import Coordinator, Next
 from imc_agents.corrections.proposals import candidate_of
 from imc_agents.corrector import Corrector
@@ -21,7 +22,12 @@ from imc_agents.state import Assessment, SMSState, Verdict
 from imc_agents.verifier import Verifier
 
 Update = dict[str, Any]
+Role = TypeVar("Role", bound=RoleAgent)
 Step = Callable[[SMSState, IMCContext], RequestSteps[Update]]
+
+
+def _agent(role: type[Role], context: IMCContext) -> Role:
+    return role(context.agents, context.prompts, context.lexicon, context.policy, context.protected)
 
 
 def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
@@ -31,7 +37,7 @@ def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
         update: Update = {}
         if opens:
             question = check_question(state["question"])
-            agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
+            agent = _agent(Coordinator, context)
             try:
                 assessment = yield from agent.request_steps(question)
             except context.faults as fault:
@@ -59,7 +65,7 @@ def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
 
 
 def _next(context: IMCContext, state: SMSState) -> Update:
-    agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
+    agent = _agent(Coordinator, context)
     step = agent.step(state)
     update: Update = {"plan": step.plan, "refused": step.refused, "rounds": step.rounds}
     if step.again:
@@ -72,7 +78,7 @@ def _next(context: IMCContext, state: SMSState) -> Update:
 def detect(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads question and assessment; writes findings."""
     with timed("detector") as watch:
-        agent = Detector(context.agents, context.prompts, context.lexicon, context.policy)
+        agent = _agent(Detector, context)
         try:
             findings = yield from agent.request_steps(state["question"], state.get("assessment"))
         except context.faults as fault:
@@ -85,7 +91,7 @@ def detect(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
 def correct(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads question, findings, assessment and refusals; writes a candidate."""
     with timed("corrector") as watch:
-        agent = Corrector(context.agents, context.prompts, context.lexicon, context.policy)
+        agent = _agent(Corrector, context)
         try:
             candidate = yield from agent.request_steps(
                 state["question"],
@@ -104,7 +110,7 @@ def verify(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
     """Reads question and candidate; writes a verdict."""
     candidate = state.get("candidate") or candidate_of(state["question"], [], gain=0.0)
     with timed("verifier") as watch:
-        agent = Verifier(context.agents, context.prompts, context.lexicon, context.policy)
+        agent = _agent(Verifier, context)
         try:
             verdict = yield from agent.request_steps(state["question"], candidate)
         except context.faults as fault:
@@ -125,7 +131,7 @@ def route(state: SMSState, context: IMCContext) -> Next:
     """Where the coordinator's state leads."""
     if state.get("decision") is not None:
         return "settled"
-    agent = Coordinator(context.agents, context.prompts, context.lexicon, context.policy)
+    agent = _agent(Coordinator, context)
     return agent.step(state).goto
 
 

@@ -14,6 +14,7 @@ from graphs.stores import FeatureStore, ImageStore
 from imc_agents.chat.run_requests import MODEL_FAULTS
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Method, Policy
+from imc_agents.safeguards.protected import ProtectedTable, load_protected
 from prompts import PromptSet, load_prompts
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class IMCContext:
     """The words that may be meant."""
     prompts: PromptSet = field(default_factory=lambda: load_prompts("instruct"))
     """What each role says to the model."""
+    protected: ProtectedTable = field(default_factory=load_protected)
+    """The words that no repair may change."""
     policy: Policy = field(default_factory=Policy)
     """Method, budgets, thresholds, review, seed."""
     model_name: str = "model"
@@ -71,6 +74,7 @@ def load_context(
     method: Method = "imc",
     seed: int = 0,
     policy: Policy | None = None,
+    protected: Sequence[str | Path] = (),
     thresholds: bool = True,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
@@ -88,11 +92,15 @@ def load_context(
         seed: recorded with every answer.
         policy: budgets and thresholds; `method` and `seed` are put into it. Margins that it was
             given stand against measured ones.
+        protected: files of a hospital's own protected words, merged into the shipped ones; see
+            `examples/protected_words.yaml`.
         thresholds: read those beside the bank; False: leave the shipped floors, to measure anew.
         device, dtype, trust_remote_code, local_files_only: how the model is loaded.
 
-    Raises ModelRefused, BankRefused, MarginsRefused or PromptRefused, each in one line.
+    Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
+    in one line.
     """
+    table = load_protected(*map(Path, protected))  # before the model: a bad file costs no loading
     from imc_agents.chat.loading import load_local_mllm
 
     local = load_local_mllm(
@@ -114,6 +122,7 @@ def load_context(
         bank_path=bank,
         profile=profile if profile is not None else ("reference" if reference else "instruct"),
         vocabularies=[own_words] if own_words.is_file() else [],
+        protected=table,
         thresholds_path=_thresholds(bank, own_bank) if thresholds else None,
         policy=base.model_copy(update={"method": method, "seed": seed}),
     )
@@ -135,6 +144,7 @@ def context_over(
     bank_path: str | Path | None = None,
     profile: str | Path = "instruct",
     vocabularies: Sequence[Path] = (),
+    protected: ProtectedTable | None = None,
     thresholds_path: Path | None = None,
     policy: Policy | None = None,
 ) -> IMCContext:
@@ -147,6 +157,7 @@ def context_over(
         bank_path: its prototype bank; None: nothing is perceived or calibrated.
         profile: prompt profile.
         vocabularies: `word<TAB>count` files of words that questions use.
+        protected: the words that no repair may change; None: the shipped ones.
         thresholds_path: thresholds measured on its clean questions; None: the shipped floors.
         policy: method, budgets, thresholds; margins that it was given stand.
 
@@ -174,6 +185,7 @@ def context_over(
         calibrator=Calibrator(encoder, bank),
         lexicon=Lexicon.load(list(vocabularies)),
         prompts=load_prompts(profile),
+        protected=protected if protected is not None else load_protected(),
         policy=policy,
         model_name=name,
     )

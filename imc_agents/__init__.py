@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from imc_agents.coordinator import Coordinator
     from imc_agents.corrector import Corrector
     from imc_agents.detector import Detector
-    from imc_agents.errors import ModelRefused, QuestionRefused
+    from imc_agents.errors import ModelRefused, ProtectedWordsRefused, QuestionRefused
     from imc_agents.language.lexicon import Lexicon
     from imc_agents.policy import Margins, Policy
-    from imc_agents.safeguards.protected import find_protected, protected_violations
+    from imc_agents.safeguards.protected import (
+        find_protected,
+        load_protected,
+        protected_violations,
+    )
     from imc_agents.safeguards.question_checks import check_question
     from imc_agents.state import Answer, Candidate, Decision, Edit, Finding, Plain, Verdict
     from imc_agents.thresholds import QuestionThresholds
@@ -39,6 +43,7 @@ __all__ = [
     "ModelRefused",
     "Plain",
     "Policy",
+    "ProtectedWordsRefused",
     "QuestionRefused",
     "QuestionThresholds",
     "Verdict",
@@ -46,6 +51,7 @@ __all__ = [
     "check_question",
     "find_protected",
     "load_local_mllm",
+    "load_protected",
     "protected_violations",
 ]
 
@@ -57,10 +63,14 @@ __getattr__, __dir__ = lazy_names(
         "imc_agents.coordinator": ("Coordinator",),
         "imc_agents.corrector": ("Corrector",),
         "imc_agents.detector": ("Detector",),
-        "imc_agents.errors": ("ModelRefused", "QuestionRefused"),
+        "imc_agents.errors": ("ModelRefused", "ProtectedWordsRefused", "QuestionRefused"),
         "imc_agents.language.lexicon": ("Lexicon",),
         "imc_agents.policy": ("Margins", "Policy"),
-        "imc_agents.safeguards.protected": ("find_protected", "protected_violations"),
+        "imc_agents.safeguards.protected": (
+            "find_protected",
+            "load_protected",
+            "protected_violations",
+        ),
         "imc_agents.safeguards.question_checks": ("check_question",),
         "imc_agents.state": (
             "Answer",

@@ -6,6 +6,7 @@ from langchain_core.language_models import BaseChatModel
 
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Policy
+from imc_agents.safeguards.protected import ProtectedTable, load_protected
 from imc_agents.self_assessment import SelfAssessment
 from prompts import PromptSet
 
@@ -17,9 +18,16 @@ class RoleAgent:
     """One role of the model; each agent adds what it does when it is called."""
 
     def __init__(
-        self, chat: BaseChatModel, prompts: PromptSet, lexicon: LexiconLike, policy: Policy
+        self,
+        chat: BaseChatModel,
+        prompts: PromptSet,
+        lexicon: LexiconLike,
+        policy: Policy,
+        protected: ProtectedTable | None = None,
     ) -> None:
+        """`protected` None: the shipped protected words."""
         self.model = SelfAssessment(chat)
         self.prompts = prompts
         self.lexicon = lexicon
         self.policy = policy
+        self.protected = protected if protected is not None else load_protected()

@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from imc_agents.agent import CANNOT_ASSESS, RoleAgent
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.corrections.edit_log_odds import edit_log_odds, places_after
+from imc_agents.corrections.irrelevant_sentences import irrelevant_sentences
 from imc_agents.corrections.lost_words import likeliest, lost_words
 from imc_agents.corrections.proposals import candidate_of, word_edits
 from imc_agents.language.english import why_not_english
-from imc_agents.language.sentences import asking_spans, irrelevant_sentences, split_sentences
+from imc_agents.language.sentences import asking_spans, split_sentences
 from imc_agents.requests import RequestSteps
+from imc_agents.safeguards.protected import context_of
 from imc_agents.state import (
     Agent,
     Assessment,
@@ -133,7 +135,12 @@ class Coordinator(RoleAgent):
         alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
         room = max(1, self.policy.max_alternatives - len(alone))
         edits = word_edits(
-            question, self.lexicon, self.policy, limit=room, focus=asking_spans(sentences)
+            question,
+            self.lexicon,
+            self.policy,
+            self.protected,
+            limit=room,
+            focus=asking_spans(sentences),
         )
         lost = lost_words(question, self.lexicon, self.policy)
         single = (candidate_of(question, [edit], gain=0.0).text for edit in (*edits, *lost))
@@ -158,10 +165,15 @@ class Coordinator(RoleAgent):
             found.append((candidate_of(question, [guess], gain=guess.gain), guess.gain))
         per_char = [score.per_char for score in scores[1 : 1 + len(alone)]]
         if per_char:
-            for cut in irrelevant_sentences(question, sentences, per_char, self.policy):
+            for cut in irrelevant_sentences(
+                question, sentences, per_char, self.policy, self._is_context
+            ):
                 gain = cut.gain or 0.0
                 found.append((candidate_of(question, [cut], gain=gain, source="sentences"), gain))
         return Weighed(here, found)
+
+    def _is_context(self, sentence: str) -> bool:
+        return context_of(sentence, self.protected, self.lexicon) is not None
 
     def _judged(self, question: str, weighed: Weighed) -> Assessment:
         slack, lacking = self.policy.suspicion_slack, self.policy.detection_slack

@@ -56,11 +56,15 @@ class Corrector(RoleAgent):
     ) -> RequestSteps[Candidate]:
         """What a call does, its requests to the model yielded."""
         if assessment is None:
-            coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
+            coordinator = Coordinator(
+                self.model.chat, self.prompts, self.lexicon, self.policy, self.protected
+            )
             assessment = yield from coordinator.request_steps(question)
             self.model.calls += coordinator.model.calls
         if findings is None:
-            detector = Detector(self.model.chat, self.prompts, self.lexicon, self.policy)
+            detector = Detector(
+                self.model.chat, self.prompts, self.lexicon, self.policy, self.protected
+            )
             findings = yield from detector.request_steps(question, assessment)
             self.model.calls += detector.model.calls
         if not findings:
@@ -97,6 +101,7 @@ class Corrector(RoleAgent):
             question,
             self.lexicon,
             self.policy,
+            self.protected,
             without=banned,
             limit=4 * self.policy.max_alternatives,
             focus=asking_spans(split_sentences(question)),

@@ -49,7 +49,9 @@ class Detector(RoleAgent):
     ) -> RequestSteps[list[Finding]]:
         """What a call does, its requests to the model yielded."""
         if assessment is None:
-            coordinator = Coordinator(self.model.chat, self.prompts, self.lexicon, self.policy)
+            coordinator = Coordinator(
+                self.model.chat, self.prompts, self.lexicon, self.policy, self.protected
+            )
             assessment = yield from coordinator.request_steps(question)
             self.model.calls += coordinator.model.calls
         if not assessment.suspicious:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imc_core.errors import IMCError
 
-__all__ = ["MarginsRefused", "ModelRefused", "QuestionRefused"]
+__all__ = ["MarginsRefused", "ModelRefused", "ProtectedWordsRefused", "QuestionRefused"]
 
 
 class ModelRefused(IMCError):
@@ -13,6 +13,10 @@ class ModelRefused(IMCError):
 
 class MarginsRefused(ModelRefused):
     """Thresholds that cannot be used with a model: unreadable, or measured on another."""
+
+
+class ProtectedWordsRefused(IMCError):
+    """A file of protected words that cannot be read, or is not of the documented form."""
 
 
 class QuestionRefused(IMCError):

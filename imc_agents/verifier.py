@@ -17,7 +17,7 @@ from imc_agents.language.sentences import split_sentences
 from imc_agents.language.words import words_of
 from imc_agents.policy import Policy
 from imc_agents.requests import RequestSteps
-from imc_agents.safeguards.protected import protected_violations
+from imc_agents.safeguards.protected import ProtectedTable, protected_violations
 from imc_agents.state import Candidate, Edit, Verdict
 from prompts import PromptSet
 
@@ -46,11 +46,12 @@ class Verifier(RoleAgent):
         prompts: PromptSet,
         lexicon: LexiconLike,
         policy: Policy,
+        protected: ProtectedTable | None = None,
         *,
         violations: Violations | None = None,
     ) -> None:
-        """`violations` None: the shipped protected tokens."""
-        super().__init__(chat, prompts, lexicon, policy)
+        """`violations` None: those of the protected words."""
+        super().__init__(chat, prompts, lexicon, policy, protected)
         self.violations = violations if violations is not None else self._protected
 
     def __call__(self, original: str, candidate: Candidate) -> Verdict:
@@ -85,7 +86,13 @@ class Verifier(RoleAgent):
     def _protected(
         self, original: str, candidate: str, irrelevant: Sequence[tuple[int, int]]
     ) -> Sequence[str]:
-        return protected_violations(original, candidate, words=self.lexicon, irrelevant=irrelevant)
+        return protected_violations(
+            original,
+            candidate,
+            table=self.protected,
+            words=self.lexicon,
+            irrelevant=irrelevant,
+        )
 
     def _protected_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
         found = self.violations(original, candidate.text, _cuts(candidate.edits))

@@ -82,9 +82,7 @@ def root(
     ] = False,
     verbose: Annotated[
         bool,
-        typer.Option(
-            "--verbose", "-v", help="Also what is being done.", rich_help_panel=OUTPUT
-        ),
+        typer.Option("--verbose", "-v", help="Also what is being done.", rich_help_panel=OUTPUT),
     ] = False,
     no_color: Annotated[
         bool, typer.Option("--no-color", help="No colours.", rich_help_panel=OUTPUT)

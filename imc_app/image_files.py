@@ -24,9 +24,7 @@ class Order(StrEnum):
     TIME = "time"
 
 
-def image_batches(
-    sources: Sequence[str], order: Order | None = None
-) -> Iterator[list[Path]]:
+def image_batches(sources: Sequence[str], order: Order | None = None) -> Iterator[list[Path]]:
     """Yield the paths of images in batches.
 
     Args:

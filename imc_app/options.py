@@ -8,9 +8,6 @@ from typing import Annotated
 
 import typer
 
-REFERENCE = "imc-reference"
-"""How the embedded model is called (`graphs.context.REFERENCE_MODEL`)."""
-
 
 class Dtype(StrEnum):
     """Number format of a model's weights."""
@@ -56,6 +53,15 @@ ProfileOption = Annotated[
         metavar="NAME_OR_FOLDER",
         help="Prompts of the agents: instruct, reference or a folder of your own; auto: reference "
         "for the embedded model, instruct for others.",
+    ),
+]
+ProtectedOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--protected",
+        metavar="FILE.yaml",
+        help="Words of your own that no correction of a question may change, beside the shipped "
+        "ones, as in examples/protected_words.yaml. May be given several times.",
     ),
 ]
 PluginOption = Annotated[

@@ -71,7 +71,7 @@ def case_page(
         _posterior(image["noise"]),
         _steps(document),
         f'<p class="soft">model {_text(document["model"])}, method {document["method"]}, seed '
-        f'{document["seed"]}; image SHA-256 {image["sha256"]}</p>',
+        f"{document['seed']}; image SHA-256 {image['sha256']}</p>",
         "<p><small>Not for clinical use: an engineering and research tool.</small></p>",
     ]
     title = _text(f"imc: {name}")
@@ -140,7 +140,7 @@ def _steps(document: Document) -> str:
     numbers = range(1, len(heads) - 1)
     lines = [
         "".join(
-            f'<{tag}{" class=number" if column in numbers else ""}>{_text(cell)}</{tag}>'
+            f"<{tag}{' class=number' if column in numbers else ''}>{_text(cell)}</{tag}>"
             for column, cell in enumerate(row)
         )
         for tag, row in (("th", heads), *(("td", row) for row in rows))

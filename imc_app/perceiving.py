@@ -78,9 +78,7 @@ def _read(paths: Sequence[Path], frame: int | None) -> Iterator[Held]:
         yield held
 
 
-def _perceive(
-    calibrator: Calibrator | None, held: Held
-) -> Iterator[PerceivedFile | RefusedFile]:
+def _perceive(calibrator: Calibrator | None, held: Held) -> Iterator[PerceivedFile | RefusedFile]:
     images = [image for _, image in held if not isinstance(image, str)]
     found: list[NoisePerception | str] = []
     if calibrator is not None and images:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from imc_app.corruption import NoiseRequest, corrupt_image, corrupt_question, parse_noise
 from imc_app.notices import detail, waiting
-from imc_app.options import REFERENCE
 from imc_reference import BANK_PATH, MODEL_DIR
 
 if TYPE_CHECKING:
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from vision.reading.medical_image import MedicalImage
 
 Document = dict[str, Any]
+
+REFERENCE = "imc-reference"
+"""How the embedded model is called (`graphs.context.REFERENCE_MODEL`)."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def open_context(
     prototypes: Path | None = None,
     *,
     profile: str = "auto",
+    protected: Sequence[Path] = (),
     method: Method = "imc",
     seed: int = 0,
     device: str = "auto",
@@ -70,11 +73,14 @@ def open_context(
 ) -> IMCContext:
     """Load a model (None: the embedded one) and everything the graphs need beside it.
 
-    Raises ModelRefused, BankRefused, MarginsRefused or PromptRefused, each in one line.
+    Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
+    in one line.
     """
+    from imc_agents.safeguards.protected import load_protected
     from prompts import load_prompts
 
     check_files(model, prototypes)
+    load_protected(*protected)
     if profile != "auto":
         load_prompts(profile)
     with waiting(f"loading model {model_name(model)}"):
@@ -84,6 +90,7 @@ def open_context(
             MODEL_DIR if model is None else model,
             prototypes,
             profile=None if profile == "auto" else profile,
+            protected=protected,
             method=method,
             seed=seed,
             device=device,
@@ -136,13 +143,20 @@ def open_refiner(
     model: str | None,
     *,
     profile: str = "auto",
+    protected: Sequence[Path] = (),
     seed: int = 0,
     device: str = "auto",
     dtype: str = "auto",
 ) -> Callable[[Sequence[str]], list[Document]]:
     """Load a model and return what refines questions, each as `imc refine --json` prints it."""
     context = open_context(
-        model, profile=profile, method="sms", seed=seed, device=device, dtype=dtype
+        model,
+        profile=profile,
+        protected=protected,
+        method="sms",
+        seed=seed,
+        device=device,
+        dtype=dtype,
     )
 
     def refine(questions: Sequence[str]) -> list[Document]:

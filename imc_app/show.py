@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 
+
 def console() -> Console:
     """Return a console on stdout: coloured on a terminal, plain in a pipe or a file."""
     from rich.console import Console

@@ -16,5 +16,3 @@ class StatisticRefused(IMCError):
 
 class StoreRefused(IMCError):
     """A store that cannot be used or written; the message is one line."""
-
-

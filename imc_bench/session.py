@@ -117,6 +117,8 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
         "prompts": _sha(context.prompts.model_dump_json()),
         "policy": {key: policy[key] for key in policy if key not in {"method", "seed", "review"}},
     }
+    if context.protected.own_digest:
+        arguments["protected"] = context.protected.own_digest
     if checked.plugins:
         arguments["plugins"] = dict(checked.plugins)
     bank = calibrator.bank

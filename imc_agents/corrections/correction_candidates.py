@@ -179,6 +179,8 @@ def another_form(a: str, b: str) -> bool:
     if american(a) == american(b):
         return True
     short, long = sorted((a, b), key=len)
+    if short == "the":  # which has no other form: "thee" may be a slip of it
+        return False
     if any(long == prefix + short for prefix in _NEGATING):
         return True
     stem = 0

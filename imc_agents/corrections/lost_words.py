@@ -124,7 +124,8 @@ def _place(
         return None if first in _NAMED else (words, 0, _SUBJECT)
     if first in _NAMED:
         return words, 0, {"yes or no": _OPENINGS["yes or no"]}
-    return words, 0, _OPENINGS
+    # "Grade III tumour in the left lobe?" is how notes ask: only what points asks in no such way
+    return (words, 0, _OPENINGS) if first in _POINTING else None
 
 
 def _put_in(words: Sequence[Word], at: int, reading: str, policy: Policy) -> Edit | None:

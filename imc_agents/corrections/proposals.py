@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -18,7 +20,7 @@ from imc_agents.corrections.correction_candidates import (
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.words import Word, is_abbreviation, like_case, may_be_judged, words_of
 from imc_agents.policy import Policy
-from imc_agents.safeguards.protected import find_protected
+from imc_agents.safeguards.protected import ProtectedTable, find_protected
 from imc_agents.state import Candidate, Edit
 
 __all__ = [
@@ -39,6 +41,7 @@ def word_edits(
     question: str,
     lexicon: LexiconLike,
     policy: Policy,
+    protected: ProtectedTable | None = None,
     *,
     limit: int,
     without: Collection[tuple[int, int]] = (),
@@ -47,9 +50,9 @@ def word_edits(
     """Edits of one place each that are worth scoring, the likeliest first, at most `limit`.
 
     `without` holds (start, end) of places to leave alone. Words within the spans of `focus` go
-    before all others.
+    before all others. `protected` None: the shipped protected words.
     """
-    ordered = list(proposed(question, lexicon, policy))
+    ordered = list(proposed(question, lexicon, policy, protected))
     if focus:
         ordered.sort(key=lambda edit: not any(a <= edit.start < b for a, b in focus))
     return [
@@ -60,34 +63,71 @@ def word_edits(
 
 
 @lru_cache(REMEMBERED)
-def proposed(question: str, lexicon: LexiconLike, policy: Policy) -> tuple[Edit, ...]:
+def proposed(
+    question: str, lexicon: LexiconLike, policy: Policy, protected: ProtectedTable | None = None
+) -> tuple[Edit, ...]:
     """All edits of a question, worked out once: unknown words and pairs of words come first, each
     with its likeliest candidates in turn; then known words that a far commoner word resembles or
-    sounds like. A known word that is protected may not change, so nothing is proposed for it.
+    sounds like. A protected word may not change, so nothing is proposed for it.
     """
     unknown: list[list[Edit]] = []
     known: list[tuple[float, Edit]] = []
-    kept = [(token.start, token.end) for token in find_protected(question)]
-    words = words_of(question)
+    kept = [
+        (token.start, token.end)
+        for token in find_protected(question, protected)
+        if not token.is_prefix
+    ]
+    words = [
+        word
+        for word in words_of(question)
+        if may_be_judged(word)
+        and not any(start < word.end and word.start < end for start, end in kept)
+    ]
     for word in words:
-        if not may_be_judged(word):
-            continue
         kind = word_class(word.text, lexicon)
         if kind != "out_of_lexicon" and is_abbreviation(word.text):
             continue
-        scored = _edits(word, correction_candidates(word.text, kind, lexicon, policy), lexicon)
+        candidates = correction_candidates(word.text, kind, lexicon, policy)
+        scored = _edits(word, _weigh_the(candidates, question, word), lexicon)
         if kind == "out_of_lexicon":
             unknown.append([edit for _, edit in scored])
-        elif not any(start < word.end and word.start < end for start, end in kept):
+        else:
             known += scored
     for first, second in pairwise(words):
         gap = question[first.end : second.start]
-        if gap == " " and may_be_judged(first) and may_be_judged(second):
+        if gap == " ":
             phrase = Word(first.start, second.end, f"{first.text} {second.text}", first.begins)
             joint = joint_candidates(first.text, second.text, lexicon, policy)
             unknown.append([edit for _, edit in _edits(phrase, joint, lexicon)])
     known.sort(key=_prior, reverse=True)
     return (*_in_turn(unknown), *(edit for _, edit in known))
+
+
+_BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
+_ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
+_NUMBER = re.compile(r"\s+\d")
+UNREACHABLE = 1000.0
+"""Nats that no edit gains: a candidate that may not be chosen, but competes with the others."""
+
+
+def _weigh_the(
+    candidates: list[CorrectionCandidate], question: str, word: Word
+) -> list[CorrectionCandidate]:
+    """After a form of "be", "the" is no reading where it must be "there".
+
+    "Is the LVH?" asks nothing, "is there LVH?" does. Of "are the 7 lesions" and "are there 7
+    lesions" either is English, and they differ in what they ask: "the" is never put in there.
+    """
+    if not _BE.search(question[: word.start]):
+        return candidates
+    after = question[word.end :]
+    if _ONE_NOUN.match(after):
+        return [one for one in candidates if one.word != "the"]
+    if _NUMBER.match(after):
+        return [
+            replace(one, margin=UNREACHABLE) if one.word == "the" else one for one in candidates
+        ]
+    return candidates
 
 
 def _edits(

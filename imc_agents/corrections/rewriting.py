@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
+from imc_agents.corrections.irrelevant_sentences import without
 from imc_agents.corrections.proposals import another_form, word_class
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import slip, sounds_alike_cost
-from imc_agents.language.sentences import split_sentences, without
+from imc_agents.language.sentences import split_sentences
 from imc_agents.language.words import Word, like_case, may_be_judged, words_of
 from imc_agents.policy import Policy
 from imc_agents.state import Edit

@@ -9,7 +9,7 @@ from imc_core import lazy_names
 if TYPE_CHECKING:
     from imc_agents.language.lexicon import Lexicon, Suggestion
     from imc_agents.language.noisy_channel import Slip, slip
-    from imc_agents.language.sentences import Sentence, irrelevant_sentences, split_sentences
+    from imc_agents.language.sentences import Sentence, split_sentences
     from imc_agents.language.words import Word, words_of
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Slip",
     "Suggestion",
     "Word",
-    "irrelevant_sentences",
     "slip",
     "split_sentences",
     "words_of",
@@ -29,7 +28,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "imc_agents.language.lexicon": ("Lexicon", "Suggestion"),
         "imc_agents.language.noisy_channel": ("Slip", "slip"),
-        "imc_agents.language.sentences": ("Sentence", "irrelevant_sentences", "split_sentences"),
+        "imc_agents.language.sentences": ("Sentence", "split_sentences"),
         "imc_agents.language.words": ("Word", "words_of"),
     },
 )

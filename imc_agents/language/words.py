@@ -1,9 +1,12 @@
-"""The words of a question: where they stand, which may be judged, and how they are written."""
+"""The words of a question: their places, which may be judged, and how they are written."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from imc_agents.language.codes import ABBREVIATED, is_code
+from imc_agents.language.full_stops import ABBREVIATIONS, ends_sentence
 
 
 @dataclass(frozen=True)
@@ -15,34 +18,54 @@ class Word:
     text: str
     begins: bool = False
     """It is the first of its sentence."""
+    abbreviated: bool = False
+    """A dot that ends no sentence follows it: "lt." is meant as it is written."""
 
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_LETTER = r"[^\W_][\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]*"
+"""A letter or digit with the combining marks on it: a decomposed accent parts no word."""
+WORD = re.compile(rf"(?:{_LETTER})+(?:['’](?:{_LETTER})+)*")
+"""A word: letters and digits, and what follows an apostrophe in it."""
 _UNTOUCHABLE = re.compile(
-    r"\S*(?:https?:|www\.|@|//)\S*|[\w-]+(?:\.[\w-]+)+/\S*|\w+(?:\.\w+){2,}|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)|\w+-\n\s*\w+",
+    r"\S*(?:https?:|www\.|@|//)\S*|[\w-]+(?:\.[\w-]+)+/\S*|\w+(?:\.\w+){2,}|`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_\\=]\S*|\S+\(\S*\)|\w+-\n\s*\w+"
+    r"|(?<![\w/])\w{1,2}(?:/\w{1,2})+(?![\w/])|(?<!\w)(?:[^\W\d_]\.){2,}|[+\-−–±]\s?ve(?!\w)",
     re.I,
 )
-"""Addresses, mail, code and mark-up: a slip in them cannot be told from their own spelling. A word
-that a line's end has parted is no slip either."""
+"""Addresses, mail, code and mark-up: a slip in them cannot be distinguished from their own
+spelling. Neither can one in short notes: "i/s/o", "b.i.d.", "-ve". A word that a line's end has
+parted is no slip either."""
 
 
 def words_of(question: str) -> list[Word]:
     """Words that may be judged, in order: runs of letters and digits outside addresses and code."""
     closed = [match.span() for match in _UNTOUCHABLE.finditer(question)]
     return [
-        Word(match.start(), match.end(), match.group(), _begins(question, match.start()))
-        for match in _WORD.finditer(question)
+        Word(
+            match.start(),
+            match.end(),
+            match.group(),
+            begins_sentence(question, match.start()),
+            _is_abbreviated(question, match),
+        )
+        for match in WORD.finditer(question)
         if not any(start < match.end() and match.start() < end for start, end in closed)
     ]
 
 
-def _begins(question: str, start: int) -> bool:
+def begins_sentence(question: str, start: int) -> bool:
+    """A word at `start` is the first of its sentence."""
     before = question[:start].rstrip()
-    return not before or before[-1] in ".?!"
+    stop = len(before.rstrip(".?!"))
+    return stop == 0 or (stop < len(before) and ends_sentence(question, stop))
 
 
-ABBREVIATED = 5
-"""Letters of the longest abbreviation, FLAIR among them."""
+def _is_abbreviated(question: str, word: re.Match[str]) -> bool:
+    after = question[word.end() :]
+    if not after.startswith(".") or after.startswith(".."):
+        return False
+    if not after[1:].strip():  # a question's last dot: only what is always written with one
+        return word.group().lower() in ABBREVIATIONS
+    return not ends_sentence(question, word.end())
 
 
 def may_be_judged(word: Word) -> bool:
@@ -52,13 +75,11 @@ def may_be_judged(word: Word) -> bool:
     ("I5 there").
     """
     text = word.text
+    if word.abbreviated or is_code(text, begins=word.begins):
+        return False
     if not text.isascii() or not any(character.isalpha() for character in text):
         return False
-    letters = sum(character.isalpha() for character in text)
-    digits = len(text) - letters
-    if is_abbreviation(text) and (digits or letters <= 2) and not (digits and word.begins):
-        return False
-    return digits <= 1 and digits <= letters
+    return not (text.isalpha() and len(text) <= 2 and is_abbreviation(text))
 
 
 def is_abbreviation(word: str) -> bool:

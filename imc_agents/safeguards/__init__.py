@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
-    from imc_agents.safeguards.protected import find_protected, load_protected, protected_violations
-    from imc_agents.safeguards.protected_table import ProtectedToken
+    from imc_agents.safeguards.protected import (
+        context_of,
+        find_protected,
+        load_protected,
+        protected_violations,
+    )
+    from imc_agents.safeguards.protected_table import ProtectedTable, ProtectedToken
     from imc_agents.safeguards.question_checks import check_question
 
 __all__ = [
+    "ProtectedTable",
     "ProtectedToken",
     "check_question",
+    "context_of",
     "find_protected",
     "load_protected",
     "protected_violations",
@@ -23,11 +30,12 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "imc_agents.safeguards.protected": (
+            "context_of",
             "find_protected",
             "load_protected",
             "protected_violations",
         ),
-        "imc_agents.safeguards.protected_table": ("ProtectedToken",),
+        "imc_agents.safeguards.protected_table": ("ProtectedTable", "ProtectedToken"),
         "imc_agents.safeguards.question_checks": ("check_question",),
     },
 )

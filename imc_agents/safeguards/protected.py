@@ -6,21 +6,21 @@ of the same form. The check knows nothing of a model: it has the last word over 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from imc_agents.language.lexicon import Lexicon, known_words
-from imc_agents.language.noisy_channel import slip
+from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences
-from imc_agents.language.word_distance import edit_distance
-from imc_agents.safeguards.protected_table import ProtectedToken, Table, read_table
+from imc_agents.language.words import WORD, may_be_judged, words_of
+from imc_agents.safeguards.nonword_repair import repaired_tokens
+from imc_agents.safeguards.protected_table import ProtectedTable, ProtectedToken, read_table
 
 __all__ = [
+    "ProtectedTable",
     "ProtectedToken",
+    "context_of",
     "find_protected",
     "load_protected",
     "protected_tokens",
@@ -30,44 +30,50 @@ __all__ = [
 OPTION = "option"
 """The category of answers to choose from: none of them is beside the question."""
 
-SHORT = 4
-"""Up to this many letters a mended word may be one edit away, above it two: two edits turn most
-four-letter words into most others."""
-
-CLEAR = 0.99
-"""Nats by which a protected word must be likelier misspelt so than another one: the slips of one
-named mechanism and of another differ by .4, one slip and two by 2.6 or more."""
-CLEAR_OF_COMMON = 0.39
-"""The same over a common word: letters that changed places ("adn" for "and") are clear of a letter
-too many ("an"), two slips of one cost are not."""
-
-EVERYDAY, OBSCURE = 30_000_000, 300_000
-"""Counts from which a word of no clinical list is met every day, and below which hardly ever."""
-OUTNUMBERED = 20
-"""Times as often as a rarer word the protected one must be met to be meant of the two."""
-
 FEWEST_WORDS = 3
 """Words of a sentence that may be left out: less ("No", "- Yes", "L2.") is an answer or a label."""
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)*")
-
 
 @lru_cache(maxsize=8)
-def load_protected(*own: Path) -> Table:
+def load_protected(*own: Path) -> ProtectedTable:
     """The shipped tables with a hospital's own files merged in; read once.
 
     Raises:
-        ValueError: a file that is missing, no YAML or not of the documented form.
+        ProtectedWordsRefused: a file that is missing, no YAML or not of the documented form.
     """
     return read_table(own)
 
 
-def find_protected(text: str, table: Table | None = None) -> list[ProtectedToken]:
+def find_protected(text: str, table: ProtectedTable | None = None) -> list[ProtectedToken]:
     """Every protected token of a text in order, with its span in characters."""
     return (table or load_protected()).find(text)
 
 
-def protected_tokens(text: str, table: Table | None = None) -> Counter[tuple[str, str]]:
+def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> str | None:
+    """What makes a sentence context of a question about an image; None: nothing does.
+
+    Context are side, level, negation, number, size, sequence, plane, modality, contrast, age,
+    history, findings and earlier studies. A misspelt word counts for any word that is one edit away
+    ("lfet lung only").
+
+    Args:
+        sentence: the sentence alone.
+        table: the protected words.
+        lexicon: the words that may be meant.
+    """
+    found = table.context_in(sentence)
+    if found is not None:
+        return found
+    for word in words_of(sentence):
+        if may_be_judged(word) and word.text not in lexicon:
+            for near in lexicon.suggest(word.text, 1, limit=None):
+                found = table.context_in(near.word)
+                if found is not None:
+                    return found
+    return None
+
+
+def protected_tokens(text: str, table: ProtectedTable | None = None) -> Counter[tuple[str, str]]:
     """How often each ``(category, normal form)`` stands in a text."""
     return Counter((token.category, token.normal) for token in find_protected(text, table))
 
@@ -76,7 +82,7 @@ def protected_violations(
     original: str,
     candidate: str,
     *,
-    table: Table | None = None,
+    table: ProtectedTable | None = None,
     words: Container[str] | None = None,
     repairs: bool = True,
     irrelevant: Sequence[tuple[int, int]] = (),
@@ -88,11 +94,8 @@ def protected_violations(
     the same token.
 
     One narrow exception, for repairable categories only (never numbers, units, negation or
-    option letters): a token may be added where it replaces, at the same place, something that
-    is no word at all and from which nothing else that may have been meant is about as near: no
-    other protected word of any category, no common word, no rarer one that is nearer. So "lefft"
-    becomes "left", while "lift", a word, does not, nor "hyerdense" or "botom" for "both", which
-    could be two things.
+    option letters): a non-word that can only have been one protected word ("lefft" for "left") may
+    be repaired to it; see `imc_agents.safeguards.nonword_repair`.
 
     Args:
         original: the question as it came.
@@ -101,8 +104,8 @@ def protected_violations(
         words: what counts as a word for the exception; None is the shipped lexicon.
         repairs: False switches the exception off.
         irrelevant: spans of ``original`` that the candidate removes as irrelevant. Each must be
-            one or more whole sentences and leave a question behind; tokens in them are not
-            counted as dropped. None where there are answers to choose from.
+            one or more whole sentences without context of the image (see `context_of`) and leave a
+            question behind. None where there are answers to choose from.
 
     Returns:
         One short reason per violation. They quote protected words only, never other text.
@@ -114,6 +117,10 @@ def protected_violations(
     found = table.find(original)
     if left_out and any(token.category == OPTION for token in found):
         return ["what may be an answer to choose from is left out"]
+    for start, end in left_out:
+        context = table.context_in(original[start:end])
+        if context is not None:
+            return [f"a sentence that holds {context} is left out"]
     before = [
         token
         for token in found
@@ -121,8 +128,8 @@ def protected_violations(
     ]
     after = table.find(candidate)
     if repairs and [t.key for t in before] != [t.key for t in after]:
-        mended = _mended(original, candidate, before, after, table, words)
-        after = [token for token in after if token not in mended]
+        repaired = repaired_tokens(original, candidate, before, after, table, words)
+        after = [token for token in after if token not in repaired]
     return _differences(before, after)
 
 
@@ -144,107 +151,13 @@ def _differences(before: list[ProtectedToken], after: list[ProtectedToken]) -> l
     return reasons
 
 
-def _mended(
-    original: str,
-    candidate: str,
-    before: list[ProtectedToken],
-    after: list[ProtectedToken],
-    table: Table,
-    words: Container[str] | None,
-) -> set[ProtectedToken]:
-    """Tokens of the candidate that fall under the exception."""
-    place = _places(original, candidate)
-    # A prefix is compared by itself: "posteriro" keeps its "post" while its end is mended.
-    taken = [(token.start, token.end) for token in before if not token.is_prefix]
-    kept = {(token.whole, token.normal) for token in before if token.is_prefix}
-    known = known_words() if words is None else words
-    mended = set()
-    for token in after:
-        category = table.categories[token.category]
-        source = place.get(token.whole)
-        if source is None or not category.repairable:
-            continue
-        if any(start < source[1] and source[0] < end for start, end in taken):
-            continue
-        if token.is_prefix and (source, token.normal) in kept:
-            continue
-        broken = original[source[0] : source[1]].lower()
-        target = candidate[token.whole[0] : token.whole[1]].lower()
-        if broken not in known and _only_neighbour(broken, target, token, table, known):
-            mended.add(token)
-    return mended
-
-
-def _only_neighbour(
-    broken: str, target: str, token: ProtectedToken, table: Table, known: Container[str]
-) -> bool:
-    """Nothing else that may have been meant is about as near as the protected word."""
-    most = 1 if len(target) <= SHORT else 2
-    near = edit_distance(broken, target, most)
-    if near > most or len(broken) < 2 or len(target) < 3:
-        return False
-    category = table.categories[token.category]
-    alike: Iterable[str]
-    if token.is_prefix:
-        rest = target[len(token.normal) :]
-        alike = [other + rest for other in category.prefixes if other != token.normal]
-    else:
-        alike = [
-            spelling
-            for normal, spellings in category.words.items()
-            if normal != token.normal
-            for spelling in spellings
-        ]
-    if any(edit_distance(broken, rival, near) <= near for rival in alike):
-        return False
-    lexicon = known if isinstance(known, Lexicon) else known_words()
-    others = (one.word.lower() for one in lexicon.suggest(broken, 2, limit=None))
-    return not any(_is_competing_reading(other, target, broken, table, lexicon) for other in others)
-
-
-def _is_competing_reading(
-    other: str, target: str, broken: str, table: Table, lexicon: Lexicon
-) -> bool:
-    """Another word could have been misspelt so about as well as the protected one."""
-    lead = slip(other, broken).cost - slip(target, broken).cost
-    if lead > CLEAR or _meaning(other, table) == _meaning(target, table):
-        return False
-    if _meaning(other, table):
-        return True
-    count = lexicon.frequency(other)
-    if count >= EVERYDAY or other in lexicon.clinical:
-        return lead <= CLEAR_OF_COMMON
-    as_likely = lead < 0.0 or OUTNUMBERED * count >= lexicon.frequency(target)
-    return count >= OBSCURE and lead <= 0.0 and as_likely
-
-
-@lru_cache(maxsize=65536)
-def _meaning(word: str, table: Table) -> frozenset[tuple[str, str]]:
-    """The protected tokens in one word; most words have none."""
-    return frozenset(token.key for token in table.find(word))
-
-
-def _places(original: str, candidate: str) -> dict[tuple[int, int], tuple[int, int]]:
-    """Span of each replaced word of the candidate to the span it replaces, one word by one."""
-    old, new = list(_WORD.finditer(original)), list(_WORD.finditer(candidate))
-    matcher = SequenceMatcher(
-        None, [m[0].lower() for m in old], [m[0].lower() for m in new], autojunk=False
-    )
-    return {
-        new[b].span(): old[a].span()
-        for kind, a0, a1, b0, b1 in matcher.get_opcodes()
-        if kind == "replace" and a1 - a0 == b1 - b0
-        for a, b in zip(range(a0, a1), range(b0, b1), strict=True)
-    }
-
-
 def _whole_sentences(text: str, span: tuple[int, int]) -> bool:
     """True when the span begins and ends with sentences and is not all there is."""
     start, end = span
     if not 0 <= start < end <= len(text):
         return False
     core = text[start:end]
-    if len(_WORD.findall(core)) < FEWEST_WORDS:
+    if len(WORD.findall(core)) < FEWEST_WORDS:
         return False
     start += len(core) - len(core.lstrip())
     end -= len(core) - len(core.rstrip())

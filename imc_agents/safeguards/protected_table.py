@@ -1,58 +1,32 @@
-"""The protected tables as data: their schema, their merging, and finding their words in text."""
+"""The protected tables compiled: finding their words, and what is context, in a text."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from imc_agents.language.codes import is_code
+from imc_agents.language.normal_form import composed
+from imc_agents.language.words import WORD, begins_sentence
+from imc_agents.safeguards.protected_file import (
+    Category,
+    ContextWords,
+    ProtectedFile,
+    read_protected_file,
+    read_shipped,
+)
+
+CODE = "code"
+"""The category of words of letters and digits."""
 
 SHIPPED = "protected.yaml"
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The safe loader in C where PyYAML has it: ten times as fast."""
-
-
-class Category(BaseModel):
-    """One kind of protected word, as written in the YAML file; that file explains the fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    repairable: bool = False
-    words: dict[str, list[str]] = {}
-    prefixes: list[str] = []
-    suffixes: list[str] = []
-    shortest: int = 3
-    exceptions: list[str] = []
-    after_number: list[str] = []
-    patterns: list[str] = []
-
-    def merged(self, other: Category) -> Category:
-        """Both together; a category stays repairable only if both say so."""
-        words = {normal: list(spellings) for normal, spellings in self.words.items()}
-        for normal, spellings in other.words.items():
-            words[normal] = [*words.get(normal, []), *spellings]
-        return Category(
-            repairable=self.repairable and other.repairable,
-            words=words,
-            prefixes=[*self.prefixes, *other.prefixes],
-            suffixes=[*self.suffixes, *other.suffixes],
-            shortest=min(self.shortest, other.shortest),
-            exceptions=[*self.exceptions, *other.exceptions],
-            after_number=[*self.after_number, *other.after_number],
-            patterns=[*self.patterns, *other.patterns],
-        )
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    categories: dict[str, Category]
+Rule = tuple[str, re.Pattern[str], dict[str, str]]
+"""A category, what finds its words, and the normal form of each spelling."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +42,12 @@ class ProtectedToken:
     """Span of the whole word; wider than ``start`` to ``end`` for a prefix."""
     is_prefix: bool = False
 
+    def moved(self, places: Sequence[int]) -> ProtectedToken:
+        """The same token with its spans in another form of the text; see `composed`."""
+        start, end = places[self.start], places[self.end]
+        whole = places[self.whole[0]], places[self.whole[1]]
+        return replace(self, start=start, end=end, whole=whole)
+
     @property
     def key(self) -> tuple[str, str]:
         """What two tokens must share to be the same."""
@@ -75,23 +55,30 @@ class ProtectedToken:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """Compiled tables; `find` is all that the rest needs. Two are equal if they are the same one,
-    so that what was found in them can be remembered."""
+class ProtectedTable:
+    """Compiled tables. Two are equal if they are the same one, so that what was found in them can
+    be cached."""
 
     categories: dict[str, Category]
-    _rules: tuple[tuple[str, re.Pattern[str], dict[str, str]], ...] = field(repr=False)
+    _rules: tuple[Rule, ...] = field(repr=False)
     _prefixes: re.Pattern[str] | None = field(repr=False)
     _owners: dict[str, str] = field(repr=False)
+    _context: tuple[re.Pattern[str], ...] = field(repr=False)
+    own_digest: str = ""
+    """SHA-256 of a hospital's own files as read; empty where there are none."""
 
     def find(self, text: str) -> list[ProtectedToken]:
-        """Tokens in order. Where two overlap the earlier and longer one stands, then the
-        category that comes first; the prefix of a word is counted beside the word itself."""
+        """Tokens in order, their spans those of `text`, also where its accents are decomposed.
+
+        Where two overlap the earlier and longer one is kept, then that of the category that comes
+        first; the prefix of a word is counted beside the word itself.
+        """
+        plain, places = composed(text)
         found: list[ProtectedToken] = []
         for name, pattern, normals in self._rules:
-            for match in pattern.finditer(text):
+            for match in pattern.finditer(plain):
                 start, end = match.span(match.lastindex or 0)
-                spelling = " ".join(text[start:end].lower().split())
+                spelling = " ".join(plain[start:end].lower().split())
                 normal = normals.get(spelling, spelling)
                 found.append(ProtectedToken(name, normal, start, end, (start, end)))
         found.sort(key=lambda token: (token.start, -token.end))  # stable: file order breaks ties
@@ -99,8 +86,10 @@ class Table:
         for token in found:
             if not kept or token.start >= kept[-1].end:
                 kept.append(token)
-        kept += self._find_prefixes(text)
-        return sorted(kept, key=lambda token: (token.start, token.end, token.category))
+        kept += _codes(plain, kept)
+        kept += self._find_prefixes(plain)
+        kept.sort(key=lambda token: (token.start, token.end, token.category))
+        return kept if plain == text else [token.moved(places) for token in kept]
 
     def _find_prefixes(self, text: str) -> Iterator[ProtectedToken]:
         if self._prefixes is None:
@@ -115,47 +104,54 @@ class Table:
                     self._owners[prefix], prefix, start, end, match.span(), is_prefix=True
                 )
 
+    def context_in(self, text: str) -> str | None:
+        """What makes a sentence context of a question about an image; None: nothing does.
 
-def read_table(own: Iterable[Path] = ()) -> Table:
+        Returns:
+            The category and the normal form of a protected word, or a context word.
+        """
+        for token in self.find(text):
+            category = self.categories.get(token.category)
+            if token.is_prefix or (category is not None and not category.context):
+                continue
+            if category is None or token.normal not in category.incidental:
+                return f"{token.category} {token.normal}"
+        plain = composed(text)[0]
+        for pattern in self._context:
+            match = pattern.search(plain)
+            if match is not None:
+                return match[1].lower()
+        return None
+
+
+def _codes(text: str, taken: Sequence[ProtectedToken]) -> Iterator[ProtectedToken]:
+    """Words of letters and digits that are meant as written, where nothing else was found."""
+    for match in WORD.finditer(text):
+        start, end = match.span()
+        if any(token.start < end and start < token.end for token in taken):
+            continue
+        if is_code(match[0], begins=begins_sentence(text, start)):
+            yield ProtectedToken(CODE, match[0].lower(), start, end, (start, end))
+
+
+def read_table(own: Iterable[Path] = ()) -> ProtectedTable:
     """The shipped table, a hospital's own files merged in.
 
     Raises:
-        ValueError: one line naming the file and the first fault.
+        ProtectedWordsRefused: one line naming the file and the first fault.
     """
-    categories = _parse(files("imc_agents").joinpath("data", SHIPPED).read_text("utf-8"), SHIPPED)
-    for path in own:
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise ValueError(f"protected table {path}: cannot be read as UTF-8 text") from None
-        for name, category in _parse(text, str(path)).items():
-            known = categories.get(name)
-            categories[name] = category if known is None else known.merged(category)
-    return _compile(categories)
+    shipped = files("imc_agents").joinpath("data", SHIPPED).read_text("utf-8")
+    table = read_shipped(shipped)
+    digest = hashlib.sha256()
+    files_of_own = [read_protected_file(path) for path in own]
+    for file in files_of_own:
+        table = table.merged(file)
+        digest.update(file.model_dump_json().encode())
+    return _compile(table, digest.hexdigest() if files_of_own else "")
 
 
-def _parse(text: str, name: str) -> dict[str, Category]:
-    try:
-        content: Any = yaml.load(text, _LOADER)
-        categories = _File.model_validate(content).categories
-        for category in categories.values():
-            for pattern in category.patterns:
-                if re.compile(pattern.replace("{units}", "mm")).groups != 1:
-                    raise ValueError(f"pattern {pattern!r} needs exactly one group")
-    except yaml.YAMLError:
-        raise ValueError(f"protected table {name}: not valid YAML") from None
-    except ValidationError as fault:
-        first = fault.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"protected table {name}: {where}: {first['msg']}") from None
-    except re.error as fault:
-        raise ValueError(f"protected table {name}: bad pattern: {fault}") from None
-    except ValueError as fault:
-        raise ValueError(f"protected table {name}: {fault}") from None
-    return categories
-
-
-def _compile(categories: dict[str, Category]) -> Table:
+def _compile(table: ProtectedFile, own_digest: str) -> ProtectedTable:
+    categories = table.categories
     units = sorted(
         {
             unit
@@ -178,7 +174,16 @@ def _compile(categories: dict[str, Category]) -> Table:
     owners = {prefix: name for name, category in categories.items() for prefix in category.prefixes}
     starts = "|".join(sorted(map(re.escape, owners), key=lambda prefix: (-len(prefix), prefix)))
     prefixes = re.compile(rf"(?<!\w)({starts})[^\W\d_]+", re.IGNORECASE) if owners else None
-    return Table(categories, tuple(rules), prefixes, owners)
+    context = tuple(re.compile(one, re.IGNORECASE) for one in _context_patterns(table.context))
+    return ProtectedTable(categories, tuple(rules), prefixes, owners, context, own_digest)
+
+
+def _context_patterns(context: ContextWords) -> Iterator[str]:
+    if context.words:
+        yield rf"(?<!\w)({_any_of(context.words)})(?!\w)"
+    if context.suffixes:
+        yield rf"(?<!\w)([^\W\d_]{{3,}}(?:{_any_of(context.suffixes)}))(?!\w)"
+    yield from context.patterns
 
 
 def _patterns(category: Category, any_unit: str) -> Iterator[str]:

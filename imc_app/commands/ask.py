@@ -22,6 +22,7 @@ from imc_app.options import (
     ModelOption,
     PluginOption,
     ProfileOption,
+    ProtectedOption,
     PrototypesOption,
     Seed,
 )
@@ -63,6 +64,7 @@ def ask(
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     profile: ProfileOption = "auto",
+    protected: ProtectedOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     frame: Frame = None,
@@ -124,6 +126,7 @@ def ask(
         model,
         prototypes,
         profile=profile,
+        protected=tuple(protected or ()),
         method=method.value,
         seed=seed,
         device=device,
@@ -149,7 +152,9 @@ def ask(
     from imc_app.show import console, show_answer
 
     if html is not None:
-        check_output("--html", html, OutputKind.TEXT, inputs=(image, model, prototypes))
+        check_output(
+            "--html", html, OutputKind.TEXT, inputs=(image, model, prototypes, *(protected or ()))
+        )
     request = read_request(image, question, noises, frame=frame, seed=seed)
     context = opened()
     outcome = answer_request(context, request, timings=times)

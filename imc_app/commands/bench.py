@@ -22,6 +22,7 @@ from imc_app.options import (
     ModelOption,
     PluginOption,
     ProfileOption,
+    ProtectedOption,
     PrototypesOption,
     Seed,
 )
@@ -126,14 +127,13 @@ def run(
     plugin: PluginOption = None,
     jobs: Annotated[
         int,
-        typer.Option(
-            "--jobs", "-j", min=1, help="So many processes share the run and the cores."
-        ),
+        typer.Option("--jobs", "-j", min=1, help="So many processes share the run and the cores."),
     ] = 1,
     worker_of: Annotated[int | None, typer.Option("--worker-of", hidden=True)] = None,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     profile: ProfileOption = "auto",
+    protected: ProtectedOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
 ) -> None:
@@ -144,7 +144,7 @@ def run(
     """
     from imc_app.session import check_files, open_context
 
-    inputs = (dataset, data, model, prototypes, *(plugin or ()))
+    inputs = (dataset, data, model, prototypes, *(plugin or ()), *(protected or ()))
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
     grid = tuple(_severity(text) for text in _names(severities))
     check_files(model, prototypes)
@@ -171,7 +171,13 @@ def run(
     runner, store = open_run(
         checked,
         open_context(
-            model, prototypes, profile=profile, seed=seed, device=device, dtype=dtype.value
+            model,
+            prototypes,
+            profile=profile,
+            protected=tuple(protected or ()),
+            seed=seed,
+            device=device,
+            dtype=dtype.value,
         ),
         out,
         command=bench_jobs.command_line(context),

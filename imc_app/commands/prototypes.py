@@ -58,9 +58,7 @@ def prototypes() -> None:
 def build(
     model: Annotated[
         str,
-        typer.Option(
-            "--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."
-        ),
+        typer.Option("--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."),
     ],
     images: Annotated[
         Path,

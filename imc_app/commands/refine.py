@@ -18,6 +18,7 @@ from imc_app.options import (
     DtypeOption,
     ModelOption,
     ProfileOption,
+    ProtectedOption,
     Seed,
 )
 from imc_app.refusals import InputRefused, one_line, refusal_line
@@ -41,6 +42,7 @@ def refine(
     ],
     model: ModelOption = None,
     profile: ProfileOption = "auto",
+    protected: ProtectedOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     seed: Seed = 0,
@@ -68,7 +70,12 @@ def refine(
                 refusals[index] = f"imc: {place}{one_line(refusal_line(error))}"
         if askable and refine_all is None:  # where no question can be asked, no model is loaded
             refine_all = open_refiner(
-                model, profile=profile, seed=seed, device=device, dtype=dtype.value
+                model,
+                profile=profile,
+                protected=tuple(protected or ()),
+                seed=seed,
+                device=device,
+                dtype=dtype.value,
             )
         reports = iter([] if refine_all is None else refine_all(askable))
         for index in range(len(chunk)):

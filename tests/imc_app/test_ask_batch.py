@@ -115,9 +115,7 @@ def test_a_stopped_batch_goes_on_where_it_was(
         assert resumed_record == at_once
 
 
-def test_results_of_another_request_are_not_mixed(
-    imc: Imc, rows: Path, tiny_llava: Path
-) -> None:
+def test_results_of_another_request_are_not_mixed(imc: Imc, rows: Path, tiny_llava: Path) -> None:
     out = rows.with_name("out.csv")
     out.with_name("out.csv.partial").write_text('{"batch": "another"}\n')
     assert_refused(ask(imc, rows, out, tiny_llava), "out.csv.partial", "another request")

@@ -20,9 +20,7 @@ def write(folder: Path, content: str) -> Path:
     return path
 
 
-def test_an_option_of_the_file_is_the_default(
-    imc: Imc, tmp_path: Path, tiny_llava: Path
-) -> None:
+def test_an_option_of_the_file_is_the_default(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
     config = write(tmp_path, f'[ask]\nmodel = "{tiny_llava}"\nmethod = "sms"\nseed = 7\n')
     ask = ("--config", config, "ask", grey_png(tmp_path), QUESTION, "--json")
     document = json.loads(imc(*ask).out)
@@ -51,7 +49,7 @@ def test_the_file_may_be_named_by_the_environment(
         ("[ask]\nmodel = true\n", "text or a number"),
         ("[ask]\nmodel = [1]\n", "one value"),
         ("[bench.runs]\n", "[bench]: 'runs'"),
-        ("[ask]\nmethod = \"magic\"\n", "method"),
+        ('[ask]\nmethod = "magic"\n', "method"),
     ],
 )
 def test_a_wrong_file_is_refused(content: str, says: str, imc: Imc, tmp_path: Path) -> None:

@@ -229,8 +229,10 @@ def _features(
     from_prototypes = prototype_features(noisy, lost, gains).flatten(2)[:, :, some]
     chosen = noisy.flatten(1)[:, None, some]
     tones = tone_features(chosen, curve_covariates(noisy, lost, gains))[:, :, 0]
-    return torch.cat([context, from_prototypes, tones], dim=1).transpose(1, 2).reshape(
-        -1, PIXEL_FEATURES
+    return (
+        torch.cat([context, from_prototypes, tones], dim=1)
+        .transpose(1, 2)
+        .reshape(-1, PIXEL_FEATURES)
     )
 
 

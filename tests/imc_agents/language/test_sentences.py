@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imc_agents.corrections.irrelevant_sentences import irrelevant_sentences
 from imc_agents.corrections.proposals import apply_edits
-from imc_agents.language.sentences import irrelevant_sentences, split_sentences
+from imc_agents.language.sentences import split_sentences
 from imc_agents.policy import Policy
 
 TEXTS = st.lists(
@@ -29,7 +30,10 @@ def cut(question: str) -> str:
     """The question when every sentence that does not ask is unlikely."""
     sentences = split_sentences(question)
     per_char = [-1.0 if sentence.asks else -3.0 for sentence in sentences]
-    return apply_edits(question, irrelevant_sentences(question, sentences, per_char, Policy()))
+    return apply_edits(
+        question,
+        irrelevant_sentences(question, sentences, per_char, Policy(), lambda sentence: False),
+    )
 
 
 @pytest.mark.parametrize(

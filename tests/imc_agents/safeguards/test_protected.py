@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imc_agents.language.lexicon import known_words
 from imc_agents.safeguards.protected import (
+    context_of,
     find_protected,
     load_protected,
     protected_tokens,
     protected_violations,
 )
+from imc_noise.tables import read_table
 
 
 @pytest.mark.parametrize(
@@ -178,10 +181,10 @@ def test_a_hospital_decides_what_a_word_is() -> None:
 
 
 def test_an_irrelevant_sentence_may_go_whole() -> None:
-    text = "The patient denies 2 falls. Is the left lung clear?"
+    text = "The patient drank all his tea. Is the left lung clear?"
     question = "Is the left lung clear?"
     assert protected_violations(text, question)
-    assert protected_violations(text, question, irrelevant=[(0, 28)]) == []
+    assert protected_violations(text, question, irrelevant=[(0, 31)]) == []
     assert protected_violations(text, question, irrelevant=[(0, 20)])
     assert protected_violations(text, "", irrelevant=[(0, len(text))])
 
@@ -192,8 +195,47 @@ def test_an_answer_after_the_question_is_no_sentence_to_leave_out() -> None:
 
 
 def test_a_question_is_not_changed_while_a_sentence_goes() -> None:
-    text = "The patient denies 2 falls. Is the left lung clear?"
-    assert protected_violations(text, "Is the right lung clear?", irrelevant=[(0, 28)])
+    text = "The patient drank all his tea. Is the left lung clear?"
+    assert protected_violations(text, "Is the right lung clear?", irrelevant=[(0, 31)])
+
+
+CONTEXT = [
+    "Left lung only.",
+    "Level C6-C7.",
+    "No contrast given.",
+    "History of stroke.",
+    "Known cirrhosis.",
+    "S/p lobectomy.",
+    "A 65-year-old man.",
+    "The nodule measures 8 mm.",
+    "Axial T2 image.",
+    "Compared with the last CT.",
+    "Stage 3a disease.",
+    "Fever and cough.",
+    "Small effusion.",
+    "ER -ve tumour.",
+    "Gadolinium was given.",
+]
+
+
+@pytest.mark.parametrize("sentence", CONTEXT)
+def test_a_sentence_with_context_of_the_image_is_never_left_out(sentence: str) -> None:
+    text = f"{sentence} Is the heart enlarged?"
+    cut = [(0, len(sentence) + 1)]
+    assert protected_violations(text, "Is the heart enlarged?", irrelevant=cut)
+    assert context_of(sentence, load_protected(), known_words())
+
+
+def test_a_misspelt_word_of_context_counts_as_well() -> None:
+    assert context_of("Lfet lung only.", load_protected(), known_words())
+    assert not context_of("Luhch was served.", load_protected(), known_words())
+
+
+def test_the_benchmarks_distractors_are_cut_but_for_those_with_context() -> None:
+    lines = [row[0] for row in read_table("distractors.tsv")]
+    kept = [line for line in lines if context_of(line, load_protected(), known_words())]
+    assert len(lines) - len(kept) == 68
+    assert "He sprained his left wrist as a child." in kept
 
 
 def test_reasons_name_only_protected_words() -> None:
@@ -226,7 +268,7 @@ def test_a_hospital_cannot_loosen_a_category(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("categories: [", "YAML"),
-        ("- a", "protected table"),
+        ("- a", "line 1: the file"),
         ("categories: {x: {wrods: {}}}", "x"),
         ("categories: {x: {patterns: ['(']}}", "pattern"),
         ("categories: {x: {patterns: ['a']}}", "group"),
