@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from imc_app.command import examples
+from imc_app.notices import waiting
 from imc_app.options import AsJson
 from imc_app.outputs import check_output_folder
+from imc_app.refusals import InputRefused
 
 REPORT_EXAMPLES = examples(
     "imc bench report run.sqlite", "imc bench report slake.sqlite vqa-rad.sqlite -o report/"
@@ -69,6 +71,7 @@ def report(
     all of them. With --json the figures are printed, of several runs as a list; files are then
     written only where --out is given.
     """
+    _check_stores(*runs)
     from imc_bench.report.document import make_report, to_document
     from imc_bench.report.files import write_report, write_reports
     from imc_bench.report.runs import overview_table
@@ -80,9 +83,11 @@ def report(
     written: list[Path] = []
     if not as_json or out is not None:
         check_output_folder("--out", folder, inputs=runs)
-    made = [make_report(run, rule=rule.value, baseline=baseline) for run in runs]
+    with waiting(f"reading {', '.join(map(str, runs))} and computing intervals"):
+        made = [make_report(run, rule=rule.value, baseline=baseline) for run in runs]
     if not as_json or out is not None:
-        written = write_report(made[0], folder) if alone else write_reports(made, folder)
+        with waiting("drawing pictures"):
+            written = write_report(made[0], folder) if alone else write_reports(made, folder)
     if as_json:
         documents = [to_document(one) for one in made]
         shown = documents[0] if alone else documents
@@ -101,6 +106,13 @@ def report(
     typer.echo(f"{folder / 'report.html'} and {len(written) - 1} files beside it")
 
 
+def _check_stores(*runs: Path) -> None:
+    """Refuse a mistyped path before the seconds that imports take."""
+    for run in runs:
+        if not run.exists():
+            raise InputRefused(f"{run}: there is no such store; imc bench run --out makes one")
+
+
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="A store of imc bench run.")],
     second: Annotated[Path, typer.Argument(metavar="RUN", help="Another, on the same data.")],
@@ -111,6 +123,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Paired differences between two runs on the same items: the second less the first."""
+    _check_stores(first, second)
     from imc_bench.compare import (
         compare_runs,
         comparison_document,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Mapping
 from html import escape
 from html.parser import HTMLParser
@@ -203,3 +204,14 @@ def test_the_command_refuses_what_is_no_run(
     for command in (["report", str(text)], ["compare", str(text), str(tmp_path / "none.db")]):
         assert run(["bench", *command]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_mistyped_store_is_refused_before_anything_is_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imc_bench.report.document", None)
+    monkeypatch.setitem(sys.modules, "imc_bench.compare", None)
+    missing = str(tmp_path / "rnu.sqlite")
+    for command in (["report", missing], ["compare", missing, missing]):
+        assert run(["bench", *command]) == 2
+        assert "there is no such store" in capsys.readouterr().err
