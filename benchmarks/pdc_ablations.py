@@ -12,20 +12,27 @@ stopped measurement goes on where it was. The page holds every part that is meas
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
+import torch
 from ablations.banks import SIZES
 from ablations.figures import Figures
-from ablations.measuring import is_measured, measure, say
 from ablations.page import make_page
-from ablations.plan import make_parts
-from ablations.store import Answers
-from ablations.workshop import Settings, Workshop
+from ablations.plan import LAYERS, USUAL, checked_run, make_parts, make_runs, needed, store_of
+from ablations.setup import Settings, Setup
+from measurement import without_data
 
 from imc_reference import MODEL_DIR
 
 LETTERS = "abcdefg"
+LONG = (LAYERS, "bank of 512", "bank of 256")
+"""Groups of runs that begin first, so that no process is left with one of them at the end."""
 
 
 def main() -> None:
@@ -52,32 +59,57 @@ def main() -> None:
         args.limit,
         args.references,
     )
-    shop = Workshop(settings, say)
-    answers = Answers(args.work / "answers.sqlite", shop.key)
-    parts = make_parts(shop.taps, args.references, args.sizes)
-    measure(shop, answers, [part for part in parts if part.letter in args.only], args.jobs)
-    shipped = shop.shipped
+    setup = Setup(settings)
+    runs, parts = make_runs(setup.taps), make_parts(setup.taps, args.references, args.sizes)
+    wanted = {run for part in parts if part.letter in args.only for run in needed(part)}
+    measure(settings, setup, [name for name in runs if name in wanted], args.jobs)
+
+    def is_measured(run: str) -> bool:
+        return setup.measurement.is_measured(store_of(setup, run, runs[run]))
+
+    # those of earlier commands too: parts may be measured one by one
+    done = [part for part in parts if all(is_measured(run) for run in needed(part))]
     page = make_page(
-        Figures(shop.ground, answers),
-        # those of earlier commands too: parts may be measured one by one
-        [part for part in parts if is_measured(answers, part)],
-        # the folder of the data is a machine's own
-        command=f"python benchmarks/pdc_ablations.py {_without_data(sys.argv[1:])}".strip(),
-        bank=f"its bank of {shipped.images} references",
+        Figures(setup, runs),
+        done,
+        command=f"python benchmarks/pdc_ablations.py {without_data(sys.argv[1:])}".strip(),
+        bank=f"its bank of {setup.shipped.images} references",
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(page, encoding="utf-8")
     print(page)
 
 
-def _without_data(arguments: list[str]) -> str:
-    kept = list(arguments)
-    for place, word in enumerate(arguments):
-        if word == "--data":
-            kept[place + 1] = "DATA"
-        elif word.startswith("--data="):
-            kept[place] = "--data=DATA"
-    return " ".join(kept)
+def measure(settings: Settings, setup: Setup, names: Sequence[str], jobs: int) -> None:
+    """Measure the runs of these names, those of one group by one process."""
+    runs, groups = make_runs(setup.taps), dict[str, list[str]]()
+    for name in names:
+        groups.setdefault(runs[name].group, []).append(name)
+    if jobs <= 1:
+        for name in names:
+            setup.measurement.measure(name, checked_run(setup, name, runs[name]))
+        return
+    if not {LAYERS, USUAL}.isdisjoint(groups):
+        setup.banks.usual()  # several groups read it: build it once
+    ordered = [*(one for one in LONG if one in groups), *(one for one in groups if one not in LONG)]
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), torch.set_num_threads, (threads,)
+    ) as processes:
+        waiting = [processes.submit(_measure_group, settings, groups[one]) for one in ordered]
+        for one in waiting:
+            one.result()
+
+
+def _measure_group(settings: Settings, names: Sequence[str]) -> None:
+    setup = _setup(settings)
+    runs = make_runs(setup.taps)
+    for name in names:
+        setup.measurement.measure(name, checked_run(setup, name, runs[name]))
+
+
+_setup = cache(Setup)
+"""One model a process."""
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,7 @@ class Pictures:
         by_image: dict[ImageSource, list[VQAItem]] = {}
         for item in unit.items:
             by_image.setdefault(item.image, []).append(item)
+        tools = replace(self._tools, condition=unit.condition)
         waiting = [
             image for image in by_image if any((sight, image) not in seen for sight in self._sights)
         ]
@@ -87,7 +88,7 @@ class Pictures:
                     refused.update({item.item_id: str(error) for item in by_image[image]})
             for sight, method in self._sights.items():
                 if pictures:
-                    shown = method.see(list(pictures.values()), self._tools)
+                    shown = method.see(list(pictures.values()), tools)
                     seen.update(
                         {(sight, image): one for image, one in zip(pictures, shown, strict=True)}
                     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,8 +27,7 @@ from ablations.layer_maps import (  # noqa: E402
     with_one,
 )
 from ablations.layers import Layers, Standard, codebook, keyed, linear  # noqa: E402
-from ablations.retold import deranged, true_weights  # noqa: E402
-from ablations.store import Answers, Told  # noqa: E402
+from ablations.posteriors import deranged, true_weights  # noqa: E402
 
 from vision.encoder.token_layout import infer_layout  # noqa: E402
 
@@ -151,12 +149,3 @@ def test_a_kind_left_out_is_measured_on_that_kind() -> None:
             assert run in {"usual bank", f"without {cell.noises[0][0]}"}
     assert len(GRID) == 12 and len(of_kind("motion")) == 2
     assert len({cell.name for cell in (*EVERY, *BETWEEN)}) == len(EVERY) + len(BETWEEN)
-
-
-def test_answers_are_kept_for_the_same_measurement_alone(tmp_path: Path) -> None:
-    path = tmp_path / "answers.sqlite"
-    told = Told(["yes", "left lung"], 1, 2)
-    Answers(path, "a bank").put("shipped", "gaussian 3", told)
-    assert Answers(path, "a bank").get("shipped", "gaussian 3") == told
-    assert Answers(path, "a bank").get("shipped", "gaussian 5") is None
-    assert Answers(path, "another bank").get("shipped", "gaussian 3") is None

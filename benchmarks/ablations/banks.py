@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from measurement import sources_digest
 
 from imc_noise import CORE_IMAGE
 from imc_reference.corpus import as_rgb
@@ -119,15 +119,3 @@ class Banks:
             ).save(path)
         self._held[name] = PrototypeBank.load(path, fingerprint=self.encoder.fingerprint)
         return self._held[name]
-
-
-def sources_digest(*packages: str) -> str:
-    """Of every source file of these packages: what was made by other code is made again."""
-    made = hashlib.sha256()
-    for package in packages:
-        found = importlib.util.find_spec(package)
-        for folder in (found.submodule_search_locations or []) if found else []:
-            for path in sorted(Path(folder).rglob("*")):
-                if path.suffix in {".py", ".tsv"}:
-                    made.update(path.read_bytes())
-    return made.hexdigest()

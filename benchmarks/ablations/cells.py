@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imc_noise import CORE_IMAGE
+import numpy as np
+from numpy.typing import NDArray
+
+from imc_noise import CORE_IMAGE, apply_image, noise_rng
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,14 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """`gaussian 3`, `low_contrast 3 then gaussian 4`, or `clean`."""
-        return " then ".join(f"{kind} {severity:g}" for kind, severity in self.noises) or "clean"
+        """`gaussian 3`, `low_contrast 3 then gaussian 4`, or empty for clean."""
+        return " then ".join(f"{kind} {severity:g}" for kind, severity in self.noises)
+
+    def corrupt(self, rgb: NDArray[np.uint8], image: str) -> NDArray[np.uint8]:
+        """Pixels (H, W, 3) under the noises; each draws by the image's name alone."""
+        for kind, severity in self.noises:
+            rgb = apply_image(kind, rgb, severity, noise_rng(f"ablation {image}", kind, severity))
+        return rgb
 
 
 def _grid(severities: tuple[float, ...]) -> tuple[Cell, ...]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from measurement import Responses
+
 from ablations.cells import CLEAN, Cell
-from ablations.ground import Ground
-from ablations.plan import NONE, Line, Part
-from ablations.store import Answers, Told
+from ablations.plan import NONE, Line, Part, Run, store_of
+from ablations.setup import Setup
 from imc_bench.bootstrap import LEAST_DROP, Estimate, Resampled, average
 from imc_bench.report.table import NOT_SHOWN, Table, recovered, shown_estimate
-from imc_bench.statistics import ClusterBootstrap, answer_flips, share
-from imc_data.strict_match import is_right
+from imc_bench.statistics import answer_flips, share
 from imc_noise import CORE_IMAGE
 
 COLUMNS = (
@@ -27,21 +27,17 @@ COLUMNS = (
 )
 
 
-class NotMeasured(LookupError):
-    """A row's run is not in the store yet."""
-
-
 @dataclass
 class Figures:
-    """Works out the rows of tables from stored answers."""
+    """Computes the rows of tables from stored answers."""
 
-    ground: Ground
-    answers: Answers
+    setup: Setup
+    runs: Mapping[str, Run]
 
     def __post_init__(self) -> None:
         self._rates: dict[tuple[str, str, Cell], Resampled] = {}
-        self.bootstrap = ClusterBootstrap(self.ground.groups)
-        self.own = self._told(NONE, CLEAN).answers
+        self.bootstrap = self.setup.measurement.bootstrap
+        self.own = self._responses(NONE, CLEAN)
         self.right_when_clean = self._right(NONE, CLEAN)
 
     def table(self, part: Part) -> Table:
@@ -118,28 +114,26 @@ class Figures:
     def _clean(self, line: Line) -> tuple[str, str]:
         if not line.clean:
             return NOT_SHOWN, NOT_SHOWN
-        told = self._told(line.clean, CLEAN)
+        touched = self._responses(line.clean, CLEAN).touched
         flips = self.bootstrap.estimate(self._flipped(line.clean, CLEAN))
-        return shown_estimate(share(told.touched, told.images)), shown_estimate(flips)
+        images = len(self.setup.measurement.clusters)
+        return shown_estimate(share(touched, images)), shown_estimate(flips)
 
     def _right(self, run: str, cell: Cell) -> Resampled:
         if ("right", run, cell) not in self._rates:
-            pairs = zip(self._told(run, cell).answers, self.ground.asked, strict=True)
-            right = [is_right(told, pair.answer, closed=pair.closed) for told, pair in pairs]
-            self._rates["right", run, cell] = self.bootstrap.rate(right)
+            given = self._responses(run, cell)
+            self._rates["right", run, cell] = self.bootstrap.rate(given.right)
         return self._rates["right", run, cell]
 
     def _flipped(self, run: str, cell: Cell) -> Resampled:
         if ("flipped", run, cell) not in self._rates:
-            flipped = answer_flips(self.own, self._told(run, cell).answers)
+            flipped = answer_flips(self.own.answers, self._responses(run, cell).answers)
             self._rates["flipped", run, cell] = self.bootstrap.rate(flipped)
         return self._rates["flipped", run, cell]
 
-    def _told(self, run: str, cell: Cell) -> Told:
-        found = self.answers.get(run, cell.name)
-        if found is None:
-            raise NotMeasured(f"{run} under {cell.name} is not measured")
-        return found
+    def _responses(self, run: str, cell: Cell) -> Responses:
+        store = store_of(self.setup, run, self.runs[run])
+        return self.setup.measurement.responses(store, cell.name, run)
 
 
 def _is_plain(line: Line) -> bool:

@@ -15,14 +15,15 @@ _WITH_KINDS = frozenset("abc")
 
 def make_page(figures: Figures, parts: Sequence[Part], *, command: str, bank: str) -> str:
     """Markdown: what was measured and how, then a table for each part."""
-    ground = figures.ground
+    measurement = figures.setup.measurement
+    counts = f"{len(measurement.items)} questions on {len(measurement.clusters)} images"
     mixed = "; ".join(cell.name for cell in MIXED)
     lines = [
         "# Ablations of PDC",
         "",
         f"{datetime.date.today().isoformat()}, by `{command}`: the embedded model, {bank}.",
         "",
-        f"SLAKE validation, {len(ground.asked)} questions on {len(ground.clean)} images; noise at",
+        f"SLAKE validation, {counts}; noise at",
         f"the model's input resolution, seed 0; {len(GRID)} cells (six core kinds at severities 3",
         f"and 5) unless a table says otherwise. Of two noises: {mixed}.",
         "Intervals are 95 %, bootstrapped by image (Wilson's for images touched).",

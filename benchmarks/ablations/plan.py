@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from measurement import CalibratedBy
 
 from ablations.banks import SIZES
 from ablations.cells import BETWEEN, CLEAN, EVERY, GRID, OFF_GRID, Cell, of_kind
 from ablations.layer_fits import CASCADE, CONTEXT, layer_names
-from ablations.retold import hard, never_gated, told_truth, told_wrong
-from ablations.store import Told
-from ablations.workshop import Workshop
+from ablations.posteriors import hard, kinds_exchanged, never_gated, truth_given
+from ablations.setup import LayersAlone, Setup
+from imc_bench.methods import BaselineMethod, Method
+from imc_bench.session import CheckedRequest
 from imc_noise import CORE_IMAGE
 from vision.bank.prototype_bank import PrototypeBank
 from vision.pdc import Calibrator
@@ -21,7 +25,8 @@ NONE, SHIPPED, USUAL, LAYERS = "none", "shipped bank", "usual bank", "layers"
 TOLD = ("mean shift", f"{CONTEXT}, embed", CASCADE)
 """Feature-only maps that are also told the kind."""
 
-Show = Callable[[Workshop, Cell], Told]
+MakeMethod = Callable[[str, Setup], Method]
+"""(name of the run, setup) -> the method that answers."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,20 @@ class Run:
     """One way to answer, on some cells."""
 
     cells: tuple[Cell, ...]
-    show: Show
+    method: MakeMethod
     group: str
     """Runs of one group share costly things: they are left to one process."""
+
+
+def checked_run(setup: Setup, name: str, run: Run) -> CheckedRequest:
+    """The run as `imc_bench` has it."""
+    conditions = [setup.condition(cell) for cell in run.cells]
+    return setup.measurement.checked(conditions, [run.method(name, setup)])
+
+
+def store_of(setup: Setup, name: str, run: Run) -> Path:
+    """Where the rows of a run are."""
+    return setup.measurement.store(name, checked_run(setup, name, run))
 
 
 @dataclass(frozen=True)
@@ -58,34 +74,34 @@ class Part:
 def make_runs(taps: tuple[str, ...]) -> dict[str, Run]:
     """Every run by name, for a model that is calibrated at `taps`."""
     runs = {
-        NONE: Run((*EVERY, *BETWEEN, *OFF_GRID), lambda shop, cell: shop.plain(cell), NONE),
-        SHIPPED: Run((*EVERY, *OFF_GRID), _pdc(lambda shop: shop.shipped), SHIPPED),
-        USUAL: Run((*EVERY, *BETWEEN), _pdc(lambda shop: shop.banks.usual()), USUAL),
+        NONE: Run((*EVERY, *BETWEEN, *OFF_GRID), lambda name, setup: _Plain(name), NONE),
+        SHIPPED: Run((*EVERY, *OFF_GRID), _pdc(lambda setup: setup.shipped), SHIPPED),
+        USUAL: Run((*EVERY, *BETWEEN), _pdc(lambda setup: setup.banks.usual()), USUAL),
     }
     for name in layer_names(taps):
-        runs[name] = Run(EVERY, _layers(name, told=False), LAYERS)
+        runs[name] = Run(EVERY, _layers(name, given=False), LAYERS)
     for name in TOLD:
-        runs[f"{name}, told"] = Run(EVERY, _layers(name, told=True), LAYERS)
-    runs["pixels only"] = Run(EVERY, _pdc(lambda shop: shop.shipped, features=False), "stages")
-    runs["features only"] = Run(EVERY, _pdc(lambda shop: shop.shipped, pixels=False), "stages")
-    runs["told"] = Run(EVERY, _retold(lambda shop: shop.shipped, told_truth), "perception")
+        runs[f"{name}, told"] = Run(EVERY, _layers(name, given=True), LAYERS)
+    runs["pixels only"] = Run(EVERY, _pdc(lambda setup: setup.shipped, features=False), "stages")
+    runs["features only"] = Run(EVERY, _pdc(lambda setup: setup.shipped, pixels=False), "stages")
+    runs["told"] = Run(EVERY, _changed(lambda setup: setup.shipped, truth_given), "perception")
     changes: dict[str, Callable[[PrototypeBank], PrototypeBank]] = {
-        "wrong kind": told_wrong,
+        "wrong kind": kinds_exchanged,
         "no gate": never_gated,
         "one class": hard,
     }
     for name, change in changes.items():
-        changed = _retold(lambda shop: shop.shipped, _whatever(change))
+        changed = _changed(lambda setup: setup.shipped, _always(change))
         runs[name] = Run(EVERY, changed, "perception")
-    runs["one round"] = Run(EVERY, _pdc(lambda shop: shop.shipped, max_rounds=1), "perception")
+    runs["one round"] = Run(EVERY, _pdc(lambda setup: setup.shipped, max_rounds=1), "perception")
     for size in SIZES:
         runs[f"bank of {size}"] = Run(EVERY, _pdc(_sized(size)), f"bank of {size}")
     for kind in CORE_IMAGE:
         runs[f"without {kind}"] = Run(of_kind(kind), _pdc(_lacking(kind)), f"without {kind}")
-    odd = _pdc(lambda shop: shop.banks.odd_severities())
+    odd = _pdc(lambda setup: setup.banks.odd_severities())
     runs["severities 1, 3, 5"] = Run((CLEAN, *BETWEEN), odd, "severities")
-    runs["VQA-RAD"] = Run(EVERY, _pdc(lambda shop: shop.banks.vqa_rad()), "VQA-RAD")
-    runs["phantoms"] = Run(EVERY, _pdc(lambda shop: shop.banks.phantoms()), "phantoms")
+    runs["VQA-RAD"] = Run(EVERY, _pdc(lambda setup: setup.banks.vqa_rad()), "VQA-RAD")
+    runs["phantoms"] = Run(EVERY, _pdc(lambda setup: setup.banks.phantoms()), "phantoms")
     return runs
 
 
@@ -221,35 +237,48 @@ def _size_run(size: int, references: int) -> str:
     return USUAL if size == references else f"bank of {size}"
 
 
-def _pdc(bank_of: Callable[[Workshop], PrototypeBank], **options: Any) -> Show:
-    return _retold(bank_of, lambda bank, cell: bank, **options)
+class _Plain(BaselineMethod):
+    """The model as it is, under the name of the run."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
-def _retold(
-    bank_of: Callable[[Workshop], PrototypeBank],
+def _pdc(bank_of: Callable[[Setup], PrototypeBank], **options: Any) -> MakeMethod:
+    return _changed(bank_of, lambda bank, cell: bank, **options)
+
+
+def _changed(
+    bank_of: Callable[[Setup], PrototypeBank],
     change: Callable[[PrototypeBank, Cell], PrototypeBank],
     **options: Any,
-) -> Show:
-    def show(shop: Workshop, cell: Cell) -> Told:
-        bank = change(bank_of(shop), cell)
-        return shop.calibrated(Calibrator(shop.encoder, bank, **options), cell)
+) -> MakeMethod:
+    def make(name: str, setup: Setup) -> Method:
+        return CalibratedBy(
+            name,
+            lambda condition: Calibrator(
+                setup.encoder, change(bank_of(setup), setup.cell(condition)), **options
+            ),
+        )
 
-    return show
+    return make
 
 
-def _whatever(
+def _always(
     change: Callable[[PrototypeBank], PrototypeBank],
 ) -> Callable[[PrototypeBank, Cell], PrototypeBank]:
     return lambda bank, cell: change(bank)
 
 
-def _layers(name: str, *, told: bool) -> Show:
-    return lambda shop, cell: shop.layered(shop.layers[name], cell, told=told)
+def _layers(layers: str, *, given: bool) -> MakeMethod:
+    return lambda name, setup: LayersAlone(
+        name, setup, lambda: setup.layers[layers], given=given
+    )
 
 
-def _sized(size: int) -> Callable[[Workshop], PrototypeBank]:
-    return lambda shop: shop.banks.of_size(size)
+def _sized(size: int) -> Callable[[Setup], PrototypeBank]:
+    return lambda setup: setup.banks.of_size(size)
 
 
-def _lacking(kind: str) -> Callable[[Workshop], PrototypeBank]:
-    return lambda shop: shop.banks.without(kind)
+def _lacking(kind: str) -> Callable[[Setup], PrototypeBank]:
+    return lambda setup: setup.banks.without(kind)

@@ -80,8 +80,12 @@ class IMC(PDC):
         return SMS().read(questions, tools)
 
 
-def encode(images: Sequence[MedicalImage], tools: Tools, *, calibrate: bool) -> list[Seen]:
+def encode(
+    images: Sequence[MedicalImage], tools: Tools, *, calibrate: bool, label: str = CALIBRATED
+) -> list[Seen]:
     """Features of several images in one pass of the encoder where their sizes allow it.
+
+    `label` tells calibrated features from those of another calibrator.
 
     Raises RunRefused where the context has no image side.
     """
@@ -94,7 +98,7 @@ def encode(images: Sequence[MedicalImage], tools: Tools, *, calibrate: bool) -> 
     return [
         Seen(
             one.features,
-            image.sha256 + (":calibrated" if one.report.applied else ""),
+            image.sha256 + (f":{label}" if one.report.applied else ""),
             one.report.applied,
             one.perception,
             spent,

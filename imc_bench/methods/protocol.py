@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from graphs.context import IMCContext
-from imc_bench.conditions import RunRefused
+from imc_bench.conditions import Condition, RunRefused
 from vision.encoder.vision_encoder import EncodedImage
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
@@ -51,6 +51,9 @@ class Tools:
     context: IMCContext
     batch: int = 64
     """Most prompts in one pass of the model."""
+    condition: Condition | None = None
+    """What was done to the images at hand: for methods that are given the truth, which no user
+    has. None where nothing is known."""
 
 
 class Method(Protocol):

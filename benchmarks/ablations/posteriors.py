@@ -1,4 +1,4 @@
-"""Perception replaced on purpose: told the truth, told the wrong kind, no gate, one class alone."""
+"""Posteriors changed on purpose: the truth given, kinds exchanged, no gate, one class alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = Callable[[NoisePosterior], NoisePosterior]
 
 
 @dataclass(frozen=True)
-class Retold(NoiseClassifier):
+class ChangedClassifier(NoiseClassifier):
     """A noise classifier whose posteriors are changed by a function before they are used."""
 
     change: Change = field(default=lambda one: one, kw_only=True)
@@ -28,20 +28,20 @@ class Retold(NoiseClassifier):
         return [self.change(one) for one in super().predict(statistics)]
 
 
-def retold(classifier: NoiseClassifier, change: Change) -> NoiseClassifier:
+def changed(classifier: NoiseClassifier, change: Change) -> NoiseClassifier:
     """`classifier` with `change` applied to every posterior."""
     own = {one.name: getattr(classifier, one.name) for one in fields(NoiseClassifier)}
-    return Retold(**own, change=change)
+    return ChangedClassifier(**own, change=change)
 
 
-def told_truth(bank: PrototypeBank, cell: Cell) -> PrototypeBank:
-    """A bank that is told what was put on; what is left after a restoration it perceives itself."""
+def truth_given(bank: PrototypeBank, cell: Cell) -> PrototypeBank:
+    """A bank whose first posterior is the noise that was added; later ones it perceives."""
     truth = true_weights(bank.noise_classifier.classes, cell)
     p_value = 0.0 if cell.noises else 1.0
     change: Change = lambda one: replace(  # noqa: E731
         one, probabilities=truth, clean_p_value=p_value
     )
-    return replace(bank, noise_classifier=retold(bank.noise_classifier, change))
+    return replace(bank, noise_classifier=changed(bank.noise_classifier, change))
 
 
 def true_weights(classes: Classes, cell: Cell) -> Floats:
@@ -60,7 +60,7 @@ def true_weights(classes: Classes, cell: Cell) -> Floats:
     return weights
 
 
-def told_wrong(bank: PrototypeBank) -> PrototypeBank:
+def kinds_exchanged(bank: PrototypeBank) -> PrototypeBank:
     """A bank that takes every kind for another, at the same severity, in every round."""
     return _both(bank, lambda one, order: _reordered(one, order))
 
@@ -68,7 +68,7 @@ def told_wrong(bank: PrototypeBank) -> PrototypeBank:
 def never_gated(bank: PrototypeBank) -> PrototypeBank:
     """A bank that takes nothing for clean."""
     change: Change = lambda one: replace(one, clean_p_value=0.0)  # noqa: E731
-    return replace(bank, noise_classifier=retold(bank.noise_classifier, change))
+    return replace(bank, noise_classifier=changed(bank.noise_classifier, change))
 
 
 def hard(bank: PrototypeBank) -> PrototypeBank:
@@ -90,8 +90,8 @@ def _both(
     residual = bank.residual_classifier
     return replace(
         bank,
-        noise_classifier=retold(bank.noise_classifier, first),
-        residual_classifier=None if residual is None else retold(residual, first),
+        noise_classifier=changed(bank.noise_classifier, first),
+        residual_classifier=None if residual is None else changed(residual, first),
     )
 
 

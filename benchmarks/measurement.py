@@ -1,0 +1,206 @@
+"""Measuring on `imc_bench`'s runner and store: conditions and methods that no command names.
+
+Each run has a store of its own, named by its content: the same run is never measured twice, a
+stopped one goes on where it was, and another model, bank or code begins another store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphs.context import IMCContext, load_context
+from imc_agents.policy import Policy
+from imc_bench.bootstrap import ClusterBootstrap
+from imc_bench.conditions import Condition
+from imc_bench.datasets import load_dataset, load_pixels
+from imc_bench.methods import BaselineMethod, Method, Seen, Side, Tools, encode
+from imc_bench.plan import Plan
+from imc_bench.session import CheckedRequest, RunRequest, identity_of, open_run
+from imc_bench.store import Store
+from imc_data.items import LoadedSet, VQAItem
+from vision.pdc import Calibrator
+from vision.reading.medical_image import MedicalImage
+
+Pixels = NDArray[np.uint8]
+Corruption = Callable[[Pixels, str], Pixels]
+"""(pixels (H, W, 3), name of the image's own pixels) -> corrupted pixels."""
+
+ANSWER_TOKENS = 16
+"""Where answers are cut."""
+
+
+@dataclass(frozen=True)
+class NamedCondition(Condition):
+    """A condition with a corruption of its own: `image_noise` is its name; clean without one."""
+
+    corruption: Corruption | None = field(default=None, compare=False, kw_only=True)
+
+    def corrupt_image(self, rgb: Pixels, name: str, seed: int) -> Pixels:
+        """The pixels as this condition shows them."""
+        return rgb if self.corruption is None else self.corruption(rgb, name)
+
+
+class CalibratedBy(BaselineMethod):
+    """PDC with a calibrator of its own, which may depend on the condition."""
+
+    acts_on: Side = "image"
+
+    def __init__(self, name: str, make: Callable[[Condition | None], Calibrator]) -> None:
+        self.name = self.sight = name
+        self.make = make
+
+    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+        """As PDC calibrates."""
+        context = replace(tools.context, calibrator=self.make(tools.condition))
+        return encode(images, replace(tools, context=context), calibrate=True, label=self.name)
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What one method answered under one condition, in the order of the items."""
+
+    answers: list[str]
+    right: list[bool]
+    touched: int
+    """Images that the method changed."""
+
+
+@dataclass
+class Measurement:
+    """Items, a model, and the folder of its stores."""
+
+    context: IMCContext
+    items: Sequence[VQAItem]
+    folder: Path
+    code: str
+    """Digest of whatever else determines an answer."""
+    clusters: Mapping[str, str]
+    """By image group the name of its cluster: draws of the bootstrap follow their order."""
+
+    def __post_init__(self) -> None:
+        self.bootstrap = ClusterBootstrap([self.clusters[item.image_group] for item in self.items])
+        self._stores: dict[str, Path] = {}
+        self._responses: dict[Path, dict[tuple[str, str], Responses]] = {}
+
+    def image_names(self) -> dict[str, str]:
+        """The image's group by the name of its own pixels: what `Corruption` is given."""
+        images = {item.image: item for item in self.items}
+        return {load_pixels(item).sha256: item.image_group for item in images.values()}
+
+    def checked(self, conditions: Sequence[Condition], methods: Sequence[Method]) -> CheckedRequest:
+        """A run as `imc_bench` has it."""
+        return CheckedRequest(
+            RunRequest("benchmark"),
+            tuple(conditions),
+            tuple(methods),
+            LoadedSet("benchmark", "", tuple(self.items)),
+            Plan(self.items, conditions, 0),
+            {"code": self.code},
+        )
+
+    def store(self, name: str, checked: CheckedRequest) -> Path:
+        """Where the rows of the run of this name are."""
+        if name not in self._stores:
+            slug, key = re.sub(r"\W+", "-", name), identity_of(checked, self.context).run_key
+            self._stores[name] = self.folder / f"{slug}-{key}.sqlite"
+        return self._stores[name]
+
+    def is_measured(self, store: Path) -> bool:
+        """Whether all rows of a run are there."""
+        if not store.is_file():
+            return False
+        with Store.read(store) as opened:
+            return opened.standing().complete
+
+    def measure(self, name: str, checked: CheckedRequest) -> Path:
+        """Measure what is not measured yet."""
+        path = self.store(name, checked)
+        if not self.is_measured(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            start, spent = time.monotonic(), time.process_time()
+            runner, store = open_run(checked, self.context, path)
+            with store:
+                runner.run(store)
+            say(
+                f"{name}: {len(checked.conditions)} conditions in {time.monotonic() - start:.0f} "
+                f"s, {time.process_time() - spent:.0f} s of CPU"
+            )
+        return path
+
+    def responses(self, store: Path, condition: str, method: str) -> Responses:
+        """What a method answered under the condition of this name (`""` for clean)."""
+        if store not in self._responses:
+            self._responses[store] = self._read(store)
+        return self._responses[store][condition, method]
+
+    def _read(self, store: Path) -> dict[tuple[str, str], Responses]:
+        rows: dict[tuple[str, str], dict[str, Mapping[str, object]]] = {}
+        with Store.read(store) as opened:
+            for row in opened.rows():
+                cell = rows.setdefault((row["image_noise"], row["method"]), {})
+                cell[row["item_id"]] = row
+        found = {}
+        for cell, by_item in rows.items():
+            ordered = [by_item[item.item_id] for item in self.items]
+            found[cell] = Responses(
+                [str(row["prediction"]) for row in ordered],
+                [bool(row["correct_strict"]) for row in ordered],
+                len({row["image_group"] for row in ordered if row["touched"]}),
+            )
+        return found
+
+
+def load_items(data: Path, dataset: str, split: str, images: int | None) -> list[VQAItem]:
+    """All questions on the first so many images of a split, in the order of its file."""
+    items = load_dataset(dataset, data, split=split).items
+    chosen = set(list(dict.fromkeys(item.image_group for item in items))[:images])
+    return [item for item in items if item.image_group in chosen]
+
+
+def open_model(model: Path, bank: Path) -> IMCContext:
+    """A model with a bank, whose answers are cut at `ANSWER_TOKENS`."""
+    return load_context(
+        model,
+        bank,
+        device="cpu",
+        dtype="float32",
+        thresholds=False,
+        policy=Policy(max_answer_tokens=ANSWER_TOKENS),
+    )
+
+
+def sources_digest(*packages: str) -> str:
+    """Of every source file of these packages: what was made by other code is made again."""
+    made = hashlib.sha256()
+    for package in packages:
+        found = importlib.util.find_spec(package)
+        for folder in (found.submodule_search_locations or []) if found else []:
+            for path in sorted(Path(folder).rglob("*")):
+                if path.suffix in {".py", ".tsv"}:
+                    made.update(path.read_bytes())
+    return made.hexdigest()
+
+
+def say(line: str) -> None:
+    """Print with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def without_data(arguments: Sequence[str]) -> str:
+    """A command's arguments for its page: the folder of the data is a machine's own."""
+    kept = list(arguments)
+    for place, word in enumerate(arguments):
+        if word == "--data":
+            kept[place + 1] = "DATA"
+        elif word.startswith("--data="):
+            kept[place] = "--data=DATA"
+    return " ".join(kept)
