@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from imc_app.build_inputs import (
+    parse_kinds,
+    parse_severities,
+    read_clean_questions,
+    read_references,
+    warn_if_coloured,
+)
 from imc_app.command import examples
-from imc_app.image_files import images_in
 from imc_app.notices import notice
 from imc_app.options import (
     AsJson,
@@ -21,10 +27,6 @@ from imc_app.options import (
     Seed,
 )
 from imc_app.outputs import OutputKind, check_output
-from imc_app.refusals import InputRefused, refusal_line
-
-if TYPE_CHECKING:
-    from vision.reading.medical_image import MedicalImage
 
 MOST_IMAGES = 384
 """Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
@@ -114,27 +116,25 @@ def build(
     """
     from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
-    from imc_app.session import open_encoder
+    from imc_app.session import check_files, open_encoder
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
-    grid = _parse_severities(severities)
-    names = _parse_kinds(kinds)
-    paths = _find_images(images)
+    grid = parse_severities(severities)
+    names = parse_kinds(kinds)
+    check_files(model)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions))
     if questions is not None:
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
-    asked = [] if questions is None else _read_questions(questions)
-    clean = _read_images(_draw(paths, limit, seed))
+    asked = [] if questions is None else read_clean_questions(questions)
+    clean = read_references(images, limit, seed)
     encoder = open_encoder(model, device=device, dtype=dtype.value)
     from imc_app.build_estimate import build_estimate
-    from vision.build.draws import check_references
     from vision.build.finished_steps import remove_steps
     from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
     more = MORE_KINDS if "core" in {name.strip() for name in kinds.split(",")} else ()
-    check_references(clean)
-    _say_if_coloured(clean)
+    warn_if_coloured(clean)
     notice(build_estimate(encoder, clean, bank_classes(names, grid, more), rank=rank))
     unfinished = out.with_name(f"{out.name}.partial")
     with progress_bar() as advance:
@@ -154,40 +154,6 @@ def build(
     typer.echo(f"{out}: a bank from {len(clean)} images")
     if asked:
         _measure_questions(model, out, asked)
-
-
-def _read_questions(file: Path) -> list[str]:
-    """The clean questions, checked before the hours of work."""
-    from imc_agents.margin_calibration import (
-        CONFIDENCE,
-        FEWEST,
-        SHARE,
-        fewest_questions,
-        read_questions,
-    )
-    from imc_agents.safeguards.question_checks import check_question
-
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise InputRefused(
-            f"--questions {file}: cannot be read as UTF-8 text; give a file with one on each line"
-        ) from None
-    found = read_questions(lines)
-    if not found:
-        raise InputRefused(f"--questions {file}: holds no question; write one on each line")
-    for question in found:
-        check_question(question)
-    fewest = max(FEWEST, fewest_questions(SHARE, CONFIDENCE))
-    if len(found) < fewest:
-        raise InputRefused(
-            f"--questions {file}: {len(found)} different questions, and margins need {fewest} "
-            "(so that at most "
-            f"{SHARE:.1%} of clean questions are edited, at {CONFIDENCE:.0%} confidence); take "
-            "them from your own records or the training part of a public set such as VQA-RAD or "
-            "SLAKE, or leave --questions out: the shipped margins then hold"
-        )
-    return found
 
 
 def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
@@ -252,72 +218,3 @@ def show(
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
         show_bank(document)
-
-
-def _parse_kinds(text: str) -> tuple[str, ...]:
-    """Names of noises; `core` stands for the six core kinds. UnknownNoise is a refusal."""
-    from imc_noise import CORE_IMAGE, get_noise
-
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InputRefused("--kinds: names no noise; give names, comma-separated, or `core`")
-    every = [one for name in names for one in (CORE_IMAGE if name == "core" else (name,))]
-    for name in every:
-        get_noise(name, "image")
-    return tuple(dict.fromkeys(every))
-
-
-def _parse_severities(text: str) -> tuple[int, ...]:
-    from vision.build.draws import SEVERITY_ABOVE_MAX
-
-    try:
-        grid = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        grid = []
-    if not grid or grid[0] < 1 or grid[-1] > SEVERITY_ABOVE_MAX:
-        raise InputRefused(
-            f"--severities {text!r}: not a list of whole numbers from 1 to {SEVERITY_ABOVE_MAX}; "
-            "give 1,3,5"
-        )
-    if grid == [SEVERITY_ABOVE_MAX]:
-        raise InputRefused(f"--severities {text!r}: a grid needs one severity from 1 to 5 too")
-    return tuple(grid)
-
-
-def _say_if_coloured(images: list[MedicalImage]) -> None:
-    """Photographs make a bank that serves no scanner; colour alone does not make a photograph."""
-    from vision.build.reference_checks import coloured_share
-
-    share = coloured_share(images)
-    if share > 0.5:
-        notice(
-            f"{share:.0%} of the images are strongly coloured: if they are photographs, the bank "
-            "will not know scans; give images of the domain to be served"
-        )
-
-
-def _find_images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputRefused(f"--images {folder}: not a folder; give one that holds clean images")
-    return images_in(folder, place="--images ")
-
-
-def _draw(paths: list[Path], limit: int, seed: int) -> list[Path]:
-    import numpy as np
-
-    if len(paths) <= limit:
-        return paths
-    chosen = np.random.default_rng(seed).choice(len(paths), size=limit, replace=False)
-    return [paths[index] for index in sorted(chosen)]
-
-
-def _read_images(paths: list[Path]) -> list[MedicalImage]:
-    from vision.reading.medical_image import read_image
-
-    read: list[MedicalImage] = []
-    for path in paths:
-        try:
-            read.append(read_image(path))
-        except ValueError as error:
-            notice(f"skipped: {refusal_line(error)}")
-    return read
