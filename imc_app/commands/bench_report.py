@@ -16,7 +16,6 @@ from imc_app.command import examples
 from imc_app.notices import waiting
 from imc_app.options import AsJson
 from imc_app.outputs import check_output_folder
-from imc_app.refusals import InputRefused
 
 REPORT_EXAMPLES = examples(
     "imc bench report run.sqlite", "imc bench report slake.sqlite vqa-rad.sqlite -o report/"
@@ -107,10 +106,12 @@ def report(
 
 
 def _check_stores(*runs: Path) -> None:
-    """Refuse a mistyped path before the seconds that imports take."""
+    """Refuse what is no store before the seconds that imports take. Raises StoreRefused."""
+    from imc_bench.store import Store
+
     for run in runs:
-        if not run.exists():
-            raise InputRefused(f"{run}: there is no such store; imc bench run --out makes one")
+        with Store.read(run):
+            pass
 
 
 def compare(
