@@ -1,4 +1,4 @@
-"""What each agent's node does: reads the state, asks the model, writes an update; no LangGraph.
+"""The step of each agent's node: reads state, requests the model, returns an update; no LangGraph.
 
 The nodes of `graphs.sms` run these for one question, `graphs.refining` for many in lock step.
 """
@@ -48,7 +48,7 @@ def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
                     reason=f"unchanged: the model failed to assess it ({named(fault)})",
                 )
             watch.calls = agent.model.calls
-            if not assessment.scored:  # left alone, or only asked: not the usual way
+            if not assessment.scored:  # not scored: unchanged, or assessed by prompting
                 watch.notes.append(assessment.reason)
             update = {
                 "assessment": assessment,
@@ -128,7 +128,7 @@ def verify(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
 
 
 def route(state: SMSState, context: IMCContext) -> Next:
-    """Where the coordinator's state leads."""
+    """The node that follows the coordinator in this state."""
     if state.get("decision") is not None:
         return "settled"
     agent = _agent(Coordinator, context)
@@ -136,7 +136,7 @@ def route(state: SMSState, context: IMCContext) -> Next:
 
 
 def _is_new(state: SMSState) -> bool:
-    """The question was not opened yet, or another was settled on this thread before it."""
+    """Whether the question was not assessed yet, or this thread decided another one before."""
     assessment = state.get("assessment")
     return (
         assessment is None

@@ -29,8 +29,8 @@ class AnswerNode:
     def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
         """Reads the decision and the image's name; writes the answer.
 
-        Features that are not held any more (a resumed run) are computed again. A model that fails
-        leaves an empty answer with the failure's name.
+        Features that are no longer stored (a resumed run) are computed again. Where the model
+        fails, the answer is empty and names the failure.
         """
         context = self.resolve(runtime.context)
         decision = state.get("decision")
@@ -52,15 +52,17 @@ class AnswerNode:
         calibrated = context.policy.calibrates and not state.get("plain_image", False)
         held = context.features.get(state["image_name"], calibrated=calibrated)
         if held is None:
-            watch.notes.append("features were not held: encoded again")
+            watch.notes.append("features were no longer stored: image encoded again")
             if "image" not in state:
                 raise ImageRefused(
-                    "the image was given as pixels and is not held any more: ask again, or give "
+                    "the image was given as pixels, which are no longer stored: ask again, or give "
                     "a path"
                 )
             image = context.images.read(state["image"])
             if image.sha256 != state["image_name"]:
-                raise ImageRefused("the image file is not the one that was perceived: ask again")
+                raise ImageRefused(
+                    "the image file has changed since its noise was classified: ask again"
+                )
             held = encoded(context, image, calibrated=calibrated, watch=watch)
         watch.calls += 1
         message = context.chat.invoke(
@@ -83,21 +85,12 @@ def _evidence(
     calibration: CalibrationReport | None,
     decision: Decision | None,
 ) -> list[str]:
-    """What the answer rests on: the image as perceived and the question as used."""
+    """One sentence on the image and one on the question: found, done, why, how sure."""
     sentences = []
-    if perception is None:
-        sentences.append("image: noise was not looked for")
-    elif perception.kind == CLEAN:
-        sentences.append(f"image: clean (p {perception.clean_p_value:.3f})")
-    else:
-        severity = f" {perception.severity}" if perception.severity else ""
-        sentences.append(
-            f"image: {perception.kind}{severity} with probability {perception.probability:.2f}"
-        )
     if calibration is not None:
-        done = "calibrated" if calibration.applied else "not calibrated"
-        sentences.append(f"features: {done}: {calibration.reason}")
+        sentences.append(f"image: {calibration.reason}")
+    if perception is not None and perception.kind != CLEAN:
+        sentences.append(f"probability of {perception.kind}: {perception.probability:.2f}")
     if decision is not None:
-        used = "repaired" if decision.accepted else "as asked"
-        sentences.append(f"question: {used}: {decision.reason}")
+        sentences.append(f"question: {decision.reason}")
     return sentences

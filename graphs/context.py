@@ -1,4 +1,4 @@
-"""What a run works with and no checkpoint holds: the model, the image side, the policy."""
+"""The context of a run, which no checkpoint holds: model, image side, lexicon, policy."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ REFERENCE_MODEL = "imc-reference"
 
 @dataclass(frozen=True)
 class IMCContext:
-    """Handed to every invoke and every resume; never part of state."""
+    """Passed to every invoke and every resume; never part of state."""
 
     chat: BaseChatModel
     """The multimodal model: `imc_agents.chat.chat_model.ChatLocalMLLM`."""
     calibrator: Calibrator | None
     """The image side of the same model; None for a run of the agents alone."""
     lexicon: LexiconLike
-    """The words that may be meant."""
+    """Known words, from which corrections are proposed."""
     prompts: PromptSet = field(default_factory=lambda: load_prompts("instruct"))
-    """What each role says to the model."""
+    """The prompts of each role."""
     protected: ProtectedTable = field(default_factory=load_protected)
-    """The words that no repair may change."""
+    """Words that no correction may change."""
     policy: Policy = field(default_factory=Policy)
     """Method, budgets, thresholds, review, seed."""
     model_name: str = "model"
-    """How documents call the model."""
+    """Name of the model in documents."""
     agent_chat: BaseChatModel | None = None
-    """Another chat model to serve the four agents; None: `chat` does."""
+    """Another chat model for the four agents; None: `chat`."""
     features: FeatureStore = field(default_factory=FeatureStore)
     """Encoded images by name."""
     images: ImageStore = field(default_factory=ImageStore)
     """Images given as pixels, by name."""
     faults: tuple[type[Exception], ...] = MODEL_FAULTS
-    """What a model may raise without stopping the graph; add a remote client's own."""
+    """Errors of a model that do not stop the graph; add those of a remote client."""
 
     @property
     def agents(self) -> BaseChatModel:

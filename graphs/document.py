@@ -50,7 +50,7 @@ def to_document(state: IMCOutput, context: IMCContext, *, timings: bool = True) 
 
 
 def question_document(state: IMCOutput | SMSOutput) -> Document:
-    """What became of the question: what `imc refine --json` prints of each."""
+    """The outcome for one question: what `imc refine --json` prints."""
     original = state["question"]
     decision = state.get("decision") or Decision(
         used=original, accepted=False, rounds=0, reason="it was not refined"
@@ -77,6 +77,6 @@ def _finding(finding: Finding) -> Document:
 
 
 def _step(step: TraceStep, *, timings: bool) -> Document:
-    """A step; its note only where something went otherwise than usual."""
+    """A step; with its note, if it has one."""
     entry: Document = {"node": step.node, "ms": step.ms if timings else 0.0, "calls": step.calls}
     return {**entry, "note": step.note} if step.note else entry

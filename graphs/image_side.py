@@ -1,4 +1,4 @@
-"""The vision node: read, encode once, perceive, calibrate; state gets words, never pixels."""
+"""The vision node: reads, classifies noise, encodes once, corrects; state holds no pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encoded(
     """
     held = context.features.get(image.sha256, calibrated=calibrated)
     if held is not None:
-        watch.notes.append("features were held")
+        watch.notes.append("features were stored")
         return held
     if context.calibrator is None:
         raise TypeError("this context has no calibrator: the imc graph needs the image side")
@@ -39,7 +39,7 @@ def encoded(
 
 
 class VisionNode:
-    """Image in, perception and calibration report out; features go to the context's store."""
+    """Writes perception and calibration report; puts the features into the context's store."""
 
     def __init__(self, resolve: Resolve = given) -> None:
         self.resolve = resolve
@@ -64,8 +64,8 @@ class VisionNode:
             except (ImageRefused, BankRefused):
                 raise
             except context.faults as fault:
-                watch.notes.append(f"could not encode: {named(fault)}")
-                reason = f"the encoder failed ({named(fault)})"
+                watch.notes.append(f"image not encoded: {named(fault)}")
+                reason = f"the vision encoder failed ({named(fault)}): image not examined"
                 update |= {
                     "perception": None,
                     "calibration": CalibrationReport(applied=False, reason=reason),
@@ -73,5 +73,5 @@ class VisionNode:
             else:
                 update |= {"perception": result.perception, "calibration": result.report}
             if not context.policy.calibrates:
-                watch.notes.append(f"method {context.policy.method} leaves images alone")
+                watch.notes.append(f"method {context.policy.method} does not correct images")
         return {**update, "trace": [watch.step]}

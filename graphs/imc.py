@@ -19,7 +19,7 @@ from graphs.state import IMCInput, IMCOutput, IMCState
 def add_imc(
     builder: StateGraph[Any, Any, Any, Any], *, then: str = END, resolve: Resolve = given
 ) -> None:
-    """Put all nodes into a builder whose state has the keys of IMCState.
+    """Add all nodes to a builder whose state has the keys of IMCState.
 
     Args:
         builder: receives `vision`, the four agents, `review` and `answer`, and the edges from

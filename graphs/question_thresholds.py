@@ -1,4 +1,4 @@
-"""A model's thresholds for questions, measured as it will serve: its prompts, its lexicon."""
+"""Thresholds of the question agents for one model, measured with its prompts and its lexicon."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def measure_thresholds(
     """Margins for the model that serves the agents, from clean questions of its domain.
 
     Args:
-        context: the model with its prompts and its lexicon; its own margins do not matter, the
-            shipped ones are the floors.
+        context: the model with its prompts and its lexicon. Its own margins are ignored; the
+            shipped ones are the lower bounds.
         questions: clean ones, at least 598 for the shipped share and confidence.
-        progress: told what is done, how much of it, and of how much.
+        progress: called with what is done, how much of it is done, and of how much.
 
     Raises:
         MarginsRefused: the agents are served by a model that is not a local one.
@@ -33,8 +33,8 @@ def measure_thresholds(
     chat = context.agents
     if not isinstance(chat, ChatLocalMLLM):
         raise MarginsRefused(
-            f"thresholds of {type(chat).__name__}: it shows no weights to know it by; measure a "
-            "local model"
+            f"thresholds of {type(chat).__name__}: a remote model cannot be identified by its "
+            "weights; measure a local model"
         )
     return calibrate_margins(
         chat,

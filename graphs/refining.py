@@ -1,4 +1,4 @@
-"""SMS over many questions at once: the steps and the routing of the graph, walked in lock step."""
+"""SMS over many questions at once: the graph's steps and routing, in lock step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import SMSOutput, SMSState, follow
 
 TOGETHER = 64
-"""Questions in lock step. The model's work per question hardly falls above it, while the texts
-that wait to be scored, about 25 for each question, take memory."""
+"""Questions in lock step. Above this the time per question hardly falls, while the texts to score,
+about 25 for each question, take memory."""
 
 STEPS: Mapping[Next, Step] = {"detector": detect, "corrector": correct, "verifier": verify}
 
@@ -24,9 +24,9 @@ def refine_batch(
 ) -> list[SMSOutput]:
     """Refine many questions; each as `build_sms_graph().invoke` would, in order.
 
-    What all of them ask of the model in one step is one batched call, so decisions, findings,
-    reasons and calls (a question's own, as if it were alone) are the graph's, log-probabilities
-    differ by rounding, and the milliseconds of a trace count the company's work as well.
+    The requests of all questions in one step are one batched call. Decisions, findings, reasons
+    and numbers of calls are those of the graph for each question alone; log-probabilities differ
+    by rounding, and the milliseconds of a trace include the work for the other questions.
 
     Args:
         questions: what came in.
@@ -42,14 +42,14 @@ def refine_batch(
     refined: dict[str, SMSOutput] = {}
     for start in range(0, len(different), together):
         group = different[start : start + together]
-        walks = [_walk(question, context) for question in group]
-        outputs = run_requests_together(context.agents, walks, context.faults)
+        paths = [_path(question, context) for question in group]
+        outputs = run_requests_together(context.agents, paths, context.faults)
         refined.update(zip(group, outputs, strict=True))
     return [refined[question].copy() for question in questions]
 
 
-def _walk(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
-    """The way of one question through the graph: every agent leads back to the coordinator."""
+def _path(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
+    """One question's path through the graph: the coordinator follows every agent."""
     state = SMSState(question=question, trace=[])
     while True:
         state = yield from _after(coordinate, state, context)

@@ -1,4 +1,4 @@
-"""The review node: a person is shown what would change, and says what is used. Nothing else."""
+"""The review node: shows a person the proposed changes and applies the person's choice."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from imc_agents.state import Decision, TraceStep
 from vision.report import CalibrationReport
 
 ASK = (
-    "Resume with true to go on so, with false to answer the original question from the image as "
-    "it is, or with a question of your own."
+    "Resume with true to accept the changes, with false to use the original question and the "
+    "uncorrected image, or with another question as text."
 )
 
 
@@ -27,7 +27,7 @@ class ReviewNode:
         self.resolve = resolve
 
     def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
-        """Reads decision, perception and calibration; writes what the person decided."""
+        """Reads decision, perception and calibration; writes the person's choice."""
         context = self.resolve(runtime.context)
         decision, calibration = state.get("decision"), state.get("calibration")
         changed = (decision is not None and decision.accepted) or (
@@ -37,11 +37,11 @@ class ReviewNode:
             context.policy.review == "on_change" and not changed
         ):
             return {}
-        said = interrupt(_shown(state))
-        return _decided(state["question"], said, decision)
+        choice = interrupt(_proposal(state))
+        return _apply(state["question"], choice, decision)
 
 
-def _shown(state: IMCState) -> dict[str, Any]:
+def _proposal(state: IMCState) -> dict[str, Any]:
     decision, perception = state.get("decision"), state.get("perception")
     calibration = state.get("calibration")
     return {
@@ -60,26 +60,23 @@ def _shown(state: IMCState) -> dict[str, Any]:
     }
 
 
-def _decided(question: str, said: object, decision: Decision | None) -> Update:
-    """Raises QuestionRefused for a question of the person's own that cannot be asked."""
+def _apply(question: str, choice: object, decision: Decision | None) -> Update:
+    """The update for true, false or another question; QuestionRefused for an invalid one."""
     rounds = decision.rounds if decision is not None else 0
-    if said is True:
-        return {"trace": [_step("a person agreed")]}
-    if said is False:
+    if choice is True:
+        return {"trace": [_step("the reviewer accepted the changes")]}
+    if choice is False:
+        reason = "the reviewer kept the original"
         return {
-            "decision": Decision(
-                used=question, accepted=False, rounds=rounds, reason="a person kept the original"
-            ),
+            "decision": Decision(used=question, accepted=False, rounds=rounds, reason=reason),
             "plain_image": True,
-            "calibration": CalibrationReport(applied=False, reason="a person kept the original"),
-            "trace": [_step("a person kept the original")],
+            "calibration": CalibrationReport(applied=False, reason=reason),
+            "trace": [_step(reason)],
         }
-    own = check_question(said)
+    own, reason = check_question(choice), "the reviewer wrote the question"
     return {
-        "decision": Decision(
-            used=own, accepted=own != question, rounds=rounds, reason="a person wrote it"
-        ),
-        "trace": [_step("a person wrote the question")],
+        "decision": Decision(used=own, accepted=own != question, rounds=rounds, reason=reason),
+        "trace": [_step(reason)],
     }
 
 

@@ -1,9 +1,9 @@
-"""SMS: the four agents as nodes of any graph; the thinking is theirs, the nodes only carry it.
+"""SMS: the four agents as nodes that can be added to any graph.
 
     coordinator ⇄ detector, corrector, verifier
 
-The coordinator alone decides where to go, from what the state holds and nothing else: a state that
-a person edited or forked is routed by what it then says.
+The coordinator alone chooses the next node, and from the state alone, so that an edited or forked
+state is routed by its present values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imc_agents.coordinator import Next
 from imc_agents.state import SMSInput, SMSOutput, SMSState
 
 Resolve = Callable[[Any], IMCContext]
-"""From what the run was given as context to the context the nodes work with."""
+"""From the run's context to the `IMCContext` that the nodes use."""
 
 
 def given(context: Any) -> IMCContext:
@@ -37,45 +37,45 @@ def given(context: Any) -> IMCContext:
 
 
 class SMSNodes:
-    """The agents' nodes, over a way to come to their context."""
+    """The agents' nodes; `resolve` gives their context."""
 
     def __init__(self, resolve: Resolve = given) -> None:
         self.resolve = resolve
 
     def coordinator(self, state: SMSState, runtime: Runtime[Any]) -> Update:
         """Reads all of the state; writes what comes next: assessment, plan, round, decision."""
-        return self._taken(coordinate, state, runtime)
+        return self._run(coordinate, state, runtime)
 
     def detector(self, state: SMSState, runtime: Runtime[Any]) -> Update:
         """Reads question and assessment; writes findings."""
-        return self._taken(detect, state, runtime)
+        return self._run(detect, state, runtime)
 
     def corrector(self, state: SMSState, runtime: Runtime[Any]) -> Update:
         """Reads question, findings, assessment and refusals; writes a candidate."""
-        return self._taken(correct, state, runtime)
+        return self._run(correct, state, runtime)
 
     def verifier(self, state: SMSState, runtime: Runtime[Any]) -> Update:
         """Reads question and candidate; writes a verdict."""
-        return self._taken(verify, state, runtime)
+        return self._run(verify, state, runtime)
 
-    def _taken(self, step: Step, state: SMSState, runtime: Runtime[Any]) -> Update:
+    def _run(self, step: Step, state: SMSState, runtime: Runtime[Any]) -> Update:
         context = self.resolve(runtime.context)
         return run_requests(context.agents, step(state, context), context.faults)
 
     def route(self, state: SMSState, runtime: Runtime[Any]) -> Next:
-        """Where the coordinator's state leads."""
+        """The node that follows the coordinator in this state."""
         return route(state, self.resolve(runtime.context))
 
 
 def add_sms(
     builder: StateGraph[Any, Any, Any, Any], *, then: str = END, resolve: Resolve = given
 ) -> None:
-    """Put the four agents into a builder whose state has the keys of SMSState.
+    """Add the four agents to a builder whose state has the keys of SMSState.
 
     Args:
         builder: receives the nodes `coordinator`, `detector`, `corrector` and `verifier`. The
             caller adds the edge that leads to `coordinator`.
-        then: the node to go to when the question is settled.
+        then: the node after the decision on the question.
         resolve: from the run's context to an IMCContext.
     """
     nodes = SMSNodes(resolve)

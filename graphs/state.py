@@ -21,7 +21,7 @@ class PathOrName(LastValue[ImageSource]):
 
 
 class IMCInput(TypedDict):
-    """What is asked."""
+    """Input of the imc graph."""
 
     image: Annotated[ImageSource, PathOrName]
     """A path, the name `ImageStore.put` gave, or a LangChain image block.
@@ -34,7 +34,7 @@ class IMCInput(TypedDict):
 
 
 class IMCOutput(TypedDict, total=False):
-    """What comes back."""
+    """Output of the imc graph."""
 
     question: str
     image_name: str
@@ -49,7 +49,7 @@ class IMCOutput(TypedDict, total=False):
 
 
 class IMCState(SMSState, total=False):
-    """Everything known about one question and its image."""
+    """State of one question and its image."""
 
     image: Annotated[ImageSource, PathOrName]
     """Where the image comes from."""
@@ -62,8 +62,8 @@ class IMCState(SMSState, total=False):
     perception: NoisePerception | None
     """The noise it carries; None without a prototype bank."""
     calibration: CalibrationReport | None
-    """What was done about it."""
+    """Whether and how it was corrected, and why."""
     plain_image: bool
-    """A person wants the image as it is; written by the review node."""
+    """Whether a reviewer chose the uncorrected image; written by the review node."""
     answer: Answer | None
     """Written by the answer node."""

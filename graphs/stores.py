@@ -1,4 +1,4 @@
-"""What state must not hold: pixels and features, kept by name in the context, a few at a time."""
+"""Bounded stores of pixels and features, by name, in the context: state must not hold them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 NAME_PREFIX = "sha256:"
-"""How state names an image that only the ImageStore holds."""
+"""Prefix of the name, in state, of an image that only the ImageStore holds."""
 
 ImageSource = str | dict[str, str]
 """A path, a name given by `ImageStore.put`, or a LangChain image block of strings."""
@@ -63,16 +63,16 @@ class FeatureStore:
         return len(self._features)
 
     def get(self, image_name: str, *, calibrated: bool) -> CalibratedImage | None:
-        """What the vision node left; None: it must be computed again."""
+        """The features stored by the vision node; None: they must be computed again."""
         return self._features.get((image_name, calibrated))
 
     def put(self, image_name: str, encoded: CalibratedImage, *, calibrated: bool) -> None:
-        """Hold what one pass of the encoder gave."""
+        """Store the result of one pass of the encoder."""
         self._features.put((image_name, calibrated), encoded)
 
 
 class ImageStore:
-    """Images that were read, by name: so that state carries a name where there is no path."""
+    """Images by name, for state to refer to where there is no path."""
 
     def __init__(self, capacity: int = 8) -> None:
         """`capacity`: images held, each three bytes a pixel."""
@@ -85,16 +85,17 @@ class ImageStore:
         return name
 
     def read(self, source: ImageSource) -> MedicalImage:
-        """The image a source stands for.
+        """The image of a source.
 
-        Raises ImageRefused for what cannot be read, and for a name that is not held any more.
+        Raises ImageRefused for a source that cannot be read, or a name that is not stored.
         """
         if isinstance(source, str) and source.startswith(NAME_PREFIX):
             held = self._images.get(source)
             if held is None:
                 raise ImageRefused(
-                    f"image {source[:15]}… is not held here (any more): it was given as pixels to "
-                    "another context; put it into this context's image store again"
+                    f"image {source[:15]}… is not stored in this context: it was given as pixels to "
+                    "another one, or replaced by later images; put it into this context's image "
+                    "store again"
                 )
             return held
         return read_image(source)

@@ -1,4 +1,4 @@
-"""The trace of a run: each node's time, calls of the model, and what went otherwise than usual."""
+"""The trace of a run: each node's time, its calls of the model, and notes on exceptions."""
 
 from __future__ import annotations
 

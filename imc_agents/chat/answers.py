@@ -1,4 +1,4 @@
-"""What the model wrote, as LangChain messages."""
+"""Generated answers as LangChain messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["answer_message", "as_chunk", "usage_of"]
 
 
 def usage_of(answer: Generated) -> UsageMetadata:
-    """Tokens read and written."""
+    """Token counts of the prompt and of the answer."""
     written = len(answer.token_ids)
     return UsageMetadata(
         input_tokens=answer.prompt_tokens,
@@ -32,9 +32,9 @@ def answer_message(
     """One answer as a message.
 
     Args:
-        answer: what was written.
+        answer: the generated answer.
         model_name: the model's name.
-        tools: the tools that were on offer; their calls are read from the text.
+        tools: the tools in the prompt; calls of them are parsed from the text.
     """
     text, calls, wrong = read_tool_calls(answer.text, tools) if tools else (answer.text, [], [])
     return AIMessage(

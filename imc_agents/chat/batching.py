@@ -1,4 +1,4 @@
-"""The part of the chat model that answers many conversations in batched passes."""
+"""Methods of the chat model that answer many conversations in batched passes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from imc_agents.chat.prompt_tokens import ImageFeatures
 from imc_agents.chat.tool_calls import call_schema, forced_tools, tool_messages
 from imc_agents.errors import ModelRefused, QuestionRefused
 
-__all__ = ["Batching"]
+__all__ = ["BatchingMixin"]
 
 _SETTINGS = {"max_tokens", "max_new_tokens", "temperature", "seed", "timeout"}
-# What LangChain's agents and runnables bind to any chat model, whether or not it has a meaning.
+# Settings that LangChain's agents and runnables bind to any chat model; they have no effect here.
 _IGNORED = {
     "ls_structured_output_format",
     "output_version",
@@ -30,8 +30,8 @@ _IGNORED = {
 }
 
 
-class Batching:
-    """Mixed into `ChatLocalMLLM`: `generate_batch`, `batch` and `abatch`."""
+class BatchingMixin:
+    """`generate_batch`, `batch` and `abatch` of `ChatLocalMLLM`."""
 
     def generate_batch(
         self: Any,  # engine and settings are the chat model's own
@@ -44,7 +44,7 @@ class Batching:
         response_schema: dict[str, Any] | None = None,
         **settings: Any,
     ) -> list[AIMessage]:
-        """Answer many conversations, left-padded and run together.
+        """Answer many conversations in left-padded batches.
 
         Args:
             messages: the conversations.
@@ -62,7 +62,7 @@ class Batching:
             and `token_logprobs`.
 
         Raises:
-            QuestionRefused: a conversation that cannot be put to the model.
+            QuestionRefused: the model cannot take a conversation.
             ModelRefused: features of another model.
             TypeError: a setting this model does not have.
         """
@@ -88,7 +88,7 @@ class Batching:
         Args:
             inputs: what `invoke` takes.
             config: one configuration, or one each.
-            return_exceptions: put errors in the place of answers instead of raising.
+            return_exceptions: return refusals in place of answers instead of raising them.
             **kwargs: as for `generate_batch`; `features` may be a list with one for each input.
         """
         features = kwargs.pop("features", None)

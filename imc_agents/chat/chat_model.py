@@ -1,7 +1,7 @@
-"""A LangChain chat model over a local multimodal model, with what IMC lives on beyond the contract.
+"""A LangChain chat model over a local multimodal model, with the methods that IMC needs besides.
 
-`features=` in place of pixels, `score` (the model's own surprisal), `choose` (probabilities over
-fixed options), and answers in batches. Greedy by default: the same request gives the same answer.
+`features=` in place of pixels, `score` (log-probabilities of a given text), `choose` (probabilities
+of given options), and batches. Greedy by default: the same request gives the same answer.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import AliasChoices, Field, PrivateAttr
 
 from imc_agents.chat.answers import answer_message, as_chunk, usage_of
-from imc_agents.chat.batching import Batching
+from imc_agents.chat.batching import BatchingMixin
 from imc_agents.chat.engine import Engine
 from imc_agents.chat.loading import LocalMLLM, load_local_mllm
 from imc_agents.chat.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.chat.scores import Choice, TextScore, TokenScore
 from imc_agents.chat.scoring_mixin import ScoringMixin
 from imc_agents.chat.structured import StructuredAnswer
-from imc_agents.chat.structuring import Structuring
+from imc_agents.chat.structuring import StructuredOutputMixin
 
 __all__ = [
     "ChatLocalMLLM",
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class ChatLocalMLLM(Batching, ScoringMixin, Structuring, BaseChatModel):
+class ChatLocalMLLM(BatchingMixin, ScoringMixin, StructuredOutputMixin, BaseChatModel):
     """Any HF image-text-to-text model as a LangChain chat model.
 
     Built with `from_pretrained` or `from_parts`. Every call holds one lock, so one instance may
@@ -105,7 +105,7 @@ class ChatLocalMLLM(Batching, ScoringMixin, Structuring, BaseChatModel):
             trust_remote_code=trust_remote_code,
             local_files_only=local_files_only,
         )
-        return cls._over(mllm, settings)
+        return cls._from_mllm(mllm, settings)
 
     @classmethod
     def from_parts(
@@ -119,10 +119,10 @@ class ChatLocalMLLM(Batching, ScoringMixin, Structuring, BaseChatModel):
             name: shown in answers and traces.
             **settings: this class's attributes.
         """
-        return cls._over(LocalMLLM(model, processor, name, ""), settings)
+        return cls._from_mllm(LocalMLLM(model, processor, name, ""), settings)
 
     @classmethod
-    def _over(cls, mllm: LocalMLLM, settings: dict[str, Any]) -> Self:
+    def _from_mllm(cls, mllm: LocalMLLM, settings: dict[str, Any]) -> Self:
         refuse_without_features(mllm.model)  # here: pydantic would wrap it into its own error
         return cls(mllm=mllm, **settings)
 

@@ -1,4 +1,4 @@
-"""A prompt as the language model reads it."""
+"""A prompt as inputs of the language model."""
 
 from __future__ import annotations
 

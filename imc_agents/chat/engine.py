@@ -1,6 +1,6 @@
-"""The model at work: one lock, one prompt encoder, answers and scores in batches. No LangChain run.
+"""Runs the model: one lock, one prompt encoder, answers and scores in batches.
 
-`ChatLocalMLLM` speaks LangChain's contract and leaves the work to this.
+`ChatLocalMLLM` implements LangChain's interface and delegates to this.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from imc_agents.errors import QuestionRefused
 __all__ = ["Engine"]
 
 WITHOUT_IMAGE = 4
-"""How many prompts without an image take the place of one with: an image is some hundred tokens,
-a question some dozen."""
+"""Prompts without an image that count as one with an image: an image is about a hundred tokens, a
+question about a dozen."""
 
 Messages = Sequence[BaseMessage]
 GivenFeatures = Sequence[ImageFeatures | None] | None
@@ -60,7 +60,7 @@ class Engine:
         self._tokenizer = processor.tokenizer
         self._batch_size = batch_size
         self._scorer = TextScorer(self.encoder)
-        self._sharing = PrefixCacheGenerator(model, processor.tokenizer)
+        self._generator = PrefixCacheGenerator(model, processor.tokenizer)
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 
@@ -112,7 +112,7 @@ class Engine:
                 most *= WITHOUT_IMAGE
             for first in range(0, len(prompts), most):
                 self.generations += 1
-                answers += self._sharing.generate(
+                answers += self._generator.generate(
                     prompts[first : first + most],
                     self._constrained(decoding, schema),
                     context_tokens=self.encoder.context_tokens,
@@ -161,7 +161,7 @@ class Engine:
                     yield piece
                 yield writing.result()
             finally:
-                left.set()  # the reader may have left early: stop writing
+                left.set()  # the caller may have stopped reading: stop generation
 
     def score(
         self,

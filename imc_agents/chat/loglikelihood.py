@@ -1,9 +1,8 @@
-"""Teacher-forced scores: how probable the model finds a given text, token by token.
+"""Teacher-forced log-probabilities of given texts under the model, token by token.
 
-The assistant's turn is scored as the model would write it: the prompt ends where the assistant
-begins, and the text is tokenised on its own from there (not jointly with the prompt), because that
-is the boundary at which generation starts too. Control tokens spelled out in the text are scored
-as plain characters.
+A text is scored as the assistant's turn: the prompt ends where the assistant's answer begins, and
+the text is tokenised separately from it, because generation starts at the same boundary. Control
+tokens spelled out in the text are scored as plain characters.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from typing import Any
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
-from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, Row, StraightPasses
-from imc_agents.chat.token_tree import TokenTree, can_branch, plant, score_trees
+from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, Row
+from imc_agents.chat.token_tree import TokenTree, build_trees, score_trees, supports_trees
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 from imc_agents.errors import QuestionRefused
 
 __all__ = ["TextScorer"]
 
 _CPU_TOKENS = 2 * 1024
-"""Tokens of one pass over trees on a CPU: more leave its caches and are no faster."""
+"""Most tokens of one pass over trees on a CPU: more exceed its caches and are no faster."""
 _PASS_SHARE = 8
-"""What a pass costs beside its tokens, as a share of the largest pass: 4 ms of 150 for the
-embedded model on one core, and a small model leaves a GPU idle for longer than that."""
+"""Fixed cost of a pass: one part in so many of the cost of the largest pass. For the embedded model
+on one core 4 of 150 ms; on a GPU, which a small model leaves partly idle, more."""
 
 
 class TextScorer:
@@ -39,22 +38,22 @@ class TextScorer:
         self._encoder = encoder
         self._model = encoder.model
         self._tokenizer = encoder.processor.tokenizer
-        self._straight = StraightPasses(encoder.model)
-        self._branching = VerifiedFastPath()
+        self._plain = PlainPasses(encoder.model)
+        self._tree_path = VerifiedFastPath()
         self._tree_passes = 0
 
     @property
     def passes(self) -> int:
         """Batched forward passes made so far (a shared prefix and the texts after it are one)."""
-        return self._tree_passes + self._straight.passes
+        return self._tree_passes + self._plain.passes
 
     def score(
         self, items: Sequence[tuple[EncodedPrompt, str]], *, ending: bool = False
     ) -> list[TextScore]:
         """Score each text as the assistant's turn after its prompt.
 
-        Items with one prompt share its computation, and their own beginnings, where the model
-        gives the same numbers that way (checked once per model).
+        Items with one prompt share its computation and their common prefixes, where the model
+        gives the same numbers that way (verified once per model).
 
         Args:
             items: prompts and texts.
@@ -69,10 +68,10 @@ class TextScorer:
         groups: dict[tuple[str, str], list[int]] = {}
         for index, row in enumerate(rows):
             groups.setdefault(row.prompt.key, []).append(index)
-        if self._may_branch(rows, tails, groups):
-            logprobs = self._branched(rows, tails, groups)
+        if self._use_trees(rows, tails, groups):
+            logprobs = self._by_trees(rows, tails, groups)
         else:
-            logprobs = self._straight.logprobs(rows, tails, groups)
+            logprobs = self._plain.logprobs(rows, tails, groups)
         return [
             self._text_score(row, logprobs[index], scored_end=end_id is not None)
             for index, row in enumerate(rows)
@@ -110,32 +109,31 @@ class TextScorer:
             row.text, tuple(row.spans), tuple(own), logprobs[-1] if scored_end else None
         )
 
-    def _may_branch(
+    def _use_trees(
         self, rows: list[Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
     ) -> bool:
-        if self._branching.agrees is False or not groups:
+        if self._tree_path.agrees is False or not groups:
             return False
         for members in groups.values():
             longest = max(len(tails[index]) for index in members)
-            if not can_branch(self._model, rows[members[0]].prompt, longest):
+            if not supports_trees(self._model, rows[members[0]].prompt, longest):
                 return False
         tried = next(iter(groups.values()))[:4]
         texts = {index: tails[index] for index in tried}
-        return self._branching.holds(
-            lambda: score_trees(self._model, plant(rows[tried[0]].prompt, texts), texts),
-            lambda: self._straight.plain(rows, tails, tried),
+        return self._tree_path.verify(
+            lambda: score_trees(self._model, build_trees(rows[tried[0]].prompt, texts), texts),
+            lambda: self._plain.plain(rows, tails, tried),
         )
 
-    def _branched(
+    def _by_trees(
         self, rows: list[Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
     ) -> dict[int, list[float]]:
-        """All texts from trees, those of like length in one pass."""
+        """Scores of all texts from trees; trees of similar length are computed in one pass."""
         texts = dict(enumerate(tails))
-        trees = [
-            tree
-            for members in groups.values()
-            for tree in plant(rows[members[0]].prompt, {index: tails[index] for index in members})
-        ]
+        trees: list[TokenTree] = []
+        for members in groups.values():
+            own = {index: tails[index] for index in members}
+            trees += build_trees(rows[members[0]].prompt, own)
         trees.sort(key=_length)
         found: dict[int, list[float]] = {}
         for chunk in self._in_passes(trees):
@@ -144,10 +142,10 @@ class TextScorer:
         return found
 
     def _in_passes(self, trees: Sequence[TokenTree]) -> Iterator[list[TokenTree]]:
-        """Trees, the shortest first, in passes within the memory for tokens, masks and logits.
+        """Divide trees, sorted by length, into passes within the limits of tokens and logits.
 
-        Trees of one pass are padded to the longest, so the cuts between passes are laid where
-        tokens and passes together cost least (the shortest path over the cuts).
+        Trees of one pass are padded to the longest. The division with the least cost of padded
+        tokens and passes is found by dynamic programming.
         """
         vocabulary = self._model.config.get_text_config().vocab_size
         most = _CPU_TOKENS if self._model.device.type == "cpu" else MAX_TOKENS

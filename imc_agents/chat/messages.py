@@ -3,7 +3,7 @@
 A conversation is a list of turns `{"role": "system" | "user" | "assistant", "content": [part]}`
 with parts `{"type": "text", "text": ...}` and `{"type": "image"}`; neighbouring turns of one role
 are merged, because many templates insist that roles alternate. Tool calls and tool results become
-text: no small template renders them alike.
+text, because chat templates render them differently or not at all.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Answers to many prompts that begin alike: the beginning is computed once.
+"""Generation from many prompts with a common prefix: its keys and values are computed once.
 
-Prompts about one image are the same up to the image's end, and the image is most of them; those of
-one agent are the same up to the question. That beginning goes through the model once (once for
-each image of a batch); its keys and values are repeated for the prompts, and of each only the rest
-is read. A finished answer leaves the batch.
+Prompts about one image are the same up to the image's end, which is most of their tokens; prompts
+of one agent are the same up to the question. The prefix is computed once (once for each image of a
+batch), its keys and values are repeated for the prompts, and only the suffix of each is computed
+apart. A finished answer is removed from the batch.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from imc_agents.chat.verified_fast_path import Logprobs, VerifiedFastPath
 
 __all__ = ["PrefixCacheGenerator"]
 
-_WORTH_SHARING = 256
-"""Tokens saved; the beginnings' own pass costs about as much."""
-_WORTH_LEAVING = 8
-"""Prompts without an image from which it pays that finished answers leave, however short the
-beginning that they share."""
+_MIN_TOKENS_SAVED = 256
+"""Least number of tokens saved; the additional pass over the prefixes costs about as much."""
+_MIN_PROMPTS = 8
+"""Least number of prompts without an image: from here on removing finished answers saves time,
+however short the common prefix."""
 _PLAIN_GENERATION = {
     "_from_model_config",
     "bos_token_id",
@@ -49,13 +49,13 @@ _PLAIN_GENERATION = {
     "transformers_version",
     "use_cache",
 }
-"""Generation settings of a checkpoint that greedy decoding does not heed, or heeds here, too."""
+"""Generation settings of a checkpoint that greedy decoding ignores, or that are respected here."""
 
 
 class PrefixCacheGenerator:
-    """Writes the answers of one model, sharing beginnings where it gives the same that way.
+    """Generates answers with a shared prefix cache, where that gives the same results.
 
-    Whether it does is tried once with images and once without, on the first prompts to gain by it.
+    That is verified once with images and once without, on the first prompts that would share one.
 
     Args:
         model: takes `mm_encoder_outputs`.
@@ -65,7 +65,7 @@ class PrefixCacheGenerator:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        self._ways = {"image": VerifiedFastPath(), "text": VerifiedFastPath()}
+        self._paths = {"image": VerifiedFastPath(), "text": VerifiedFastPath()}
 
     def generate(
         self,
@@ -74,12 +74,12 @@ class PrefixCacheGenerator:
         *,
         context_tokens: int | None = None,
     ) -> list[Generated]:
-        """Write an answer to each prompt, as `generate_texts` does.
+        """Generate an answer to each prompt, as `generate_texts` does.
 
         Args:
             prompts: of one batch.
-            settings: how to choose tokens; sampling, grammars, stop texts and time limits leave
-                nothing to share.
+            settings: how to choose tokens; no prefix is shared with sampling, grammars, stop
+                texts or time limits.
             context_tokens: the model's limit; caps `max_new_tokens`.
 
         Returns:
@@ -87,10 +87,10 @@ class PrefixCacheGenerator:
         """
         found: dict[int, Generated] = {}
         if _is_greedy(settings):
-            for begin, members in self._alike(prompts):
+            for common, members in self._groups(prompts):
                 some = [prompts[index] for index in members]
-                if self._may_share(some, begin, settings, context_tokens):
-                    answers = self._shared(some, begin, settings, context_tokens)
+                if self._path_agrees(some, common, settings, context_tokens):
+                    answers = self._shared(some, common, settings, context_tokens)
                     found.update(zip(members, answers, strict=True))
         left = [index for index in range(len(prompts)) if index not in found]
         if left:
@@ -104,65 +104,65 @@ class PrefixCacheGenerator:
             found.update(zip(left, answers, strict=True))
         return [found[index] for index in range(len(prompts))]
 
-    def _alike(self, prompts: Sequence[EncodedPrompt]) -> list[tuple[int, list[int]]]:
-        """Prompts that begin with the same tokens, by index, and how many tokens those are.
+    def _groups(self, prompts: Sequence[EncodedPrompt]) -> list[tuple[int, list[int]]]:
+        """Groups of prompts with a common prefix: its length in tokens, and the prompts' indices.
 
-        Up to the image's end, or as far as those without an image agree; only where sharing saves
-        more than it costs.
+        The prefix ends with the image, or where prompts without an image differ. Only groups for
+        which sharing saves more than it costs.
         """
         image_token = self._model.config.image_token_id
         groups: dict[tuple[int, ...], list[int]] = {}
         texts: list[int] = []
         for index, prompt in enumerate(prompts):
             if prompt.per_token:
-                continue  # token types: what a token attends to may depend on the whole prompt
+                continue  # token types: attention may depend on the whole prompt
             if prompt.features is None:
                 texts.append(index)
                 continue
             places = (prompt.ids == image_token).nonzero()
-            begin = int(places[-1]) + 1 if len(places) else 0
-            if 0 < begin < len(prompt.ids):
-                groups.setdefault(tuple(prompt.ids[:begin].tolist()), []).append(index)
-        alike = [
-            (len(beginning), members)
-            for beginning, members in groups.items()
+            common = int(places[-1]) + 1 if len(places) else 0
+            if 0 < common < len(prompt.ids):
+                groups.setdefault(tuple(prompt.ids[:common].tolist()), []).append(index)
+        worthwhile = [
+            (len(prefix), members)
+            for prefix, members in groups.items()
             if (len(members) - len({id(prompts[index].features) for index in members}))
-            * len(beginning)
-            >= _WORTH_SHARING
+            * len(prefix)
+            >= _MIN_TOKENS_SAVED
         ]
-        if len(texts) >= _WORTH_LEAVING:
-            begin = _in_common([prompts[index] for index in texts])
-            if begin:
-                alike.append((begin, texts))
-        return alike
+        if len(texts) >= _MIN_PROMPTS:
+            common = _common_length([prompts[index] for index in texts])
+            if common:
+                worthwhile.append((common, texts))
+        return worthwhile
 
-    def _may_share(
+    def _path_agrees(
         self,
         prompts: Sequence[EncodedPrompt],
-        begin: int,
+        common: int,
         settings: DecodingSettings,
         context_tokens: int | None,
     ) -> bool:
-        """Whether the answers to some of these prompts are those of whole passes."""
-        way = self._ways["text" if prompts[0].features is None else "image"]
-        if way.agrees is None and not self._may_agree():
-            way.rule_out()
-        some = _telling(prompts)
-        return way.holds(
-            lambda: _told(self._shared(some, begin, settings, context_tokens)),
-            lambda: _told(
+        """Whether answers with a shared prefix are those of plain generation; verified once."""
+        path = self._paths["text" if prompts[0].features is None else "image"]
+        if path.agrees is None and not self._supports_sharing():
+            path.rule_out()
+        some = _representative(prompts)
+        return path.verify(
+            lambda: _logprobs_by_answer(self._shared(some, common, settings, context_tokens)),
+            lambda: _logprobs_by_answer(
                 generate_texts(
                     self._model, self._tokenizer, some, settings, context_tokens=context_tokens
                 )
             ),
         )
 
-    def _may_agree(self) -> bool:
-        """Neither positions, attention nor decoding are more than the loop below knows."""
+    def _supports_sharing(self) -> bool:
+        """Whether positions, attention and decoding are of the kinds that `_shared` implements."""
         config = self._model.config.get_text_config()
         own_settings = self._model.generation_config.to_diff_dict().keys()
         return (
-            not hasattr(self._model.base_model, "rope_deltas")  # state of the prompt seen last
+            not hasattr(self._model.base_model, "rope_deltas")  # positions of the last prompt
             and getattr(config, "sliding_window", None) is None
             and own_settings <= _PLAIN_GENERATION
         )
@@ -171,20 +171,20 @@ class PrefixCacheGenerator:
     def _shared(
         self,
         prompts: Sequence[EncodedPrompt],
-        begin: int,
+        common: int,
         settings: DecodingSettings,
         context_tokens: int | None,
     ) -> list[Generated]:
-        """Greedy answers to prompts whose first `begin` tokens are the same."""
+        """Greedy answers to prompts with the same first `common` tokens."""
         endings = ending_ids(self._model)
         room = [
             settings.max_new_tokens if context_tokens is None else context_tokens - len(prompt.ids)
             for prompt in prompts
         ]
         longest = [max(1, min(settings.max_new_tokens, one)) for one in room]
-        cache = self._beginnings(prompts, begin)
-        ids, mask = _rests(prompts, begin)
-        positions = (mask.cumsum(1) - 1)[:, begin:]
+        cache = self._prefix_cache(prompts, common)
+        ids, mask = _suffixes(prompts, common)
+        positions = (mask.cumsum(1) - 1)[:, common:]
         written: list[list[int]] = [[] for _ in prompts]
         logprobs: list[list[float]] = [[] for _ in prompts]
         live = list(range(len(prompts)))
@@ -224,10 +224,13 @@ class PrefixCacheGenerator:
             for prompt, tokens, values in zip(prompts, written, logprobs, strict=True)
         ]
 
-    def _beginnings(self, prompts: Sequence[EncodedPrompt], begin: int) -> Any:
-        """Keys and values of the first `begin` tokens of each prompt, computed once an image."""
+    def _prefix_cache(self, prompts: Sequence[EncodedPrompt], common: int) -> Any:
+        """Keys and values of the first `common` tokens, one row a prompt.
+
+        Computed once for each different image.
+        """
         different = {
-            id(prompt.features): replace(prompt, ids=prompt.ids[:begin]) for prompt in prompts
+            id(prompt.features): replace(prompt, ids=prompt.ids[:common]) for prompt in prompts
         }
         cache = self._model(
             **stack_prompts(list(different.values()), pad_id=0, side="right"),
@@ -241,7 +244,7 @@ class PrefixCacheGenerator:
 
 
 def _is_greedy(settings: DecodingSettings) -> bool:
-    """The most probable token is taken until the model ends or the answer is long enough."""
+    """Whether decoding takes the most probable token until an ending token or the length limit."""
     return (
         settings.temperature <= 0
         and not settings.stop
@@ -250,34 +253,36 @@ def _is_greedy(settings: DecodingSettings) -> bool:
     )
 
 
-def _rests(prompts: Sequence[EncodedPrompt], begin: int) -> tuple[Tensor, Tensor]:
-    """Token ids after the first `begin`, (batch, longest), padded on the left, so that all end
-    together; and the mask over both, (batch, begin + longest)."""
-    rests = [prompt.ids[begin:] for prompt in prompts]
-    longest = max(len(rest) for rest in rests)
-    ids = rests[0].new_zeros(len(rests), longest)
-    mask = rests[0].new_ones(len(rests), begin + longest)
-    for row, rest in enumerate(rests):
-        ids[row, longest - len(rest) :] = rest
-        mask[row, begin : begin + longest - len(rest)] = 0
+def _suffixes(prompts: Sequence[EncodedPrompt], common: int) -> tuple[Tensor, Tensor]:
+    """Token ids after the prefix, left-padded, and the attention mask over prefix and suffix.
+
+    Shapes (batch, longest) and (batch, common + longest).
+    """
+    suffixes = [prompt.ids[common:] for prompt in prompts]
+    longest = max(len(suffix) for suffix in suffixes)
+    ids = suffixes[0].new_zeros(len(suffixes), longest)
+    mask = suffixes[0].new_ones(len(suffixes), common + longest)
+    for row, suffix in enumerate(suffixes):
+        ids[row, longest - len(suffix) :] = suffix
+        mask[row, common : common + longest - len(suffix)] = 0
     return ids, mask
 
 
-def _telling(prompts: Sequence[EncodedPrompt]) -> list[EncodedPrompt]:
-    """The shortest and the longest, and one about another image: padding and order both count."""
+def _representative(prompts: Sequence[EncodedPrompt]) -> list[EncodedPrompt]:
+    """The shortest and the longest prompt and one with another image: padding and order matter."""
     by_length = sorted(prompts, key=lambda prompt: len(prompt.ids))
     first = by_length[0]
     other = next((p for p in prompts if p.features is not first.features), by_length[1])
     return [first, other, by_length[-1]]
 
 
-def _in_common(prompts: Sequence[EncodedPrompt]) -> int:
-    """How many tokens all of them begin with; one at least is left to each as its rest."""
+def _common_length(prompts: Sequence[EncodedPrompt]) -> int:
+    """Length of the common prefix in tokens; at least one token is left to each as its suffix."""
     shortest = min(len(prompt.ids) for prompt in prompts) - 1
-    beginnings = torch.stack([prompt.ids[:shortest] for prompt in prompts])
-    return int((beginnings == beginnings[0]).all(dim=0).cumprod(dim=0).sum())
+    prefixes = torch.stack([prompt.ids[:shortest] for prompt in prompts])
+    return int((prefixes == prefixes[0]).all(dim=0).cumprod(dim=0).sum())
 
 
-def _told(answers: Sequence[Generated]) -> Logprobs:
-    """Each answer's tokens with what they were worth."""
+def _logprobs_by_answer(answers: Sequence[Generated]) -> Logprobs:
+    """Log-probabilities of each answer's tokens, by row and tokens."""
     return {(row, answer.token_ids): answer.token_logprobs for row, answer in enumerate(answers)}

@@ -1,4 +1,4 @@
-"""The part of the chat model that judges: scores of given texts, probabilities of given options."""
+"""Methods of the chat model that score given texts and given options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ScoringMixin"]
 
 
 class ScoringMixin:
-    """Mixed into `ChatLocalMLLM`: `score` and `choose`, one at a time and in batches."""
+    """`score` and `choose` of `ChatLocalMLLM`, singly and in batches."""
 
     _engine: Engine
 
@@ -26,7 +26,7 @@ class ScoringMixin:
         *,
         features: ImageFeatures | None = None,
     ) -> TextScore:
-        """Log-probability of each token of `text`, were it the assistant's turn.
+        """Log-probability of each token of `text` as the assistant's turn.
 
         Args:
             messages: the conversation before that turn.

@@ -1,8 +1,8 @@
-"""Structured answers that cannot fail silently.
+"""Structured answers: a value that fits the schema, or an explicit failure.
 
-With xgrammar installed the answer is decoded under the schema's grammar; without it the schema is
-asked for in words, the answer parsed tolerantly and, once, repaired by the model itself. What then
-is still wrong is an explicit failure, never a guess.
+With xgrammar installed the answer is decoded under the schema's grammar. Without it the prompt
+describes the schema, JSON is searched for in the answer, and an unusable answer is corrected once
+by the model. If that is unusable too, the result is a failure with its reason.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ __all__ = [
     "structured_runnable",
 ]
 
-_LEAST_TOKENS = 256  # room for a small object, whatever the chat model's own limit
+_MIN_TOKENS = 256  # enough for a small object, whatever the chat model's own limit
 
-# A grammar without bounds lets an undecided model write for ever; these close it.
+# Without these bounds a grammar admits answers of any length.
 _MAX_STRING = 200
 _MAX_ITEMS = 16
 
@@ -100,7 +100,7 @@ def repair_messages(
 
 
 def find_json(text: str) -> list[Any]:
-    """Every JSON object or array that stands in a text, outermost ones, in order.
+    """Every outermost JSON object or array in a text, in order.
 
     Fences, tags and prose around them are skipped.
     """
@@ -184,7 +184,7 @@ def ask_structured(
     config: RunnableConfig | None = None,
     **settings: Any,
 ) -> StructuredAnswer:
-    """Ask for an answer in a schema, with one repair; never raises for what the model wrote.
+    """Ask for an answer in a schema, with one repair; raises no error for an unusable answer.
 
     Args:
         chat: a `ChatLocalMLLM`.
@@ -199,7 +199,7 @@ def ask_structured(
     """
     described = json_schema_of(schema)
     asked = schema_messages(messages, described)
-    settings = {"max_tokens": max(chat.max_tokens, _LEAST_TOKENS), **settings}
+    settings = {"max_tokens": max(chat.max_tokens, _MIN_TOKENS), **settings}
     settings |= {
         "features": features,
         "response_schema": described,
@@ -217,7 +217,7 @@ def ask_structured(
 def structured_runnable(
     chat: Any, schema: Any, *, include_raw: bool, **settings: Any
 ) -> Runnable[LanguageModelInput, Any]:
-    """What `with_structured_output` returns; see there."""
+    """The runnable that `with_structured_output` returns."""
     json_schema_of(schema)  # an impossible schema is refused now, not at the call
     settings = {k: v for k, v in settings.items() if k not in ("method", "strict")}
 

@@ -1,4 +1,4 @@
-"""The part of the chat model that binds tools and answers in a schema."""
+"""Methods of the chat model that bind tools and return structured answers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from imc_agents.chat.prompt_tokens import ImageFeatures
 from imc_agents.chat.structured import StructuredAnswer, ask_structured, structured_runnable
 from imc_agents.chat.tool_calls import forced_tools
 
-__all__ = ["Structuring"]
+__all__ = ["StructuredOutputMixin"]
 
 
-class Structuring:
-    """Mixed into `ChatLocalMLLM`: `bind_tools`, `ask_structured`, `with_structured_output`."""
+class StructuredOutputMixin:
+    """`bind_tools`, `ask_structured` and `with_structured_output` of `ChatLocalMLLM`."""
 
     def bind_tools(
         self: Any,  # the other base brings LangChain's `bind`
@@ -51,7 +51,7 @@ class Structuring:
         config: RunnableConfig | None = None,
         **settings: Any,
     ) -> StructuredAnswer:
-        """Ask for an answer in a schema; never raises for what the model wrote.
+        """Ask for an answer in a schema; raises no error for an unusable answer.
 
         Args:
             messages: the conversation.

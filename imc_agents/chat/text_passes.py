@@ -1,4 +1,4 @@
-"""Texts after their prompts one by one: in whole passes, or from the cache of a shared prompt."""
+"""Log-probabilities of texts, one sequence each: plain passes, or the cache of a shared prompt."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 
-__all__ = ["MAX_LOGITS", "MAX_TOKENS", "Row", "StraightPasses"]
+__all__ = ["MAX_LOGITS", "MAX_TOKENS", "Row", "PlainPasses"]
 
 MAX_LOGITS = 64 * 1024**2
-"""Logits of one pass: rows x scored tokens x vocabulary, in float32. 64 Mi values are 256 MB."""
+"""Most logits of one pass, rows x scored tokens x vocabulary: 64 Mi float32 values are 256 MB."""
 MAX_TOKENS = 32 * 1024
-"""Tokens of one pass."""
-_WORTH_SHARING = 512
-"""Tokens saved; a shared prompt costs a second pass, below this it does not pay."""
+"""Most tokens of one pass."""
+_MIN_TOKENS_SAVED = 512
+"""Least number of tokens saved by sharing a prompt, which costs a second pass."""
 
 
 @dataclass
@@ -33,8 +33,8 @@ class Row:
     spans: list[tuple[int, int]]
 
 
-class StraightPasses:
-    """Scores each text by itself, after a prompt that is shared where that pays.
+class PlainPasses:
+    """Scores each text in a sequence of its own; the prompt is shared where that saves time.
 
     Args:
         model: the model.
@@ -45,9 +45,9 @@ class StraightPasses:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._shares = VerifiedFastPath()
+        self._sharing = VerifiedFastPath()
         if hasattr(model.base_model, "rope_deltas"):
-            self._shares.rule_out()  # positions depend on the prompt that the model saw last
+            self._sharing.rule_out()  # positions depend on the last prompt
         self.passes = 0
 
     def logprobs(
@@ -58,12 +58,12 @@ class StraightPasses:
         Args:
             rows: the texts.
             tails: token ids to score after each row's prompt.
-            groups: rows of one prompt.
+            groups: indices of rows by prompt.
         """
         found: dict[int, list[float]] = {}
         alone: list[int] = []
         for members in groups.values():
-            if not self._worth_sharing(rows, members):
+            if not self._should_share(rows, members):
                 alone += members
                 continue
             for chunk in self._chunks(rows, members, shared=True):
@@ -73,9 +73,9 @@ class StraightPasses:
             self.passes += 1
         return found
 
-    def _worth_sharing(self, rows: list[Row], members: list[int]) -> bool:
+    def _should_share(self, rows: list[Row], members: list[int]) -> bool:
         saved = (len(members) - 1) * len(rows[members[0]].prompt.ids)
-        return self._shares.agrees is not False and saved >= _WORTH_SHARING
+        return self._sharing.agrees is not False and saved >= _MIN_TOKENS_SAVED
 
     def _chunks(self, rows: list[Row], members: list[int], *, shared: bool) -> list[list[int]]:
         """Split rows into passes that stay within the memory for tokens and logits."""
@@ -128,7 +128,7 @@ class StraightPasses:
     ) -> dict[int, list[float]]:
         """The common prompt once, then all texts from its cache."""
         tried = chunk[:2]
-        shares = self._shares.holds(
+        shares = self._sharing.verify(
             lambda: self._from_cache(rows, tails, tried), lambda: self.plain(rows, tails, tried)
         )
         self.passes += 1

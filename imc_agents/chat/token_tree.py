@@ -1,9 +1,9 @@
-"""Many texts after their prompts as trees of tokens: what texts have in common is computed once.
+"""Log-probabilities of many texts after one prompt, as prefix trees: common prefixes computed once.
 
-The alternatives of one question differ in a word or two. Packed into one sequence in which each
-token attends to the prompt and to the tokens before it in its own text alone, every distinct
-beginning costs one token, however many texts share it (tree attention, as in SpecInfer, Miao et
-al. 2024). There is no padding but that of whole sequences to one another.
+The alternatives of one question differ in a word or two. They are packed into one sequence in which
+each token attends to the prompt and to the earlier tokens of its own text only, so that a prefix
+costs one token however many texts share it (tree attention, as in SpecInfer: Miao et al. 2024).
+Padding is needed only between whole sequences.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 
-__all__ = ["TokenTree", "can_branch", "plant", "score_trees"]
+__all__ = ["TokenTree", "build_trees", "score_trees", "supports_trees"]
 
-BRANCHES = 192
-"""Tokens of texts in one sequence: attention costs little beside the rest of a small model up to
-there, and a prompt of usual length is repeated seldom enough."""
+MAX_TREE_TOKENS = 192
+"""Most tokens of texts in one sequence: up to here attention costs little beside the rest of a
+small model, and the prompt is repeated in few sequences."""
 
 
 @dataclass
@@ -48,11 +48,11 @@ class TokenTree:
         return len(self.prompt.ids) + len(self.tokens)
 
 
-def can_branch(model: Any, prompt: EncodedPrompt, longest: int) -> bool:
-    """Whether texts after this prompt are a matter of tokens, positions and a mask alone.
+def supports_trees(model: Any, prompt: EncodedPrompt, longest: int) -> bool:
+    """Whether tokens, positions and a mask determine the model's outputs after this prompt.
 
-    Images, token types and a window of attention shorter than the text are not; nor are models
-    whose positions depend on the prompt they saw last.
+    They do not with images, token types, or an attention window shorter than the text, nor for
+    models whose positions depend on the last prompt.
 
     Args:
         model: the model.
@@ -69,22 +69,24 @@ def can_branch(model: Any, prompt: EncodedPrompt, longest: int) -> bool:
     )
 
 
-def plant(prompt: EncodedPrompt, texts: dict[int, list[int]]) -> list[TokenTree]:
-    """Trees over the texts of one prompt, each of about `BRANCHES` tokens or the prompt's length.
+def build_trees(prompt: EncodedPrompt, texts: dict[int, list[int]]) -> list[TokenTree]:
+    """Prefix trees of the texts of one prompt.
+
+    A tree has at most `MAX_TREE_TOKENS` tokens, or as many as the prompt if that is longer.
 
     Args:
         prompt: the prompt.
         texts: token ids of each text, by index.
 
     Returns:
-        Trees that hold each text once. A text's last token is predicted, never read.
+        Trees that hold each text once. The last token of a text is predicted, not an input.
     """
-    most = max(BRANCHES, len(prompt.ids))
+    most = max(MAX_TREE_TOKENS, len(prompt.ids))
     trees: list[TokenTree] = []
     last: list[int] = []
-    path: list[int] = []  # where each token of the last text stands in its tree
-    for index, ids in sorted(texts.items(), key=lambda one: one[1]):  # like beginnings meet
-        same = min(_in_common(ids, last), len(path), len(ids) - 1)
+    path: list[int] = []  # index in its tree of each token of the last text
+    for index, ids in sorted(texts.items(), key=lambda one: one[1]):  # common prefixes adjacent
+        same = min(_common_prefix_length(ids, last), len(path), len(ids) - 1)
         if not trees or len(trees[-1].tokens) + len(ids) - 1 - same > most and trees[-1].tokens:
             trees.append(TokenTree(prompt))
             same = 0
@@ -112,13 +114,13 @@ def score_trees(
     width = max(tree.length for tree in trees)
     ids = np.zeros((len(trees), width), np.int64)
     positions = np.zeros((len(trees), width), np.int64)
-    seen = np.zeros((len(trees), width, width), np.bool_)
+    attends = np.zeros((len(trees), width, width), np.bool_)
     for row, tree in enumerate(trees):
-        _fill(tree, ids[row], positions[row], seen[row])
+        _fill(tree, ids[row], positions[row], attends[row])
     first = min(len(tree.prompt.ids) for tree in trees) - 1
     device = model.device
     mask = torch.zeros((len(trees), 1, width, width), dtype=model.dtype, device=device)
-    mask.masked_fill_(~torch.from_numpy(seen)[:, None].to(device), torch.finfo(model.dtype).min)
+    mask.masked_fill_(~torch.from_numpy(attends)[:, None].to(device), torch.finfo(model.dtype).min)
     with torch.no_grad():
         logits = model(
             input_ids=torch.from_numpy(ids).to(device),
@@ -145,7 +147,7 @@ def score_trees(
     return scored
 
 
-def _in_common(first: Sequence[int], second: Sequence[int]) -> int:
+def _common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens both begin with."""
     same = 0
     for a, b in zip(first, second, strict=False):
@@ -156,18 +158,21 @@ def _in_common(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def _fill(
-    tree: TokenTree, ids: NDArray[np.int64], positions: NDArray[np.int64], seen: NDArray[np.bool_]
+    tree: TokenTree,
+    ids: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    attends: NDArray[np.bool_],
 ) -> None:
-    """One sequence: its tokens and positions (width,), and who attends to whom (width, width)."""
+    """Write one sequence: tokens and positions (width,), attention mask (width, width)."""
     prompt, length = len(tree.prompt.ids), tree.length
     ids[:prompt] = tree.prompt.ids.cpu().numpy()
     ids[prompt:length] = tree.tokens
     positions[:prompt] = np.arange(prompt)
-    seen[:prompt, :prompt] = np.tri(prompt, dtype=np.bool_)
+    attends[:prompt, :prompt] = np.tri(prompt, dtype=np.bool_)
     for at, parent in enumerate(tree.parents, start=prompt):
         before = prompt + parent  # of -1: the prompt's last token
-        seen[at] = seen[before]
-        seen[at, at] = True
+        attends[at] = attends[before]
+        attends[at, at] = True
         positions[at] = positions[before] + 1
     rest = np.arange(length, len(ids))
-    seen[rest, rest] = True  # padding attends to itself: a row of nothing would be NaN
+    attends[rest, rest] = True  # padding attends to itself: an empty row would give NaN

@@ -1,4 +1,4 @@
-"""Tool calling in words: the tools are described in the prompt, calls are read from the answer."""
+"""Tool calling by text: tools are described in the prompt, calls are parsed from the answer."""
 
 from __future__ import annotations
 

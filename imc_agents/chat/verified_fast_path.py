@@ -1,7 +1,8 @@
-"""A quicker way through a model, taken once it has given what whole passes give.
+"""A faster computation of a model's outputs, used only after it has reproduced the plain one.
 
-Families differ in caches, masks and positions, and a forward that heeds none of them raises
-nothing: it answers something else. So every quicker way is tried on the first work it would do.
+Model families differ in caches, attention masks and positions, and a forward pass that ignores one
+of them raises no error but returns other numbers. So a fast path is compared once, on the first
+work that it would do, with plain forward passes over whole prompts.
 """
 
 from __future__ import annotations
@@ -12,44 +13,44 @@ from typing import Any
 __all__ = ["Logprobs", "VerifiedFastPath"]
 
 Logprobs = Mapping[Any, Sequence[float]]
-"""What a way gives: log-probabilities in nats, by text."""
+"""Output of a path: log-probabilities in nats, by text."""
 
 _TOLERANCE = 1e-2
-"""Nats a token; float32 agrees to 1e-5, bfloat16 to a few 1e-3."""
-_UNFIT = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What a model raises that has a cache of another kind, or takes no such mask."""
+"""Largest difference in nats per token; float32 agrees to 1e-5, bfloat16 to a few 1e-3."""
+_UNSUPPORTED = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""Errors of a model that has another kind of cache, or does not take such a mask."""
 
 
 class VerifiedFastPath:
-    """One quicker way through one model.
+    """Whether one fast path gives the plain results for one model.
 
     Attributes:
-        agrees: whether it gives what whole passes give; None until it was tried.
+        agrees: the outcome of the comparison; None until it was made.
     """
 
     def __init__(self) -> None:
         self.agrees: bool | None = None
 
     def rule_out(self) -> None:
-        """Never take it: the model is known to be of another kind."""
+        """Never use the path: the model is known not to support it."""
         self.agrees = False
 
-    def holds(self, quick: Callable[[], Logprobs], plain: Callable[[], Logprobs]) -> bool:
-        """Whether it may be taken; the first call tries it.
+    def verify(self, fast: Callable[[], Logprobs], plain: Callable[[], Logprobs]) -> bool:
+        """Whether the path may be used; the first call compares it with plain passes.
 
         Args:
-            quick: does some work the quick way.
-            plain: does the same work in whole passes.
+            fast: computes some outputs by the fast path.
+            plain: computes the same outputs by plain forward passes.
         """
         if self.agrees is None:
-            self.agrees = _agree(quick, plain)
+            self.agrees = _agree(fast, plain)
         return self.agrees
 
 
-def _agree(quick: Callable[[], Logprobs], plain: Callable[[], Logprobs]) -> bool:
+def _agree(fast: Callable[[], Logprobs], plain: Callable[[], Logprobs]) -> bool:
     try:
-        found = quick()
-    except _UNFIT:
+        found = fast()
+    except _UNSUPPORTED:
         return False
     expected = plain()
     return found.keys() == expected.keys() and all(

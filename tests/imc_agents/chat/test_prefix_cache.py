@@ -41,7 +41,7 @@ def plain(chat: ChatLocalMLLM) -> ChatLocalMLLM:
     unshared = chat.from_parts(
         chat.model, chat.processor, max_tokens=chat.max_tokens, batch_size=chat.batch_size
     )
-    for way in unshared._engine._sharing._ways.values():
+    for way in unshared._engine._generator._paths.values():
         way.rule_out()
     return unshared
 
@@ -105,7 +105,7 @@ def test_the_embedded_model_answers_alike_in_any_batch(
 ) -> None:
     chat = reference.from_parts(reference.model, reference.processor, batch_size=batch)
     told = answers(chat, five_images)
-    assert chat._engine._sharing._ways["image"].agrees is (True if batch > 1 else None)
+    assert chat._engine._generator._paths["image"].agrees is (True if batch > 1 else None)
     assert agree(told, answers(plain(reference), five_images))
     assert len({message.content for message in told}) > 1
 
@@ -134,14 +134,14 @@ def test_a_model_that_answers_otherwise_from_the_cache_is_asked_in_whole_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
-    beginnings = PrefixCacheGenerator._beginnings
+    prefix_cache = PrefixCacheGenerator._prefix_cache
 
     def of_another_image(self: PrefixCacheGenerator, prompts: Any, begin: int) -> Any:
-        return beginnings(self, prompts[::-1], begin)
+        return prefix_cache(self, prompts[::-1], begin)
 
-    monkeypatch.setattr(PrefixCacheGenerator, "_beginnings", of_another_image)
+    monkeypatch.setattr(PrefixCacheGenerator, "_prefix_cache", of_another_image)
     told = answers(chat, asked)
-    assert chat._engine._sharing._ways["image"].agrees is False
+    assert chat._engine._generator._paths["image"].agrees is False
     assert agree(told, answers(plain(chat), asked))
 
 
@@ -151,7 +151,7 @@ def test_a_model_that_cannot_go_on_from_a_cache_is_asked_in_whole_passes(
     def refuses(self: PrefixCacheGenerator, *_: Any) -> Any:
         raise TypeError("no position_ids here")
 
-    monkeypatch.setattr(PrefixCacheGenerator, "_beginnings", refuses)
+    monkeypatch.setattr(PrefixCacheGenerator, "_prefix_cache", refuses)
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     assert agree(answers(chat, asked), answers(plain(chat), asked))
 
@@ -162,7 +162,7 @@ def test_penalties_of_a_checkpoint_are_left_to_its_own_decoding(
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     monkeypatch.setattr(chat.model.generation_config, "repetition_penalty", 1.3)
     assert agree(answers(chat, asked), answers(plain(chat), asked))
-    assert chat._engine._sharing._ways["image"].agrees is False
+    assert chat._engine._generator._paths["image"].agrees is False
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_penalties_of_a_checkpoint_are_left_to_its_own_decoding(
 def test_what_is_not_plainly_greedy_is_not_shared(settings: dict[str, Any]) -> None:
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     assert agree(answers(chat, asked, **settings), answers(plain(chat), asked, **settings))
-    assert chat._engine._sharing._ways["image"].agrees is None
+    assert chat._engine._generator._paths["image"].agrees is None
 
 
 def questions_alone() -> Asked:
@@ -185,16 +185,16 @@ def questions_alone() -> Asked:
 def test_questions_without_an_image_share_what_they_begin_with(reference: ChatLocalMLLM) -> None:
     chat, asked = reference.from_parts(reference.model, reference.processor), questions_alone()
     told = answers(chat, asked)
-    assert chat._engine._sharing._ways["text"].agrees is True
+    assert chat._engine._generator._paths["text"].agrees is True
     assert agree(told, answers(plain(reference), asked))
     assert tokens_read(chat, asked) < tokens_read(plain(reference), asked)
 
 
 def test_questions_without_an_image_are_tried_by_themselves(reference: ChatLocalMLLM) -> None:
     chat, asked = reference.from_parts(reference.model, reference.processor), questions_alone()
-    chat._engine._sharing._ways["image"].rule_out()
+    chat._engine._generator._paths["image"].rule_out()
     answers(chat, asked)
-    assert chat._engine._sharing._ways["text"].agrees is True
+    assert chat._engine._generator._paths["text"].agrees is True
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.chat.token_tree import BRANCHES, plant
+from imc_agents.chat.token_tree import MAX_TREE_TOKENS, build_trees
 from tests.imc_agents.chat_helpers import asking, tiny_chat
 
 Ids = list[int]
@@ -24,7 +24,7 @@ def prompt() -> EncodedPrompt:
 @given(st.lists(st.lists(st.integers(5, 8), min_size=1, max_size=6), min_size=1, max_size=20))
 def test_every_text_is_read_off_its_tree_once(prompt: EncodedPrompt, texts: list[Ids]) -> None:
     found: dict[int, Ids] = {}
-    for tree in plant(prompt, dict(enumerate(texts))):
+    for tree in build_trees(prompt, dict(enumerate(texts))):
         for index, steps in tree.steps.items():
             assert index not in found
             assert all(step < 0 or tree.parents[step] == before for before, step in pairs(steps))
@@ -37,20 +37,20 @@ def pairs(steps: Ids) -> list[tuple[int, int]]:
 
 
 def test_what_texts_begin_with_is_one_token_each(prompt: EncodedPrompt) -> None:
-    (tree,) = plant(prompt, {0: [5, 6, 7, 9], 1: [5, 6, 8, 9], 2: [5, 6, 7, 4]})
+    (tree,) = build_trees(prompt, {0: [5, 6, 7, 9], 1: [5, 6, 8, 9], 2: [5, 6, 7, 4]})
     assert sorted(tree.tokens) == [5, 6, 7, 8]
 
 
 def test_many_texts_take_several_trees_of_bounded_length(prompt: EncodedPrompt) -> None:
     texts = {index: [5 + index % 7, index, *range(20)] for index in range(60)}
-    trees = plant(prompt, texts)
+    trees = build_trees(prompt, texts)
     assert len(trees) > 1
-    assert all(len(tree.tokens) <= max(BRANCHES, len(prompt.ids)) for tree in trees)
+    assert all(len(tree.tokens) <= max(MAX_TREE_TOKENS, len(prompt.ids)) for tree in trees)
 
 
 def test_trees_give_the_scores_of_whole_passes() -> None:
     branched, straight = tiny_chat(), tiny_chat()
-    straight._engine._scorer._branching.rule_out()
+    straight._engine._scorer._tree_path.rule_out()
     items = [
         (asking(asked), text)
         for asked in ("Is there a lesion?", "Which organ?")

@@ -14,7 +14,7 @@ def plain() -> Logprobs:
 
 
 def test_the_same_up_to_rounding_agrees() -> None:
-    assert VerifiedFastPath().holds(lambda: {0: [-1.001, -2.0], 1: [-0.5]}, plain)
+    assert VerifiedFastPath().verify(lambda: {0: [-1.001, -2.0], 1: [-0.5]}, plain)
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ def test_the_same_up_to_rounding_agrees() -> None:
     ids=["another value", "a token less", "a text less"],
 )
 def test_anything_else_does_not(found: dict[int, list[float]]) -> None:
-    assert not VerifiedFastPath().holds(lambda: found, plain)
+    assert not VerifiedFastPath().verify(lambda: found, plain)
 
 
 def test_a_model_that_cannot_do_it_does_not() -> None:
     def quick() -> Logprobs:
         raise TypeError("no position_ids here")
 
-    assert not VerifiedFastPath().holds(quick, plain)
+    assert not VerifiedFastPath().verify(quick, plain)
 
 
 def test_it_is_tried_once() -> None:
@@ -41,11 +41,11 @@ def test_it_is_tried_once() -> None:
         return PLAIN
 
     assert way.agrees is None
-    assert way.holds(quick, plain) and way.holds(quick, plain)
+    assert way.verify(quick, plain) and way.verify(quick, plain)
     assert len(tries) == 1
 
 
 def test_a_way_that_is_ruled_out_is_not_tried() -> None:
     way = VerifiedFastPath()
     way.rule_out()
-    assert not way.holds(plain, plain)
+    assert not way.verify(plain, plain)
