@@ -93,9 +93,9 @@ class ImageStore:
             held = self._images.get(source)
             if held is None:
                 raise ImageRefused(
-                    f"image {source[:15]}… is not stored in this context: it was given as pixels to "
-                    "another one, or replaced by later images; put it into this context's image "
-                    "store again"
+                    f"image {source[:15]}… is not stored in this context: it was given as pixels "
+                    "to another one, or later images replaced it; put it into this context's "
+                    "image store again"
                 )
             return held
         return read_image(source)

@@ -326,7 +326,7 @@ def test_a_killed_run_of_an_image_given_as_pixels_says_what_is_missing(tmp_path:
     resumed = build_imc_graph(checkpointer=saved(tmp_path / "runs.sqlite")).invoke(
         None, thread(), context=context_of()
     )
-    assert "not held" in resumed["answer"].failure
+    assert "not stored" in resumed["answer"].failure
 
 
 def test_no_pixels_reach_a_checkpoint(tmp_path: Path) -> None:
