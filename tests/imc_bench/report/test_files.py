@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from html import escape
@@ -24,6 +25,7 @@ from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table
 from imc_bench.report.table import Table
 from imc_bench.report.tables import make_tables
+from tests.conftest import REPOSITORY
 from tests.imc_bench.worked_run import (
     WORKED,
     make_store,
@@ -215,3 +217,14 @@ def test_a_mistyped_store_is_refused_before_anything_is_imported(
     for command in (["report", missing], ["compare", missing, missing]):
         assert run(["bench", *command]) == 2
         assert "there is no such store" in capsys.readouterr().err
+
+
+def test_without_matplotlib_a_report_is_refused_in_one_line(worked: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['matplotlib'] = None; from imc_app.cli import run; "
+        "sys.exit(run(['bench', 'report', *sys.argv[1:]]))"
+    )
+    command = [sys.executable, "-c", script, str(worked), "--out", str(tmp_path / "report")]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "pip install 'imc-agents[bench]'" in ran.stderr.splitlines()[-1]
