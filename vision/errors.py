@@ -1,6 +1,6 @@
-"""What the image side refuses: one line that says what, why and the mend.
+"""Refusals of the image side: one line that says what, why and the remedy.
 
-Neither message ever holds patient text or pixel values: only sizes, formats and field names.
+No message holds patient text or pixel values, only sizes, formats and field names.
 """
 
 from __future__ import annotations

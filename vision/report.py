@@ -1,22 +1,21 @@
-"""What vision says about an image, in plain values that survive JSON and msgpack."""
+"""Results of the image side as plain values, for JSON and msgpack: noise found, correction made."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
 CLEAN = "clean"
-"""The kind of an image that looks like the bank's clean references."""
+"""The kind of an image like the bank's clean references."""
 
 UNKNOWN = "unknown"
-"""The kind of an image that looks like nothing the bank was built with."""
-
+"""The kind of an image that is like no class of the bank."""
 
 PIXELS = "pixels"
-"""What a report calls the pixel stage among the taps."""
+"""Name of the pixel stage among the taps of a report."""
 
 
 class NoisePerception(BaseModel):
-    """Which noise an image carries, and how sure that is."""
+    """The noise found in an image, and its probability."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,33 +24,32 @@ class NoisePerception(BaseModel):
     severity: int
     """0 for clean, else 1 to 5."""
     probability: float
-    """Posterior probability of `kind` (all its severities together)."""
+    """Posterior probability of `kind`, summed over its severities."""
     clean_p_value: float
-    """Conformal p-value of "this image is clean", against held-out clean references."""
+    """p-value of "this image is clean", from the scores of held-out clean references."""
     posterior: dict[str, float]
-    """Posterior probability of clean and of every kind, severities added up."""
+    """Posterior probability of clean, of every kind (summed over severities) and of unknown."""
     witnesses: dict[str, dict[str, float]] = Field(default_factory=dict)
-    """The posterior of each witness alone: `encoder` and `pixels`."""
+    """The posterior from each source of statistics alone, `encoder` and `pixels`."""
 
 
 class CalibrationReport(BaseModel):
-    """What calibration did to an image's features, or why it did nothing."""
+    """The correction of an image and its features, or the reason why there was none."""
 
     model_config = ConfigDict(frozen=True)
 
     applied: bool
-    """False: the features are the plain encoder's, bit for bit."""
+    """False: the features are bit for bit those of the unchanged encoder and image."""
     reason: str
-    """One sentence: why it was applied, or why not, and what was off."""
+    """One sentence: what was found, how sure that is, what was done and why."""
     taps: list[str] = Field(default_factory=list)
-    """Where something was changed, in order of depth: `pixels` for the picture itself, then taps of
-    the encoder."""
+    """Where a change was made, in order of depth: `pixels` for the picture, then taps."""
     rounds: list[str] = Field(default_factory=list)
-    """What was undone in the picture, round after round, as `stripes` or `low_contrast 4`."""
+    """The noise corrected in the picture in each round, as `stripes` or `low_contrast 4`."""
     strength: float = 0.0
-    """Mean over those taps of the share of the features' norm that was changed."""
+    """Norm of the change over the norm of the features, mean over the encoder's taps."""
     distance_before: float | None = None
-    """Mahalanobis distance to clean before calibration, root mean square over those taps."""
+    """Mahalanobis distance to clean before the correction, root mean square over `taps`."""
     distance_after: float | None = None
-    """The same after calibration: smaller, or within the band of calibrated references (a tap
-    where it is neither is undone)."""
+    """The same after it: smaller, or within the band of calibrated references; a change at a tap
+    that is neither is rejected."""

@@ -89,15 +89,15 @@ def perceive_and_restore(
             active.append(i)
     if not restore or bank.restorer is None or bank.residual_classifier is None:
         return states
-    going = RestorationState(encoder, bank, bank.restorer, bank.residual_classifier, states)
+    restoration = RestorationState(encoder, bank, bank.restorer, bank.residual_classifier, states)
     for i in active:
-        going.posterior[i], going.class_weights[i] = posteriors[i], weights[i]
-        going.clean_distance[i] = _distance(bank, statistics, i)
-    active = going.without_stripes(active)
+        restoration.posterior[i], restoration.class_weights[i] = posteriors[i], weights[i]
+        restoration.clean_distance[i] = _distance(bank, statistics, i)
+    active = restoration.without_stripes(active)
     for _ in range(max_rounds):
         if not active:
             break
-        active = going.round(active)
+        active = restoration.round(active)
     return states
 
 

@@ -29,7 +29,7 @@ def largest_maps(encoder: VisionEncoder, classes: Sequence[tuple[str, int]], *, 
         return 0
     sizes: dict[str, int] = {}
 
-    def see(tap: str, features: Tensor) -> None:
+    def measure(tap: str, features: Tensor) -> None:
         if tap in taps:
             tokens, dim = features.shape[2:]
             parts = 4 if infer_layout(tokens, inputs.aspect).prefix else 3
@@ -38,6 +38,6 @@ def largest_maps(encoder: VisionEncoder, classes: Sequence[tuple[str, int]], *, 
     blank = np.zeros((_PROBE, _PROBE, 3), dtype=np.uint8)
     inputs = encoder.prepare(MedicalImage.from_rgb(blank))
     with torch.inference_mode():
-        encoder.visit(inputs, see, last_tap=taps[-1])
+        encoder.visit(inputs, measure, last_tap=taps[-1])
     maps = len(classes) + 1  # and the one of all classes together
     return _STORED * maps * sum(sizes.values())

@@ -1,4 +1,4 @@
-"""A model's name for its prototype banks: a digest of its vision side."""
+"""Identity of a model for its prototype banks: a digest of its vision side."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from vision.encoder.structure import VisionStructure, find_structure
 
 _VOLATILE_CONFIG = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")
 _SAMPLED_WEIGHTS = 32
-"""Weights of each parameter that enter the fingerprint: enough to tell two trainings apart."""
+"""Weights of each parameter that enter the fingerprint: enough to distinguish two trainings."""
 
 
 def model_fingerprint(model: nn.Module) -> str:
     """Digest of the vision side of `model`: its configuration and a sample of its weights.
 
-    Two models with the same fingerprint encode images alike, so a prototype bank of one serves the
-    other. Weights are sampled in bfloat16: a float32 and a bfloat16 copy agree.
+    Two models with the same fingerprint encode images alike, so that a prototype bank of one is
+    valid for the other. Weights are compared in bfloat16, so that copies in float32 and bfloat16
+    have the same fingerprint.
     """
     config = getattr(model, "config", None)
     vision_config = getattr(config, "vision_config", None)

@@ -1,4 +1,4 @@
-"""Hooks at the taps of an encoder: features are shown on their way, and may be replaced."""
+"""Hooks at the taps of an encoder: read features during a pass, or replace them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from vision.encoder.structure import VisionStructure
 
 Intervention = Callable[[str, Tensor], Tensor | None]
-"""(tap, features (tokens, dim)) -> features of the same shape, or None to leave them alone."""
+"""(tap, features (tokens, dim)) -> features of the same shape, or None for no change."""
 
 BatchIntervention = Callable[[str, Tensor], Tensor | None]
 """(tap, features (images, tiles, tokens, dim)) -> the same shape, or None."""
@@ -35,7 +35,7 @@ def tap_names(structure: VisionStructure) -> tuple[str, ...]:
 def tapped(
     structure: VisionStructure, images: int, intervene: BatchIntervention | None
 ) -> Iterator[None]:
-    """While it lasts, passes of this thread show their features at every tap to `intervene`."""
+    """Context in which passes of this thread call `intervene` with the features at every tap."""
     handles = _install(structure, images, intervene) if intervene is not None else []
     try:
         yield
@@ -49,7 +49,7 @@ def _install(
 ) -> list[RemovableHandle]:
     thread = threading.get_ident()
 
-    def shown(tap: str, hidden: object) -> Tensor | None:
+    def call(tap: str, hidden: object) -> Tensor | None:
         if threading.get_ident() != thread:
             return None
         if not isinstance(hidden, Tensor) or not _is_tappable(hidden, images):
@@ -63,11 +63,11 @@ def _install(
     def before(tap: str) -> Callable[..., Any]:
         def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if args:
-                changed = shown(tap, args[0])
+                changed = call(tap, args[0])
                 return None if changed is None else ((changed, *args[1:]), kwargs)
             for name in _HIDDEN_NAMES:
                 if name in kwargs:
-                    changed = shown(tap, kwargs[name])
+                    changed = call(tap, kwargs[name])
                     return None if changed is None else (args, {**kwargs, name: changed})
             return None
 
@@ -76,7 +76,7 @@ def _install(
     def after(tap: str) -> Callable[..., Any]:
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             hidden = output[0] if isinstance(output, tuple) else output
-            changed = shown(tap, hidden)
+            changed = call(tap, hidden)
             if changed is None:
                 return None
             return (changed, *output[1:]) if isinstance(output, tuple) else changed
@@ -116,7 +116,7 @@ def _as_tiles(hidden: Tensor, images: int) -> Tensor:
 
 
 def for_one_image(intervene: Intervention) -> BatchIntervention:
-    """A batch of one image, its tiles and tokens in one row."""
+    """`intervene` on a batch of one image, with the tokens of all its tiles in one sequence."""
 
     def wrapped(tap: str, features: Tensor) -> Tensor | None:
         changed = intervene(tap, features.reshape(-1, features.shape[-1]))
@@ -126,7 +126,7 @@ def for_one_image(intervene: Intervention) -> BatchIntervention:
 
 
 def for_each_image(intervene: Intervention) -> BatchIntervention:
-    """Image after image, each with its tiles and tokens in one row."""
+    """`intervene` on each image of a batch, with the tokens of all its tiles in one sequence."""
 
     def wrapped(tap: str, features: Tensor) -> Tensor | None:
         changes = [intervene(tap, one.reshape(-1, one.shape[-1])) for one in features]

@@ -1,4 +1,4 @@
-"""How the tokens of one tile lie on the image: prefix tokens first, then a grid of patches."""
+"""Positions of a tile's tokens on the image: prefix tokens first, then a grid of patches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TokenLayout:
     tokens: int
     """All tokens of the tile."""
     prefix: int
-    """Tokens that are no patch (CLS and registers), at the front."""
+    """Leading tokens that are no patches: CLS and registers."""
     height: int
     """Rows of patches; 0 where no grid could be inferred (neighbours are then along the row)."""
     width: int
@@ -72,7 +72,8 @@ def _grid_of_shape(patches: int, aspect: tuple[int, int]) -> tuple[int, int] | N
 def neighbour_mean(patches: Tensor, layout: TokenLayout) -> Tensor:
     """Mean over the 3x3 neighbourhood (over three in a row where there is no grid).
 
-    `patches` is (..., patches, dim); the result has the same shape. Borders average what exists.
+    `patches` is (..., patches, dim); the result has the same shape. At borders it is the mean of the
+    existing neighbours.
     """
     *lead, count, dim = patches.shape
     flat = patches.reshape(-1, count, dim).transpose(1, 2)

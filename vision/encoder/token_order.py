@@ -1,9 +1,9 @@
-"""Towers that take patches in merge blocks and attention windows: their order, undone.
+"""The order of patches in encoders with merge blocks and attention windows, and its inverse.
 
-Qwen's towers bring the patches of each merged cell together, and Qwen2.5-VL's also the cells of
-each attention window, before the first block; only the projector's output is put in rows again
-(transformers' `get_vision_window_index`). Rows and columns, neighbours and positions, mean nothing
-in that order: taps show features row by row, and put what is returned back in the tower's order.
+Before the first block Qwen's encoders group the patches of each merged cell, and Qwen2.5-VL's also
+the cells of each attention window; only the projector's output is in row order again (transformers'
+`get_vision_window_index`). Neighbours and positions are undefined in that order. So taps pass
+features in row order, and put returned features back into the encoder's order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vision.encoder.taps import BatchIntervention
 
 @dataclass(frozen=True)
 class TokenOrder:
-    """How a tower orders the patches of an image."""
+    """The order of an image's patches in an encoder."""
 
     merge: int
     """Patches along each side of a merged cell."""
@@ -28,11 +28,11 @@ class TokenOrder:
     """Cells along each side of an attention window; 0 where there are none."""
 
     def places(self, height: int, width: int) -> Tensor:
-        """(height * width,) where in the tower's sequence each patch is, row by row."""
+        """(height * width,) index in the encoder's sequence of each patch, in row order."""
         row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         m = self.merge
         cell_row, cell_column = row // m, column // m
-        # What decides the order, the most important first.
+        # Sort keys, the first one first.
         digits = [cell_row, cell_column, row % m, column % m]
         if self.window:
             digits = [cell_row // self.window, cell_column // self.window, *digits]
@@ -42,7 +42,7 @@ class TokenOrder:
         return key.argsort().argsort()
 
     def in_rows(self, intervene: BatchIntervention, grid: tuple[int, int]) -> BatchIntervention:
-        """`intervene`, shown the patches of a `grid` (height, width) row by row."""
+        """`intervene`, called with the patches of a `grid` (height, width) in row order."""
         height, width = grid
         cells = TokenOrder(1, self.window).places(height // self.merge, width // self.merge)
         known = {len(places): places for places in (self.places(height, width), cells)}
@@ -63,7 +63,7 @@ class TokenOrder:
 
 
 def find_order(model: Any) -> TokenOrder | None:
-    """The order of `model`'s tower; None where patches come row by row."""
+    """The order of patches in `model`'s encoder; None where it is row order."""
     vision: Any = getattr(getattr(model, "config", None), "vision_config", None)
     merge = getattr(vision, "spatial_merge_size", None)
     if not isinstance(merge, int) or merge < 1:

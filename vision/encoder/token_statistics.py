@@ -1,7 +1,7 @@
-"""Statistics of a tap's tokens: the encoder's own witness.
+"""Statistics of a tap's tokens, for the noise classifier.
 
-Pooled means hide noise; what betrays it are second moments and differences between neighbouring
-tokens, channel by channel (measured: FINDINGS of this project; see docs).
+Noise hardly changes mean features; it changes second moments and differences between neighbouring
+tokens, channel by channel.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _FLOOR = 1e-6
 
 
 def token_statistics(features: Tensor, layout: TokenLayout) -> Tensor:
-    """Describe (images, tiles, tokens, dim) features by one vector per image, in float32.
+    """One vector per image, (images, 6 * dim + 15) float32, of (images, tiles, tokens, dim).
 
     Per channel: the mean over patches, the log standard deviation, the log energy of the
     differences along rows, along columns and of the second difference (along the sequence where
-    there is no grid), and the log quartile of the distance to the neighbours' mean, which is the
-    noise floor of the quiet part of the image. Then a few scalars: quantiles over patches of that
-    distance's norm, correlation of the token grid with itself at half and a third of its height
-    and width (ghosts), and the spread of the token norms. Shape (images, 6 * dim + 15).
+    there is no grid), and the log lower quartile of the distance to the neighbours' mean, which is
+    the noise floor of the homogeneous part of the image. Then scalars: quantiles over patches of
+    that distance's norm, the autocorrelation of the token grid at a half and a third of its height
+    and width (ghosts), and the spread of the token norms.
     """
     patches = features[:, :, layout.prefix :, :].to(torch.float32)
     images, tiles, count, dim = patches.shape
@@ -47,9 +47,9 @@ def token_statistics(features: Tensor, layout: TokenLayout) -> Tensor:
 
 
 def _lower_quartile(values: Tensor) -> Tensor:
-    """Over the second axis of (images, tokens, dim): the value itself, nothing interpolated.
+    """Lower quartile over the second axis of (images, tokens, dim), without interpolation.
 
-    By selection along contiguous memory: several times as quick as `Tensor.kthvalue`.
+    By selection along contiguous memory: several times faster than `Tensor.kthvalue`.
     """
     rank = max(values.shape[1] // 4, 1)
     lying = values.transpose(1, 2).contiguous().cpu().numpy()

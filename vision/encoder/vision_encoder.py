@@ -1,8 +1,8 @@
-"""The model's own vision encoder: run once per image, watched and changed at several depths.
+"""The model's own vision encoder: one pass per image, with features read or changed at taps.
 
 Taps, in order: `embed` (input of the first block), `block.0`, `block.1`, ... (output of each
 block) and `projector` (input of the multimodal projector). Everything after the projector tap
-stays the family's own code.
+is the model's own code.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class VisionEncoder:
         self.processor = processor
         self.fingerprint = fingerprint or model_fingerprint(model)
         self.forwards = 0
-        """Whole passes so far; a look at a shallow tap is none."""
+        """Number of whole passes; those that end at a tap are not counted."""
         self.structure = find_structure(model)
         self.pixels = PixelPreparer(model, processor)
         self.taps = tap_names(self.structure)
-        """`embed`, `block.0`, ..., `projector`: those that this model has, in order of depth."""
+        """Those of `embed`, `block.0`, ..., `projector` that this model has, in order of depth."""
         self._order = find_order(model)
         self._lock = threading.RLock()
 
@@ -109,8 +109,8 @@ class VisionEncoder:
     def encode(self, image: MedicalImage, *, intervene: Intervention | None = None) -> EncodedImage:
         """Encode one image in one pass of the encoder.
 
-        With `intervene`, each tap's features (tokens, dim) are shown to it on their way, all tiles
-        in a row; what it returns takes their place.
+        `intervene` is called at each tap with the features (tokens, dim) of all tiles in one
+        sequence; what it returns replaces them.
         """
         wrapped = None if intervene is None else for_one_image(intervene)
         return self.encode_inputs(self.prepare(image), [image], intervene=wrapped)[0]
@@ -145,7 +145,7 @@ class VisionEncoder:
         ]
 
     def visit(self, inputs: PixelInputs, visitor: BatchIntervention, *, last_tap: str) -> None:
-        """Run the encoder for its taps alone, and no further than `last_tap`."""
+        """Run the encoder as far as `last_tap`, calling `visitor` at every tap."""
 
         def stopping(tap: str, features: Tensor) -> Tensor | None:
             changed = visitor(tap, features)
@@ -192,7 +192,7 @@ def _split(output: Any, images: int) -> list[Any]:
 
 
 def _trim(output: Any) -> Any:
-    """Drop what no prompt uses: intermediate hidden states cost memory in the feature store."""
+    """The output without intermediate hidden states, which no prompt uses, to save memory."""
     for name in ("hidden_states", "attentions"):
         if getattr(output, name, None) is not None:
             kept = {key: value for key, value in output.items() if key != name}
