@@ -77,8 +77,8 @@ def detail(line: str) -> None:
 def waiting(what: str) -> Iterator[None]:
     """Say at once what takes seconds to minutes, such as `loading model imc-reference`.
 
-    Where the model library is in this process already (a notebook, a test) nothing is said unless
-    stderr is a terminal: what takes longest is its import.
+    Where stderr is no terminal and the model library is in this process already nothing is said:
+    a line that stays is for the first wait alone, which its import makes the longest.
     """
     began = time.monotonic()
     if _display.quiet:

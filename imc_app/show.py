@@ -58,7 +58,7 @@ def show_answer(
         ("model", Text(f"{document['model']}, method {document['method']}")),
     ]
     for label, text in rows:
-        out.print(Text(f"{label:10}", "dim").append_text(text))
+        out.print(Text().append(f"{label:10}", "dim").append_text(text))
 
 
 def _image_rows(

@@ -12,7 +12,7 @@ import typer
 
 from imc_app.command import examples
 from imc_app.commands.ask_batch import ask_batch
-from imc_app.notices import notice
+from imc_app.notices import notice, waiting
 from imc_app.options import (
     AsJson,
     DeviceOption,
@@ -157,7 +157,8 @@ def ask(
         )
     request = read_request(image, question, noises, frame=frame, seed=seed)
     context = opened()
-    outcome = answer_request(context, request, timings=times)
+    with waiting("answering"):
+        outcome = answer_request(context, request, timings=times)
     lacking = missing_bank(model) if lacks_bank(context) else None
     if html is not None:
         _write_page(html, case_page(outcome, request, Path(image).name, missing_bank=lacking))

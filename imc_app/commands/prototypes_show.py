@@ -113,7 +113,7 @@ def show_bank(document: Document) -> None:
     }
     out = console()
     for label, said in rows.items():
-        out.print(Text(f"{label:20}", "dim").append(printable(said), "not dim"))
+        out.print(Text().append(f"{label:20}", "dim").append(printable(said)))
     if document["restored"]:
         out.print()
         for line in restored_table(document):

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from imc_app.command import examples
+from imc_app.notices import waiting
 from imc_app.options import (
     AsJson,
     DeviceOption,
@@ -77,7 +78,8 @@ def refine(
                 device=device,
                 dtype=dtype.value,
             )
-        reports = iter([] if refine_all is None else refine_all(askable))
+        with waiting("refining"):
+            reports = iter([] if refine_all is None else refine_all(askable))
         for index in range(len(chunk)):
             if index in refusals:
                 typer.echo(refusals[index], err=True)
