@@ -72,7 +72,7 @@ def _grid_of_shape(patches: int, aspect: tuple[int, int]) -> tuple[int, int] | N
 def neighbour_mean(patches: Tensor, layout: TokenLayout) -> Tensor:
     """Mean over the 3x3 neighbourhood (over three in a row where there is no grid).
 
-    `patches` is (..., patches, dim); the result has the same shape. At borders it is the mean of the
+    `patches` is (..., patches, dim); the result has the same shape. At borders the mean is over the
     existing neighbours.
     """
     *lead, count, dim = patches.shape
