@@ -18,8 +18,11 @@ from imc_bench.report.style import EMPTY, colour_of, legend_height, marker_of, m
 from imc_bench.report.wording import SIDE_WORDS, joined, setting
 
 PANELS_A_ROW = 4
-SHIFT = 0.12
-"""Severities between two methods' marks, so that intervals lie side by side."""
+SHIFT, SPREAD = 0.12, 0.5
+"""Severities between two methods' marks, and at most between the first and the last: intervals lie
+side by side."""
+THIN, WIDE = 1.0, 3.4
+"""Points of the lines of the first and the last method."""
 
 
 def accuracy_plot(report: Report) -> Picture | None:
@@ -54,7 +57,7 @@ def accuracy_plot(report: Report) -> Picture | None:
         panel.set_title(f"{kind}\non the {side}, n = {items:,}", fontsize=9)
         _mark_no_loss(panel, by_method.get(BASE, []))
         panel.set_xticks(levels, [f"{level:g}" for level in levels])
-        panel.set_ylim(0, 10 * math.ceil((highest + 0.1) / 10))
+        panel.set_ylim(0, min(105, 10 * math.ceil((highest + 0.1) / 10)))
         panel.grid(alpha=0.25, linewidth=0.5)
     for place, panel in enumerate(panels.flat):
         panel.set_visible(place < len(by_kind))
@@ -77,12 +80,14 @@ def _draw_lines(
     clean: Mapping[str, Cell],
 ) -> None:
     """Wide lines below, narrow ones above: where methods agree, all of them are still seen."""
+    last = max(1, len(methods) - 1)
+    step = min(SHIFT, SPREAD / last)
     for place, method in reversed(list(enumerate(methods))):
         cells = sorted(by_method.get(method, []), key=lambda one: severity_of(one.condition))
         line = [*([clean[method]] if method in clean else []), *cells]
         if not line:
             continue
-        shift = (place - (len(methods) - 1) / 2) * SHIFT
+        shift = (place - last / 2) * step
         value = np.array([100 * one.accuracy.value for one in line])
         low = value - np.array([100 * one.accuracy.low for one in line])
         high = np.array([100 * one.accuracy.high for one in line]) - value
@@ -95,7 +100,7 @@ def _draw_lines(
             color=colour_of(place),
             marker=marker_of(place),
             markersize=3.5,
-            linewidth=1.0 + 0.7 * place,
+            linewidth=THIN + (WIDE - THIN) * place / last,
             elinewidth=0.7,
             capsize=1.5,
             zorder=3 - place / len(methods),

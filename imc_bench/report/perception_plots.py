@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imc_bench.report.document import Report
 from imc_bench.report.heat_map import heat_map
 from imc_bench.report.perception import Perception
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.severity import PREDICTED_SEVERITIES
+from imc_bench.report.shares import LEAST_COUNT
 from imc_bench.report.table import percent
 from imc_bench.report.wording import setting
 from vision.report import CLEAN
@@ -22,33 +25,49 @@ OTHER = "other\nkind"
 
 
 def confusion_plot(report: Report) -> Picture | None:
-    """Kinds of image noise (rows) and perceived kinds, each row in percent of its images."""
+    """Kinds of image noise (rows) and perceived kinds, in percent of the row's images.
+
+    Of fewer than `LEAST_COUNT` images, here and in `severity_plot`: their number, in grey.
+    """
     found = report.perception
     if found is None:
         return None
-    counts = found.kinds.astype(np.float64)
-    images = counts.sum(axis=1)
-    names = zip(found.truth, images, strict=True)
+    names = zip(found.truth, found.kinds.sum(axis=1), strict=True)
     drawing = Drawing(
         0.6 * len(found.predicted) + 2.4,
         0.34 * len(found.truth) + 1.4,
         Caption(
             "Noise on the image (rows) and the kind that was perceived, % of the row's images",
-            setting(report.results),
+            setting(report.results) + _grey(found.kinds.sum(axis=1).tolist()),
             _kind_verdict(found),
         ),
     )
+    shown, words = _shares(found.kinds)
     heat_map(
         drawing.body.subplots(),
-        100 * counts / np.maximum(images[:, None], 1),
-        [f"{name} (n = {number:.0f})" for name, number in names],
+        shown,
+        [f"{name} (n = {number})" for name, number in names],
         list(found.predicted),
         "Blues",
         0,
         100,
+        words=words,
         slanted=True,
     )
     return drawing.picture()
+
+
+def _shares(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], list[list[str]]]:
+    """Percent of each row; of fewer than `LEAST_COUNT` images NaN, and the counts as words."""
+    images = counts.sum(axis=1, keepdims=True)
+    shown = np.where(images < LEAST_COUNT, np.nan, 100 * counts / np.maximum(images, 1))
+    words = [[f"{count}/{sum(row)}" if count else "" for count in row] for row in counts.tolist()]
+    return shown, words
+
+
+def _grey(images: Sequence[int]) -> str:
+    """What grey rows are, where there are any."""
+    return f" · grey: counts of under {LEAST_COUNT} images" if min(images) < LEAST_COUNT else ""
 
 
 def _kind_verdict(found: Perception) -> str:
@@ -83,22 +102,23 @@ def severity_plot(report: Report) -> Picture | None:
         one_height * down + 0.3,
         Caption(
             "Severity put on an image (rows) and the severity perceived, % of the row's images",
-            setting(report.results),
+            setting(report.results)
+            + _grey([number for one in found.severities for number in one.images]),
             _severity_verdict(report),
         ),
     )
     panels = drawing.body.subplots(down, across, squeeze=False)
     for panel, one in zip(panels.flat, found.severities, strict=False):
-        counts = np.column_stack([one.missed, one.counts, one.other]).astype(np.float64)
-        images = np.array(one.images, dtype=np.float64)
+        shown, words = _shares(np.column_stack([one.missed, one.counts, one.other]))
         heat_map(
             panel,
-            100 * counts / np.maximum(images[:, None], 1),
+            shown,
             [f"{true:g} (n = {number})" for true, number in zip(one.true, one.images, strict=True)],
             [MISSED, *map(str, PREDICTED_SEVERITIES), OTHER],
             "Blues",
             0,
             100,
+            words=words,
         )
         panel.axvline(0.5, color="#555555", linewidth=1)
         panel.axvline(len(PREDICTED_SEVERITIES) + 0.5, color="#555555", linewidth=1)

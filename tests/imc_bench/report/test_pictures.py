@@ -122,7 +122,10 @@ def test_noise_that_was_missed_has_a_column_of_its_own(
     drawn = bodies(monkeypatch)
     picture = severity_plot(report)
     assert picture is not None
+    assert picture.caption.setting.endswith("grey: counts of under 10 images")
     assert picture.caption.verdict.startswith("Of 5 noisy images 80.0 % were called clean")
+    # five images are too few for a percentage
+    assert "4/5" in [text.get_text() for text in drawn[0].axes[0].texts]
     labels = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
     assert labels[0] == "clean" and labels[-1] == "other\nkind"
 
