@@ -85,19 +85,19 @@ class QuestionThresholds(BaseModel):
         Raises:
             MarginsRefused: unreadable, not of this form, or another model's.
         """
-        mend = "build them again with `imc prototypes build --questions`"
+        remedy = "build them again with `imc prototypes build --questions`"
         try:
             found = cls.model_validate_json(path.read_bytes())
         except OSError:
-            raise MarginsRefused(f"thresholds {path.name}: cannot be read; {mend}") from None
+            raise MarginsRefused(f"thresholds {path.name}: cannot be read; {remedy}") from None
         except ValidationError as fault:
             where = ".".join(str(part) for part in fault.errors()[0]["loc"]) or "it"
             raise MarginsRefused(
-                f"thresholds {path.name}: {where} is not as it was written; {mend}"
+                f"thresholds {path.name}: {where} is not as it was written; {remedy}"
             ) from None
         if fingerprint is not None and found.fingerprint != fingerprint:
             raise MarginsRefused(
-                f"thresholds {path.name}: they were measured on another model; {mend}"
+                f"thresholds {path.name}: they were measured on another model; {remedy}"
             )
         return found
 

@@ -21,7 +21,7 @@ from imc_agents.errors import ModelRefused
 __all__ = [
     "DecodingSettings",
     "Generated",
-    "TextPump",
+    "PieceStreamer",
     "as_generated",
     "ending_ids",
     "generate_texts",
@@ -35,9 +35,9 @@ class DecodingSettings:
     Attributes:
         max_new_tokens: longest answer, in tokens.
         temperature: 0 for greedy; above, tokens are sampled at this temperature.
-        seed: makes sampling repeatable; None for a fresh draw each time.
+        seed: of the sampling; None: not seeded.
         stop: texts that end the answer; they are not part of it.
-        max_seconds: give up writing after this time; None for never.
+        max_seconds: generation ends after this time; None for never.
         processors: further logits processors, such as a grammar's; fresh ones for each call.
     """
 
@@ -55,7 +55,7 @@ class Generated:
 
     Attributes:
         text: the answer, special tokens and stop text left out.
-        token_ids: what was written, including the ending token if there was one.
+        token_ids: the generated tokens, with the ending token if there was one.
         token_logprobs: natural log-probability of each of `token_ids` under the model itself (not
             renormalised by a grammar).
         finish_reason: "stop" when it ended by itself or at a stop text, "length" when cut off.
@@ -73,7 +73,7 @@ class Generated:
 
 
 class _TokenLogprobs(LogitsProcessor):  # type: ignore[misc]
-    """Keeps each chosen token's log-probability, holding one step's scores at a time."""
+    """Records the log-probability of each chosen token; holds one step's scores at a time."""
 
     def __init__(self) -> None:
         self._step: Tensor | None = None
@@ -123,10 +123,10 @@ class _StopAtText(StoppingCriteria):  # type: ignore[misc]
 
 
 @dataclass
-class TextPump(BaseStreamer):  # type: ignore[misc]
-    """Hands out an answer piece by piece while it is written (batch of one).
+class PieceStreamer(BaseStreamer):  # type: ignore[misc]
+    """Streams an answer in pieces while it is generated (batch of one).
 
-    A piece is held back while it ends inside a character or could be the start of a stop text.
+    A piece is delayed while it ends inside a character or may begin a stop text.
 
     Attributes:
         tokenizer: decodes the tokens.
@@ -139,12 +139,12 @@ class TextPump(BaseStreamer):  # type: ignore[misc]
     emit: Callable[[str], None]
     _ids: list[int] = field(default_factory=list)
     _sent: int = 0
-    _prompt_seen: bool = False
+    _prompt_received: bool = False
 
     def put(self, value: Tensor) -> None:
-        """Take the prompt (the first call), then the newest token."""
-        if not self._prompt_seen:
-            self._prompt_seen = True
+        """Receive the prompt (first call), then each new token."""
+        if not self._prompt_received:
+            self._prompt_received = True
             return
         self._ids.extend(value.reshape(-1).tolist())
         text = _decode(self.tokenizer, self._ids)
@@ -152,7 +152,7 @@ class TextPump(BaseStreamer):  # type: ignore[misc]
             self._send(text, final=False)
 
     def end(self) -> None:
-        """Send what was held back."""
+        """Send the rest of the text."""
         self._send(_decode(self.tokenizer, self._ids), final=True)
 
     def _send(self, text: str, *, final: bool) -> None:
@@ -166,7 +166,7 @@ class TextPump(BaseStreamer):  # type: ignore[misc]
 
 
 def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of `text` begin `stop`."""
+    """Length of the longest end of `text` that is a beginning of `stop`."""
     return next((n for n in range(len(stop) - 1, 0, -1) if text.endswith(stop[:n])), 0)
 
 
@@ -202,10 +202,10 @@ def generate_texts(
     settings: DecodingSettings,
     *,
     context_tokens: int | None = None,
-    pump: TextPump | None = None,
+    streamer: PieceStreamer | None = None,
     cancelled: threading.Event | None = None,
 ) -> list[Generated]:
-    """Write an answer to each prompt in one batched `generate`.
+    """Generate an answer to each prompt in one batched `generate`.
 
     Args:
         model: takes `mm_encoder_outputs`.
@@ -213,7 +213,7 @@ def generate_texts(
         prompts: left-padded into one batch; a batch of one is not padded at all.
         settings: how to choose tokens.
         context_tokens: the model's limit; caps `max_new_tokens`.
-        pump: receives the text while it is written (one prompt only).
+        streamer: receives the text while it is written (one prompt only).
         cancelled: set from outside to end early.
 
     Returns:
@@ -231,7 +231,7 @@ def generate_texts(
     room = settings.max_new_tokens if context_tokens is None else context_tokens - width
     stopping = _StopAtText(tokenizer, width, settings.stop, cancelled or threading.Event())
     logprobs = _TokenLogprobs()
-    # Neutral values, not None: a checkpoint's own sampling defaults must not leak in.
+    # Neutral values, not None: the checkpoint's own sampling defaults must not apply.
     sampling = {"temperature": 1.0, "top_p": 1.0, "top_k": 50, "do_sample": False}
     if settings.temperature > 0:
         sampling = {"temperature": settings.temperature, "do_sample": True, "top_k": 0}
@@ -247,7 +247,7 @@ def generate_texts(
             num_beams=1,
             logits_processor=[logprobs, *settings.processors],
             stopping_criteria=[stopping],
-            streamer=pump,
+            streamer=streamer,
         )
     written = sequences[:, width:].tolist()
     values = logprobs.finish(sequences).tolist()
@@ -275,12 +275,12 @@ def as_generated(
     stop: Sequence[str] = (),
     stopped_at: int | None = None,
 ) -> Generated:
-    """One answer, from what was written after its prompt.
+    """One answer, from the tokens generated after its prompt.
 
     Args:
         tokenizer: decodes it.
         prompt: the prompt.
-        ids: tokens written; what follows the first ending token is padding.
+        ids: generated tokens; those after the first ending token are padding.
         logprobs: natural log-probability of each of `ids`.
         endings: ids that end an answer.
         stop: texts that end an answer.

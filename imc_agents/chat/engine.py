@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from imc_agents.chat.decoding import DecodingSettings, Generated, TextPump, generate_texts
+from imc_agents.chat.decoding import DecodingSettings, Generated, PieceStreamer, generate_texts
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.loglikelihood import TextScorer
 from imc_agents.chat.prefix_cache import PrefixCacheGenerator
@@ -148,7 +148,7 @@ class Engine:
                         [prompt],
                         self._constrained(decoding, schema),
                         context_tokens=self.encoder.context_tokens,
-                        pump=TextPump(self._tokenizer, decoding.stop, pieces.put),
+                        streamer=PieceStreamer(self._tokenizer, decoding.stop, pieces.put),
                         cancelled=left,
                     )[0]
             finally:

@@ -1,7 +1,7 @@
-"""What a processor puts into a prompt in the place of an image, learned once for each size.
+"""The tokens that a processor puts into a prompt for an image, recorded once for each image size.
 
-To know it, a processor sizes and normalises an image. With precomputed features the pixels are
-never looked at, and the tokens depend on the image's size alone.
+A processor resizes and normalises an image to produce them. With precomputed features the pixels
+are not used, and the tokens depend on the image's size alone.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Slot:
-    """The tokens of an image of one size, seen in one prompt and perhaps in a second one."""
+    """The tokens of an image of one size, from one prompt, and whether a second confirmed them."""
 
     placeholder: int
-    """Id that stands for it in a prompt that no processor expanded."""
+    """Id of the image token in an unexpanded prompt."""
     tokens: torch.Tensor
-    """What takes its place, shape (tokens,)."""
+    """Tokens that replace it, shape (tokens,)."""
     example: EncodedPrompt
-    """A prompt with such an image: its inputs for each image are those of any other."""
+    """A prompt with such an image; its inputs per image hold for every prompt of that size."""
     confirmed: bool
 
 
 class ImageSlots:
-    """Fills images' places as the processor does; two prompts of a size have shown it how."""
+    """Expands image tokens as the processor does, for sizes that two prompts have confirmed."""
 
     def __init__(self) -> None:
         self._slots: OrderedDict[Size, _Slot] = OrderedDict()
 
     def filled(self, ids: Sequence[int], size: Size) -> EncodedPrompt | None:
-        """The prompt of these tokens with its image's place filled; None where it is not known how.
+        """The prompt of these tokens with its image token expanded; None for an unconfirmed size.
 
         Args:
             ids: tokens of the prompt, with a placeholder for its only image.
@@ -53,24 +53,24 @@ class ImageSlots:
         self._slots.move_to_end(size)
         return replace(slot.example, ids=_filled(ids, slot))
 
-    def learn(
+    def record(
         self, ids: Sequence[int], placeholder: int | None, size: Size, prompt: EncodedPrompt
     ) -> None:
-        """Take note of what the processor made.
+        """Record the processor's expansion.
 
         Args:
             ids: tokens of the prompt, with a placeholder for its only image.
             placeholder: id of that.
             size: of the image.
             prompt: the same prompt from the processor. Where it has values for every token, they
-                cannot be known for other prompts, and nothing is learned.
+                are unknown for other prompts, and nothing is recorded.
         """
         if placeholder is None or ids.count(placeholder) != 1 or prompt.per_token:
             return
         known = self._slots.get(size)
         if known is not None:
-            alike = torch.equal(_filled(ids, known), prompt.ids)
-            if not alike:
+            same = torch.equal(_filled(ids, known), prompt.ids)
+            if not same:
                 del self._slots[size]
             else:
                 self._slots[size] = replace(known, confirmed=True)

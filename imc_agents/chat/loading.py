@@ -210,9 +210,9 @@ def _folder_of(path_or_id: str, *, local_files_only: bool) -> Path:
     try:
         return Path(snapshot_download(path_or_id, local_files_only=local_files_only))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        mend = "download it first, or allow fetching" if local_files_only else "check the id"
+        remedy = "download it first, or allow fetching" if local_files_only else "check the id"
         raise ModelRefused(
-            f"model {path_or_id} is neither a folder nor in the local cache: {mend}"
+            f"model {path_or_id} is neither a folder nor in the local cache: {remedy}"
         ) from error
 
 

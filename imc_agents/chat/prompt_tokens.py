@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _CACHED_PROMPTS = 512
-"""Some units of the bench and the agents' own prompts beside them, at about 2 kB each."""
+"""Enough for some units of the benchmark and the agents' prompts, at about 2 kB each."""
 
 
 class ImageFeatures(Protocol):
@@ -132,13 +132,13 @@ class PromptEncoder:
         return found
 
     def _with_slot(self, text: str, size: tuple[int, int]) -> EncodedPrompt:
-        """The processor looks at a blank image of this size until it is known what it puts in."""
+        """Expand the image token; the processor runs on a blank image until a size is confirmed."""
         ids = self.processor.tokenizer(text, **self._specials(text))["input_ids"]
         filled = self._slots.filled(ids, size)
         if filled is not None:
             return replace(filled, key=(text, ""))
         prompt, _ = self.tokenise(text, (Image.new("RGB", (size[1], size[0])),))
-        self._slots.learn(ids, self.renderer.image_token_id, size, prompt)
+        self._slots.record(ids, self.renderer.image_token_id, size, prompt)
         return prompt
 
     def _with_pixels(self, text: str, images: tuple[Image.Image, ...]) -> EncodedPrompt:

@@ -59,7 +59,7 @@ def check_weights(model: Any) -> None:
 
 
 def rehearse(model: Any, processor: Any, *, whole: bool) -> None:
-    """Put a picture and a question to a model, and look at every stage's result.
+    """Run a picture and a question through a model, and check the result of every stage.
 
     Args:
         model: in eval mode.

@@ -61,7 +61,7 @@ def test_the_processor_looks_at_two_blank_images_of_a_size() -> None:
 def slots(*shown: tuple[list[int], EncodedPrompt]) -> ImageSlots:
     known = ImageSlots()
     for ids, prompt in shown:
-        known.learn(ids, PLACE, SIZE, prompt)
+        known.record(ids, PLACE, SIZE, prompt)
     return known
 
 
