@@ -17,6 +17,7 @@ from imc_agents.corrections.correction_candidates import (
     joint_candidates,
     word_class,
 )
+from imc_agents.language.english import FUNCTION_WORDS
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.words import Word, is_abbreviation, like_case, may_be_judged, words_of
 from imc_agents.policy import Policy
@@ -106,6 +107,9 @@ def proposed(
 _BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
 _ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
 _NUMBER = re.compile(r"\s+\d")
+_NEXT_WORD = re.compile(r"\s+([a-z]+)", re.I)
+_NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own same very".split())
+"""What never follows "the"."""
 UNREACHABLE = 1000.0
 """Nats that no edit gains: a candidate that may not be chosen, but competes with the others."""
 
@@ -113,17 +117,18 @@ UNREACHABLE = 1000.0
 def _weigh_the(
     candidates: list[CorrectionCandidate], question: str, word: Word
 ) -> list[CorrectionCandidate]:
-    """After a form of "be", "the" is no reading where it must be "there".
+    """The candidates without "the" where it can be no reading.
 
-    "Is the LVH?" asks nothing, "is there LVH?" does. Of "are the 7 lesions" and "are there 7
-    lesions" either is English, and they differ in what they ask: "the" is never put in there.
+    "Is the LVH?" asks nothing, "is there LVH?" does; "is the on insulin?" is no English. Of "are
+    the 7 lesions" and "are there 7 lesions" either is, and they ask different things: "the" is
+    never put in there.
     """
-    if not _BE.search(question[: word.start]):
-        return candidates
     after = question[word.end :]
-    if _ONE_NOUN.match(after):
+    following = _NEXT_WORD.match(after)
+    be = _BE.search(question[: word.start])
+    if (be and _ONE_NOUN.match(after)) or (following and following[1].lower() in _NO_NOUN):
         return [one for one in candidates if one.word != "the"]
-    if _NUMBER.match(after):
+    if be and _NUMBER.match(after):
         return [
             replace(one, margin=UNREACHABLE) if one.word == "the" else one for one in candidates
         ]

@@ -44,6 +44,8 @@ def is_code(word: str, *, begins: bool = False) -> bool:
     if digits > 1 or not word.isascii():
         return True
     capitals = word.upper() == word
+    if not capitals and word not in (word.lower(), word.capitalize()):  # "HbA1c", "SpO2"
+        return True
     if _NUMBERED.fullmatch(word) or (capitals and letters <= ABBREVIATED and not begins):
         return True
     if len(word) <= 3 and _STAGE.fullmatch(word):
