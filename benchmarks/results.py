@@ -115,7 +115,8 @@ def _imc() -> str:
 
 def _readme(folder: Path, names: list[str]) -> str:
     """The folder's front page: the table over all runs, and where the rest lies."""
-    reports = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    read = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    reports = read if isinstance(read, list) else [read]
     overview = (folder / "tables" / "tables.md").read_text(encoding="utf-8").strip()
     lines = [
         "# Results of the embedded model",
@@ -127,14 +128,17 @@ def _readme(folder: Path, names: list[str]) -> str:
         "is left out where noise costs under 3 points. `report.html` has all on one page;",
         "each run's folder has its tables (CSV, Markdown, LaTeX).",
         "",
+        *(
+            f"- **{name}**: {report['verdict']['headline']}"
+            for name, report in zip(names, reports, strict=True)
+        ),
+        "",
         overview,
         "",
         "## The runs",
         "",
     ]
-    for name, report in zip(
-        names, reports if isinstance(reports, list) else [reports], strict=True
-    ):
+    for name, report in zip(names, reports, strict=True):
         lines.append(f"- [`{name}`]({name}/tables/tables.md): {_facts(report)}")
     lines += ["", "## Beside them, by commands of their own", ""]
     lines += [f"- [{what}]({page})" for page, what in PAGES.items() if (folder / page).is_file()]

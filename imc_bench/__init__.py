@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imc_bench.methods.catalogue import get_methods, register
     from imc_bench.methods.mission import BaselineMethod
     from imc_bench.methods.protocol import Method
-    from imc_bench.report.document import Report, make_report
+    from imc_bench.report.report import Report, make_report
     from imc_bench.report.tables import make_tables
     from imc_bench.scoring import score_answer
     from imc_bench.session import RunRequest, check_request, open_run
@@ -54,7 +54,7 @@ __getattr__, __dir__ = lazy_names(
         "imc_bench.methods.catalogue": ("get_methods", "register"),
         "imc_bench.methods.mission": ("BaselineMethod",),
         "imc_bench.methods.protocol": ("Method",),
-        "imc_bench.report.document": ("Report", "make_report"),
+        "imc_bench.report.report": ("Report", "make_report"),
         "imc_bench.report.tables": ("make_tables",),
         "imc_bench.scoring": ("score_answer",),
         "imc_bench.session": ("RunRequest", "check_request", "open_run"),

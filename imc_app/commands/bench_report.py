@@ -71,8 +71,9 @@ def report(
     written only where --out is given.
     """
     _check_stores(*runs)
-    from imc_bench.report.document import make_report, to_document
+    from imc_bench.report.document import to_document
     from imc_bench.report.files import write_report, write_reports
+    from imc_bench.report.report import make_report
     from imc_bench.report.runs import overview_table
     from imc_bench.report.tables import make_tables
     from imc_bench.report.verdict import details, headline

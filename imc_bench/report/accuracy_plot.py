@@ -10,8 +10,8 @@ import numpy as np
 
 from imc_bench.bootstrap import LEAST_DROP
 from imc_bench.report.cells import Cell
-from imc_bench.report.document import Report
 from imc_bench.report.picture import Caption, Drawing, Picture
+from imc_bench.report.report import Report
 from imc_bench.report.results import BASE, CLEAN, SIDES, kind_of, severity_of, side_of
 from imc_bench.report.shares import LEAST_COUNT
 from imc_bench.report.style import EMPTY, colour_of, legend_height, marker_of, method_legend

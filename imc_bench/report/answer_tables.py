@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imc_bench.report.document import Report
+from imc_bench.report.report import Report
 from imc_bench.report.results import side_of
 from imc_bench.report.table import Table, percent, points, shown_estimate
 from imc_bench.report.wording import SIDE_WORDS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from imc_bench.report.document import Report
 from imc_bench.report.picture import Caption, Drawing, Picture
+from imc_bench.report.report import Report
 from imc_bench.report.results import BASE
 from imc_bench.report.style import colour_of, legend_height, marker_of, method_legend
 from imc_bench.report.wording import SIDE_WORDS, setting

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from imc_bench.report.document import Report, to_document
+from imc_bench.report.document import to_document
 from imc_bench.report.glossary import glossary_markdown
 from imc_bench.report.page import Section, make_page
+from imc_bench.report.report import Report
 from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table, run_names
 from imc_bench.report.table import Table

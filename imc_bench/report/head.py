@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from imc_bench.report.document import Report
+from imc_bench.report.report import Report
 from imc_bench.report.wording import RULE_WORDS, counted, data_name, data_words, model_name
 
 REASONS_SHOWN = 8

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from imc_bench.report.document import Report
 from imc_bench.report.glossary import GLOSSARY, explain
 from imc_bench.report.head import head_facts, title_of
 from imc_bench.report.page_style import STYLE
+from imc_bench.report.report import Report
 from imc_bench.report.table import Table
 from imc_bench.report.verdict import details, headline
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.report.document import Report
 from imc_bench.report.heat_map import heat_map
 from imc_bench.report.perception import Perception
 from imc_bench.report.picture import Caption, Drawing, Picture
+from imc_bench.report.report import Report
 from imc_bench.report.severity import PREDICTED_SEVERITIES
 from imc_bench.report.shares import LEAST_COUNT
 from imc_bench.report.table import percent
@@ -37,7 +37,7 @@ def confusion_plot(report: Report) -> Picture | None:
         0.6 * len(found.predicted) + 2.4,
         0.34 * len(found.truth) + 1.4,
         Caption(
-            "Noise on the image (rows) and the kind that was perceived, % of the row's images",
+            "Noise on the image (rows) and the perceived kind, % of the row's images",
             setting(report.results) + _grey(found.kinds.sum(axis=1).tolist()),
             _kind_verdict(found),
         ),

@@ -26,6 +26,8 @@ _TITLE, _SMALL = 12.0, 9.0
 """Points of the title, and of all other words outside the panels."""
 _WIDTH_OF_LETTER = 0.53
 """Mean width of a letter of the font, DejaVu Sans, as a share of its size."""
+_BOLD = 1.14
+"""How much wider bold letters are."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Drawing:
         """Panels of `width` x `height` inches; the caption comes on top of the height."""
         self.caption = caption
         self.width = width = max(width, NARROWEST)
-        title = _wrapped(caption.title, width, _TITLE)
+        title = _wrapped(caption.title, width, _BOLD * _TITLE)
         setting = _wrapped(caption.setting, width, _SMALL)
         verdict = _wrapped(caption.verdict, width, _SMALL)
         head = _inches(title, _TITLE) + _inches(setting, _SMALL) + 2 * _EDGE

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from imc_bench.report.accuracy_plot import accuracy_plot
 from imc_bench.report.cost_plot import cost_plot
-from imc_bench.report.document import Report
 from imc_bench.report.matrix_plot import matrix_plot
 from imc_bench.report.perception_plots import confusion_plot, severity_plot
 from imc_bench.report.picture import Picture
 from imc_bench.report.recovery_plot import recovery_plot
 from imc_bench.report.reliability_plots import answer_reliability_plot, gate_plot
+from imc_bench.report.report import Report
 
 
 def make_plots(report: Report) -> dict[str, Picture]:

@@ -10,9 +10,9 @@ import numpy as np
 from imc_bench.bootstrap import LEAST_DROP
 from imc_bench.conditions import Condition
 from imc_bench.report.cells import Cell
-from imc_bench.report.document import Report
 from imc_bench.report.heat_map import heat_map
 from imc_bench.report.picture import Caption, Drawing, Picture
+from imc_bench.report.report import Report
 from imc_bench.report.results import BASE, SIDES, side_of
 from imc_bench.report.shares import (
     LEAST_COUNT,

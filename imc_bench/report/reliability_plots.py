@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from imc_bench.bootstrap import Estimate
-from imc_bench.report.document import Report
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.reliability import BINS, Reliability
+from imc_bench.report.report import Report
 from imc_bench.report.shares import LEAST_COUNT
 from imc_bench.report.table import percent
 from imc_bench.report.wording import setting

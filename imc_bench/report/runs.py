@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from imc_bench.report.cells import SideSummary
-from imc_bench.report.document import Report
+from imc_bench.report.report import Report
 from imc_bench.report.results import full_grid, severity_of
 from imc_bench.report.shares import shown_flips_removed, shown_recovered
 from imc_bench.report.table import NOT_SHOWN, Table, percent, shown_estimate

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from imc_bench.report.answer_tables import control_table, question_table, score_table
-from imc_bench.report.document import Report
 from imc_bench.report.perception_tables import kind_table, severity_table
 from imc_bench.report.reliability_tables import bin_table, gate_table
+from imc_bench.report.report import Report
 from imc_bench.report.results import side_of
 from imc_bench.report.shares import NOTHING_ADDED, shown_flips_removed, shown_recovered
 from imc_bench.report.table import Table, percent, points, ratio, shown_estimate

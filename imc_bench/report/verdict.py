@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from imc_bench.bootstrap import LEAST_DROP, Estimate
 from imc_bench.report.cells import SideSummary
-from imc_bench.report.document import Report
+from imc_bench.report.report import Report
 from imc_bench.report.results import BASE
 from imc_bench.report.shares import LEAST_COUNT, is_number, shown_flips_removed, shown_recovered
 from imc_bench.report.wording import SIDE_WORDS, counted, data_words, joined, model_name

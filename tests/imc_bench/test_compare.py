@@ -13,7 +13,7 @@ from imc_bench.compare import (
     comparison_verdict,
 )
 from imc_bench.errors import StoreRefused
-from imc_bench.report.document import make_report
+from imc_bench.report.report import make_report
 from imc_bench.report.results import ReportRefused
 from tests.imc_bench.worked_run import (
     ITEMS,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from imc_bench.report.document import Report, make_report
 from imc_bench.report.picture import Picture
+from imc_bench.report.report import Report, make_report
 from tests.imc_bench.worked_run import make_store
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imc_bench.report.cells import make_cell, summarise_side
-from imc_bench.report.document import make_report, to_document
+from imc_bench.report.document import to_document
+from imc_bench.report.report import make_report
 from imc_bench.report.results import CLEAN, ReportRefused, read_results
 from imc_bench.report.tables import make_tables
 from imc_bench.scoring import Rule
@@ -122,6 +123,7 @@ def test_the_document_holds_what_the_design_promises(worked: Path) -> None:
         assert {"accuracy_change", "flips", "touched"} <= document["summary"][method][
             "clean"
         ].keys()
+    assert document["verdict"]["headline"].startswith("tiny <model> on phantom test")
     assert document["summary"]["pdc"]["image"]["recovered"] == pytest.approx(0.5)  # 1 of 2
     assert document["summary"]["none"]["image"]["recovered"] is None
     assert len(document["cells"]) == len(WORKED)

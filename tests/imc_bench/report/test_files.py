@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from imc_app.cli import run
-from imc_bench.report.document import Report, make_report
 from imc_bench.report.files import write_report, write_reports
 from imc_bench.report.head import head_facts
 from imc_bench.report.page import Section, make_page
 from imc_bench.report.picture import Picture
+from imc_bench.report.report import Report, make_report
 from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table
 from imc_bench.report.table import Table

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imc_bench.conditions import Condition
-from imc_bench.report.document import make_report
+from imc_bench.report.report import make_report
 from imc_bench.report.results import CLEAN
 from tests.imc_bench.worked_run import (
     BOTH,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imc_bench.report.document import Report, make_report
 from imc_bench.report.picture import Caption, Drawing, Picture
+from imc_bench.report.report import Report, make_report
 from tests.imc_bench.worked_run import LOW_DOSE, WORKED, make_store
 
 pytest.importorskip("matplotlib")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from imc_bench.errors import StatisticRefused
-from imc_bench.report.document import make_report, to_document
+from imc_bench.report.document import to_document
 from imc_bench.report.reliability import LEVELS, gate, reliability
 from imc_bench.report.reliability_plots import reliability_plot
 from imc_bench.report.reliability_tables import bin_table, gate_table
+from imc_bench.report.report import make_report
 from imc_bench.report.results import CLEAN
 from imc_bench.report.tables import make_tables
 from tests.imc_bench.worked_run import ITEMS, LOW_DOSE, WORKED, make_store

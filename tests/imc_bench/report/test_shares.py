@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imc_bench.report.cells import Cell, make_cell
-from imc_bench.report.document import Report, make_report
+from imc_bench.report.report import Report, make_report
 from imc_bench.report.results import CLEAN, read_results
 from imc_bench.report.shares import is_number, shown_flips_removed, shown_recovered
 from imc_bench.report.tables import make_tables

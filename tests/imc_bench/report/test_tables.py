@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from imc_bench.report.document import Report
 from imc_bench.report.glossary import GLOSSARY, explain, glossary_markdown
+from imc_bench.report.report import Report
 from imc_bench.report.table import Table
 from imc_bench.report.tables import make_tables
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imc_bench.report.document import Report, make_report
+from imc_bench.report.report import Report, make_report
 from imc_bench.report.results import CLEAN
 from imc_bench.report.verdict import details, headline
 from tests.imc_bench.worked_run import LOW_DOSE, OCR, TYPO, WORKED, make_store
