@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 import zlib
@@ -37,6 +38,8 @@ BROKEN = (
     zlib.error,
 )
 """Every way in which Pillow was seen to fail on damaged bytes."""
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr
 
 
 @contextmanager
