@@ -79,12 +79,16 @@ def seed_files() -> dict[str, bytes]:
         *(("WEBP", "colour", {"lossless": lossless}) for lossless in (False, True)),
         ("WEBP", "alpha", {"save_all": True, "append_images": [pil["alpha"].rotate(90)]}),
         *(("TIFF", name, {"compression": "raw"}) for name in pil),
-        *(("TIFF", "colour", {"compression": kind, "tiffinfo": {278: 5}})
-          for kind in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd")),
+        *(
+            ("TIFF", "colour", {"compression": kind, "tiffinfo": {278: 5}})
+            for kind in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd")
+        ),
         ("TIFF", "colour", {"compression": "jpeg"}),
         *(("TIFF", "bits", {"compression": kind}) for kind in ("group3", "group4", "tiff_ccitt")),
-        *(("TIFF", name, {"compression": "tiff_lzw", "tiffinfo": {317: 2}})
-          for name in ("deep", "colour")),
+        *(
+            ("TIFF", name, {"compression": "tiff_lzw", "tiffinfo": {317: 2}})
+            for name in ("deep", "colour")
+        ),
         ("TIFF", "float", {"compression": "tiff_adobe_deflate", "tiffinfo": {317: 3}}),
         ("TIFF", "grey", {"save_all": True, "append_images": [pil["grey"].rotate(90)]}),
     ]
@@ -185,7 +189,9 @@ def _extreme(content: bytearray, rng: np.random.Generator) -> bytearray:
     size = int(rng.choice([1, 2, 4]))
     at = _early(rng, len(content))
     top = 1 << 8 * size
-    value = int(rng.choice([0, 1, top // 2 - 1, top // 2, top - 2, top - 1, 255 % top, 10000 % top]))
+    value = int(
+        rng.choice([0, 1, top // 2 - 1, top // 2, top - 2, top - 1, 255 % top, 10000 % top])
+    )
     content[at : at + size] = value.to_bytes(size, "little" if rng.random() < 0.5 else "big")
     return content
 
@@ -214,7 +220,15 @@ def _repeat(content: bytearray, rng: np.random.Generator) -> bytearray:
 
 
 CHANGES: tuple[Callable[[bytearray, np.random.Generator], bytearray], ...] = (
-    _flip, _flip, _overwrite, _extreme, _extreme, _cut, _remove, _insert, _repeat,
+    _flip,
+    _flip,
+    _overwrite,
+    _extreme,
+    _extreme,
+    _cut,
+    _remove,
+    _insert,
+    _repeat,
 )
 
 
@@ -255,6 +269,7 @@ def _dicom_seeds(grey: Bytes, colour: Bytes, deep: Any) -> dict[str, bytes]:
     from pydicom.encaps import encapsulate
     from pydicom.sequence import Sequence
     from pydicom.uid import (
+        UID,
         DeflatedExplicitVRLittleEndian,
         ExplicitVRBigEndian,
         ExplicitVRLittleEndian,
@@ -268,8 +283,8 @@ def _dicom_seeds(grey: Bytes, colour: Bytes, deep: Any) -> dict[str, bytes]:
     def written(pixels: Any, syntax: str, kind: str = "", coded: bytes = b"", **more: Any) -> bytes:
         item = Dataset()
         item.file_meta = FileMetaDataset()
-        item.file_meta.TransferSyntaxUID = syntax
-        item.SOPClassUID, item.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
+        item.file_meta.TransferSyntaxUID = UID(syntax)
+        item.SOPClassUID, item.SOPInstanceUID = SecondaryCaptureImageStorage, UID("1.2.3")
         item.file_meta.MediaStorageSOPClassUID = item.SOPClassUID
         item.file_meta.MediaStorageSOPInstanceUID = item.SOPInstanceUID
         item.Rows, item.Columns = pixels.shape[:2]
@@ -301,7 +316,9 @@ def _dicom_seeds(grey: Bytes, colour: Bytes, deep: Any) -> dict[str, bytes]:
     table = Dataset()
     table.LUTDescriptor = [4096, 0, 8]
     table.add_new("LUTData", "US", [255 - value // 16 for value in range(4096)])
-    palette = {f"{name}PaletteColorLookupTableDescriptor": [256, 0, 8] for name in COLOURS}
+    palette: dict[str, Any] = {
+        f"{name}PaletteColorLookupTableDescriptor": [256, 0, 8] for name in COLOURS
+    }
     palette |= {f"{name}PaletteColorLookupTableData": bytes(range(256)) for name in COLOURS}
     from pydicom.pixels.encoders.native import _encode_frame
 
@@ -315,10 +332,11 @@ def _dicom_seeds(grey: Bytes, colour: Bytes, deep: Any) -> dict[str, bytes]:
 
     run: Any = Runner()
     rle = bytes(_encode_frame(deep.astype("<u2").tobytes(), run))
-    window = {"WindowCenter": 2048, "WindowWidth": 1000}
+    window: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 1000}
     return {
-        "DICOM deep": written(deep, ExplicitVRLittleEndian, RescaleSlope=2, RescaleIntercept=-9,
-                              **window),
+        "DICOM deep": written(
+            deep, ExplicitVRLittleEndian, RescaleSlope=2, RescaleIntercept=-9, **window
+        ),
         "DICOM implicit": written(deep, ImplicitVRLittleEndian, PixelPaddingValue=5),
         "DICOM big": written(deep, ExplicitVRBigEndian),
         "DICOM deflated": written(deep, DeflatedExplicitVRLittleEndian),
@@ -328,7 +346,9 @@ def _dicom_seeds(grey: Bytes, colour: Bytes, deep: Any) -> dict[str, bytes]:
         "DICOM colour": written(colour, ExplicitVRLittleEndian),
         "DICOM ybr": written(colour, ExplicitVRLittleEndian, "YBR_FULL"),
         "DICOM jpeg": written(colour, JPEGBaseline8Bit, "YBR_FULL_422", coded(colour, "JPEG")),
-        "DICOM jpeg 2000": written(deep, JPEG2000Lossless, "", coded(deep, "JPEG2000", no_jp2=True)),
+        "DICOM jpeg 2000": written(
+            deep, JPEG2000Lossless, "", coded(deep, "JPEG2000", no_jp2=True)
+        ),
         "DICOM rle": written(deep, RLELossless, "", rle),
     }
 
@@ -343,8 +363,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the changes (default: 0)")
     options = parser.parse_args()
     outcome = fuzz(options.count, options.seed)
-    print(f"files {outcome.files}, read {outcome.read}, refused {outcome.refused.total()}: "
-          f"{dict(sorted(outcome.refused.items()))}")
+    print(
+        f"files {outcome.files}, read {outcome.read}, refused {outcome.refused.total()}: "
+        f"{dict(sorted(outcome.refused.items()))}"
+    )
     print(f"slowest {outcome.slowest:.2f} s of CPU, largest {outcome.largest:.0f} MiB")
     print(f"broken rules: {len(outcome.faults)}")
     print("\n".join(outcome.faults))

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.conftest import Imc, Ran
 from tests.imc_app.test_refusals import assert_refused
+from tests.vision.reading.files import fax
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
@@ -178,6 +179,21 @@ def test_an_unreadable_image_is_named_and_the_others_go_on(
     lines, summary = lines_of(ran)
     assert [Path(line["source"]).name for line in lines] == ["0.png", "2.png"]
     assert (summary["images"], summary["refused"]) == (2, 1)
+
+
+def test_a_folder_survives_every_file_in_it(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    scans(tmp_path, 3, 0)
+    (tmp_path / "0.dcm").write_bytes(bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00\xbe\x00")
+    (tmp_path / "0.tif").write_bytes(fax(damaged=True))
+    (tmp_path / "1.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    (tmp_path / "notes.txt").write_text("no image")
+    os.mkfifo(tmp_path / "pipe.png")
+    ran = imc("perceive", "--monitor", tmp_path)
+    assert ran.code == 2
+    assert [line.split("'")[1][-5:] for line in ran.err.splitlines()] == ["0.dcm", "0.tif", "1.jpg"]
+    assert lines_of(ran)[1]["images"] == 3
 
 
 def test_large_images_do_not_wait_for_a_full_batch(

@@ -16,7 +16,7 @@ from vision.errors import ImageRefused
 from vision.reading.bounds import check_frame, check_size
 from vision.reading.dicom_frames import FLOATS, Frame, contradiction, read_frame
 from vision.reading.dicom_grey import dicom_grey
-from vision.reading.dicom_header import Header, read_header
+from vision.reading.dicom_header import Header, LongElement, element, read_header
 from vision.reading.dicom_luts import LutRefused, by_palette
 from vision.reading.grey import Bytes, by_depth, grey_rgb, spread
 from vision.reading.pillow_pixels import quiet
@@ -70,6 +70,8 @@ def dicom_rgb(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int
             return _render(header, found, frame or 0, what)
         except ImageRefused:
             raise
+        except LongElement as fault:
+            raise contradiction(what, fault.field, "is longer than one frame has use for") from None
         except LutRefused as fault:
             raise contradiction(what, fault.field, "is missing or shorter than said") from None
         except Exception:
@@ -104,9 +106,11 @@ def _check(header: Header, what: str, frame: int | None, max_pixels: int) -> Non
     if header.pixels is None:
         raise ImageRefused(
             f"cannot read {what}: this DICOM object holds no pixel data (a report, plan or "
-            "waveform, perhaps); give an image object"
+            "waveform, or a file cut short); give an image object"
         )
     floats = header.pixels.field in FLOATS
+    for field in ("NumberOfFrames", "HighBit"):
+        element(dataset, field)  # refused here where it is too long
     _check_present(dataset, what, NEEDED if floats else NEEDED + NEEDED_FOR_INTEGERS)
     check_size(int(dataset.Columns), int(dataset.Rows), what, max_pixels)
     check_frame(frame, int(dataset.get("NumberOfFrames") or 1), what)
@@ -132,7 +136,7 @@ def _check(header: Header, what: str, frame: int | None, max_pixels: int) -> Non
 
 
 def _check_present(dataset: Dataset, what: str, fields: tuple[str, ...]) -> None:
-    missing = [field for field in fields if dataset.get(field) in (None, "")]
+    missing = [field for field in fields if element(dataset, field) in (None, "")]
     if missing:
         raise ImageRefused(
             f"cannot read {what}: this DICOM file has no {', '.join(missing)}; export it again"

@@ -14,7 +14,13 @@ import numpy as np
 from vision.errors import ImageRefused
 from vision.reading import jpeg
 from vision.reading.bounds import check_cost
-from vision.reading.dicom_header import UNDEFINED_LENGTH, Header
+from vision.reading.dicom_header import (
+    MAX_SEQUENCE_BYTES,
+    UNDEFINED_LENGTH,
+    BoundedReads,
+    Header,
+    element,
+)
 from vision.reading.grey import Pixels
 from vision.reading.native_errors import native_errors_raised
 
@@ -78,10 +84,13 @@ def encoded_frame(header: Header, frame: int) -> bytes:
     dataset, pixels = header.dataset, header.pixels
     if pixels is None or pixels.length != UNDEFINED_LENGTH:
         raise ValueError("not encapsulated")
+    table = element(dataset, "ExtendedOffsetTable"), element(dataset, "ExtendedOffsetTableLengths")
+    header.stream.seek(pixels.start + 4)
+    if int.from_bytes(header.stream.read(4), "little") > MAX_SEQUENCE_BYTES:
+        raise ValueError("an offset table of more frames than a file has")
     header.stream.seek(pixels.start)
-    table = dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths")
     return get_frame(
-        header.stream,
+        BoundedReads(header.stream),
         frame,
         number_of_frames=int(dataset.get("NumberOfFrames") or 1),
         extended_offsets=(table[0], table[1]) if table[0] and table[1] else None,
@@ -113,6 +122,7 @@ def check_encoded(encoded: bytes, header: Header, what: str) -> None:
     at = encoded[:4096].find(_CODESTREAM)
     if at < 0:
         raise ValueError("neither JPEG nor JPEG 2000")
+    _check_blocks(encoded[at : at + 4096], what)
     right, bottom, left, top, wide, high, tiles_x, tiles_y, components = struct.unpack(
         ">8IH", encoded[at + 8 : at + 42]
     )
@@ -170,6 +180,22 @@ def _check_sizes(
         )
 
 
+def _check_blocks(head: bytes, what: str) -> None:
+    """Refuse code-blocks and precincts so small that their book-keeping outweighs the pixels.
+
+    Read from the coding style segment of the main header (ITU-T T.800 A.6.1).
+    """
+    at = head.find(b"\xff\x52")
+    if at < 0:
+        raise ValueError("no coding style")
+    style, levels, width, height = head[at + 4], head[at + 9], head[at + 10], head[at + 11]
+    precincts = head[at + 14 : at + 15 + levels] if style & 1 else b""
+    # Exponents less 2 of code-blocks; 4 bits each for precincts, the lowest resolution first.
+    small = any(min(size & 15, size >> 4) < 5 for size in precincts[1:])
+    if min(width, height) < 2 or small:
+        check_cost(what, samples=float("inf"), why="JPEG 2000 blocks of a few pixels")
+
+
 def _check_runs(encoded: bytes, expected: int, what: str) -> None:
     """Add up the runs of an RLE frame (PS3.5 annex G) without expanding them."""
     count = struct.unpack("<I", encoded[:4])[0]
@@ -184,8 +210,8 @@ def _check_runs(encoded: bytes, expected: int, what: str) -> None:
             total += 257 - code if code > 128 else code + 1 if code < 128 else 0
             at += 2 if code > 128 else code + 2 if code < 128 else 1
             runs += 1
-        if runs > MAX_RUNS:
-            check_cost(what, samples=float("inf"), why="RLE")
+            if runs > MAX_RUNS:
+                check_cost(what, samples=float("inf"), why="RLE")
     if total > expected + 256 * count:
         raise ImageRefused(
             f"cannot read {what}: its encoded frame is larger than Rows and Columns say; "

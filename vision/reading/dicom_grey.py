@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vision.reading.dicom_frames import Frame, contradiction
-from vision.reading.dicom_header import Header
+from vision.reading.dicom_header import Header, element
 from vision.reading.dicom_luts import full_scale, item_table
 from vision.reading.grey import Bytes, Pixels, by_window, in_bands, spread, tails
 
@@ -69,9 +69,9 @@ def _ends(counted: Pixels) -> Pixels:
 def _modality(header: Header, index: int, ends: Pixels, what: str) -> Step | None:
     """The modality LUT or rescale (C.11.1); None where stored values are output values."""
     dataset = header.dataset
-    if dataset.get("ModalityLUTSequence"):
+    if tables := element(dataset, "ModalityLUTSequence"):
         negative = float(ends[0]) < 0
-        return item_table(dataset.ModalityLUTSequence[0], header.order, negative=negative)
+        return item_table(tables[0], header.order, negative=negative)
     slope = _number(dataset, "RescaleSlope", index)
     intercept = _number(dataset, "RescaleIntercept", index) or 0.0
     if slope == 0.0:
@@ -109,15 +109,16 @@ def _value(dataset: Dataset, field: str, index: int) -> Any:
         ("PerFrameFunctionalGroupsSequence", index),
         ("SharedFunctionalGroupsSequence", 0),
     ):
-        sequence = dataset.get(name) or []
+        sequence = element(dataset, name) or []
         if at < len(sequence):
             groups.append(sequence[at])
     for group in groups:
         for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
             for item in group.get(macro) or []:
-                if item.get(field) not in (None, ""):
-                    return item.get(field)
-    return dataset.get(field)
+                value = element(item, field)
+                if value not in (None, ""):
+                    return value
+    return element(dataset, field)
 
 
 def _number(dataset: Dataset, field: str, index: int) -> float | None:

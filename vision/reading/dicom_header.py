@@ -10,7 +10,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vision.errors import ImageRefused
 
@@ -28,6 +28,15 @@ MAX_INFLATED = 256 << 20
 
 MAX_READS = 400_000
 """Reads of the stream while elements are parsed, two or three an element: about 2 s."""
+
+MAX_READ_BYTES = 128 << 20
+"""Bytes of elements before the pixel data, or of one encoded frame."""
+
+MAX_VALUE_BYTES = 1 << 20
+MAX_SEQUENCE_BYTES = 8 << 20
+FUNCTIONAL_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+
+MAX_META_ELEMENTS = 256
 
 _LONG_LENGTH = (
     b"OB",
@@ -84,28 +93,59 @@ class Header:
         return ">" if self.syntax == BIG_ENDIAN else "<"
 
 
-class _CountedReads(io.BufferedIOBase):
-    """A stream whose parsing ends after `MAX_READS` reads."""
+class TooMuchToRead(Exception):
+    """Raised through pydicom's parser, which catches the usual errors."""
+
+
+class BoundedReads(io.BufferedIOBase):
+    """A stream that ends parsing after `MAX_READS` reads or `MAX_READ_BYTES` bytes."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
-        self.left = MAX_READS
+        self.reads, self.bytes = MAX_READS, MAX_READ_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.left -= 1
-        if self.left < 0:
-            raise _TooManyElements
-        return self.stream.read(-1 if size is None else size)
+        """Read as the stream does."""
+        content = self.stream.read(self.bytes + 1 if size is None or size < 0 else size)
+        self.reads -= 1
+        self.bytes -= len(content)
+        if self.reads < 0 or self.bytes < 0:
+            raise TooMuchToRead
+        return content
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place of the stream."""
         return self.stream.seek(offset, whence)
 
     def tell(self) -> int:
+        """The place in the stream."""
         return self.stream.tell()
 
 
-class _TooManyElements(Exception):
-    """Raised through pydicom's parser, which catches the usual errors."""
+def element(dataset: Dataset, field: str) -> Any:
+    """The value of an element, None where it is absent, and never one too long for its purpose.
+
+    pydicom converts a value when it is first asked for, and makes a Python object of each number:
+    a longer value than the pixel modules have use for is not converted.
+
+    Raises:
+        LongElement: over `MAX_VALUE_BYTES`, or `MAX_SEQUENCE_BYTES` for functional groups.
+    """
+    if field not in dataset:
+        return None
+    raw = dataset.get_item(field)
+    limit = MAX_SEQUENCE_BYTES if field in FUNCTIONAL_GROUPS else MAX_VALUE_BYTES
+    if isinstance(raw, tuple) and isinstance(raw[3], bytes) and len(raw[3]) > limit:
+        raise LongElement(field)
+    return dataset.get(field)
+
+
+class LongElement(ValueError):
+    """An element that is longer than one frame has use for; ``field`` is its keyword."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field)
+        self.field = field
 
 
 def read_header(stream: BinaryIO, what: str) -> Header:
@@ -124,8 +164,8 @@ def read_header(stream: BinaryIO, what: str) -> Header:
         stream = _inflated(stream, start, what)
     stream.seek(0)
     try:
-        dataset = dcmread(_CountedReads(stream), force=True, stop_before_pixels=True)
-    except _TooManyElements:
+        dataset = dcmread(BoundedReads(stream), force=True, stop_before_pixels=True)
+    except TooMuchToRead:
         raise ImageRefused(
             f"cannot read {what}: this DICOM file has more elements than one frame needs; "
             "export the frame as an object of its own"
@@ -149,7 +189,7 @@ def _file_meta(stream: BinaryIO) -> tuple[int, str]:
     start = stream.read(PREAMBLE + 4)
     at = PREAMBLE + 4 if start[PREAMBLE:] == b"DICM" else 0
     syntax = ""
-    while True:
+    for _ in range(MAX_META_ELEMENTS):
         stream.seek(at)
         head = stream.read(12)
         if head[:2] != b"\x02\x00":
@@ -168,6 +208,7 @@ def _file_meta(stream: BinaryIO) -> tuple[int, str]:
         at += length
         if at > stream.seek(0, io.SEEK_END):
             raise ValueError("the file ends inside its meta information")
+    raise ValueError("more meta information than a file has use for")
 
 
 def _inflated(stream: BinaryIO, start: int, what: str) -> BinaryIO:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.reading.dicom_header import element
 from vision.reading.grey import Bytes, in_bands, to_bytes
 from vision.reading.grey import Pixels as Samples
 
@@ -114,8 +115,8 @@ def _table(item: Dataset, described: str, data: str, order: str, negative: bool)
 def _descriptor(item: Dataset, field: str, negative: bool) -> tuple[int, int, int]:
     """Number of entries (0 is 65,536), first stored value, bits of an entry."""
     try:
-        count, first, bits = (int(number) for number in item[field].value)
-    except (KeyError, TypeError, ValueError):
+        count, first, bits = (int(number) for number in element(item, field))
+    except (TypeError, ValueError):
         raise LutRefused(field) from None
     if not 1 <= bits <= 16 or count < 0:
         raise LutRefused(field)
@@ -126,11 +127,11 @@ def _descriptor(item: Dataset, field: str, negative: bool) -> tuple[int, int, in
 
 def _words(item: Dataset, field: str, count: int, order: str) -> NDArray[np.uint16]:
     """Entries of 16-bit words, or of bytes where there are as many bytes as entries."""
-    if field not in item:
+    value: Any = element(item, field)
+    if value is None:
         raise LutRefused(field)
-    value: Any = item[field].value
     if not isinstance(value, bytes):
-        numbers = np.atleast_1d(np.asarray([] if value is None else value))
+        numbers = np.atleast_1d(np.asarray(value))
         if numbers.dtype.kind not in "iuf" or not numbers.size:
             raise LutRefused(field)
         return (numbers.astype(np.int64) & 0xFFFF).astype(np.uint16)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.reading.dicom_header import element
 from vision.reading.grey import Pixels
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def image_samples(values: Pixels, padding: NDArray[np.bool_] | None) -> NDArray[
 
 def _number(dataset: Dataset, field: str, order: str) -> float | None:
     """A padding element, also where it was written as bytes of unknown type."""
-    value = dataset.get(field)
+    value = element(dataset, field)
     if isinstance(value, bytes) and len(value) in (2, 4):
         return int.from_bytes(value, "little" if order == "<" else "big")
     return value if isinstance(value, (int, float)) else None

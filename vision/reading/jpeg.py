@@ -28,6 +28,9 @@ LOSSLESS, JPEG_LS = 0xC3, 0xF7
 MAX_ENCODED = 128 << 20
 """Bytes of one encoded frame: entropy decoding runs at about 50 MB/s."""
 
+MAX_SEGMENTS = 10_000
+"""Of a file: tables, metadata of 64 KiB each, and scans."""
+
 SCAN_COST = 0.4
 """Cost of a sample in a scan of a progressive frame, beside that of a sample decoded once."""
 
@@ -74,7 +77,7 @@ def read_frame(content: bytes) -> tuple[Frame, bytes]:
     """
     frame, kept = Frame(), []
     at = 2
-    while True:
+    for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(content, at)
         if content[:2] != b"\xff\xd8" or found is None:
             raise ValueError("the file ends before its image does")
@@ -100,6 +103,8 @@ def read_frame(content: bytes) -> tuple[Frame, bytes]:
         if marker in (APP0, APP14) or not (APP0 <= marker <= 0xEF or marker == COM):
             kept.append(memoryview(content)[found.start() : end])
         at = end
+    else:
+        raise ValueError("more segments than an image has use for")
     frame.encoded = found.end()
     _check_complete(frame)
     return frame, b"".join((b"\xff\xd8", *kept, b"\xff\xd9"))

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from vision.errors import ImageRefused
-from vision.reading.bounds import check_cost, check_frame, check_size
+from vision.reading.bounds import MAX_SAMPLE_BYTES, check_cost, check_frame, check_size
 from vision.reading.grey import Bytes, by_depth
 from vision.reading.pillow_pixels import over_black, pillow_array, upright
 from vision.reading.tiff_directory import orientation
@@ -28,6 +28,9 @@ CHECKED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT
 
 MAX_CHUNKS = 100_000
 """Writers put 8 KiB or more of pixels into a chunk: no image needs so many."""
+
+MAX_OTHER_BYTES = 64 << 20
+"""Bytes of chunks that hold no pixels, which Pillow keeps: profiles, texts, private ones."""
 
 MAX_TWICE_BYTES = 160_000_000
 """Samples of 16-bit colour, which are inflated twice."""
@@ -57,12 +60,15 @@ def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: i
         ValueError: a wrong checksum, or truncated.
     """
     stream.seek(8)
-    header, frames, chunks = None, 1, 0
+    header, frames, chunks, other = None, 1, 0, 0
     while True:
         length, kind = struct.unpack(">I4s", _exactly(stream, 8))
         chunks += 1
-        if chunks > MAX_CHUNKS:
-            raise ImageRefused(f"cannot read {what}: it has too many chunks; save it again")
+        other += 0 if kind in (b"IDAT", b"fdAT") else length
+        if chunks > MAX_CHUNKS or other > MAX_OTHER_BYTES:
+            raise ImageRefused(
+                f"cannot read {what}: its chunks hold more than an image needs; save it again"
+            )
         if header is None:
             if kind != b"IHDR" or length != 13:
                 raise ValueError("no header")
@@ -88,7 +94,12 @@ def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: i
     pixels = header.width * header.height
     samples = pixels * header.channels * header.depth / 8 * (1 + (frame or 0))
     if header.deep and header.channels > 1:
-        check_cost(what, samples=samples * (320 / 160), working=samples * 2, why="16-bit colour")
+        check_cost(
+            what,
+            samples=samples * (MAX_SAMPLE_BYTES / MAX_TWICE_BYTES),
+            working=samples * 2,
+            why="16-bit colour",
+        )
     check_cost(what, samples=samples, working=pixels * 4)
     return Header(header.width, header.height, header.depth, header.channels, frames)
 

@@ -8,12 +8,12 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from vision.errors import ImageRefused
-from vision.reading import jpeg, png, tiff
+from vision.reading import jpeg, png, tiff, tiff_page
 from vision.reading.bounds import check_cost, check_frame, check_size
 from vision.reading.grey import Bytes
 from vision.reading.native_errors import native_errors_raised
 from vision.reading.pillow_pixels import BROKEN, pillow_rgb, quiet, upright
-from vision.reading.tiff_directory import ORIENTATION, orientation
+from vision.reading.tiff_directory import Tag, orientation
 
 WEBP_BYTES = 16
 """Bytes a pixel that libwebp and Pillow hold beside the result: two canvases and two copies."""
@@ -84,8 +84,8 @@ def _jpeg(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
 
 
 def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
-    page = tiff.read_page(stream, what, frame=frame, max_pixels=max_pixels)
-    turned = page.directory.one(ORIENTATION, 1)
+    page = tiff_page.read_page(stream, what, frame=frame, max_pixels=max_pixels)
+    turned = page.directory.one(Tag.ORIENTATION, 1)
     turned = turned if 1 <= turned <= 8 else 1
     if page.deep:
         return upright(tiff.deep_rgb(stream, page, what), turned)
@@ -93,7 +93,7 @@ def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
     with native_errors_raised(), Image.open(stream, formats=["TIFF"]) as image:
         if frame:
             image.seek(frame)
-        return pillow_rgb(image, what, turned, inverted=page.photometric == tiff.WHITE_IS_ZERO)
+        return pillow_rgb(image, what, turned, inverted=page.photometric == tiff_page.WHITE_IS_ZERO)
 
 
 def _webp(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
@@ -107,7 +107,8 @@ def _webp(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
         width, height = (int.from_bytes(start[at : at + 2], "little") & 0x3FFF for at in (26, 28))
     check_size(width, height, what, max_pixels)
     pixels = width * height
-    check_cost(what, working=WEBP_BYTES * pixels, samples=4 * pixels * (1 + max(0, frame or 0)))
+    working = WEBP_BYTES * pixels + stream.seek(0, 2)
+    check_cost(what, working=working, samples=4 * pixels * (1 + max(0, frame or 0)))
     stream.seek(0)
     with Image.open(stream, formats=["WEBP"]) as image:
         frames = int(getattr(image, "n_frames", 1))
@@ -131,8 +132,8 @@ def opened_pillow_rgb(image: Image.Image, frame: int | None, max_pixels: int) ->
             if frames > 1:
                 image.seek(frame or 0)
             check_size(image.width, image.height, what, max_pixels)
-            turned = int(image.getexif().get(ORIENTATION, 1))
-            inverted = dict(getattr(image, "tag_v2", None) or {}).get(tiff.PHOTOMETRIC) == 0
+            turned = int(image.getexif().get(Tag.ORIENTATION, 1))
+            inverted = dict(getattr(image, "tag_v2", None) or {}).get(Tag.PHOTOMETRIC) == 0
             return pillow_rgb(image, what, turned if 1 <= turned <= 8 else 1, inverted=inverted)
     except ImageRefused:
         raise

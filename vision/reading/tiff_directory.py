@@ -11,10 +11,10 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from io import BytesIO
 from typing import Any, BinaryIO, Literal
 
-ORIENTATION = 274
 MAX_ENTRIES = 4096
 MAX_VALUE_BYTES = 64 << 20
 """Bytes that the values of all directories walked may take, thumbnails and profiles included."""
@@ -40,6 +40,36 @@ _FORMATS = {
 }
 _SIZES = {5: 8, 10: 8} | {kind: struct.calcsize("<" + code) for kind, code in _FORMATS.items()}
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+
+
+class Tag(IntEnum):
+    """Tags that decide the pixels (TIFF 6.0 sections 8, 15 and 18)."""
+
+    WIDTH = 256
+    HEIGHT = 257
+    BITS = 258
+    COMPRESSION = 259
+    PHOTOMETRIC = 262
+    FILL_ORDER = 266
+    STRIPS = 273
+    """Offsets of the strips."""
+    ORIENTATION = 274
+    CHANNELS = 277
+    STRIP_ROWS = 278
+    STRIP_BYTES = 279
+    """Lengths of the strips."""
+    PLANAR = 284
+    PREDICTOR = 317
+    TILE_WIDTH = 322
+    TILE_HEIGHT = 323
+    TILES = 324
+    """Offsets of the tiles."""
+    TILE_BYTES = 325
+    """Lengths of the tiles."""
+    EXTRA = 338
+    """Kinds of the samples after grey or RGB."""
+    FORMAT = 339
+    """Of the samples: unsigned, signed or float."""
 
 
 class DirectoryTooLarge(ValueError):
@@ -125,8 +155,8 @@ def orientation(info: Mapping[str | tuple[int, int], Any]) -> int:
 def exif_orientation(blob: bytes) -> int | None:
     """The orientation that an EXIF block names, None where it names none or is damaged."""
     try:
-        tags = read_directory(BytesIO(blob.removeprefix(b"Exif\0\0")), [ORIENTATION]).tags
-        return int(tags[ORIENTATION][0])
+        tags = read_directory(BytesIO(blob.removeprefix(b"Exif\0\0")), [Tag.ORIENTATION]).tags
+        return int(tags[Tag.ORIENTATION][0])
     except (ValueError, LookupError, struct.error, TypeError):
         return None
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from PIL import Image
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
+from imc_agents.chat.image_blocks import read_image_block
 from imc_agents.errors import ModelRefused, QuestionRefused
 from tests.imc_agents.chat_helpers import (
     Features,
@@ -23,6 +28,7 @@ from tests.imc_agents.chat_helpers import (
     tiny_chat,
 )
 from tests.tiny_models import build_tiny
+from vision import read_image
 
 
 def test_the_same_request_gives_the_same_answer() -> None:
@@ -220,6 +226,24 @@ def test_what_is_no_local_picture_is_refused(block: dict[str, Any], reason: str)
     with pytest.raises(QuestionRefused, match=reason) as refusal:
         tiny_chat().invoke([HumanMessage([block, {"type": "text", "text": "Is it?"}])])
     assert "\n" not in str(refusal.value)
+
+
+def test_a_deep_image_block_has_the_pixels_of_read_image() -> None:
+    ramp = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 4
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, "PNG")
+    block = {"type": "image", "base64": base64.b64encode(buffer.getvalue()).decode()}
+    assert np.array_equal(np.asarray(read_image_block(block)), read_image(block).rgb)
+    assert np.ptp(np.asarray(read_image_block(block))) == 255
+    assert np.array_equal(
+        np.asarray(read_image_block({"type": "image", "image": ramp})), read_image(ramp).rgb
+    )
+
+
+@pytest.mark.parametrize("url", ["file://[", "http://[", "ftp://host/a.png", "/etc/hostname"])
+def test_malformed_and_local_urls_of_a_block_are_refused(url: str) -> None:
+    with pytest.raises(QuestionRefused):
+        read_image_block({"type": "image_url", "image_url": {"url": url}}, allow_remote=True)
 
 
 def test_all_forms_of_an_image_block_are_one_picture() -> None:

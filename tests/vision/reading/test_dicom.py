@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import warnings
 import zlib
@@ -15,22 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
-    CTImageStorage,
-    ExplicitVRLittleEndian,
     JPEGLosslessSV1,
     JPEGLSLossless,
-    generate_uid,
 )
 
+from tests.vision.reading.files import dicom, grey, refusal
 from vision import ImageRefused, read_image
 from vision.reading.dicom_encoded import DECODERS
 
-PATIENT = "Doe^Jane^Secret"
 RAMP = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
 
 
@@ -39,50 +34,6 @@ def real(name: str) -> bytes:
     assert path is not None
     with open(path, "rb") as file:
         return file.read()
-
-
-def dicom(pixels: np.ndarray[Any, Any], stored: int = 12, **fields: Any) -> bytes:
-    """A small DICOM object; fields replace or add elements, None leaves one out."""
-    item = Dataset()
-    item.file_meta = FileMetaDataset()
-    item.file_meta.TransferSyntaxUID = fields.pop("syntax", ExplicitVRLittleEndian)
-    item.SOPClassUID, item.SOPInstanceUID = CTImageStorage, generate_uid()
-    item.file_meta.MediaStorageSOPClassUID = item.SOPClassUID
-    item.file_meta.MediaStorageSOPInstanceUID = item.SOPInstanceUID
-    item.PatientName = PATIENT
-    item.Rows, item.Columns = pixels.shape[-2:] if stored != 24 else pixels.shape[:2]
-    item.BitsAllocated, item.BitsStored = pixels.dtype.itemsize * 8, min(stored, 16)
-    if stored == 24:
-        item.BitsStored = 8
-    item.HighBit = item.BitsStored - 1
-    item.PixelRepresentation = int(pixels.dtype.kind == "i")
-    item.SamplesPerPixel = 3 if stored == 24 else 1
-    item.PhotometricInterpretation = "RGB" if stored == 24 else "MONOCHROME2"
-    item.PixelData = pixels.tobytes()
-    item["PixelData"].VR = "OW" if pixels.dtype.itemsize > 1 else "OB"
-    for name, value in fields.items():
-        if value is None:
-            delattr(item, name)
-        else:
-            setattr(item, name, value)
-    buffer = io.BytesIO()
-    item.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def grey(content: bytes, frame: int | None = None) -> np.ndarray[Any, Any]:
-    return read_image(content, frame=frame).rgb[:, :, 0]
-
-
-def refusal(content: bytes, **options: int) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(ImageRefused) as caught:
-            read_image(content, **options)
-    message = str(caught.value)
-    assert "\n" not in message and "Doe" not in message and "Secret" not in message
-    assert caught.value.__context__ is None or caught.value.__suppress_context__
-    return message
 
 
 def test_real_ct_slice_without_a_window_shows_air_tissue_and_bone() -> None:
