@@ -80,6 +80,7 @@ def load_context(
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     trust_remote_code: bool = False,
     local_files_only: bool = True,
+    blocks: str | None = None,
 ) -> IMCContext:
     """A context over a local model: what the command line and notebooks begin with.
 
@@ -96,9 +97,11 @@ def load_context(
             `examples/protected_words.yaml`.
         thresholds: read those beside the bank; False: leave the shipped floors, to measure anew.
         device, dtype, trust_remote_code, local_files_only: how the model is loaded.
+        blocks: dotted name of its vision blocks, for a tower whose blocks are not found; None:
+            those that the bank was built with, or found by structure.
 
-    Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
-    in one line.
+    Raises ModelRefused, BankRefused, EncoderRefused, MarginsRefused, ProtectedWordsRefused or
+    PromptRefused, each in one line.
     """
     table = load_protected(*map(Path, protected))  # before the model: a bad file costs no loading
     from imc_agents.chat.loading import load_local_mllm
@@ -125,6 +128,7 @@ def load_context(
         protected=table,
         thresholds_path=_thresholds(bank, own_bank) if thresholds else None,
         policy=base.model_copy(update={"method": method, "seed": seed}),
+        blocks=blocks,
     )
 
 
@@ -147,6 +151,7 @@ def context_over(
     protected: ProtectedTable | None = None,
     thresholds_path: Path | None = None,
     policy: Policy | None = None,
+    blocks: str | None = None,
 ) -> IMCContext:
     """A context over a model that is in memory already.
 
@@ -160,29 +165,23 @@ def context_over(
         protected: the words that no repair may change; None: the shipped ones.
         thresholds_path: thresholds measured on its clean questions; None: the shipped floors.
         policy: method, budgets, thresholds; margins that it was given stand.
+        blocks: dotted name of its vision blocks; None: those of the bank, or found by structure.
 
-    Raises BankRefused, MarginsRefused or PromptRefused, each in one line.
+    Raises BankRefused, EncoderRefused, MarginsRefused or PromptRefused, each in one line.
     """
     from imc_agents.chat.chat_model import ChatLocalMLLM
     from imc_agents.language.lexicon import Lexicon
     from imc_agents.thresholds import QuestionThresholds, language_fingerprint
-    from vision.bank.prototype_bank import PrototypeBank
-    from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
     from vision.pdc import Calibrator
 
-    encoder = VisionEncoder(model, processor, fingerprint=model_fingerprint(model))
-    bank = (
-        PrototypeBank.load(Path(bank_path), fingerprint=encoder.fingerprint)
-        if bank_path is not None
-        else None
-    )
+    calibrator = Calibrator.load(model, processor, bank_path, blocks=blocks)
     policy = policy if policy is not None else Policy()
     if thresholds_path is not None:
         measured = QuestionThresholds.load(thresholds_path, fingerprint=language_fingerprint(model))
         policy = measured.applied(policy)
     return IMCContext(
         chat=ChatLocalMLLM.from_parts(model, processor, name),
-        calibrator=Calibrator(encoder, bank),
+        calibrator=calibrator,
         lexicon=Lexicon.load(list(vocabularies)),
         prompts=load_prompts(profile),
         protected=protected if protected is not None else load_protected(),

@@ -168,8 +168,17 @@ def open_refiner(
     return refine
 
 
-def open_encoder(model: str | None, *, device: str = "auto", dtype: str = "auto") -> VisionEncoder:
-    """Load a model and tap its vision encoder. Raises ModelRefused."""
+def open_encoder(
+    model: str | None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    blocks: str | None = None,
+) -> VisionEncoder:
+    """Load a model and tap its vision encoder, at `blocks` where they are named.
+
+    Raises ModelRefused, and EncoderRefused where `blocks` names no list of modules.
+    """
     check_files(model)
     with waiting(f"loading model {model_name(model)}"):
         from imc_agents.chat.loading import load_local_mllm
@@ -179,7 +188,10 @@ def open_encoder(model: str | None, *, device: str = "auto", dtype: str = "auto"
             MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
         )
         return VisionEncoder(
-            local.model, local.processor, fingerprint=model_fingerprint(local.model)
+            local.model,
+            local.processor,
+            fingerprint=model_fingerprint(local.model),
+            blocks=blocks,
         )
 
 
@@ -200,11 +212,14 @@ def open_calibrator(
     bank = prototypes if prototypes is not None else bank_of(model)
     if bank is None:
         raise BankRefused(missing_bank(model))
-    encoder = open_encoder(model, device=device, dtype=dtype)
-    from vision.bank.prototype_bank import PrototypeBank
-    from vision.pdc import Calibrator
+    with waiting(f"loading model {model_name(model)}"):
+        from imc_agents.chat.loading import load_local_mllm
+        from vision.pdc import Calibrator
 
-    return Calibrator(encoder, PrototypeBank.load(bank, fingerprint=encoder.fingerprint))
+        local = load_local_mllm(
+            MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
+        )
+        return Calibrator.load(local.model, local.processor, bank)
 
 
 def lacks_bank(context: IMCContext) -> bool:

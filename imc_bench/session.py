@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -22,7 +21,6 @@ from imc_bench.store import Store
 from imc_core.plugins import load_plugins
 from imc_data.items import LoadedSet, VQAItem
 from imc_noise import Severity
-from vision.bank.prototype_bank import PrototypeBank
 
 NoiseAt = Literal["input", "native"]
 _VERSIONED = (
@@ -128,7 +126,7 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
         {
             "name": context.model_name,
             "fingerprint": calibrator.encoder.fingerprint,
-            "bank": None if bank is None else bank_digest(bank),
+            "bank": None if bank is None else bank.digest,
             "kinds": None if bank is None else list(bank.kinds),
         },
     )
@@ -177,14 +175,6 @@ def open_run(
         command=command,
     )
     return runner, Store.open(out, identity, new)
-
-
-def bank_digest(bank: PrototypeBank) -> str:
-    """SHA-256 of the bank as a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bank.safetensors"
-        bank.save(path)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _versions() -> Iterable[tuple[str, str]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vision.build.finished_steps import remove_steps
     from vision.build.prototypes import build_bank
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
-    from vision.errors import BankRefused, ImageRefused
+    from vision.errors import BankRefused, EncoderRefused, ImageRefused
     from vision.monitor import DriftMonitor, DriftStatus
     from vision.pdc import CalibratedImage, Calibrator
     from vision.reading.medical_image import MedicalImage, read_image
@@ -25,6 +25,7 @@ __all__ = [
     "DriftMonitor",
     "DriftStatus",
     "EncodedImage",
+    "EncoderRefused",
     "ImageRefused",
     "MedicalImage",
     "NoisePerception",
@@ -42,7 +43,7 @@ __getattr__, __dir__ = lazy_names(
         "vision.build.finished_steps": ("remove_steps",),
         "vision.build.prototypes": ("build_bank",),
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
-        "vision.errors": ("BankRefused", "ImageRefused"),
+        "vision.errors": ("BankRefused", "EncoderRefused", "ImageRefused"),
         "vision.monitor": ("DriftMonitor", "DriftStatus"),
         "vision.pdc": ("CalibratedImage", "Calibrator"),
         "vision.reading.medical_image": ("MedicalImage", "read_image"),

@@ -12,5 +12,9 @@ class ImageRefused(IMCError):
     """An image that cannot be read as a medical image; the message is one line."""
 
 
+class EncoderRefused(IMCError):
+    """A vision encoder that cannot be tapped as asked; the message is one line."""
+
+
 class BankRefused(IMCError):
     """A prototype bank that does not fit the model or is damaged; the message is one line."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from vision.bank.prototype_bank import PrototypeBank
 from vision.calibration_pass import CalibrationPass
-from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
+from vision.encoder.vision_encoder import EncodedImage, VisionEncoder, model_fingerprint
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
 from vision.report import CalibrationReport, NoisePerception
@@ -54,7 +56,7 @@ class Calibrator:
             features: correct features at the bank's taps during the encoder's pass.
 
         Raises:
-            BankRefused: the bank was built for another model.
+            BankRefused: the bank was built for another model, or at other blocks.
             ValueError: `alpha` is not between 0 and 1.
         """
         if not 0.0 < alpha < 1.0:
@@ -64,12 +66,45 @@ class Calibrator:
                 "the prototype bank was built for another model (its fingerprint differs): "
                 "build one for this model with `imc prototypes build`"
             )
+        if bank is not None and not set(bank.maps) <= set(encoder.taps):
+            named = f"--blocks {bank.blocks}" if bank.blocks else "no --blocks"
+            raise BankRefused(
+                "the prototype bank has maps at taps that this encoder lacks "
+                f"({', '.join(sorted(set(bank.maps) - set(encoder.taps)))}): use the blocks that "
+                f"it was built with ({named})"
+            )
         self.encoder = encoder
         self.bank = bank
         self.alpha = alpha
         self.max_rounds = max_rounds
         self.pixels = pixels
         self.features = features
+
+    @classmethod
+    def load(
+        cls,
+        model: Any,
+        processor: Any,
+        bank_path: str | Path | None,
+        *,
+        blocks: str | None = None,
+    ) -> Calibrator:
+        """The calibrator of a model that is in memory, with its bank from a file.
+
+        Args:
+            model: an image-text-to-text model.
+            processor: its processor.
+            bank_path: its prototype bank; None: images are only encoded.
+            blocks: dotted name of its vision blocks; None: those that the bank was built with.
+
+        Raises BankRefused for a bank that cannot be used, EncoderRefused where `blocks` names none.
+        """
+        fingerprint = model_fingerprint(model)
+        bank = None
+        if bank_path is not None:
+            bank = PrototypeBank.load(bank_path, fingerprint=fingerprint)
+            blocks = bank.blocks or None if blocks is None else blocks
+        return cls(VisionEncoder(model, processor, fingerprint=fingerprint, blocks=blocks), bank)
 
     def perceive(self, image: MedicalImage) -> NoisePerception:
         """Classify the noise of one image; the encoder runs only as far as the perception tap.

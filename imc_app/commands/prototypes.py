@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,10 @@ from imc_app.options import (
     Seed,
 )
 from imc_app.outputs import OutputKind, check_output
+from imc_app.refusals import InputRefused
+
+if TYPE_CHECKING:
+    from vision.encoder.vision_encoder import VisionEncoder
 
 MOST_IMAGES = 384
 """Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
@@ -104,6 +108,15 @@ def build(
             "agents are measured on them and written beside the bank.",
         ),
     ] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(
+            "--blocks",
+            metavar="NAME",
+            help="Dotted name of the list of the model's vision blocks, where they are not found; "
+            "none: build without them. Stored in the bank.",
+        ),
+    ] = None,
     plugin: PluginOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
@@ -128,7 +141,8 @@ def build(
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
     asked = [] if questions is None else read_clean_questions(questions)
     clean = read_references(images, limit, seed)
-    encoder = open_encoder(model, device=device, dtype=dtype.value)
+    encoder = open_encoder(model, device=device, dtype=dtype.value, blocks=blocks)
+    _check_blocks(encoder, blocks)
     from imc_app.build_estimate import build_estimate
     from vision.build.finished_steps import remove_steps
     from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
@@ -154,6 +168,17 @@ def build(
     typer.echo(f"{out}: a bank from {len(clean)} images")
     if asked:
         _measure_questions(model, out, asked)
+
+
+def _check_blocks(encoder: VisionEncoder, blocks: str | None) -> None:
+    """Refuse before the hours of work a tower that would be seen at its end alone."""
+    from vision.encoder.vision_encoder import missing_blocks
+
+    if blocks is None and not encoder.structure.blocks:
+        raise InputRefused(
+            f"--blocks: {missing_blocks(encoder.model)}; name one of them with --blocks NAME, or "
+            "build without them with --blocks none"
+        )
 
 
 def _measure_questions(model: str, out: Path, asked: list[str]) -> None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vision.bank.checks import check_fit
+from imc_core.files import replacing
+from vision.bank.checks import check_classifiers, check_maps, check_restorer
+from vision.bank.metadata import FORMAT, BankMetadata
 from vision.calibrate.cascade import TapMaps
 from vision.errors import BankRefused
 from vision.perceive.noise_classifier import SCORER_TYPES, SOURCES, NoiseClassifier
 from vision.perceive.noise_features import Gaussians
 from vision.restore.restorer import PixelRestorer, restorer_classes
 
-FORMAT = "imc-prototypes-4"
-
+_DTYPES = (torch.float16, torch.float32, torch.float64, torch.int64)
+_LARGEST = 1e15
+"""Fitted values stay below some millions."""
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""
 
@@ -52,14 +56,16 @@ class PrototypeBank:
     """The pixel stage; None: features alone are calibrated."""
     residual_classifier: NoiseClassifier | None = field(default=None, repr=False)
     """Classifies restored pictures; its clean class is "restored, no noise left"."""
+    blocks: str = ""
+    """Dotted name of the encoder's blocks where they were named; empty: found by structure."""
 
     @property
     def taps(self) -> tuple[str, ...]:
         """The taps that are calibrated."""
         return tuple(tap for tap, maps in self.maps.items() if not maps.is_empty)
 
-    def save(self, path: str | Path) -> None:
-        """Write the bank as one safetensors file."""
+    def _contents(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The file's tensors and its header."""
         tensors: dict[str, Tensor] = {}
         tensors.update(_classifier_tensors("perceiver", self.noise_classifier))
         if self.residual_classifier is not None:
@@ -72,25 +78,43 @@ class PrototypeBank:
             for key, tensor in maps.to_tensors().items():
                 half = tensor.numel() >= _HALF_FROM
                 tensors[f"maps.{tap}.{key}"] = tensor.half() if half else tensor
-        about = {
-            "format": FORMAT,
-            "fingerprint": self.fingerprint,
-            "kinds": list(self.kinds),
-            "severities": list(self.severities),
-            "images": self.images,
-            "seed": self.seed,
-            "side": self.side,
-            "perception_tap": self.perception_tap,
-            "taps": list(self.maps),
-            "classes": [list(pair) for pair in self.noise_classifier.classes],
-            "restored": self.restored,
-        }
-        # A temporary file beside it: a killed build leaves no half-written bank.
-        target = Path(path)
-        writing = target.with_name(target.name + ".writing")
+        metadata = BankMetadata(
+            fingerprint=self.fingerprint,
+            kinds=list(self.kinds),
+            severities=list(self.severities),
+            images=self.images,
+            seed=self.seed,
+            side=self.side,
+            perception_tap=self.perception_tap,
+            taps=list(self.maps),
+            classes=[list(pair) for pair in self.noise_classifier.classes],
+            restored=self.restored,
+            blocks=self.blocks,
+        )
         contiguous = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, writing, metadata={"imc": json.dumps(about, sort_keys=True)})
-        writing.replace(target)
+        return contiguous, metadata.to_header()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bank's file."""
+        tensors, header = self._contents()
+        return hashlib.sha256(serialize(tensors, metadata=header)).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the bank as one safetensors file, whole or not at all.
+
+        Raises BankRefused where it cannot be written: a full disk leaves what was there.
+        """
+        tensors, header = self._contents()
+        target = Path(path)
+        try:
+            with replacing(target) as writing:
+                save_file(tensors, writing, metadata=header)
+        except (OSError, SafetensorError) as problem:
+            raise BankRefused(
+                f"prototype bank {target.name!r} cannot be written ({_reason(problem)}): free some "
+                "space or name another folder, and run the same command again"
+            ) from problem
 
     @classmethod
     def load(cls, path: str | Path, *, fingerprint: str | None) -> PrototypeBank:
@@ -100,48 +124,48 @@ class PrototypeBank:
         another model, with values that are not finite, or with parts that do not fit together.
         """
         source = Path(path)
-        mend = "build it again with `imc prototypes build`"
+        named = f"prototype bank {source.name!r}"
+        remedy = "build it again with `imc prototypes build`"
         if not source.is_file():
-            raise BankRefused(f"prototype bank {source.name!r} is not a file: {mend}")
+            raise BankRefused(f"{named} is not a file: {remedy}")
         try:
             with safe_open(source, framework="pt") as stored:
-                about = json.loads((stored.metadata() or {}).get("imc", "null"))
+                header = stored.metadata()
+                if BankMetadata.format_of(header) != FORMAT:
+                    raise BankRefused(
+                        f"{source.name!r} is not a prototype bank of format {FORMAT!r}: {remedy}"
+                    )
+                metadata = BankMetadata.from_header(header)
+                if fingerprint is not None and metadata.fingerprint != fingerprint:
+                    raise BankRefused(
+                        f"{named} was built for another model (its fingerprint differs): build one "
+                        "for this model with `imc prototypes build`"
+                    )
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as problem:
-            raise BankRefused(
-                f"prototype bank {source.name!r} is truncated or no safetensors file: {mend}"
-            ) from problem
-        if not isinstance(about, dict) or about.get("format") != FORMAT:
-            raise BankRefused(
-                f"{source.name!r} is not a prototype bank of format {FORMAT!r}: {mend}"
-            )
-        if fingerprint is not None and about.get("fingerprint") != fingerprint:
-            raise BankRefused(
-                f"prototype bank {source.name!r} was built for another model "
-                f"(its fingerprint differs): build one for this model with `imc prototypes build`"
-            )
-        for name, tensor in tensors.items():
-            if not bool(torch.isfinite(tensor).all()):
-                raise BankRefused(
-                    f"prototype bank {source.name!r} holds values that are not finite "
-                    f"in {name!r}: {mend}"
-                )
-        try:
-            bank = cls._from(about, tensors)
-            check_fit(bank)
+            _check_values(tensors)
+            bank = cls._from(metadata, tensors)
+            check_maps(bank.maps)
+            check_classifiers(bank._classifiers, bank.maps, bank.perception_tap)
+            if bank.restorer is not None:
+                check_restorer(bank.restorer)
+        except BankRefused:
+            raise
+        except (SafetensorError, OSError) as problem:
+            raise BankRefused(f"{named} is truncated or no safetensors file: {remedy}") from problem
         except KeyError as problem:
-            raise BankRefused(
-                f"prototype bank {source.name!r} lacks a part ({problem}): {mend}"
-            ) from problem
-        except (TypeError, ValueError, IndexError, RuntimeError) as problem:
-            why = str(problem).partition("\n")[0]
-            raise BankRefused(
-                f"prototype bank {source.name!r} does not fit together ({why}): {mend}"
-            ) from problem
+            raise BankRefused(f"{named} lacks a part ({problem}): {remedy}") from problem
+        except Exception as problem:  # whatever arrays of a wrong shape or type run into
+            why = str(problem).partition("\n")[0][:200] or type(problem).__name__
+            raise BankRefused(f"{named} does not fit together ({why}): {remedy}") from problem
         return bank
 
+    @property
+    def _classifiers(self) -> list[NoiseClassifier]:
+        every = (self.noise_classifier, self.residual_classifier)
+        return [one for one in every if one is not None]
+
     @classmethod
-    def _from(cls, about: dict[str, object], tensors: dict[str, Tensor]) -> PrototypeBank:
+    def _from(cls, about: BankMetadata, tensors: dict[str, Tensor]) -> PrototypeBank:
         def under(prefix: str) -> dict[str, Tensor]:
             return {
                 name[len(prefix) :]: tensor.to(
@@ -154,7 +178,7 @@ class PrototypeBank:
         def arrays(prefix: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
             return {key: value.double().numpy() for key, value in under(prefix).items()}
 
-        classes = tuple((str(kind), int(severity)) for kind, severity in _rows(about["classes"]))
+        classes = about.class_pairs
 
         def classifier(prefix: str) -> NoiseClassifier:
             names = [name for name in SOURCES if under(f"{prefix}.reduction.{name}.")]
@@ -171,23 +195,24 @@ class PrototypeBank:
 
         pixels = under("restorer.")
         return cls(
-            fingerprint=str(about["fingerprint"]),
-            kinds=tuple(str(kind) for kind in _row(about["kinds"])),
-            severities=tuple(int(str(severity)) for severity in _row(about["severities"])),
-            images=int(str(about["images"])),
-            seed=int(str(about["seed"])),
-            side=int(str(about["side"])),
-            perception_tap=str(about["perception_tap"]),
+            fingerprint=about.fingerprint,
+            kinds=tuple(about.kinds),
+            severities=tuple(about.severities),
+            images=about.images,
+            seed=about.seed,
+            side=about.side,
+            perception_tap=about.perception_tap,
             noise_classifier=classifier("perceiver"),
             maps={
-                str(tap): TapMaps.from_tensors(under(f"maps.{tap}."), len(classes))
-                for tap in _row(about["taps"])
+                tap: TapMaps.from_tensors(under(f"maps.{tap}."), len(classes))
+                for tap in about.taps
             },
-            restored=_shares(about["restored"]),
+            restored=about.restored,
             restorer=(
                 PixelRestorer.from_tensors(restorer_classes(classes), pixels) if pixels else None
             ),
             residual_classifier=classifier("again") if under("again.") else None,
+            blocks=about.blocks,
         )
 
 
@@ -204,21 +229,20 @@ def _classifier_tensors(prefix: str, classifier: NoiseClassifier) -> dict[str, T
     return tensors
 
 
-def _row(value: object) -> Sequence[Any]:
-    if not isinstance(value, list):
-        raise TypeError("a list is missing in its description")
-    return value
+def _check_values(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse values that are not finite, and types that hold no such values."""
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise ValueError(f"{name!r} is stored as {tensor.dtype}")
+        if not tensor.numel():
+            continue
+        lowest, highest = map(float, torch.aminmax(tensor))
+        if not math.isfinite(lowest + highest):
+            raise ValueError(f"it holds values that are not finite in {name!r}")
+        if max(-lowest, highest) > _LARGEST:
+            raise ValueError(f"it holds values above {_LARGEST:.0e} in {name!r}")
 
 
-def _rows(value: object) -> list[tuple[str, int]]:
-    return [(str(kind), int(severity)) for kind, severity in map(_row, _row(value))]
-
-
-def _shares(value: object) -> dict[str, dict[str, float]]:
-    """By stage and kind."""
-    if not isinstance(value, dict) or not all(isinstance(part, dict) for part in value.values()):
-        raise TypeError("what it restores is not told by stage and kind")
-    return {
-        str(stage): {str(kind): float(share) for kind, share in by_kind.items()}
-        for stage, by_kind in value.items()
-    }
+def _reason(problem: Exception) -> str:
+    said = getattr(problem, "strerror", None) or str(problem)
+    return str(said).partition("\n")[0][:120]

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from imc_core.files import WRITING, replace_file, replacing
 from vision.errors import BankRefused
 
 _ABOUT = "build.json"
 _STEP = ".safetensors"
-_WRITING = ".writing"
 
 
 class FinishedSteps:
@@ -47,13 +47,16 @@ class FinishedSteps:
                     )
                 return
             folder.mkdir(exist_ok=True)
-            if any(folder.iterdir()):
+            # a build that was killed while it wrote the first file may have left half of that
+            if any(file.name != about.name + WRITING for file in folder.iterdir()):
                 raise BankRefused(
                     f"{folder.name!r} holds files that are no unfinished build: move them, or name "
                     "another output"
                 )
-            _replace_text(about, json.dumps(of, sort_keys=True))
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as problem:
+            replace_file(about, json.dumps(of, sort_keys=True))
+        except (OSError, ValueError, RecursionError) as problem:
+            if isinstance(problem, BankRefused):
+                raise
             raise BankRefused(
                 f"{folder.name!r}, for an unfinished build, cannot be used "
                 f"({type(problem).__name__}): remove it, or name another output"
@@ -80,14 +83,23 @@ class FinishedSteps:
         return known
 
     def save(self, step: str, result: Mapping[str, Tensor]) -> None:
-        """Store a finished step's result."""
+        """Store a finished step's result.
+
+        Raises BankRefused where it cannot be written; the steps before it stay.
+        """
         if self.folder is None:
             return
-        target = self._file(self.folder, step)
-        writing = target.with_name(target.name + _WRITING)
         # cloned: safetensors takes no two tensors that share their memory
-        save_file({name: one.clone().contiguous() for name, one in result.items()}, writing)
-        writing.replace(target)
+        tensors = {name: one.clone().contiguous() for name, one in result.items()}
+        try:
+            with replacing(self._file(self.folder, step)) as writing:
+                save_file(tensors, writing)
+        except (OSError, SafetensorError) as problem:
+            why = getattr(problem, "strerror", None) or str(problem).partition("\n")[0][:120]
+            raise BankRefused(
+                f"{self.folder.name!r}, an unfinished build, cannot be written ({why}): free some "
+                "space and run the same command again, it goes on where it was"
+            ) from problem
 
     def remove(self, step: str) -> None:
         """Remove a step's result, if there is one."""
@@ -104,12 +116,6 @@ def remove_steps(folder: Path) -> None:
     if not (folder / _ABOUT).is_file():
         return
     for file in folder.iterdir():
-        if file.name == _ABOUT or file.suffix in (_STEP, _WRITING):
+        if file.name == _ABOUT or file.suffix in (_STEP, WRITING):
             file.unlink()
     folder.rmdir()
-
-
-def _replace_text(target: Path, text: str) -> None:
-    writing = target.with_name(target.name + _WRITING)
-    writing.write_text(text, encoding="utf-8")
-    writing.replace(target)

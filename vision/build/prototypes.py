@@ -143,6 +143,7 @@ def build_bank(
         maps=maps,
         restored={PIXELS: shares, **fits.restored()},
         restorer=restorer,
+        blocks=encoder.blocks,
         residual_classifier=residual_classifier,
     )
 
@@ -177,4 +178,5 @@ def _identity(
         "taps": list(taps),
         "seed": seed,
         "rank": rank,
+        **({"blocks": encoder.blocks} if encoder.blocks else {}),
     }

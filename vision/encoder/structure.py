@@ -1,8 +1,9 @@
 """Where the vision blocks and the projector of an image-text-to-text model are, by structure.
 
-Nothing here runs the model. Names that the families of `transformers` use are tried first; where
-they fail, the shape of the module tree decides: the blocks are the longest list of equal modules
-outside the language model, the projector is what the blocks' owner feeds.
+Nothing here runs the model. Blocks may be named. Otherwise names that the families of
+`transformers` use are tried first; where they fail, the shape of the module tree decides: the
+blocks are the longest list of equal modules outside the language model, the projector is what the
+blocks' owner feeds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
+
+from vision.errors import EncoderRefused
+
+NO_BLOCKS = "none"
+"""In place of a name: the encoder is used without blocks, from its projector or pixels alone."""
 
 _PROJECTOR_NAMES = (
     "multi_modal_projector",
@@ -132,15 +138,68 @@ def _find_projector(base: nn.Module, blocks_name: str) -> tuple[str, nn.Module] 
     return rest[-1] if blocks_name and rest else None
 
 
-def find_structure(model: nn.Module) -> VisionStructure:
-    """Find the vision blocks and the projector of `model` (never raises: parts may be missing)."""
+def block_candidates(model: nn.Module) -> list[tuple[str, int]]:
+    """Lists of modules that may be the vision blocks: dotted names and lengths.
+
+    Those of the language model are left out unless there are no others; long lists first.
+    """
     base, prefix = _base(model)
-    blocks = _find_blocks(base)
-    blocks_name = blocks[0] if blocks else ""
+    lists = [
+        (name, len(module))
+        for name, module in base.named_modules()
+        if name and isinstance(module, nn.ModuleList | nn.Sequential) and len(module) > 0
+    ]
+    others = [(name, length) for name, length in lists if not _is_foreign(name)]
+    outer = [(f"{prefix}{name}", length) for name, length in others or lists]
+    return sorted(outer, key=lambda item: (-item[1], item[0]))
+
+
+def describe_candidates(model: nn.Module, most: int = 6) -> str:
+    """The candidates in a line, for messages: `model.tower.stages (4 modules), ...`."""
+    found = block_candidates(model)
+    shown = ", ".join(f"{name} ({length} modules)" for name, length in found[:most])
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return f"{shown}{more}" if found else "none: this model has no list of modules"
+
+
+def _named_blocks(model: nn.Module, name: str) -> tuple[str, nn.ModuleList | nn.Sequential]:
+    """The list of modules of a dotted name, counted from the model or from its base."""
+    base, prefix = _base(model)
+    for root, path in ((base, name.removeprefix(prefix)), (model, name)):
+        try:
+            found = root.get_submodule(path)
+        except AttributeError:
+            continue
+        if path and isinstance(found, nn.ModuleList | nn.Sequential) and len(found):
+            return path, found
+    raise EncoderRefused(
+        f"blocks {name[:100]!r}: this model has no list of modules of that name; give one of "
+        f"{describe_candidates(model)}; or {NO_BLOCKS} to go without"
+    )
+
+
+def find_structure(model: nn.Module, blocks: str | None = None) -> VisionStructure:
+    """Find the vision blocks and the projector of `model`; parts may be missing.
+
+    Args:
+        model: an image-text-to-text model.
+        blocks: dotted name of the list that holds the blocks; None: found by structure;
+            `NO_BLOCKS`: there are none.
+
+    Raises:
+        EncoderRefused: `blocks` names no list of modules; the candidates are listed.
+    """
+    base, prefix = _base(model)
+    found: tuple[str, nn.ModuleList | nn.Sequential] | None
+    if blocks is None:
+        found = _find_blocks(base)
+    else:
+        found = None if blocks == NO_BLOCKS else _named_blocks(model, blocks)
+    blocks_name = found[0] if found else ""
     projector = _find_projector(base, blocks_name)
     return VisionStructure(
-        blocks=tuple(blocks[1]) if blocks else (),
-        blocks_name=f"{prefix}{blocks_name}" if blocks else "",
+        blocks=tuple(found[1]) if found else (),
+        blocks_name=f"{prefix}{blocks_name}" if found else "",
         projector=projector[1] if projector else None,
         projector_name=f"{prefix}{projector[0]}" if projector else "",
     )

@@ -8,6 +8,7 @@ is the model's own code.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from vision.encoder.fingerprint import model_fingerprint
 from vision.encoder.pixel_inputs import PixelInputs, PixelPreparer
-from vision.encoder.structure import find_structure
+from vision.encoder.structure import describe_candidates, find_structure
 from vision.encoder.taps import (
     BatchIntervention,
     Intervention,
@@ -35,6 +36,7 @@ __all__ = [
     "Intervention",
     "PixelInputs",
     "VisionEncoder",
+    "missing_blocks",
     "model_fingerprint",
 ]
 
@@ -63,13 +65,36 @@ class VisionEncoder:
     One encoder may be shared by threads: passes are serialised and hooks act in their own thread.
     """
 
-    def __init__(self, model: Any, processor: Any, *, fingerprint: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        fingerprint: str | None = None,
+        blocks: str | None = None,
+    ) -> None:
+        """Find where the encoder can be tapped; nothing is run.
+
+        Args:
+            model: an image-text-to-text model.
+            processor: its processor, or its image processor alone.
+            fingerprint: the model's, where it is known already.
+            blocks: dotted name of the list that holds the vision blocks; None: found by structure;
+                "none": the encoder is used without them.
+
+        Raises EncoderRefused where `blocks` names no list of modules. Warns where blocks are not
+        found, with the candidates.
+        """
         self.model = model
         self.processor = processor
         self.fingerprint = fingerprint or model_fingerprint(model)
         self.forwards = 0
         """Number of whole passes; those that end at a tap are not counted."""
-        self.structure = find_structure(model)
+        self.structure = find_structure(model, blocks)
+        self.blocks = blocks or ""
+        """The name that was given; empty where blocks were looked for."""
+        if blocks is None and not self.structure.blocks:
+            warnings.warn(f"{missing_blocks(model)}: name them with blocks=", stacklevel=2)
         self.pixels = PixelPreparer(model, processor)
         self.taps = tap_names(self.structure)
         """Those of `embed`, `block.0`, ..., `projector` that this model has, in order of depth."""
@@ -174,6 +199,14 @@ class VisionEncoder:
         with self._lock, tapped(self.structure, inputs.images, intervene):
             self.forwards += whole
             return self.model.get_image_features(**moved, return_dict=True)
+
+
+def missing_blocks(model: Any) -> str:
+    """What is said of a model whose vision blocks are not found: the candidates."""
+    return (
+        "the blocks of its vision tower were not found, so that noise is seen in pixels and at the "
+        f"projector alone; candidates: {describe_candidates(model)}"
+    )
 
 
 def _split(output: Any, images: int) -> list[Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tests.vision.conftest import scan
@@ -118,3 +119,27 @@ def test_a_finished_build_leaves_no_folder(tmp_path: Path) -> None:
     FinishedSteps(folder, {"seed": 0}).save("look", {"row": torch.ones(3)})
     remove_steps(folder)
     assert not folder.exists()
+
+
+def test_a_build_killed_while_it_wrote_its_first_file_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "bank.partial"
+    folder.mkdir()
+    (folder / "build.json.writing").write_text('{"se')
+    FinishedSteps(folder, {"seed": 0}).save("look", {"row": torch.ones(3)})
+    assert FinishedSteps(folder, {"seed": 0}).has("look")
+
+
+def test_a_full_disk_keeps_the_steps_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bank.partial"
+    steps = FinishedSteps(folder, {"seed": 0})
+    steps.save("look", {"row": torch.ones(3)})
+
+    def full(tensors: object, path: Path) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("vision.build.finished_steps.save_file", full)
+    with pytest.raises(BankRefused, match="No space left .* run the same command again"):
+        steps.save("calibrate", {"row": torch.ones(3)})
+    assert FinishedSteps(folder, {"seed": 0}).has("look")

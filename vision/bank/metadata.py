@@ -1,0 +1,108 @@
+"""What a bank file says of itself, checked field by field."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vision.report import CLEAN
+
+__all__ = ["FORMAT", "BankMetadata"]
+
+FORMAT: Literal["imc-prototypes-4"] = "imc-prototypes-4"
+
+_KEY = "imc"
+"""Key of the JSON text among a safetensors file's metadata."""
+_MOST_TEXT = 4_000_000
+"""Characters of that text."""
+_MOST_CLASSES = 10_000
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+"""Of a noise or a tap: ASCII without blanks."""
+Severity = Annotated[int, Field(ge=1, le=6)]
+Share = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class BankMetadata(BaseModel):
+    """The description of a bank, kept as JSON in the file's header."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Literal["imc-prototypes-4"] = FORMAT
+    fingerprint: Annotated[str, Field(min_length=1, max_length=200)]
+    kinds: Annotated[list[Name], Field(min_length=1, max_length=_MOST_CLASSES)]
+    severities: Annotated[list[Severity], Field(min_length=1, max_length=6)]
+    images: Annotated[int, Field(ge=1, le=10**9)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    side: Annotated[int, Field(ge=16, le=4096)]
+    perception_tap: Annotated[str, Field(max_length=200)]
+    taps: Annotated[list[Name], Field(max_length=_MOST_CLASSES)]
+    classes: Annotated[
+        list[Annotated[list[Name | int], Field(min_length=2, max_length=2)]],
+        Field(min_length=2, max_length=_MOST_CLASSES),
+    ]
+    """[kind, severity], clean first with severity 0."""
+    restored: dict[str, dict[str, Share]]
+    blocks: Annotated[str, Field(max_length=500)] = ""
+    """Dotted name of the vision blocks where they were named (`--blocks`), else empty."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        for kind, severity in self.classes:
+            if not isinstance(kind, str) or not isinstance(severity, int) or severity > 6:
+                raise ValueError("classes are pairs of a kind and a severity")
+        pairs = self.class_pairs
+        if pairs[0] != (CLEAN, 0) or any(severity < 1 for _, severity in pairs[1:]):
+            raise ValueError("its classes do not begin with clean, or another has no severity")
+        for name, values in (("classes", pairs), ("kinds", self.kinds), ("taps", self.taps)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"its {name} repeat")
+        if not set(self.kinds) <= {kind for kind, _ in pairs}:
+            raise ValueError("it names kinds that have no class")
+        if self.perception_tap and self.perception_tap not in self.taps:
+            raise ValueError("its perception tap is none of its taps")
+        return self
+
+    @property
+    def class_pairs(self) -> tuple[tuple[str, int], ...]:
+        """Every class as (kind, severity)."""
+        return tuple((str(kind), int(severity)) for kind, severity in self.classes)
+
+    def to_header(self) -> dict[str, str]:
+        """As metadata of a safetensors file; without `blocks` where none were named."""
+        held = self.model_dump(exclude={"blocks"} if not self.blocks else set())
+        return {_KEY: json.dumps(held, sort_keys=True)}
+
+    @staticmethod
+    def format_of(header: dict[str, str] | None) -> object:
+        """The format that a header names; None where it describes no bank."""
+        held = _read(header)
+        return held.get("format") if isinstance(held, dict) else None
+
+    @classmethod
+    def from_header(cls, header: dict[str, str] | None) -> BankMetadata:
+        """Read and check. Raises ValueError naming the field that is wrong, not its value."""
+        try:
+            return cls.model_validate(_read(header))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            why = str(first["msg"]).removeprefix("Value error, ")
+            raise ValueError(f"{where}: {why}" if where else why) from None
+
+
+def _read(header: dict[str, str] | None) -> object:
+    text = (header or {}).get(_KEY, "null")
+    if len(text) > _MOST_TEXT:
+        raise ValueError("its description is too long")
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("its description is nested too deeply") from None
+
+
+def _refuse(_: str) -> float:
+    return math.nan  # refused by the field that holds it, with its name
