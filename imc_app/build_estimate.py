@@ -41,6 +41,7 @@ def build_estimate(
     seconds = draws * (PASSES * one_pass + PIXEL_SECONDS)
     most = largest_maps(encoder, classes, rank=rank)
     return (
-        f"{len(images)} images, {len(classes)} classes of noise: about {duration(seconds)} on this "
-        f"machine, within a factor of two; the maps take {most / 1e6:.0f} MB at most"
+        f"{len(images)} images, noise of {len(classes)} kinds and severities: about "
+        f"{duration(seconds)} on this machine, within a factor of two; the maps take at most "
+        f"{max(1, round(most / 1e6))} MB"
     )

@@ -24,8 +24,8 @@ ALARM = 3
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What was asked of the monitor."""
+class MonitorOptions:
+    """The options of `imc perceive --monitor`."""
 
     order: Order
     window: int
@@ -37,28 +37,29 @@ class Watch:
 
 def monitor(
     sources: Sequence[str],
-    watch: Watch,
+    options: MonitorOptions,
     open_calibrator: Callable[[], Calibrator],
     *,
     frame: int | None,
 ) -> None:
     """Print a line of JSON for each image, and a last one with the summary.
 
-    Exits with 3 after an alarm where `watch.fail_on_alarm`, else with 2 where an image was refused.
+    Exits with 3 after an alarm where `options.fail_on_alarm`, else with 2 where an image was
+    refused.
     An interrupt ends the stream, and the summary is still printed.
     """
     from imc_app.commands.monitor_plot import Course, check_plot
 
-    if not 0.0 < watch.false_alarms < 1.0:
+    if not 0.0 < options.false_alarms < 1.0:
         raise InputRefused(
-            f"--false-alarms {watch.false_alarms}: give a probability between 0 and 1, as 0.01"
+            f"--false-alarms {options.false_alarms}: give a probability between 0 and 1, as 0.01"
         )
-    if watch.plot is not None:
-        check_plot(watch.plot, sources)
-    batches = image_batches(sources, watch.order)
+    if options.plot is not None:
+        check_plot(options.plot, sources)
+    batches = image_batches(sources, options.order)
     calibrator = open_calibrator()
-    test = _begin(calibrator, watch)
-    course = None if watch.plot is None else Course()
+    test = _begin(calibrator, options)
+    course = None if options.plot is None else Course()
     refused, interrupted = 0, False
     try:
         for result in perceive_files(batches, lambda: calibrator, frame):
@@ -76,24 +77,24 @@ def monitor(
     except KeyboardInterrupt:
         interrupted = True  # the usual end of a stream: its images are summed up all the same
     typer.echo(json.dumps({"summary": _summary(test, calibrator, refused)}))
-    if course is not None and watch.plot is not None:
-        course.draw(watch.plot, test, calibrator.bank)
+    if course is not None and options.plot is not None:
+        course.draw(options.plot, test, calibrator.bank)
     if interrupted:
         raise typer.Abort()
-    if watch.fail_on_alarm and test.alarm_at is not None:
+    if options.fail_on_alarm and test.alarm_at is not None:
         raise typer.Exit(ALARM)
     if refused:
         raise typer.Exit(2)
 
 
-def _begin(calibrator: Calibrator, watch: Watch) -> DriftMonitor:
+def _begin(calibrator: Calibrator, options: MonitorOptions) -> DriftMonitor:
     from vision.monitor import DriftMonitor
 
     return DriftMonitor(
         None if calibrator.bank is None else calibrator.bank.images,
-        false_alarms=watch.false_alarms,
-        run_length=watch.run_length,
-        window=watch.window,
+        false_alarms=options.false_alarms,
+        run_length=options.run_length,
+        window=options.window,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imc_app.command import examples
-from imc_app.commands.monitor import Watch
+from imc_app.commands.monitor import MonitorOptions
 from imc_app.commands.monitor import monitor as monitor_images
 from imc_app.image_files import Order, image_batches
 from imc_app.notices import notice
@@ -111,8 +111,8 @@ def perceive(
         return open_calibrator(model, prototypes, device=device, dtype=dtype.value)
 
     if monitor:
-        watch = Watch(order, window, false_alarms, run_length, fail_on_alarm, plot)
-        monitor_images(images, watch, opened, frame=frame)
+        options = MonitorOptions(order, window, false_alarms, run_length, fail_on_alarm, plot)
+        monitor_images(images, options, opened, frame=frame)
         return
     _refuse_monitoring(context)
     kinds: Counter[str] = Counter()

@@ -121,6 +121,6 @@ def test_time_and_size_are_estimated_from_one_pass(monkeypatch: pytest.MonkeyPat
     said = build_estimate(OneSecondTower(), images, [("gaussian", 3)] * 4, rank=8)  # type: ignore[arg-type]
     seconds = 100 * 2 * 4 * (PASSES + PIXEL_SECONDS)  # under 192 images each class is drawn twice
     assert said == (
-        f"100 images, 4 classes of noise: about {seconds / 3600:.1f} h on this machine, within a "
-        "factor of two; the maps take 2 MB at most"
+        f"100 images, noise of 4 kinds and severities: about {seconds / 3600:.1f} h on this "
+        "machine, within a factor of two; the maps take at most 2 MB"
     )
