@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imc_app.commands.monitor import action
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 from imc_bench.report.wording import counted
@@ -113,7 +114,7 @@ def _setting(test: DriftMonitor, bank: PrototypeBank | None) -> str:
 
 
 def verdict(test: DriftMonitor) -> str:
-    """Whether the images drifted, since when, and by which noise."""
+    """Whether the images drifted, since when, by which noise, and what can be done."""
     if test.images == 0:
         return "No image was readable."
     if test.alarm_at is None or test.change_at is None:
@@ -121,9 +122,4 @@ def verdict(test: DriftMonitor) -> str:
             f"No alarm in {counted(test.images, 'image')}: the evidence is at most "
             f"{test.largest:.1f}, under the threshold of {test.threshold:.1f}."
         )
-    since = sum(test.since_change.values())
-    said = f"Alarm at image {test.alarm_at}; the change is estimated at image {test.change_at}"
-    if test.main_noise is not None:
-        number = test.since_change[test.main_noise]
-        said += f"; since then {number:,} of {counted(since, 'image')} are {test.main_noise}"
-    return f"{said}: check the images from {test.change_at} on and their source."
+    return f"Alarm at image {test.alarm_at}: {action(test)}."
