@@ -23,7 +23,7 @@ from imc_agents.verifier import Verifier
 
 Update = dict[str, Any]
 Role = TypeVar("Role", bound=RoleAgent)
-Step = Callable[[SMSState, IMCContext], RequestSteps[Update]]
+NodeStep = Callable[[SMSState, IMCContext], RequestSteps[Update]]
 
 
 def _agent(role: type[Role], context: IMCContext) -> Role:

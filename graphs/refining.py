@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphs.agent_steps import Step, coordinate, correct, detect, route, verify
+from graphs.agent_steps import NodeStep, coordinate, correct, detect, route, verify
 from graphs.context import IMCContext
 from imc_agents.chat.run_requests import run_requests_together
 from imc_agents.coordinator import Next
@@ -16,7 +16,7 @@ TOGETHER = 64
 """Questions in lock step. Above this the time per question hardly falls, while the texts to score,
 about 25 for each question, take memory."""
 
-STEPS: Mapping[Next, Step] = {"detector": detect, "corrector": correct, "verifier": verify}
+STEPS: Mapping[Next, NodeStep] = {"detector": detect, "corrector": correct, "verifier": verify}
 
 
 def refine_batch(
@@ -64,7 +64,7 @@ def _path(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
         state = yield from _after(STEPS[goto], state, context)
 
 
-def _after(step: Step, state: SMSState, context: IMCContext) -> RequestSteps[SMSState]:
+def _after(step: NodeStep, state: SMSState, context: IMCContext) -> RequestSteps[SMSState]:
     """The state with the step's update in it, as the graph's channels would write it."""
     update = yield from step(state, context)
     trace = follow(state["trace"], update["trace"])

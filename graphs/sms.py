@@ -16,7 +16,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graphs.agent_steps import Step, Update, coordinate, correct, detect, route, verify
+from graphs.agent_steps import NodeStep, Update, coordinate, correct, detect, route, verify
 from graphs.context import IMCContext
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Next
@@ -58,7 +58,7 @@ class SMSNodes:
         """Reads question and candidate; writes a verdict."""
         return self._run(verify, state, runtime)
 
-    def _run(self, step: Step, state: SMSState, runtime: Runtime[Any]) -> Update:
+    def _run(self, step: NodeStep, state: SMSState, runtime: Runtime[Any]) -> Update:
         context = self.resolve(runtime.context)
         return run_requests(context.agents, step(state, context), context.faults)
 

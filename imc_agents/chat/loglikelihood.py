@@ -13,7 +13,7 @@ from typing import Any
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
-from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, Row
+from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, ScoredText
 from imc_agents.chat.token_tree import TokenTree, build_trees, score_trees, supports_trees
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 from imc_agents.errors import QuestionRefused
@@ -77,7 +77,7 @@ class TextScorer:
             for index, row in enumerate(rows)
         ]
 
-    def _rows(self, items: Sequence[tuple[EncodedPrompt, str]]) -> list[Row]:
+    def _rows(self, items: Sequence[tuple[EncodedPrompt, str]]) -> list[ScoredText]:
         if any(not text for _, text in items):
             raise QuestionRefused("nothing to score, the text is empty: give at least a character")
         if not items:
@@ -99,18 +99,18 @@ class TextScorer:
                     f"prompt and text take {len(prompt.ids) + len(ids)} tokens, the model reads "
                     f"{limit}: shorten the text"
                 )
-            rows.append(Row(prompt, text, ids, spans))
+            rows.append(ScoredText(prompt, text, ids, spans))
         return rows
 
     @staticmethod
-    def _text_score(row: Row, logprobs: list[float], *, scored_end: bool) -> TextScore:
+    def _text_score(row: ScoredText, logprobs: list[float], *, scored_end: bool) -> TextScore:
         own = logprobs[:-1] if scored_end else logprobs
         return TextScore(
             row.text, tuple(row.spans), tuple(own), logprobs[-1] if scored_end else None
         )
 
     def _use_trees(
-        self, rows: list[Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+        self, rows: list[ScoredText], tails: list[list[int]], groups: Mapping[Any, list[int]]
     ) -> bool:
         if self._tree_path.agrees is False or not groups:
             return False
@@ -126,7 +126,7 @@ class TextScorer:
         )
 
     def _by_trees(
-        self, rows: list[Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+        self, rows: list[ScoredText], tails: list[list[int]], groups: Mapping[Any, list[int]]
     ) -> dict[int, list[float]]:
         """Scores of all texts from trees; trees of similar length are computed in one pass."""
         texts = dict(enumerate(tails))

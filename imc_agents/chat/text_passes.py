@@ -13,7 +13,7 @@ from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 
-__all__ = ["MAX_LOGITS", "MAX_TOKENS", "Row", "PlainPasses"]
+__all__ = ["MAX_LOGITS", "MAX_TOKENS", "ScoredText", "PlainPasses"]
 
 MAX_LOGITS = 64 * 1024**2
 """Most logits of one pass, rows x scored tokens x vocabulary: 64 Mi float32 values are 256 MB."""
@@ -24,7 +24,7 @@ _MIN_TOKENS_SAVED = 512
 
 
 @dataclass
-class Row:
+class ScoredText:
     """One text to score after its prompt."""
 
     prompt: EncodedPrompt
@@ -51,7 +51,7 @@ class PlainPasses:
         self.passes = 0
 
     def logprobs(
-        self, rows: list[Row], tails: list[list[int]], groups: Mapping[Any, list[int]]
+        self, rows: list[ScoredText], tails: list[list[int]], groups: Mapping[Any, list[int]]
     ) -> dict[int, list[float]]:
         """Log-probabilities of every token of the tails, by row.
 
@@ -73,11 +73,13 @@ class PlainPasses:
             self.passes += 1
         return found
 
-    def _should_share(self, rows: list[Row], members: list[int]) -> bool:
+    def _should_share(self, rows: list[ScoredText], members: list[int]) -> bool:
         saved = (len(members) - 1) * len(rows[members[0]].prompt.ids)
         return self._sharing.agrees is not False and saved >= _MIN_TOKENS_SAVED
 
-    def _chunks(self, rows: list[Row], members: list[int], *, shared: bool) -> list[list[int]]:
+    def _chunks(
+        self, rows: list[ScoredText], members: list[int], *, shared: bool
+    ) -> list[list[int]]:
         """Split rows into passes that stay within the memory for tokens and logits."""
         vocabulary = self._model.config.get_text_config().vocab_size
         chunks: list[list[int]] = []
@@ -102,7 +104,7 @@ class PlainPasses:
         return chunks
 
     def plain(
-        self, rows: list[Row], tails: list[list[int]], chunk: list[int]
+        self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         """One right-padded pass over whole prompts with their texts."""
         inputs = stack_prompts(
@@ -124,7 +126,7 @@ class PlainPasses:
         return found
 
     def _shared(
-        self, rows: list[Row], tails: list[list[int]], chunk: list[int]
+        self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         """The common prompt once, then all texts from its cache."""
         tried = chunk[:2]
@@ -135,7 +137,7 @@ class PlainPasses:
         return self._from_cache(rows, tails, chunk) if shares else self.plain(rows, tails, chunk)
 
     def _from_cache(
-        self, rows: list[Row], tails: list[list[int]], chunk: list[int]
+        self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]
     ) -> dict[int, list[float]]:
         prompt = rows[chunk[0]].prompt
         with torch.no_grad():

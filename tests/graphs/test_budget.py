@@ -21,7 +21,7 @@ CLEAN = [
     "Where is the lesion located in the right hemisphere?",
     "Does the chest x-ray show an enlarged heart?",
 ]
-SPOILT = [
+CORRUPTED = [
     apply_text(kind, one, 5, noise_rng(one, kind, 5, seed))
     for one in CLEAN
     for kind in ("typo", "ocr", "homophone")
@@ -41,7 +41,7 @@ def calls(questions: list[str], context: IMCContext) -> list[int]:
 
 
 def test_a_corrupted_question_costs_six_calls_at_most(context: IMCContext) -> None:
-    spent = calls(SPOILT, context)
+    spent = calls(CORRUPTED, context)
     assert max(spent) <= Policy().max_calls == 6
     assert any(rounds > 1 for rounds in spent)  # some of them were worked on
 
@@ -52,16 +52,16 @@ def test_a_smaller_budget_holds_but_for_the_round_that_was_begun(
 ) -> None:
     """A round that has begun ends: its candidate, if it was scored, is still judged."""
     policy = Policy(method="sms", max_calls=most)
-    spent = calls(SPOILT, replace(context, policy=policy))
+    spent = calls(CORRUPTED, replace(context, policy=policy))
     first_round = 1 + 1 + policy.max_passes
     assert max(spent) <= max(most, first_round)
 
 
 def test_a_spent_budget_is_said(context: IMCContext) -> None:
-    settled = refine_batch(SPOILT, replace(context, policy=Policy(method="sms", max_calls=1)))
+    settled = refine_batch(CORRUPTED, replace(context, policy=Policy(method="sms", max_calls=1)))
     reasons = [one["decision"].reason for one in settled if one["decision"] is not None]
     assert any("accepted within" in reason for reason in reasons)
-    for given, one in zip(SPOILT, settled, strict=True):
+    for given, one in zip(CORRUPTED, settled, strict=True):
         decision = one["decision"]
         assert decision is not None
         assert decision.accepted or decision.used == given

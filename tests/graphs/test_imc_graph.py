@@ -225,7 +225,7 @@ def test_a_run_without_context_says_how_to_make_one(image: str) -> None:
     ids=["rubbish", "nan vote", "failing vote", "asked: chatter", "asked: silence"],
 )
 @pytest.mark.parametrize("profile", ["reference", "instruct"])
-def test_a_model_that_returns_rubbish_never_stops_the_graph(
+def test_a_malformed_reply_never_stops_the_graph(
     image: str, chat: AskedChat, profile: str
 ) -> None:
     context = context_of(chat, profile=profile)

@@ -132,7 +132,7 @@ WORDS = st.sampled_from(
 @given(words=st.lists(WORDS, min_size=2, max_size=9), gain=st.floats(0.0, 30.0))
 def test_whatever_a_model_says_the_deciding_words_stay(words: list[str], gain: float) -> None:
     """Numbers, units, negation and laterality of the question used are those of the original, or
-    were mended from what is no word."""
+    were corrected from what is no word."""
     question = " ".join(words) + "?"
     bold = Policy(method="sms", max_edited_share=1.0, vote_weight=gain)
     model = small_chat(agreement=1.0, script=lambda _: question.replace("left", "right"))

@@ -44,7 +44,7 @@ def context_of(chat: AskedChat, profile: str = "reference", **policy: Any) -> IM
     )
 
 
-def told(state: SMSOutput) -> dict[str, Any]:
+def comparable(state: SMSOutput) -> dict[str, Any]:
     """All that must be equal: everything but the milliseconds."""
     steps = [(step.node, step.calls, step.note, step.opens) for step in state["trace"]]
     return {**state, "trace": steps}
@@ -52,11 +52,14 @@ def told(state: SMSOutput) -> dict[str, Any]:
 
 def one_by_one(questions: Sequence[str], context: IMCContext) -> list[dict[str, Any]]:
     graph = build_sms_graph()
-    return [told(graph.invoke({"question": question}, context=context)) for question in questions]
+    return [
+        comparable(graph.invoke({"question": question}, context=context))
+        for question in questions
+    ]
 
 
 def together(questions: Sequence[str], context: IMCContext, **size: int) -> list[dict[str, Any]]:
-    return [told(state) for state in refine_batch(questions, context, **size)]
+    return [comparable(state) for state in refine_batch(questions, context, **size)]
 
 
 @pytest.mark.parametrize("agreement", [0.8, 0.01])
@@ -89,7 +92,7 @@ def test_one_step_of_all_questions_is_one_scoring_pass() -> None:
     assert len(chat.passes) <= 3  # the coordinator's, and two sweeps of the corrector
 
 
-def test_equal_questions_are_thought_about_once() -> None:
+def test_equal_questions_are_refined_once() -> None:
     once, twice = small_chat(), small_chat()
     refine_batch([TYPO], context_of(once))
     first, second = refine_batch([TYPO, TYPO], context_of(twice))

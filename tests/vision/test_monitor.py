@@ -49,7 +49,7 @@ def test_clean_streams_are_rarely_called_drifting() -> None:
     assert alarms.sum() <= MOST_ALARMS
 
 
-def test_the_promise_holds_although_all_p_values_share_the_references() -> None:
+def test_the_guarantee_holds_although_all_p_values_share_the_references() -> None:
     bounds = conservative_p_values(200, DELTA / 2)
     ranks = shared_references(200)
     alarms = largest_evidence(bounds[ranks]) >= np.log10(2 / DELTA)
@@ -79,7 +79,7 @@ def test_a_shift_is_found_within_a_few_dozen_images(clean_before: int) -> None:
     assert abs(monitor.change_at - clean_before) <= 3
 
 
-def test_a_run_length_promise_is_quicker_after_long_clean_running() -> None:
+def test_a_run_length_guarantee_detects_sooner_after_a_long_clean_stream() -> None:
     ever, run_length = DriftMonitor(384), DriftMonitor(384, run_length=1000)
     for monitor in (ever, run_length):
         feed_clean(monitor, IMAGES)
@@ -126,7 +126,7 @@ def test_shares_are_those_of_the_window() -> None:
 
 
 @given(st.integers(1, 2000), st.floats(1e-4, 0.5))
-def test_bounds_rise_with_the_rank_and_never_flatter(references: int, doubt: float) -> None:
+def test_bounds_rise_with_the_rank_and_are_never_too_small(references: int, doubt: float) -> None:
     bounds = conservative_p_values(references, doubt)
     assert bounds.shape == (references + 1,)
     assert bounds[-1] == 1.0 and (np.diff(bounds) >= 0).all()
@@ -158,7 +158,7 @@ def test_what_is_no_p_value_is_refused(p_value: float) -> None:
         DriftMonitor(100).update(p_value, "clean")
 
 
-def test_impossible_promises_are_refused() -> None:
+def test_impossible_guarantees_are_refused() -> None:
     for false_alarms in (0.0, 1.0, float("nan")):
         with pytest.raises(ValueError, match="probability"):
             DriftMonitor(100, false_alarms=false_alarms)

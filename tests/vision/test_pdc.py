@@ -1,4 +1,4 @@
-"""Perceive and calibrate: noise is seen and undone, clean stays as it is, in one pass."""
+"""PDC: noise is detected and corrected, clean images stay unchanged, in one encoder pass."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def test_clean_images_are_not_touched_bit_for_bit(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_noise_is_named(calibrator: Calibrator, kind: str) -> None:
-    perceived = [calibrator.perceive(corrupted(scan(number), kind, 5)) for number in HELD_OUT]
-    assert np.mean([one.kind == kind for one in perceived]) >= 0.9
-    assert all(sum(one.posterior.values()) == pytest.approx(1.0) for one in perceived)
-    assert set(perceived[0].witnesses) == {"encoder", "pixels"}
-    assert np.mean([one.severity for one in perceived]) >= 4.0
+    perceptions = [calibrator.perceive(corrupted(scan(number), kind, 5)) for number in HELD_OUT]
+    assert np.mean([one.kind == kind for one in perceptions]) >= 0.9
+    assert all(sum(one.posterior.values()) == pytest.approx(1.0) for one in perceptions)
+    assert set(perceptions[0].witnesses) == {"encoder", "pixels"}
+    assert np.mean([one.severity for one in perceptions]) >= 4.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -107,13 +107,13 @@ def test_perceiving_alone_changes_nothing(calibrator: Calibrator, encoder: Visio
     assert result.perception == calibrator.perceive(noisy)
 
 
-def test_images_may_be_encoded_without_a_look_at_their_noise(
+def test_images_may_be_encoded_without_noise_detection(
     calibrator: Calibrator, encoder: VisionEncoder
 ) -> None:
     noisy = corrupted(scan(2), "gaussian", 5)
     result = calibrator.calibrate_batch([noisy], perceive=False)[0]
     assert result.perception is None
-    assert "not perceived" in result.report.reason
+    assert "not perceptions" in result.report.reason
     assert torch.equal(projected(result.features), projected(encoder.encode(noisy)))
 
 

@@ -16,7 +16,7 @@ from vision.pdc import Calibrator
 @pytest.mark.parametrize(
     "family", ["llava_next", "qwen2_5_vl", "gemma3", "internvl", "idefics3", "paligemma"]
 )
-def test_noise_opens_the_gate_and_clean_stays_bit_for_bit(family: str) -> None:
+def test_noise_is_corrected_and_clean_stays_bit_for_bit(family: str) -> None:
     tiny = build_tiny(family)
     encoder = VisionEncoder(tiny.model.eval(), tiny.processor)
     references = [scan(number, side=60 + number % 3 * 14) for number in range(64)]

@@ -38,13 +38,13 @@ def test_two_noises_at_once_come_nearer_to_clean(
     assert np.mean(left) < 0.8 * np.mean(taken)
 
 
-def test_the_report_names_what_was_undone_in_each_round(
+def test_the_report_names_what_was_corrected_in_each_round(
     encoder: VisionEncoder, bank: PrototypeBank
 ) -> None:
     reports = [Calibrator(encoder, bank)(mixed(number)).report for number in HELD_OUT]
-    undone = [report for report in reports if report.rounds]
-    assert undone
-    for report in undone:
+    corrected = [report for report in reports if report.rounds]
+    assert corrected
+    for report in corrected:
         assert report.taps[0] == "pixels"
         assert all(one.split()[0] in {*bank.kinds, "unknown"} for one in report.rounds)
         assert "picture corrected for" in report.reason
@@ -67,7 +67,7 @@ def test_either_stage_can_be_measured_alone(
     assert all(("pixels" in report.taps) == (stage == "pixels") for report in touched)
 
 
-def test_looking_again_takes_no_whole_pass(
+def test_a_round_takes_no_whole_pass(
     encoder: VisionEncoder, bank: PrototypeBank, count_forwards: Callable[[], int]
 ) -> None:
     Calibrator(encoder, bank)(mixed(500))
@@ -83,7 +83,7 @@ def test_the_features_bear_the_name_of_the_image_that_came_in(
     assert result.features.size == (noisy.height, noisy.width)
 
 
-def test_a_tap_that_shows_nothing_leaves_the_pixels_to_witness(
+def test_without_features_at_the_tap_statistics_are_of_pixels_alone(
     encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "visit", lambda inputs, visitor, *, last_tap: None)

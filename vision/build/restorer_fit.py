@@ -35,7 +35,7 @@ RIDGE = 1e-4
 FOLDS = 3
 _BATCH = 16
 
-Pictures = Callable[[str, int, int, Sequence[int]], Sequence[Tensor]]
+NoisyPictures = Callable[[str, int, int, Sequence[int]], Sequence[Tensor]]
 """(kind, severity, draw, numbers) -> noisy draws of the references of those numbers, (H, W) in
 [0, 1], each of its reference's size."""
 
@@ -66,7 +66,7 @@ class _Ridge:
 
 def fit_restorer(
     clean: Sequence[Tensor],
-    noisy: Pictures,
+    noisy: NoisyPictures,
     classes: Sequence[tuple[str, int]],
     *,
     draws: int,
@@ -121,7 +121,7 @@ class _PooledFit:
 
 
 class _Fit:
-    def __init__(self, clean: list[Tensor], noisy: Pictures, seed: int) -> None:
+    def __init__(self, clean: list[Tensor], noisy: NoisyPictures, seed: int) -> None:
         self.clean = clean
         self.noisy = noisy
         self.seed = seed

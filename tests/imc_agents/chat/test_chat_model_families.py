@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from imc_agents.chat.decoding import DecodingSettings, generate_texts
-from imc_agents.chat.text_passes import PlainPasses, Row
+from imc_agents.chat.text_passes import PlainPasses, ScoredText
 from tests.imc_agents.chat_helpers import asking, bare_inputs, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES, build_tiny
 
@@ -77,7 +77,7 @@ def test_scores_are_the_probabilities_generation_had(family: str, with_image: bo
     prompt = encoder.encode(asking(), features)
     sampled = DecodingSettings(max_new_tokens=10, temperature=1.5, seed=3)
     answer = generate_texts(chat.model, chat.processor.tokenizer, [prompt], sampled)[0]
-    row = Row(prompt, "unused", list(answer.token_ids), [])
+    row = ScoredText(prompt, "unused", list(answer.token_ids), [])
     scored = PlainPasses(chat.model).plain([row], [row.ids], [0])[0]
     assert scored == pytest.approx(answer.token_logprobs, abs=1e-4)
 

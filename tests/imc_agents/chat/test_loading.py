@@ -163,7 +163,7 @@ def test_a_corrupted_folder_is_refused_in_one_line(
     message = str(refusal.value)
     assert "\n" not in message
     assert str(folder) in message
-    assert ": " in message  # ends with the mend
+    assert ": " in message  # ends with the remedy
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,10 @@ def test_the_embedded_model_answers_alike_in_any_batch(
     reference: ChatLocalMLLM, five_images: Asked, batch: int
 ) -> None:
     chat = reference.from_parts(reference.model, reference.processor, batch_size=batch)
-    told = answers(chat, five_images)
+    given_answers = answers(chat, five_images)
     assert chat._engine._generator._paths["image"].agrees is (True if batch > 1 else None)
-    assert agree(told, answers(plain(reference), five_images))
-    assert len({message.content for message in told}) > 1
+    assert agree(given_answers, answers(plain(reference), five_images))
+    assert len({message.content for message in given_answers}) > 1
 
 
 def test_an_image_is_read_once_for_all_its_questions() -> None:
@@ -122,8 +122,8 @@ def test_an_image_is_read_once_for_all_its_questions() -> None:
 def test_a_finished_answer_leaves_the_batch(reference: ChatLocalMLLM, five_images: Asked) -> None:
     chat = reference.from_parts(reference.model, reference.processor, batch_size=64)
     asked = five_images[0][10:], five_images[1][10:]  # all about an image
-    told = answers(chat, asked)  # compares both ways once
-    written = [len(message.response_metadata["token_logprobs"]) for message in told]
+    given_answers = answers(chat, asked)  # compares both ways once
+    written = [len(message.response_metadata["token_logprobs"]) for message in given_answers]
     assert len(set(written)) > 1
     everything = tokens_read(chat, asked, max(written) + 1)
     first_tokens = tokens_read(chat, asked, 1)
@@ -140,9 +140,9 @@ def test_a_model_that_answers_otherwise_from_the_cache_is_asked_in_whole_passes(
         return prefix_cache(self, prompts[::-1], begin)
 
     monkeypatch.setattr(PrefixCacheGenerator, "_prefix_cache", of_another_image)
-    told = answers(chat, asked)
+    given_answers = answers(chat, asked)
     assert chat._engine._generator._paths["image"].agrees is False
-    assert agree(told, answers(plain(chat), asked))
+    assert agree(given_answers, answers(plain(chat), asked))
 
 
 def test_a_model_that_cannot_go_on_from_a_cache_is_asked_in_whole_passes(
@@ -184,9 +184,9 @@ def questions_alone() -> Asked:
 
 def test_questions_without_an_image_share_what_they_begin_with(reference: ChatLocalMLLM) -> None:
     chat, asked = reference.from_parts(reference.model, reference.processor), questions_alone()
-    told = answers(chat, asked)
+    given_answers = answers(chat, asked)
     assert chat._engine._generator._paths["text"].agrees is True
-    assert agree(told, answers(plain(reference), asked))
+    assert agree(given_answers, answers(plain(reference), asked))
     assert tokens_read(chat, asked) < tokens_read(plain(reference), asked)
 
 

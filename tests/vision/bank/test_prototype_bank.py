@@ -129,19 +129,19 @@ def test_a_part_of_another_shape_is_refused_when_it_is_loaded(
 
 
 @pytest.mark.parametrize(
-    "told", [{"restored": [1, 2]}, {"classes": [["clean"]]}, {"side": 10**9}, {"kinds": ["fog"]}]
+    "changes", [{"restored": [1, 2]}, {"classes": [["clean"]]}, {"side": 10**9}, {"kinds": ["fog"]}]
 )
-def test_a_bank_that_tells_nonsense_of_itself_is_refused(
-    saved: Path, told: dict[str, object]
+def test_a_bank_with_wrong_metadata_is_refused(
+    saved: Path, changes: dict[str, object]
 ) -> None:
     with safe_open(saved, framework="pt") as stored:
         about = json.loads(stored.metadata()["imc"])
-    save_file(load_file(saved), saved, metadata={"imc": json.dumps({**about, **told})})
+    save_file(load_file(saved), saved, metadata={"imc": json.dumps({**about, **changes})})
     with pytest.raises(BankRefused, match="does not fit together"):
         PrototypeBank.load(saved, fingerprint=None)
 
 
-def test_a_bank_keeps_only_the_maps_that_bring_something_back(bank: PrototypeBank) -> None:
+def test_a_bank_keeps_only_maps_that_explain_enough(bank: PrototypeBank) -> None:
     assert set(bank.taps) <= set(bank.maps)
     assert bank.perception_tap in bank.maps
     for tap, maps in bank.maps.items():
@@ -169,7 +169,7 @@ def test_an_experiment_may_ask_for_fewer_references(encoder: VisionEncoder) -> N
         build_bank(encoder, [scan(number) for number in range(31)], fewest=32)
 
 
-def test_colour_is_told() -> None:
+def test_coloured_references_are_counted() -> None:
     rng = np.random.default_rng(0)
     base = rng.integers(0, 255, (3, 1, 1, 3), dtype=np.uint8)
     base[..., 0], base[..., 2] = 200, 20

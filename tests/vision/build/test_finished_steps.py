@@ -1,4 +1,4 @@
-"""A build that was stopped goes on where it was, and the same bank comes of it."""
+"""A stopped build resumes from its finished steps and gives the same bank."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Stopped(Exception):
 def small_bank(
     encoder: VisionEncoder, folder: Path | None, *, stop: str = "", seed: int = 0
 ) -> tuple[PrototypeBank, list[str]]:
-    """A bank of two classes, and the steps that were told of; `stop`: raised where that begins."""
-    told: list[str] = []
+    """A bank of two classes, and the steps that were reported; `stop`: raised where that begins."""
+    reported: list[str] = []
 
     def tell(what: str, done: int, of: int) -> None:
-        told.append(what)
+        reported.append(what)
         if stop and what == stop:
             raise Stopped(what)
 
@@ -45,7 +45,7 @@ def small_bank(
         unfinished=folder,
         progress=tell,
     )
-    return bank, told
+    return bank, reported
 
 
 def saved_tensors(bank: PrototypeBank, path: Path) -> dict[str, torch.Tensor]:
@@ -66,14 +66,14 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_resumed_build_gives_the_same_bank(encoder: VisionEncoder, tmp_path: Path) -> None:
-    whole, told = small_bank(encoder, None)
+    whole, reported = small_bank(encoder, None)
     folder = tmp_path / "bank.partial"
     for stop in ("perceive gaussian 4", "restore low_contrast", "calibrate gaussian 4", "mixtures"):
         with pytest.raises(Stopped):
             small_bank(encoder, folder, stop=stop)
     begun = encoder.forwards
-    resumed, told_again = small_bank(encoder, folder)
-    assert told_again == told
+    resumed, reported_again = small_bank(encoder, folder)
+    assert reported_again == reported
     # nothing but the probe of the taps: all that needs whole passes had been done
     assert encoder.forwards - begun <= 2
     one = saved_tensors(whole, tmp_path / "one.safetensors")
@@ -85,7 +85,7 @@ def test_a_resumed_build_gives_the_same_bank(encoder: VisionEncoder, tmp_path: P
     ).read_bytes()
 
 
-def test_an_unfinished_build_serves_no_other(encoder: VisionEncoder, tmp_path: Path) -> None:
+def test_an_unfinished_build_is_not_used_by_another(encoder: VisionEncoder, tmp_path: Path) -> None:
     folder = tmp_path / "bank.partial"
     with pytest.raises(Stopped):
         small_bank(encoder, folder, stop="clean references")
@@ -95,16 +95,16 @@ def test_an_unfinished_build_serves_no_other(encoder: VisionEncoder, tmp_path: P
 
 def test_a_damaged_step_is_refused_in_a_sentence(tmp_path: Path) -> None:
     steps = FinishedSteps(tmp_path / "bank.partial", {"seed": 0})
-    steps.save("look at it", {"row": torch.ones(3)})
-    known = steps.load("look at it")
+    steps.save("clean references", {"row": torch.ones(3)})
+    known = steps.load("clean references")
     assert known is not None
     assert torch.equal(known["row"], torch.ones(3))
-    next((tmp_path / "bank.partial").glob("look*")).write_bytes(b"half a file")
-    with pytest.raises(BankRefused, match=r"damaged at the step 'look at it'"):
-        FinishedSteps(tmp_path / "bank.partial", {"seed": 0}).load("look at it")
+    next((tmp_path / "bank.partial").glob("clean*")).write_bytes(b"half a file")
+    with pytest.raises(BankRefused, match=r"damaged at the step 'clean references'"):
+        FinishedSteps(tmp_path / "bank.partial", {"seed": 0}).load("clean references")
 
 
-def test_files_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_no_steps_are_not_removed(tmp_path: Path) -> None:
     folder = tmp_path / "bank.partial"
     folder.mkdir()
     (folder / "notes.txt").write_text("mine")
@@ -116,7 +116,7 @@ def test_files_that_are_no_steps_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_finished_build_leaves_no_folder(tmp_path: Path) -> None:
     folder = tmp_path / "bank.partial"
-    FinishedSteps(folder, {"seed": 0}).save("look", {"row": torch.ones(3)})
+    FinishedSteps(folder, {"seed": 0}).save("clean", {"row": torch.ones(3)})
     remove_steps(folder)
     assert not folder.exists()
 

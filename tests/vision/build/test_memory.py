@@ -20,7 +20,7 @@ from vision.encoder.vision_encoder import VisionEncoder
 PICTURES = 4 * 64 * 64
 """Bytes of one small grey picture of 64 x 64 pixels: what a reference may cost."""
 ROWS = (4 + 2 * 2) * (4 * 303 + 8 * 110)
-"""Bytes of what both witnesses see of its four clean views and of two draws of two classes."""
+"""Bytes of the statistics of its four clean views and of two draws of two classes."""
 FEATURES = 4 * 5 * 65 * 48
 """Bytes of one reference's features at all five taps: what it may not."""
 

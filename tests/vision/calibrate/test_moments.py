@@ -40,7 +40,7 @@ def test_a_map_is_never_of_more_rank_than_asked() -> None:
     assert moments_of(noise=0.01).solve(rank=2).rank == 2
 
 
-def test_what_brings_nothing_back_is_no_map() -> None:
+def test_a_map_that_explains_too_little_is_left_out() -> None:
     draw = torch.Generator().manual_seed(1)
     patches, lost = torch.randn(2, 64, 1, TOKENS, DIM, generator=draw)
     moments = Moments(2 * DIM, DIM)
@@ -97,7 +97,7 @@ def test_a_mixture_is_the_mean_of_its_maps(maps: TapMaps) -> None:
     assert torch.allclose(apart, together, atol=1e-5)
 
 
-def test_maps_survive_storing(maps: TapMaps) -> None:
+def test_maps_are_the_same_after_storing(maps: TapMaps) -> None:
     again = TapMaps.from_tensors(maps.to_tensors(), classes=4)
     features, weights = torch.randn(1, 1, TOKENS, DIM), torch.full((1, 4), 0.25)
     layout = infer_layout(TOKENS)

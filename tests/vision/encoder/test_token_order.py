@@ -28,14 +28,14 @@ def family(request: pytest.FixtureRequest) -> VisionEncoder:
 
 def features_at(encoder: VisionEncoder, tap: str, image: MedicalImage) -> torch.Tensor:
     """(tiles, tokens, dim)."""
-    seen: list[torch.Tensor] = []
+    visited: list[torch.Tensor] = []
 
     def see(at: str, features: torch.Tensor) -> None:
         if at == tap:
-            seen.append(features[0].clone())
+            visited.append(features[0].clone())
 
     encoder.visit(encoder.prepare(image), see, last_tap=tap)
-    return seen[0]
+    return visited[0]
 
 
 def corrupted_corner(image: MedicalImage, *, right: bool) -> MedicalImage:
@@ -91,22 +91,22 @@ def test_the_order_is_transformers_own(grid: tuple[int, int], merge: int, window
     assert torch.equal(sequence.flatten()[places], patches.flatten())
 
 
-def test_what_is_returned_goes_back_to_its_place() -> None:
+def test_returned_features_are_put_back_in_the_encoders_order() -> None:
     order = TokenOrder(2, 2)
-    seen: list[torch.Tensor] = []
+    visited: list[torch.Tensor] = []
 
     def shift(tap: str, features: torch.Tensor) -> torch.Tensor:
-        seen.append(features)
+        visited.append(features)
         return features + 1.0
 
     hidden = torch.randn(1, 1, 8 * 12, 3)
     changed = order.in_rows(shift, (8, 12))("embed", hidden)
     assert changed is not None
     assert torch.equal(changed, hidden + 1.0)
-    assert not torch.equal(seen[0], hidden)
+    assert not torch.equal(visited[0], hidden)
 
 
-def test_towers_in_rows_have_no_order_to_undo() -> None:
+def test_encoders_in_row_order_are_not_reordered() -> None:
     assert find_order(build_tiny("internvl").model) is None
     assert find_order(SimpleNamespace()) is None
     assert find_order(build_tiny("qwen2_5_vl").model) == TokenOrder(2, 2)

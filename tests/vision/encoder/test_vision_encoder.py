@@ -1,4 +1,4 @@
-"""One pass of the encoder, seen and changed at every tap."""
+"""One pass of the encoder, with features read and changed at every tap."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TAPS = ("embed", "block.0", "block.1", "block.2", "projector")
 
 
 def test_taps_in_order_of_depth(encoder: VisionEncoder) -> None:
-    seen: list[str] = []
-    encoder.encode(scan(1), intervene=lambda tap, _: seen.append(tap))
-    assert tuple(seen) == encoder.taps == TAPS
+    visited: list[str] = []
+    encoder.encode(scan(1), intervene=lambda tap, _: visited.append(tap))
+    assert tuple(visited) == encoder.taps == TAPS
 
 
 def test_encoding_is_the_model_s_own(encoder: VisionEncoder) -> None:
@@ -29,7 +29,7 @@ def test_encoding_is_the_model_s_own(encoder: VisionEncoder) -> None:
     assert encoded.size == (80, 80)
 
 
-def test_watching_changes_no_bit(encoder: VisionEncoder) -> None:
+def test_reading_features_changes_no_bit(encoder: VisionEncoder) -> None:
     watched = encoder.encode(scan(1), intervene=lambda tap, features: None)
     assert torch.equal(projected(watched), projected(encoder.encode(scan(1))))
 
@@ -65,7 +65,7 @@ def test_hooks_are_gone_after_a_failing_intervention(encoder: VisionEncoder) -> 
     assert torch.equal(projected(encoder.encode(scan(1))), before)
 
 
-def test_threads_do_not_meet(encoder: VisionEncoder) -> None:
+def test_hooks_act_in_their_own_thread_alone(encoder: VisionEncoder) -> None:
     before = projected(encoder.encode(scan(1)))
     plain: list[torch.Tensor] = []
     started = threading.Event()

@@ -23,15 +23,15 @@ def test_blocks_and_projector_are_found(family: VisionEncoder) -> None:
     assert family.taps == ("embed", "block.0", "block.1", "block.2", "projector")
 
 
-def test_every_tap_is_seen_once_per_pass(family: VisionEncoder) -> None:
-    seen: list[str] = []
+def test_every_tap_is_visited_once_per_pass(family: VisionEncoder) -> None:
+    visited: list[str] = []
     begun = family.forwards
-    family.encode(scan(1, side=90), intervene=lambda tap, _: seen.append(tap))
-    assert tuple(seen) == family.taps
+    family.encode(scan(1, side=90), intervene=lambda tap, _: visited.append(tap))
+    assert tuple(visited) == family.taps
     assert family.forwards - begun == 1
 
 
-def test_watching_changes_no_bit(family: VisionEncoder) -> None:
+def test_reading_features_changes_no_bit(family: VisionEncoder) -> None:
     watched = family.encode(scan(2), intervene=lambda tap, features: None)
     assert torch.equal(projected(watched), projected(family.encode(scan(2))))
 

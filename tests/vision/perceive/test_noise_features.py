@@ -1,4 +1,4 @@
-"""What the witnesses of perception read, and how."""
+"""Statistics of pixels and tokens, and the scorers that classify noise from them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def clusters() -> Rows:
     return statistics, labels
 
 
-def test_a_network_tells_classes_apart_on_rows_it_has_not_seen(clusters: Rows) -> None:
+def test_a_network_classifies_rows_that_it_was_not_fitted_on(clusters: Rows) -> None:
     statistics, labels = clusters
     network = fit_network(statistics[:400], labels[:400], 3, np.random.default_rng(0))
 
-    told = network(statistics[400:]).argmax(axis=1)
+    predicted = network(statistics[400:]).argmax(axis=1)
 
-    assert (told == labels[400:]).mean() > 0.85
+    assert (predicted == labels[400:]).mean() > 0.85
 
 
-def test_a_network_is_the_same_on_every_fit_and_leaves_the_callers_chance_alone(
+def test_a_fit_is_reproducible_and_does_not_change_the_callers_random_state(
     clusters: Rows,
 ) -> None:
     statistics, labels = clusters
@@ -54,7 +54,7 @@ def test_a_network_is_the_same_on_every_fit_and_leaves_the_callers_chance_alone(
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_a_network_survives_being_stored(clusters: Rows) -> None:
+def test_a_network_is_the_same_after_storing(clusters: Rows) -> None:
     statistics, labels = clusters
     network = fit_network(statistics, labels, 3, np.random.default_rng(0))
 
@@ -63,7 +63,7 @@ def test_a_network_survives_being_stored(clusters: Rows) -> None:
     assert np.array_equal(again(statistics), network(statistics))
 
 
-def test_log_odds_speak_for_themselves_where_gaussians_would_doubt() -> None:
+def test_log_odds_decide_where_gaussians_are_uncertain() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=400)
     odds = np.where(labels == 1, 2.0, -2.0) + rng.standard_t(2, size=400)
@@ -96,7 +96,7 @@ def test_statistics_of_a_flat_picture_are_finite() -> None:
     assert np.isfinite(acquisition_statistics(np.ones((64, 64)))).all()
 
 
-def test_means_of_like_neighbourhoods_take_noise_and_leave_edges() -> None:
+def test_non_local_means_remove_noise_and_keep_edges() -> None:
     draw = torch.Generator().manual_seed(0)
     clean = torch.zeros(1, 48, 48)
     clean[:, :, 24:] = 0.8

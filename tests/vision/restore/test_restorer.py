@@ -44,7 +44,7 @@ def test_a_batch_has_the_contexts_of_its_pictures() -> None:
         assert torch.allclose(together[i], pixel_context(both[i : i + 1])[0], atol=1e-5)
 
 
-def test_a_readout_is_that_of_the_context() -> None:
+def test_a_weighted_context_is_the_weighted_sum_of_its_channels() -> None:
     draw = torch.Generator().manual_seed(0)
     both = torch.stack([picture(), picture().flip(1)])
     weights = torch.randn(2, CHANNELS, generator=draw)
@@ -52,7 +52,7 @@ def test_a_readout_is_that_of_the_context() -> None:
     assert torch.allclose(weighted_context(both, weights), held, atol=1e-4)
 
 
-def test_like_neighbourhoods_are_averaged_alike_to_all_sides() -> None:
+def test_non_local_means_are_symmetric() -> None:
     """Displacements go in pairs: turning the picture turns what is made of it."""
     first = CHANNELS - 6 - 2
     found = pixel_context(picture()[None])[0, first]
@@ -61,7 +61,7 @@ def test_like_neighbourhoods_are_averaged_alike_to_all_sides() -> None:
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_a_displaced_copy_is_found_where_it_fell(axis: int) -> None:
+def test_a_displaced_copy_is_located(axis: int) -> None:
     body = torch.stack([picture(112), picture(112).flip(0)])
     copy = 0.3 * body.roll(37, dims=axis)
     found = ghost_context(body + copy)
@@ -81,7 +81,7 @@ def test_quantiles_are_those_that_sorting_finds() -> None:
     assert torch.allclose(quantiles(values, (0.1, 0.5, 0.99)), sorted_, atol=1e-6)
 
 
-def test_a_tone_is_the_readout_of_its_context() -> None:
+def test_a_tone_change_is_the_weighted_sum_of_its_features() -> None:
     draw = torch.Generator().manual_seed(0)
     grey = torch.rand(2, 20, 24, generator=draw)
     grey[0, 0, :3] = torch.tensor([0.0, 1.0, KNOTS[4]])
@@ -106,7 +106,7 @@ def test_a_gamma_is_a_curve_of_brightness() -> None:
     assert float(left) < 0.01 * float((factor * grey - wanted).square().mean())
 
 
-def test_a_smooth_gain_is_found_and_undone() -> None:
+def test_a_smooth_gain_is_estimated_and_corrected() -> None:
     clean = 0.1 + 0.5 * picture()
     across = torch.linspace(0.0, 1.0, 40)[None, :]
     noisy = clean * torch.exp(-0.8 * (1.0 - torch.cos(torch.pi * across)))
@@ -114,13 +114,13 @@ def test_a_smooth_gain_is_found_and_undone() -> None:
     assert float((found - clean).abs().mean()) < 0.3 * float((noisy - clean).abs().mean())
 
 
-def test_what_a_cell_lost_is_its_mean_difference() -> None:
+def test_the_additive_loss_is_the_mean_difference_of_a_cell() -> None:
     clean = picture(28)[None]
     wanted = 0.5 * thumbnail(clean).flatten(1)
     assert torch.allclose(additive_loss(clean, 0.5 * clean), wanted, atol=1e-6)
 
 
-def test_prototypes_tell_of_images_like_them() -> None:
+def test_landmarks_predict_for_similar_vectors() -> None:
     draw = torch.Generator().manual_seed(0)
     vectors = torch.randn(400, 6, generator=draw)
     targets = torch.stack([vectors[:, 0].sin(), vectors[:, 1] ** 2], dim=1)
@@ -151,14 +151,14 @@ def test_restored_pictures_are_nearer_to_clean(
     assert bank.restored["pixels"][kind] > 0.5
 
 
-def test_no_posterior_no_change(bank: PrototypeBank, encoder: VisionEncoder) -> None:
+def test_zero_weights_change_nothing(bank: PrototypeBank, encoder: VisionEncoder) -> None:
     assert bank.restorer is not None
     working = WorkingImage.of(corrupted(scan(500), KINDS[0], 5), encoder)
     nothing = torch.zeros(1, len(bank.restorer.classes))
     assert float(predict_changes(bank.restorer, [working], nothing)[0].abs().max()) == 0.0
 
 
-def test_a_picture_too_small_for_a_context_is_left_alone(bank: PrototypeBank) -> None:
+def test_a_picture_too_small_for_a_context_is_not_changed(bank: PrototypeBank) -> None:
     assert bank.restorer is not None
     tiny = WorkingImage(scan(1, 12), (12, 12))
     everything = torch.ones(1, len(bank.restorer.classes))

@@ -37,7 +37,7 @@ def error(found: Tensor, wanted: Tensor) -> float:
 
 @pytest.mark.parametrize(("down", "across"), FREQUENCIES)
 @pytest.mark.parametrize("amplitude", [0.1, 0.5, 2.0])
-def test_a_wave_is_taken_out_however_much_it_cuts(
+def test_a_sinusoid_is_removed_however_many_pixels_it_clips(
     amplitude: float, down: float, across: float
 ) -> None:
     clean = grey_tensor(scan(3, 112))
@@ -45,13 +45,13 @@ def test_a_wave_is_taken_out_however_much_it_cuts(
     assert error(remove_stripes(noisy), clean) < 0.4 * error(noisy, clean)
 
 
-def test_what_is_not_cut_comes_back_to_the_grey_level() -> None:
+def test_unclipped_pixels_are_restored_to_the_grey_level() -> None:
     clean = 0.3 + 0.4 * grey_tensor(scan(5, 96))
     restored = remove_stripes(striped(clean, 0.1, (0.21, 0.13)))
     assert error(restored, clean) < 0.01
 
 
-def test_several_waves_are_taken_out() -> None:
+def test_several_sinusoids_are_removed() -> None:
     clean = grey_tensor(scan(8, 112))
     noisy = striped(clean, 0.12, *FREQUENCIES[1:4])
     assert error(remove_stripes(noisy), clean) < 0.4 * error(noisy, clean)
@@ -76,7 +76,7 @@ def test_pictures_without_stripes_stay_the_same_object(kind: str) -> None:
     ],
     ids=["black", "white", "grey", "line", "checks"],
 )
-def test_pictures_of_nothing_are_left_alone(grey: Tensor) -> None:
+def test_empty_pictures_are_not_changed(grey: Tensor) -> None:
     found = remove_stripes(grey)
     assert found.shape == grey.shape
     assert bool(torch.isfinite(found).all())
@@ -90,20 +90,20 @@ def test_a_picture_that_is_no_square() -> None:
     assert error(remove_stripes(noisy), clean) < 0.3 * error(noisy, clean)
 
 
-def test_calibration_takes_stripes_out_first_and_says_so(
+def test_stripes_are_removed_in_the_first_round_and_reported(
     encoder: VisionEncoder, bank: PrototypeBank
 ) -> None:
     calibrator = Calibrator(encoder, bank)
-    undone = []
+    corrected = []
     for number in range(500, 508):
         noisy = striped(grey_tensor(scan(number, SIDE)), 1.8, (0.37, 0.21))
         rgb = np.repeat(np.rint(255.0 * noisy.numpy()).astype(np.uint8)[:, :, None], 3, axis=2)
-        undone.append(calibrator(MedicalImage.from_rgb(rgb)).report.rounds)
-    assert sum(rounds[:1] == [STRIPES] for rounds in undone) >= 6
-    assert all(STRIPES not in rounds[1:] for rounds in undone)
+        corrected.append(calibrator(MedicalImage.from_rgb(rgb)).report.rounds)
+    assert sum(rounds[:1] == [STRIPES] for rounds in corrected) >= 6
+    assert all(STRIPES not in rounds[1:] for rounds in corrected)
 
 
-def test_a_clean_image_is_not_even_searched(
+def test_a_clean_image_is_not_searched_for_stripes(
     encoder: VisionEncoder, bank: PrototypeBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(grey: Tensor) -> Tensor:
