@@ -53,7 +53,7 @@ def question_document(state: IMCOutput | SMSOutput) -> Document:
     """The outcome for one question: what `imc refine --json` prints."""
     original = state["question"]
     decision = state.get("decision") or Decision(
-        used=original, accepted=False, rounds=0, reason="it was not refined"
+        used=original, accepted=False, rounds=0, reason="unchanged: it was not refined"
     )
     return {
         "original": original,

@@ -96,7 +96,11 @@ def perceive(
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE.png", help="Draw evidence and shares over time."),
+        typer.Option(
+            "--plot",
+            metavar="FILE.png",
+            help="Draw the test's value and the share of each noise over time.",
+        ),
     ] = None,
 ) -> None:
     """Name the noise in each image, its severity and how sure that is.

@@ -39,7 +39,8 @@ RANK = 48
 """`vision.build.prototypes.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
 app = typer.Typer(
-    help="Build a model's prototype bank, or show one.",
+    help="Build a model's prototype bank (what noise does to its features, fitted on clean "
+    "images), or show one.",
     epilog=examples(
         "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
         "imc prototypes show",
@@ -104,8 +105,9 @@ def build(
         typer.Option(
             "--questions",
             metavar="FILE",
-            help="Clean questions of the domain, one a line (598 or more): the margins of the "
-            "agents are measured on them and written beside the bank.",
+            help="Clean questions of the domain, one a line (598 or more): how much more likely a "
+            "correction must make a question (its margin) is measured on them and written beside "
+            "the bank.",
         ),
     ] = None,
     blocks: Annotated[

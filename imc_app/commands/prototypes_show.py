@@ -107,7 +107,7 @@ def show_bank(document: Document) -> None:
         "then checked by": _describe_perception(residual, document) if residual else "nothing",
         "features corrected": _describe_taps(document) or "nowhere: no map helped",
         "parts of the file": ", ".join(
-            f"{part} {_size(size)}" for part, size in document["parts"].items()
+            f"{_part_name(part)} {_size(size)}" for part, size in document["parts"].items()
         ),
         "questions": _describe_thresholds(document["questions"]),
     }
@@ -120,19 +120,33 @@ def show_bank(document: Document) -> None:
             out.print(Text(printable(line)))
 
 
+PARTS = {
+    "perceiver": "noise classifier",
+    "again": "second classifier",
+    "restorer": "image restoration",
+}
+"""What a person reads for the names that the file gives its parts."""
+
+
+def _part_name(part: str) -> str:
+    return PARTS.get(part, part.replace("maps.", "features at "))
+
+
 def _describe_taps(document: Document) -> str:
-    """Where features are corrected, and for how many classes (one of them is unknown noise)."""
+    """At which layers features are corrected, and for how many classes (one is unknown noise)."""
     maps = [
-        f"{tap} (for {classes} of {document['classes']} classes)"
+        f"{tap} ({classes})"
         for tap, classes in document["maps"].items()
     ]
-    return ", ".join(maps)
+    if not maps:
+        return ""
+    return f"at {', '.join(maps)}: for so many of {document['classes']} kinds and severities"
 
 
 def _describe_perception(perception: Document, document: Document) -> str:
     names = {"pixels": "pixel statistics", "encoder": "token statistics"}
     witnesses = " and ".join(names.get(name, name) for name in perception["witnesses"])
-    tap = f" (tap {document['perception_tap']})" if document["perception_tap"] else ""
+    tap = f" (read at {document['perception_tap']})" if document["perception_tap"] else ""
     how = "" if perception["conformal"] else ", from a normal approximation: fewer than 200 scores"
     return (
         f"{witnesses}{tap}; an image is called noisy at a p-value of {document['level']:g} or "

@@ -83,7 +83,9 @@ def test_a_mistake_points_at_the_commands_own_help(imc: Imc) -> None:
 def test_an_old_option_name_still_works_and_is_shown_nowhere(imc: Imc, tmp_path: Path) -> None:
     run = ("bench", "run", "--out", tmp_path / "run.db", "--data-set=atlas")
     assert "atlas" in imc(*run).err
-    assert "--data-set" not in imc("bench", "run", "--help").out
+    assert "'--batch-size'" in imc(*run, "--batch", "none").err
+    shown = imc("bench", "run", "--help").out
+    assert "--data-set" not in shown and "--batch " not in shown
 
 
 def test_shells_can_complete(imc: Imc, monkeypatch: pytest.MonkeyPatch) -> None:
