@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+REFERENCE = "imc-reference"
+"""How the embedded model is called (`graphs.context.REFERENCE_MODEL`)."""
+
 
 class Dtype(StrEnum):
     """Number format of a model's weights."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from imc_app.corruption import NoiseRequest, corrupt_image, corrupt_question, parse_noise
 from imc_app.notices import detail, waiting
+from imc_app.options import REFERENCE
 from imc_reference import BANK_PATH, MODEL_DIR
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from vision.reading.medical_image import MedicalImage
 
 Document = dict[str, Any]
-
-REFERENCE = "imc-reference"
-"""How the embedded model is called (`graphs.context.REFERENCE_MODEL`)."""
 
 
 @dataclass(frozen=True)

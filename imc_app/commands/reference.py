@@ -9,10 +9,9 @@ import typer
 
 from imc_app.command import examples
 from imc_app.notices import notice, waiting
-from imc_app.options import AsJson, Seed
+from imc_app.options import REFERENCE, AsJson, Seed
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
-from imc_app.session import REFERENCE
 
 TOWER_SHARE = 0.155  # of the training time: the vision tower alone; as the shipped weights had it
 

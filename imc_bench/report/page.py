@@ -16,6 +16,7 @@ from imc_bench.report.glossary import GLOSSARY, explain
 from imc_bench.report.head import head_facts, title_of
 from imc_bench.report.page_style import STYLE
 from imc_bench.report.report import Report
+from imc_bench.report.runs import run_names
 from imc_bench.report.table import Table
 from imc_bench.report.verdict import details, headline
 
@@ -28,7 +29,7 @@ SHOWN = (
 )
 """The order of tables and pictures; what has both is under one heading."""
 OPEN_ROWS = 24
-"""Tables with more rows are folded."""
+"""Tables with more rows are folded, but for the main ones."""
 MAIN = "summary"
 
 
@@ -56,9 +57,9 @@ def make_page(sections: Sequence[Section], overview: Table | None = None) -> str
         title, level = f"Robustness over {len(sections)} runs", 2
         body = [
             f"<h1>{escape(title)}</h1>",
-            *(f'<p class="verdict">{escape(headline(one.report))}</p>' for one in sections),
+            *_headlines(sections),
             f"<h2>{escape(overview.title)}</h2>",
-            _table(overview, explained),
+            _table(overview, explained, fold=False),
         ]
     for section in sections:
         body += ["<section>", *_section(section, level, explained), "</section>"]
@@ -88,8 +89,18 @@ def _section(section: Section, level: int, explained: set[str]) -> list[str]:
         if picture is not None:
             body.append(_figure(picture))
         if table is not None:
-            body.append(_table(table, explained, fold=name != MAIN and picture is not None))
+            fold = picture is not None or len(table.rows) > OPEN_ROWS
+            body.append(_table(table, explained, fold=fold and name != MAIN))
     return [*body, _facts(section.report)]
+
+
+def _headlines(sections: Sequence[Section]) -> list[str]:
+    """What each run found, under its name in the table of all runs."""
+    names = run_names([one.report for one in sections])
+    return [
+        f'<p class="verdict"><b>{escape(name)}</b>: {escape(headline(one.report))}</p>'
+        for name, one in zip(names, sections, strict=True)
+    ]
 
 
 def _figure(picture: Picture) -> str:
@@ -144,7 +155,7 @@ def _cell(text: str) -> str:
     return f"{figure}<small>{bracket}{interval}</small>" if bracket else figure
 
 
-def _table(table: Table, explained: set[str], *, fold: bool = False) -> str:
+def _table(table: Table, explained: set[str], *, fold: bool) -> str:
     """A table in a box that scrolls, then the words that no table before it has explained."""
     marks = [' class="left"' if left else "" for left in table.lefts]
     head = "".join(
@@ -163,6 +174,6 @@ def _table(table: Table, explained: set[str], *, fold: bool = False) -> str:
     new = explain(term for term in table.terms if term not in explained)
     explained.update(new)
     made += f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    if fold or len(table.rows) > OPEN_ROWS:
+    if fold:
         made = f"<details><summary>Table: {len(table.rows)} rows</summary>{made}</details>"
     return made + _words(new)
