@@ -19,6 +19,7 @@ from imc_agents.corrections.correction_candidates import (
 )
 from imc_agents.language.english import FUNCTION_WORDS
 from imc_agents.language.lexicon_like import LexiconLike
+from imc_agents.language.sentences import split_sentences, stating_spans
 from imc_agents.language.words import Word, is_abbreviation, like_case, may_be_judged, words_of
 from imc_agents.policy import Policy
 from imc_agents.safeguards.protected import ProtectedTable, find_protected
@@ -69,8 +70,12 @@ def proposed(
 ) -> tuple[Edit, ...]:
     """All edits of a question, worked out once: unknown words and pairs of words come first, each
     with its likeliest candidates in turn; then known words that a far commoner word resembles or
-    sounds like. A protected word may not change, so nothing is proposed for it.
+    sounds like.
+
+    A protected word may not change, so nothing is proposed for it. Nor for a known word of a
+    sentence that does not ask, where another does: the model knows questions, not notes.
     """
+    stated = stating_spans(split_sentences(question))
     unknown: list[list[Edit]] = []
     known: list[tuple[float, Edit]] = []
     kept = [
@@ -86,7 +91,7 @@ def proposed(
     ]
     for word in words:
         kind = word_class(word.text, lexicon)
-        if kind != "out_of_lexicon" and is_abbreviation(word.text):
+        if kind != "out_of_lexicon" and (is_abbreviation(word.text) or word.begins_within(stated)):
             continue
         candidates = correction_candidates(word.text, kind, lexicon, policy)
         scored = _edits(word, _weigh_the(candidates, question, word), lexicon)
@@ -96,7 +101,7 @@ def proposed(
             known += scored
     for first, second in pairwise(words):
         gap = question[first.end : second.start]
-        if gap == " ":
+        if gap == " " and not first.begins_within(stated):
             phrase = Word(first.start, second.end, f"{first.text} {second.text}", first.begins)
             joint = joint_candidates(first.text, second.text, lexicon, policy)
             unknown.append([edit for _, edit in _edits(phrase, joint, lexicon)])

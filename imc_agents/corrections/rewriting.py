@@ -8,7 +8,7 @@ from imc_agents.corrections.irrelevant_sentences import without
 from imc_agents.corrections.proposals import another_form, word_class
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import slip, sounds_alike_cost
-from imc_agents.language.sentences import split_sentences
+from imc_agents.language.sentences import split_sentences, stating_spans
 from imc_agents.language.words import Word, like_case, may_be_judged, words_of
 from imc_agents.policy import Policy
 from imc_agents.state import Edit
@@ -33,12 +33,17 @@ def edits_between(
         [word.text.lower() for word in after],
         autojunk=False,
     )
+    stated = stating_spans(split_sentences(original))
     edits: list[Edit] = []
     dropped: set[int] = set()
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag == "replace" and i2 - i1 == j2 - j1:
             pairs = zip(before[i1:i2], after[j1:j2], strict=True)
-            repairs = [_repair(word, meant.text, lexicon, policy) for word, meant in pairs]
+            repairs = [
+                _repair(word, meant.text, lexicon, policy)
+                for word, meant in pairs
+                if word.text not in lexicon or not word.begins_within(stated)
+            ]
             edits += [edit for edit in repairs if edit is not None]
         elif tag == "delete":
             dropped.update(range(i1, i2))

@@ -61,6 +61,12 @@ def _append(sentences: list[Sentence], question: str, start: int, end: int) -> N
         sentences.append(Sentence(start + lead, start + lead + len(text), text))
 
 
+def stating_spans(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
+    """Places of the sentences that do not ask, where another does; else none."""
+    asks = any(sentence.asks for sentence in sentences)
+    return [(sentence.start, sentence.end) for sentence in sentences if asks and not sentence.asks]
+
+
 def asking_spans(sentences: Sequence[Sentence]) -> list[tuple[int, int]]:
     """Places of the sentences that ask."""
     return [(sentence.start, sentence.end) for sentence in sentences if sentence.asks]

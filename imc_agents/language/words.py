@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imc_agents.language.codes import ABBREVIATED, is_code
@@ -20,6 +21,10 @@ class Word:
     """It is the first of its sentence."""
     abbreviated: bool = False
     """A dot that ends no sentence follows it: "lt." is meant as it is written."""
+
+    def begins_within(self, spans: Iterable[tuple[int, int]]) -> bool:
+        """Its first character lies in one of the spans."""
+        return any(start <= self.start < end for start, end in spans)
 
 
 _LETTER = r"[^\W_][\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]*"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from imc_agents.corrections.proposals import proposed, word_edits
+from imc_agents.corrections.proposals import UNREACHABLE, proposed, word_edits
 from imc_agents.language.lexicon import Lexicon, known_words
 from imc_agents.language.noisy_channel import AGAIN, slip
 from imc_agents.policy import Policy
@@ -71,3 +71,40 @@ def test_without_familiar_words_only_unknown_ones_are_slips() -> None:
     plain = Lexicon({"wet": 10, "what": 1_000, "image": 10})
     assert plain.mistaken("wet") == ()
     assert [edit.after for edit in proposed("Wet imag", plain, POLICY)] == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("question", "proposed_for"),
+    [
+        ("He sprained his wrist. Is there a fracture?", set()),
+        ("He spraned his wrist. Is there a fracture?", {"spraned"}),
+        ("He lung normal?", {"He"}),
+    ],
+)
+def test_a_note_beside_the_question_is_repaired_in_unknown_words_alone(
+    question: str, proposed_for: set[str]
+) -> None:
+    found = {edit.before for edit in proposed(question, known_words(), POLICY)}
+    assert {word for word in found if word in ("He", "his", "sprained", "spraned")} == proposed_for
+
+
+@pytest.mark.parametrize(
+    ("question", "possible"),
+    [
+        ("Is ther LVH?", False),  # "is the LVH?" asks nothing
+        ("Is ther lung normal?", True),
+        ("Is he on insulin?", False),
+        ("Is he lung normal?", True),
+    ],
+)
+def test_the_is_put_in_only_where_it_can_be_read(question: str, possible: bool) -> None:
+    assert possible == ("the" in {edit.after for edit in proposed(question, known_words(), POLICY)})
+
+
+def test_the_is_never_chosen_before_a_number() -> None:
+    (edit,) = (
+        edit
+        for edit in proposed("Are thre 7 lesions shown?", known_words(), POLICY)
+        if edit.after == "the"
+    )
+    assert edit.margin == UNREACHABLE
