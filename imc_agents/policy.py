@@ -36,7 +36,7 @@ class Margins(BaseModel):
     wrote (`imc_agents.corrections.lost_words`)."""
     sentence: float = Field(default=0.2, ge=0)
     """Nats per character by which a sentence must be less likely than the one that asks;
-    the distractor rows of `benchmarks/sms_questions.py` print what it restores."""
+    the distractor rows of `benchmarks/sms.py noisy` print what it restores."""
 
 
 WordClass = Literal["out_of_lexicon", "obscure", "rare", "common"]
