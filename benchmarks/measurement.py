@@ -22,7 +22,7 @@ from imc_agents.policy import Policy
 from imc_bench.bootstrap import ClusterBootstrap
 from imc_bench.conditions import Condition
 from imc_bench.datasets import load_dataset, load_pixels
-from imc_bench.methods import BaselineMethod, Method, Seen, Side, Tools, encode
+from imc_bench.methods import BaselineMethod, Method, PreparedImage, Side, Tools, encode
 from imc_bench.plan import Plan
 from imc_bench.session import CheckedRequest, RunRequest, identity_of, open_run
 from imc_bench.store import Store
@@ -55,10 +55,10 @@ class CalibratedBy(BaselineMethod):
     acts_on: Side = "image"
 
     def __init__(self, name: str, make: Callable[[Condition | None], Calibrator]) -> None:
-        self.name = self.sight = name
+        self.name = self.image_side = name
         self.make = make
 
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """As PDC calibrates."""
         context = replace(tools.context, calibrator=self.make(tools.condition))
         return encode(images, replace(tools, context=context), calibrate=True, label=self.name)
@@ -119,7 +119,7 @@ class Measurement:
         if not store.is_file():
             return False
         with Store.read(store) as opened:
-            return opened.standing().complete
+            return opened.progress().complete
 
     def measure(self, name: str, checked: CheckedRequest) -> Path:
         """Measure what is not measured yet."""
@@ -146,8 +146,8 @@ class Measurement:
         rows: dict[tuple[str, str], dict[str, Mapping[str, object]]] = {}
         with Store.read(store) as opened:
             for row in opened.rows():
-                cell = rows.setdefault((row["image_noise"], row["method"]), {})
-                cell[row["item_id"]] = row
+                of_cell = rows.setdefault((row["image_noise"], row["method"]), {})
+                of_cell[row["item_id"]] = row
         found = {}
         for cell, by_item in rows.items():
             ordered = [by_item[item.item_id] for item in self.items]

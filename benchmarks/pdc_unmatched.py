@@ -106,8 +106,8 @@ def measure(
     named = [NamedCondition(one.name, corruption=partial(corrupt, one)) for one in chosen]
     methods: list[Method] = [BaselineMethod(), Denoised(DENOISER, non_local_means)]
     for stage in stages:
-        treated = Calibrator(encoder, bank, **STAGES[stage])
-        methods.append(CalibratedBy(stage, lambda _, treated=treated: treated))
+        calibrate = Calibrator(encoder, bank, **STAGES[stage])
+        methods.append(CalibratedBy(stage, partial(_always, calibrate)))
     checked = measurement.checked([NamedCondition(), *named], methods)
     store = measurement.measure("unmatched", checked)
     own = measurement.responses(store, "", "none")
@@ -125,6 +125,11 @@ def measure(
         return Row(condition, alone, dict(zip((*stages, DENOISER), treated, strict=True)))
 
     return [row(one) for one in chosen], bank.images
+
+
+def _always(calibrator: Calibrator, condition: object) -> Calibrator:
+    """The same under every condition."""
+    return calibrator
 
 
 if __name__ == "__main__":

@@ -106,7 +106,9 @@ class Kept:
             ]
         used["nothing"] = list(asked)
         for method in get_methods(["rewrite", "symspell"]):
-            used[method.name] = [one.text for one in method.read(asked, Tools(self.context))]
+            used[method.name] = [
+                one.text for one in method.prepare_questions(asked, Tools(self.context))
+            ]
         return Refined(list(asked), used, calls, evidence, flagged)
 
     def _agents_apart(

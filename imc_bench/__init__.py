@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from imc_bench.compare import compare_runs
     from imc_bench.datasets import DATASETS, load_dataset
     from imc_bench.errors import ScoreRefused, StatisticRefused, StoreRefused
-    from imc_bench.methods.baselines import Denoised, Rewritten, Spelled
+    from imc_bench.methods.baselines import Denoised, Rewritten, SpellChecked
     from imc_bench.methods.catalogue import get_methods, register
     from imc_bench.methods.mission import BaselineMethod
     from imc_bench.methods.protocol import Method
@@ -29,7 +29,7 @@ __all__ = [
     "Rewritten",
     "RunRequest",
     "ScoreRefused",
-    "Spelled",
+    "SpellChecked",
     "StatisticRefused",
     "Store",
     "StoreRefused",
@@ -50,7 +50,7 @@ __getattr__, __dir__ = lazy_names(
         "imc_bench.compare": ("compare_runs",),
         "imc_bench.datasets": ("DATASETS", "load_dataset"),
         "imc_bench.errors": ("ScoreRefused", "StatisticRefused", "StoreRefused"),
-        "imc_bench.methods.baselines": ("Denoised", "Rewritten", "Spelled"),
+        "imc_bench.methods.baselines": ("Denoised", "Rewritten", "SpellChecked"),
         "imc_bench.methods.catalogue": ("get_methods", "register"),
         "imc_bench.methods.mission": ("BaselineMethod",),
         "imc_bench.methods.protocol": ("Method",),

@@ -29,14 +29,14 @@ from imc_noise.seeds import check_severity
 
 BLANK, SWAPPED = "blank", "swapped"
 CONTROLS = (BLANK, SWAPPED)
-"""Without an image to look at: black pixels, or the image of another group."""
+"""Without the image: black pixels, or the image of another group."""
 SUITES = {
     "core": CORE_IMAGE + CORE_TEXT,
     "core-image": CORE_IMAGE,
     "core-text": CORE_TEXT,
     "extended": EXTENDED_IMAGE + EXTENDED_TEXT,
 }
-"""Names that stand for several noises."""
+"""Names of several noises together."""
 
 
 class RunRefused(IMCError):
@@ -55,7 +55,7 @@ class Condition:
 
     @property
     def image_noises(self) -> tuple[str, ...]:
-        """The noises put on the image, in the order in which they are."""
+        """The noises added to the image, in their order."""
         return tuple(name for name in self.image_noise.split("+") if name not in {"", *CONTROLS})
 
     @property
@@ -88,7 +88,7 @@ class Condition:
         return rgb
 
     def corrupt_text(self, question: str, item_id: str, seed: int) -> str:
-        """The question as this condition puts it; drawn by the item's id and the seed."""
+        """The question under this condition; drawn by the item's id and the seed."""
         if not self.text_noise:
             return question
         rng = noise_rng(item_id, self.text_noise, self.text_severity, seed)
@@ -100,7 +100,7 @@ def make_conditions(noises: Iterable[str], severities: Sequence[Severity]) -> tu
 
     Args:
         noises: names of noises, of `SUITES`, of `CONTROLS` (they have no severity), or noises
-            joined by `+`, all at the same severity: image noises, put on in this order, and at
+            joined by `+`, all at the same severity: image noises, added in this order, and at
             most one text noise.
         severities: 1..5.
 

@@ -83,14 +83,16 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _refusal(path: Path, error: sqlite3.Error) -> StoreRefused:
-    """What SQLite said, and the mend."""
+    """What SQLite said, and the remedy."""
     said = str(error)
     if "not a database" in said or "malformed" in said:
-        mend = "it is not a store of imc bench, or it is damaged; give another file"
+        remedy = "it is not a store of imc bench, or it is damaged; give another file"
     elif "full" in said:
-        mend = "free some space and run the same command again; what was written is safe"
+        remedy = "free some space and run the same command again; what was written is safe"
     elif "locked" in said or "busy" in said:
-        mend = "another program holds it; close that and run the same command again"
+        remedy = "another program holds it; close that and run the same command again"
     else:
-        mend = "check the folder's rights and run the same command again; what was written is safe"
-    return StoreRefused(f"{path}: {said}: {mend}")
+        remedy = (
+            "check the folder's rights and run the same command again; what was written is safe"
+        )
+    return StoreRefused(f"{path}: {said}: {remedy}")

@@ -17,7 +17,7 @@ from vision.reading.medical_image import MedicalImage, read_image
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a data set is called, where it comes from, and how its folder looks."""
+    """What a data set is called, where it comes from, and what its folder holds."""
 
     name: str
     splits: tuple[str, ...]
@@ -71,7 +71,7 @@ def load_dataset(
 
     Raises:
         DataRefused: an unknown name or split, a folder or images that are not there, an item id
-            that stands twice, or nothing usable.
+            that occurs twice, or nothing usable.
     """
     if limit is not None and limit < 1:
         raise DataRefused(f"limit is {limit}; at least one item is needed")
@@ -147,7 +147,7 @@ def _check(info: DatasetInfo, split: str, found: ReadItems) -> None:
     twice = [item_id for item_id, count in counts.items() if count > 1]
     if twice:
         raise DataRefused(
-            f"{label}: {len(twice)} item ids stand more than once, first {twice[0]!r}; "
+            f"{label}: {len(twice)} item ids occur more than once, first {twice[0]!r}; "
             "each row needs its own id"
         )
     images = {item.image for item in found.items if isinstance(item.image, Path)}

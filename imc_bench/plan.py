@@ -36,13 +36,13 @@ class Plan:
     def __init__(
         self, items: Sequence[VQAItem], conditions: Sequence[Condition], seed: int
     ) -> None:
-        """Raises RunRefused: no items, an id that stands twice, or nothing to swap images with."""
+        """Raises RunRefused: no items, an id that occurs twice, or nothing to swap images with."""
         if not items:
             raise RunRefused("the data set has no items; give another --data, --split or --limit")
         seen: set[str] = set()
         for item in items:
             if item.item_id in seen:
-                raise RunRefused(f"item id {item.item_id!r} stands twice; ids must be unique")
+                raise RunRefused(f"item id {item.item_id!r} occurs twice; ids must be unique")
             seen.add(item.item_id)
         self.items = tuple(items)
         self.conditions = tuple(conditions)
@@ -50,7 +50,7 @@ class Plan:
         self.swapped = (
             _swapped(items, seed) if any(c.image_noise == "swapped" for c in conditions) else {}
         )
-        """Each image's stand-in under `swapped`: an item with the image of another group."""
+        """Each image's replacement under `swapped`: an item with the image of another group."""
 
     def __len__(self) -> int:
         """How many units there are."""

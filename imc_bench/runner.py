@@ -1,8 +1,9 @@
 """A run: claims units of the plan, measures each under every method, writes it, until all are done.
 
-Within a unit everything is done once: a noisy image is encoded once for each sight and shared by
-all its questions, a question is refined once for each reading, and an answer is generated once for
-each pair of features and question, in batches. Memory holds one unit, whatever the run's length.
+Within a unit everything is done once: a noisy image is encoded once for each image side of the
+methods and shared by all its questions, a question is refined once for each text side, and an
+answer is generated once for each pair of features and question, in batches. Memory holds one unit,
+whatever the run's length.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from imc_bench.answers import Answers, Asking, Told
+from imc_bench.answers import AnswerRequest, Answers, ModelAnswer
 from imc_bench.conditions import Condition
-from imc_bench.methods import Method, Read, Seen, Tools
-from imc_bench.pictures import Pictures
+from imc_bench.image_preparation import ImagePreparer
+from imc_bench.methods import Method, PreparedImage, PreparedQuestion, Tools
 from imc_bench.plan import Plan, Unit
-from imc_bench.readings import Readings
+from imc_bench.question_preparation import QuestionPreparer
 from imc_bench.scoring import score
 from imc_bench.store import Store
 from imc_bench.text_distance import character_error, new_violations
-from imc_bench.units import Standing
+from imc_bench.units import RunProgress
 from imc_data.items import VQAItem
 
 POLL_SECONDS = 0.5
-"""How often a process without work looks whether another one left some."""
+"""How often a process without work asks whether another one left some."""
 
-Advance = Callable[[Standing], None]
+Advance = Callable[[RunProgress], None]
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ class Runner:
     ) -> None:
         """Raises RunRefused where the model's input size is unknown, or the model is remote."""
         self.plan, self.methods, self.settings = plan, methods, settings
-        self._pictures = Pictures(
+        self._images = ImagePreparer(
             plan, methods, tools, noise_at=settings.noise_at, seed=settings.seed
         )
-        self._readings = Readings(methods, tools)
+        self._questions = QuestionPreparer(methods, tools)
         self._answers = Answers(tools)
 
-    def run(self, store: Store, advance: Advance = lambda standing: None) -> Standing:
+    def run(self, store: Store, advance: Advance = lambda progress: None) -> RunProgress:
         """Work until the whole run is done, by this process and whoever shares it.
 
         Raises StoreRefused where the store cannot be written; what was written is safe.
@@ -71,10 +72,10 @@ class Runner:
                         self.plan.unit(number), partial(store.units.renew, number)
                     )
                     store.finish(number, rows, skipped, time.perf_counter() - start)
-                standing = store.standing()
-                advance(standing)
-                if standing.complete:
-                    return standing
+                progress = store.progress()
+                advance(progress)
+                if progress.complete:
+                    return progress
                 if number is None:
                     time.sleep(POLL_SECONDS)
         finally:
@@ -90,28 +91,28 @@ class Runner:
             for item in unit.items
         }
         refused: dict[str, str] = {}
-        seen = self._pictures.see(unit, refused, alive)
-        read = self._readings.read(given, refused, alive)
-        askings = {
-            (item, method.name): Asking(
+        images = self._images.prepare(unit, refused, alive)
+        questions = self._questions.prepare(given, refused, alive)
+        requests = {
+            (item, method.name): AnswerRequest(
                 item.item_id,
-                seen[method.sight, item.image],
-                _shown(read[method.reading, given[item.item_id]].text, item),
+                images[method.image_side, item.image],
+                _shown(questions[method.text_side, given[item.item_id]].text, item),
             )
             for item in unit.items
             if item.item_id not in refused
             for method in self.methods
         }
-        told = self._answers.ask(askings.values(), refused, alive)
+        answers = self._answers.ask(requests.values(), refused, alive)
         rows = [
             self._row(
                 condition,
                 item,
                 method,
                 given[item.item_id],
-                read[method.reading, given[item.item_id]],
-                askings[item, method.name].seen,
-                told[askings[item, method.name].key],
+                questions[method.text_side, given[item.item_id]],
+                requests[item, method.name].image,
+                answers[requests[item, method.name].key],
             )
             for item in unit.items
             if item.item_id not in refused
@@ -128,17 +129,17 @@ class Runner:
         item: VQAItem,
         method: Method,
         given: str,
-        read: Read,
-        seen: Seen,
-        answer: Told,
+        question: PreparedQuestion,
+        image: PreparedImage,
+        answer: ModelAnswer,
     ) -> dict[str, object]:
-        perceived = seen.perception
+        perceived = image.perception
         return {
             "run_key": self.settings.run_key,
             "dataset": self.settings.dataset,
             "split": self.settings.split,
             "item_id": item.item_id,
-            "image": self._pictures.name(condition, item),
+            "image": self._images.name(condition, item),
             "image_group": item.image_group,
             "topic": item.topic,
             "closed": int(item.closed),
@@ -150,18 +151,18 @@ class Runner:
             "confidence": round(answer.confidence, 6),
             "correct_strict": int(score("strict", answer.text, item).correct),
             "question_noisy": int(given != item.question),
-            "question_edited": int(read.text != given),
-            "question_restored": int(read.text == item.question),
+            "question_edited": int(question.text != given),
+            "question_restored": int(question.text == item.question),
             "cer_before": round(character_error(item.question, given), 6),
-            "cer_after": round(character_error(item.question, read.text), 6),
-            "protected_violations": len(new_violations(item.question, given, read.text)),
-            "touched": int(seen.touched),
+            "cer_after": round(character_error(item.question, question.text), 6),
+            "protected_violations": len(new_violations(item.question, given, question.text)),
+            "touched": int(image.touched),
             "perceived_kind": "" if perceived is None else perceived.kind,
             "perceived_severity": 0 if perceived is None else perceived.severity,
             "clean_p_value": None if perceived is None else round(perceived.clean_p_value, 6),
-            "calls": read.calls + 1,
-            "ms": round(seen.ms + read.ms + answer.ms, 3),
-            "question_asked": read.text if self.settings.keep_text else None,
+            "calls": question.calls + 1,
+            "ms": round(image.ms + question.ms + answer.ms, 3),
+            "question_asked": question.text if self.settings.keep_text else None,
         }
 
 

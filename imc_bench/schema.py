@@ -84,7 +84,7 @@ class Identity:
 
     @property
     def run_key(self) -> str:
-        """Sixteen hex digits that stand for all of it."""
+        """Sixteen hex digits that identify all of it."""
         text = json.dumps([SCHEMA, self.arguments, self.versions, self.model], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -61,7 +61,7 @@ def score_answer(rule: Rule, predicted: str, expected: str, closed: bool) -> Sco
 def strict(predicted: str, expected: str, closed: bool) -> Score:
     """Lower-case, without articles and punctuation; every answer stays in the denominator.
 
-    Closed yes/no: exactly one of the two stands in the answer, at word boundaries, and is the
+    Closed yes/no: exactly one of the two is in the answer, at word boundaries, and is the
     right one. All others: the whole answer matches. Recall, precision and F1 count tokens as
     multisets.
     """
@@ -106,7 +106,7 @@ def lmms_normalise(answer: str) -> str:
 def llavamed_compat(predicted: str, expected: str, closed: bool) -> Score:
     """LLaVA-Med's published evaluation (`llava/eval/run_eval.py`), with its quirks:
 
-    - closed: yes and no are looked for as substrings, so `normal` and `unknown` hold a "no";
+    - closed: yes and no are searched as substrings, so `normal` and `unknown` hold a "no";
     - closed: with either found, the answer counts as right when it holds the expected answer
       anywhere (`abnormal` is right for `no`, an answer with both is right for both), and when it
       does not, it is left out of the denominator: a wrong yes/no costs nothing (`counted` False);
@@ -116,7 +116,7 @@ def llavamed_compat(predicted: str, expected: str, closed: bool) -> Score:
     - open: "exact match" (`exact`) is the number of different expected words found, over the
       number of predicted words: token precision;
     - normalisation turns number words into digits (`none` into 0) and treats a punctuation mark
-      differently when one of its kind stands beside a blank anywhere in the answer.
+      differently when one of its kind is beside a blank anywhere in the answer.
 
     Not reproduced: the "open accuracy" against a file of candidate answers, BLEU, and a handful of
     double contractions (`couldn't've`) in its glossary. `correct` for open answers is full recall.

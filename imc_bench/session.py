@@ -186,7 +186,7 @@ def _versions() -> Iterable[tuple[str, str]]:
 
 
 def _digest(items: Iterable[VQAItem]) -> str:
-    """Stands for every id, question, answer and option, in order; images are named by the id."""
+    """Identifies every id, question, answer and option, in order; images are named by the id."""
     facts = [
         (i.item_id, i.image_group, i.question, i.answer, i.closed, i.topic, i.options)
         for i in items

@@ -48,7 +48,7 @@ class SheetRequest:
     noises: tuple[str, ...] = ("core", "extended")
     """As `imc_bench.conditions.make_conditions` takes them."""
     noise_at: NoiseAt = "bounded"
-    """Where image noise is put: `native`, on the image as it is; `input`, on the image squeezed
+    """Where image noise is added: `native`, on the image as it is; `input`, on the image squeezed
     into a square of `size`, as the embedded model's processor does; `bounded`, on the image as it
     is unless its longest side is over `BOUND`."""
     size: int | None = None
@@ -63,11 +63,11 @@ class SheetRow:
     """Image noise at severity 1..5."""
 
     noises: tuple[Noise, ...]
-    """Put on in this order; most rows have one."""
+    """Added in this order; most rows have one."""
     tiles: tuple[Pixels, ...] = field(repr=False)
     """(h, w, 3) each, as large as they are displayed."""
     ssim: tuple[float, ...]
-    """To the clean image, at the size that the noise was put on."""
+    """To the clean image, at the size that the noise was added to."""
     changes: bool
     """Some severity changed some pixel."""
 
@@ -107,7 +107,7 @@ class Sheet:
     sha256: str
     """Of the image as it was read: what the noise is drawn by."""
     width: int
-    """Pixels of the image that the noise was put on."""
+    """Pixels of the image that the noise was added to."""
     height: int
     grey: bool
     """The image counts as grey for the noises (`imc_noise.image.planes`)."""
@@ -133,7 +133,7 @@ class Sheet:
 def make_sheet(
     image: MedicalImage, request: SheetRequest, advance: Advance = lambda done, total: None
 ) -> Sheet:
-    """Put every noise of the request on the image, and on the question where there is one.
+    """Add every noise of the request to the image, and to the question where there is one.
 
     Raises:
         UnknownNoise: a name that is not there.
@@ -223,7 +223,7 @@ def row_names(request: SheetRequest) -> dict[str, list[str]]:
 
 
 def _sized(rgb: Pixels, request: SheetRequest) -> Pixels:
-    """The pixels that the noise is put on."""
+    """The pixels that the noise is added to."""
     height, width = rgb.shape[:2]
     if request.noise_at == "input":
         side = PHANTOM_SIZE if request.size is None else request.size
@@ -232,7 +232,7 @@ def _sized(rgb: Pixels, request: SheetRequest) -> Pixels:
         return resize_rgb(rgb, (side, side))
     if request.size is not None:
         raise RunRefused(
-            f"size {request.size} is an input size; leave it out, or put the noise at input"
+            f"size {request.size} is an input size; leave it out, or add the noise at input"
         )
     longest = max(height, width)
     if request.noise_at == "native" or longest <= BOUND:

@@ -1,6 +1,6 @@
 """The result store: one SQLite file holds one run, and every answer of it.
 
-What its tables hold stands in `imc_bench.schema`.
+`imc_bench.schema` says what its tables hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from imc_bench.database import Database
 from imc_bench.errors import StoreRefused
 from imc_bench.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, Row
-from imc_bench.units import Standing, Units
+from imc_bench.units import RunProgress, Units
 
 
 class Store:
@@ -159,14 +159,14 @@ class Store:
         """The table `run` as values."""
         return {key: json.loads(value) for key, value in self._db.all("SELECT key, value FROM run")}
 
-    def standing(self) -> Standing:
+    def progress(self) -> RunProgress:
         """How far the run has come."""
         ((rows, done, units, seconds),) = self._db.all(
             "SELECT COALESCE(SUM(rows), 0), COALESCE(SUM(done), 0), COUNT(*), "
             "COALESCE(SUM(seconds), 0) FROM unit"
         )
         ((skipped,),) = self._db.all("SELECT COUNT(*) FROM skipped")
-        return Standing(
+        return RunProgress(
             rows=int(rows),
             expected=int(self.facts()["expected"]),
             units_done=int(done),

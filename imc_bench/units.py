@@ -18,7 +18,7 @@ LEASE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunProgress:
     """How far a run has come."""
 
     rows: int

@@ -1,4 +1,4 @@
-"""What every room stands on: the base of all refusals, and names that load when first used."""
+"""What every room uses: the base of all refusals, and names that load when first used."""
 
 from imc_core.errors import IMCError
 from imc_core.lazy import lazy_names

@@ -29,9 +29,9 @@ def read(folder: Path, split: str) -> ReadItems:
     Raises:
         DataRefused: `folder` holds the split in neither layout.
     """
-    found = table_files.find_files(folder, split)
-    if found:
-        return table_files.read(found, split)
+    tables = table_files.find_files(folder, split)
+    if tables:
+        return table_files.read(tables, split)
     file = folder / f"{split}.json"
     if not file.is_file():
         raise DataRefused(

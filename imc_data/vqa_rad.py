@@ -27,7 +27,7 @@ LAYOUT = f"{FILE!r} beside {IMAGES!r}, or parquet files with image, question, an
 
 PHRASES = {"freeform": "train", "para": "train", "test_freeform": "test", "test_para": "test"}
 MISSPELLED = {"prse": "pres", "atrib": "attrib"}
-"""Question types as they stand in the published file."""
+"""Question types as in the published file."""
 
 
 def read(folder: Path, split: str) -> ReadItems:

@@ -178,7 +178,7 @@ def register_noise(
 
 
 def own_noise_digests(names: Iterable[str]) -> dict[str, str]:
-    """Of those of `names` that were registered: what tells each from another of the same name."""
+    """Of those of `names` that were registered: a digest of function and strengths."""
     return {name: _OWN[name].digest for name in names if name in _OWN}
 
 

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 
 SSIM_BANDS: tuple[tuple[float, float], ...] = (
     (0.90, 0.98),

@@ -107,7 +107,7 @@ class Answerer:
         self, features: Sequence[torch.Tensor], questions: Sequence[tuple[int, str]]
     ) -> list[str]:
         """The same from projected features (tokens, width) of each image."""
-        told: list[str] = []
+        answers: list[str] = []
         for start in range(0, len(questions), self.config.batch):
             chunk = questions[start : start + self.config.batch]
             # the processor expands each image slot into the tokens its picture takes
@@ -127,10 +127,10 @@ class Answerer:
                     do_sample=False,
                 )
             new = ids[:, inputs["input_ids"].shape[1] :]
-            told += [
+            answers += [
                 str(t).strip() for t in self.tokenizer.batch_decode(new, skip_special_tokens=True)
             ]
-        return told
+        return answers
 
     def _features(self, images: Sequence[NDArray[np.uint8]]) -> list[torch.Tensor]:
         features: list[torch.Tensor] = []
@@ -224,8 +224,8 @@ def _real_table(
             for _, pair in asked
         ]
     return {
-        name: _shares(asked, told, seed, lambda pair: "closed" if pair.closed else "open")
-        for name, told in conditions.items()
+        name: _shares(asked, answers, seed, lambda pair: "closed" if pair.closed else "open")
+        for name, answers in conditions.items()
     }
 
 
@@ -241,19 +241,22 @@ def _phantom_table(answerer: Answerer, config: EvaluateConfig) -> dict[str, Shar
     rng = np.random.default_rng(PHANTOM_SEED)
     phantoms = [make_phantom(rng, size=IMAGE_SIZE) for _ in range(config.phantoms)]
     asked = [(row, p) for row, ph in enumerate(phantoms) for p in phantom_pairs(ph, rng)]
-    told = answerer.answers(
+    answers = answerer.answers(
         [as_rgb(p.image) for p in phantoms], [(row, p.question) for row, p in asked]
     )
-    return _shares(asked, told, config.seed, lambda pair: pair.topic)
+    return _shares(asked, answers, config.seed, lambda pair: pair.topic)
 
 
 def _shares(
     asked: list[tuple[int, Pair]],
-    told: list[str],
+    answers: list[str],
     seed: int,
     group: Callable[[Pair], str],
 ) -> dict[str, Share]:
-    right = [is_right(t, p.answer, closed=p.closed) for (_, p), t in zip(asked, told, strict=True)]
+    right = [
+        is_right(answer, pair.answer, closed=pair.closed)
+        for (_, pair), answer in zip(asked, answers, strict=True)
+    ]
     names = ["all", *sorted({group(pair) for _, pair in asked})]
     return {name: _share(asked, right, seed, name, group) for name in names}
 

@@ -17,7 +17,7 @@ from ablations.layer_fits import LayerFits
 from ablations.layers import Layers
 from ablations.posteriors import true_weights
 from imc_bench.conditions import Condition
-from imc_bench.methods import BaselineMethod, Seen, Side, Tools
+from imc_bench.methods import BaselineMethod, PreparedImage, Side, Tools
 from vision.bank.prototype_bank import PrototypeBank
 from vision.build.prototypes import calibration_taps
 from vision.calibrate.cascade import calibration_weights
@@ -122,17 +122,17 @@ class LayersAlone(BaselineMethod):
     acts_on: Side = "image"
 
     def __init__(self, name: str, setup: Setup, layers: Callable[[], Layers], *, given: bool):
-        self.name = self.sight = name
+        self.name = self.image_side = name
         self.setup, self.layers, self.given = setup, layers, given
 
     @torch.inference_mode()
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """Features with what the maps add."""
         cell = self.setup.cell(tools.condition) if self.given else None
         weights = self.setup.class_weights(images, cell)
         encoded = self.layers().encode(self.setup.encoder, images, weights)
         touched = weights.any(dim=1).tolist()
         return [
-            Seen(features, image.sha256 + f":{self.name}" * changed, changed, None, 0.0)
+            PreparedImage(features, image.sha256 + f":{self.name}" * changed, changed, None, 0.0)
             for features, image, changed in zip(encoded, images, touched, strict=True)
         ]

@@ -30,7 +30,7 @@ from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
-    from imc_bench.units import Standing
+    from imc_bench.units import RunProgress
 
 RUN_EXAMPLES = (
     "imc bench run --dataset phantom -n 20 --noises gaussian,typo -o small.sqlite",
@@ -186,16 +186,16 @@ def run(
     stay = bench_jobs.obey(worker_of) if worker_of is not None else None
     with store, _progress() as advance:
         if jobs == 1:
-            standing = runner.run(store, advance if stay is None else stay)
+            progress = runner.run(store, advance if stay is None else stay)
         else:
             del runner  # and its model: the workers load their own
             options = bench_jobs.spelled(context, leaving_out=("jobs",))
-            standing, lost = bench_jobs.run_jobs(options, out, jobs, advance)
+            progress, lost = bench_jobs.run_jobs(options, out, jobs, advance)
         skipped = store.skipped()
-    typer.echo(f"{out}: {_said(standing)}")
+    typer.echo(f"{out}: {_said(progress)}")
     for why, count in _counted([str(one["why"]) for one in skipped]).items():
         typer.echo(f"imc: left out {count} times: {why}", err=True)
-    if not standing.complete:
+    if not progress.complete:
         typer.echo(
             f"imc: {lost} of {jobs} processes died and left rows missing: run the same command "
             "again and it goes on",
@@ -213,17 +213,17 @@ def status(
     from imc_bench.store import Store
 
     with Store.read(store) as opened:
-        standing, facts = opened.standing(), opened.facts()
+        progress, facts = opened.progress(), opened.facts()
     arguments, model = facts["arguments"], facts["model"]
     if as_json:
         shown = {
             "run_key": facts["run_key"],
-            "rows": standing.rows,
-            "expected": standing.expected,
-            "skipped": standing.skipped,
-            "complete": standing.complete,
-            "working": standing.working,
-            "seconds_left": standing.seconds_left,
+            "rows": progress.rows,
+            "expected": progress.expected,
+            "skipped": progress.skipped,
+            "complete": progress.complete,
+            "working": progress.working,
+            "seconds_left": progress.seconds_left,
             "bad_rows": len(facts["bad_rows"]),
             "arguments": arguments,
             "model": model,
@@ -232,7 +232,7 @@ def status(
         }
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
-    typer.echo(f"{store}: {_said(standing)}")
+    typer.echo(f"{store}: {_said(progress)}")
     data = f"{arguments['data_set']} {arguments['split']}".rstrip()  # a file has no split
     typer.echo(
         f"  {model['name']} on {data}, "
@@ -256,18 +256,18 @@ def _severity(text: str) -> int | float:
     return int(value) if value.is_integer() else value
 
 
-def _said(standing: Standing) -> str:
-    left = standing.seconds_left
-    parts = [f"{standing.rows} of {standing.expected} rows"]
-    if standing.skipped:
-        parts.append(f"{standing.skipped} items left out of a condition")
-    if standing.complete:
+def _said(progress: RunProgress) -> str:
+    left = progress.seconds_left
+    parts = [f"{progress.rows} of {progress.expected} rows"]
+    if progress.skipped:
+        parts.append(f"{progress.skipped} items left out of a condition")
+    if progress.complete:
         parts.append("complete")
     else:
         if left is not None:
             parts.append(f"about {_minutes(left)} of work left")
-        if standing.working:
-            parts.append(f"{standing.working} parts being measured now")
+        if progress.working:
+            parts.append(f"{progress.working} parts being measured now")
     return ", ".join(parts)
 
 
@@ -280,9 +280,9 @@ def _counted(reasons: list[str]) -> dict[str, int]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[Standing], None]]:
+def _progress() -> Iterator[Callable[[RunProgress], None]]:
     """Show the rows measured so far; call what it yields with the state of the run."""
     from imc_app.progress import progress_bar
 
     with progress_bar() as bar:
-        yield lambda standing: bar("rows", standing.rows, standing.expected)
+        yield lambda progress: bar("rows", progress.rows, progress.expected)

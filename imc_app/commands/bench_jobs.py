@@ -23,7 +23,7 @@ import typer
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
-    from imc_bench.units import Standing
+    from imc_bench.units import RunProgress
 
 POLL_SECONDS = 0.5
 """How often the store is asked how far the run has come."""
@@ -73,8 +73,8 @@ def shown_path(word: str) -> str:
 
 
 def run_jobs(
-    options: Sequence[str], out: Path, jobs: int, advance: Callable[[Standing], None]
-) -> tuple[Standing, int]:
+    options: Sequence[str], out: Path, jobs: int, advance: Callable[[RunProgress], None]
+) -> tuple[RunProgress, int]:
     """Let `jobs` workers finish the run in `out`; how far it came, and how many of them died.
 
     Args:
@@ -88,23 +88,23 @@ def run_jobs(
     from imc_bench.store import Store
 
     with Store.read(out) as store, ExitStack() as stack:
-        standing = store.standing()
-        wanted = min(jobs, standing.units - standing.units_done)
+        progress = store.progress()
+        wanted = min(jobs, progress.units - progress.units_done)
         said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(wanted)]
         with _workers(worker_command(options), said, _threads(jobs)) as workers:
             # poll() also buries a dead worker: only then do the others see that it is gone
             while any([worker.poll() is None for worker in workers]):
-                advance(store.standing())
+                advance(store.progress())
                 time.sleep(POLL_SECONDS)
-        standing = store.standing()
-        advance(standing)
+        progress = store.progress()
+        advance(progress)
         codes = [worker.returncode for worker in workers]
-        if not standing.complete and REFUSED in codes:
+        if not progress.complete and REFUSED in codes:
             raise InputRefused(_last_line(said[codes.index(REFUSED)]))
-    return standing, sum(code != 0 for code in codes)
+    return progress, sum(code != 0 for code in codes)
 
 
-def obey(parent: int) -> Callable[[Standing], None]:
+def obey(parent: int) -> Callable[[RunProgress], None]:
     """Make this process a worker of `parent`: what it returns is its `advance`.
 
     It ends once the parent is gone. Told to terminate, it ends as if interrupted, which gives back
@@ -112,7 +112,7 @@ def obey(parent: int) -> Callable[[Standing], None]:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    def stop_if_alone(standing: Standing) -> None:
+    def stop_if_alone(progress: RunProgress) -> None:
         if os.getppid() != parent:
             raise KeyboardInterrupt
 

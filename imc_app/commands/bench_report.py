@@ -98,10 +98,10 @@ def report(
     for table in make_tables(made[0])[:2] if alone else [overview_table(made)]:
         typer.echo(table.markdown())
     for run, one in zip(runs, made, strict=True):
-        standing = one.results.standing
-        if not standing.complete:
+        progress = one.results.progress
+        if not progress.complete:
             typer.echo(
-                f"imc: {run} is not complete: {standing.rows} of {standing.expected} rows", err=True
+                f"imc: {run} is not complete: {progress.rows} of {progress.expected} rows", err=True
             )
     typer.echo(f"{folder / 'report.html'} and {len(written) - 1} files beside it")
 

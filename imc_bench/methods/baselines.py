@@ -9,8 +9,15 @@ from langchain_core.messages import convert_to_messages
 
 from imc_bench.denoisers import Denoiser
 from imc_bench.methods.mission import BaselineMethod, encode
-from imc_bench.methods.protocol import Read, Seen, Side, Tools, local_chat, since
-from imc_bench.spelling import SpellChecker
+from imc_bench.methods.protocol import (
+    PreparedImage,
+    PreparedQuestion,
+    Side,
+    Tools,
+    local_chat,
+    since,
+)
+from imc_bench.spell_checker import SpellChecker
 from prompts.role import places
 from vision.reading.medical_image import MedicalImage
 
@@ -27,10 +34,10 @@ class Denoised(BaselineMethod):
     acts_on: Side = "image"
 
     def __init__(self, name: str, denoise: Denoiser) -> None:
-        self.name = self.sight = name
+        self.name = self.image_side = name
         self.denoise = denoise
 
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """The plain features of the denoised images.
 
         Raises RunRefused where scikit-image is not installed.
@@ -39,29 +46,31 @@ class Denoised(BaselineMethod):
         repaired = [MedicalImage.from_rgb(self.denoise(image.rgb)) for image in images]
         spent = since(start) / max(1, len(images))
         return [
-            Seen(one.features, one.key, one.key != image.sha256, one.perception, one.ms + spent)
+            PreparedImage(
+                one.features, one.key, one.key != image.sha256, one.perception, one.ms + spent
+            )
             for one, image in zip(encode(repaired, tools, calibrate=False), images, strict=True)
         ]
 
 
-class Spelled(BaselineMethod):
+class SpellChecked(BaselineMethod):
     """`symspell`: a dictionary spell checker, word by word."""
 
     name = "symspell"
     acts_on: Side = "text"
-    reading = "symspell"
+    text_side = "symspell"
 
     def __init__(self) -> None:
         self._checker: SpellChecker | None = None
 
-    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+    def prepare_questions(self, questions: Sequence[str], tools: Tools) -> list[PreparedQuestion]:
         """Every word that the dictionary lacks becomes its nearest frequent neighbour."""
         if self._checker is None:  # its dictionary takes seconds to load
             self._checker = SpellChecker()
         checked = []
         for question in questions:
             start = time.perf_counter()
-            checked.append(Read(self._checker(question), 0, since(start)))
+            checked.append(PreparedQuestion(self._checker(question), 0, since(start)))
         return checked
 
 
@@ -70,9 +79,9 @@ class Rewritten(BaselineMethod):
 
     name = "rewrite"
     acts_on: Side = "text"
-    reading = "rewrite"
+    text_side = "rewrite"
 
-    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+    def prepare_questions(self, questions: Sequence[str], tools: Tools) -> list[PreparedQuestion]:
         """Whatever the model replies is used; an empty reply leaves the question as it was.
 
         The embedded model knows one such prompt (`correct: ...`), its corrector's; models that
@@ -80,7 +89,7 @@ class Rewritten(BaselineMethod):
         """
         own = tools.context.prompts.corrector
         knows_its_own = own.system is None and places(own.user) == {"question"}
-        rewritten: list[Read] = []
+        rewritten: list[PreparedQuestion] = []
         for start in range(0, len(questions), tools.batch):
             chunk = questions[start : start + tools.batch]
             asked = [
@@ -97,7 +106,7 @@ class Rewritten(BaselineMethod):
             replies = local_chat(tools.context).generate_batch(asked, max_new_tokens=longest)
             spent = since(began) / len(chunk)
             rewritten += [
-                Read(str(reply.text).strip() or question, 1, spent)
+                PreparedQuestion(str(reply.text).strip() or question, 1, spent)
                 for question, reply in zip(chunk, replies, strict=True)
             ]
         return rewritten

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from imc_bench.conditions import RunRefused
 from imc_bench.denoisers import median, non_local_means, total_variation, wiener
-from imc_bench.methods.baselines import Denoised, Rewritten, Spelled
+from imc_bench.methods.baselines import Denoised, Rewritten, SpellChecked
 from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod
 from imc_bench.methods.protocol import Method
 from imc_core.plugins import OwnEntries
@@ -23,7 +23,7 @@ def registry() -> dict[str, Method]:
         Denoised("wiener", wiener),
         Denoised("tv", total_variation),
         Denoised("nlm", non_local_means),
-        Spelled(),
+        SpellChecked(),
         Rewritten(),
         *_OWN.values(),
     ]

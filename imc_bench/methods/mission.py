@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from graphs.refining import refine_batch
 from imc_bench.conditions import RunRefused
-from imc_bench.methods.protocol import Read, Seen, Side, Tools, since
+from imc_bench.methods.protocol import PreparedImage, PreparedQuestion, Side, Tools, since
 from vision.reading.medical_image import MedicalImage
 
 AS_IT_IS, CALIBRATED = "as it is", "calibrated"
@@ -19,16 +19,16 @@ class BaselineMethod:
 
     name: str = "none"
     acts_on: Side = "nothing"
-    sight: str = AS_IT_IS
-    reading: str = AS_ASKED
+    image_side: str = AS_IT_IS
+    text_side: str = AS_ASKED
 
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """The plain features."""
         return encode(images, tools, calibrate=False)
 
-    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
-        """The question as it stands."""
-        return [Read(question) for question in questions]
+    def prepare_questions(self, questions: Sequence[str], tools: Tools) -> list[PreparedQuestion]:
+        """The question as it is."""
+        return [PreparedQuestion(question) for question in questions]
 
 
 class PDC(BaselineMethod):
@@ -36,9 +36,9 @@ class PDC(BaselineMethod):
 
     name = "pdc"
     acts_on: Side = "image"
-    sight = CALIBRATED
+    image_side = CALIBRATED
 
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """Perceived and calibrated; bit-identical to the plain features where the gate is shut."""
         return encode(images, tools, calibrate=True)
 
@@ -48,18 +48,18 @@ class SMS(BaselineMethod):
 
     name = "sms"
     acts_on: Side = "text"
-    reading = REFINED
+    text_side = REFINED
 
-    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+    def prepare_questions(self, questions: Sequence[str], tools: Tools) -> list[PreparedQuestion]:
         """As the sms graph refines each, all of them in lock step.
 
-        Raises QuestionRefused for a question that cannot be put to a model.
+        Raises QuestionRefused for a question that no model can be asked.
         """
         start = time.perf_counter()
         refined = refine_batch(questions, tools.context.with_policy(method="sms"))
         spent = since(start) / max(1, len(questions))
         return [
-            Read(
+            PreparedQuestion(
                 question if (decision := state.get("decision")) is None else decision.used,
                 sum(step.calls for step in state["trace"]),
                 spent,
@@ -73,16 +73,16 @@ class IMC(PDC):
 
     name = "imc"
     acts_on: Side = "both"
-    reading = REFINED
+    text_side = REFINED
 
-    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+    def prepare_questions(self, questions: Sequence[str], tools: Tools) -> list[PreparedQuestion]:
         """As `sms` does."""
-        return SMS().read(questions, tools)
+        return SMS().prepare_questions(questions, tools)
 
 
 def encode(
     images: Sequence[MedicalImage], tools: Tools, *, calibrate: bool, label: str = CALIBRATED
-) -> list[Seen]:
+) -> list[PreparedImage]:
     """Features of several images in one pass of the encoder where their sizes allow it.
 
     `label` tells calibrated features from those of another calibrator.
@@ -96,7 +96,7 @@ def encode(
     results = calibrator.calibrate_batch(images, calibrate=calibrate, perceive=calibrate)
     spent = since(start) / max(1, len(images))
     return [
-        Seen(
+        PreparedImage(
             one.features,
             image.sha256 + (f":{label}" if one.report.applied else ""),
             one.report.applied,

@@ -20,7 +20,7 @@ Side = Literal["nothing", "image", "text", "both"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class PreparedImage:
     """One image as a method shows it to the model."""
 
     features: EncodedImage
@@ -29,14 +29,14 @@ class Seen:
     touched: bool
     """The method changed something."""
     perception: NoisePerception | None
-    """What was perceived of the image; None where the method does not look, or has no bank."""
+    """What was perceived of the image; None where the method perceives nothing, or has no bank."""
     ms: float
     """Milliseconds, an equal share of the batch it was made in."""
 
 
 @dataclass(frozen=True)
-class Read:
-    """One question as a method puts it to the model."""
+class PreparedQuestion:
+    """One question as a method asks the model."""
 
     text: str
     calls: int = 0
@@ -68,17 +68,17 @@ class Method(Protocol):
         """What it may change."""
 
     @property
-    def sight(self) -> str:
+    def image_side(self) -> str:
         """Name of the image side."""
 
     @property
-    def reading(self) -> str:
+    def text_side(self) -> str:
         """Name of the text side."""
 
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """Each image as the model will be shown it."""
 
-    def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
+    def prepare_questions(self, questions: Sequence[str], tools: Tools) -> list[PreparedQuestion]:
         """Each question as the model will be asked it."""
 
 

@@ -24,7 +24,7 @@ def title_of(report: Report) -> str:
 def head_facts(report: Report) -> dict[str, str]:
     """By name, in the order in which they are shown."""
     results, facts = report.results, report.results.facts
-    model, standing, arguments = facts["model"], results.standing, facts["arguments"]
+    model, progress, arguments = facts["model"], results.progress, facts["arguments"]
     groups = len({item.group for item in results.items.values()})
     return {
         "command": facts["command"] or "none, begun from Python",
@@ -36,7 +36,7 @@ def head_facts(report: Report) -> dict[str, str]:
         "model": f"{model['name']}, fingerprint {model.get('fingerprint')}",
         "prototype bank": f"SHA-256 {model['bank']}" if model.get("bank") else "none",
         "seed": str(arguments.get("seed")),
-        "rows": f"{standing.rows} of {standing.expected}",
+        "rows": f"{progress.rows} of {progress.expected}",
         "rows of the data set left out": _left_out(Counter(why for _, why in facts["bad_rows"])),
         "items left out of a condition": _left_out(results.left_out),
         "run": f"{facts['run_key']}, begun {facts['created']}",

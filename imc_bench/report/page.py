@@ -116,11 +116,11 @@ def _figure(picture: Picture) -> str:
 
 
 def _warning(report: Report) -> str:
-    standing = report.results.standing
-    if standing.complete:
+    progress = report.results.progress
+    if progress.complete:
         return ""
     return (
-        f'<p class="warn">This run is not complete: {standing.rows} of {standing.expected} rows. '
+        f'<p class="warn">This run is not complete: {progress.rows} of {progress.expected} rows. '
         "Every comparison is over the items that both sides hold.</p>"
     )
 

@@ -15,7 +15,7 @@ from imc_bench.bootstrap import ClusterBootstrap, Floats, Resampled
 from imc_bench.conditions import CONTROLS, Condition
 from imc_bench.scoring import Rule, Score, score_answer
 from imc_bench.store import Store
-from imc_bench.units import Standing
+from imc_bench.units import RunProgress
 from imc_core.errors import IMCError
 
 BASE = "none"
@@ -84,7 +84,7 @@ class RunResults:
     path: Path
     rule: Rule
     facts: Mapping[str, Any]
-    standing: Standing
+    progress: RunProgress
     dataset: str
     split: str
     noise_at: str
@@ -213,7 +213,7 @@ def read_results(path: Path, rule: Rule = "strict") -> RunResults:
     items: dict[str, ItemFacts] = {}
     named: set[tuple[str, str, str]] = set()
     with Store.read(path) as store:
-        facts, standing = store.facts(), store.standing()
+        facts, progress = store.facts(), store.progress()
         left_out = Counter(str(one["why"]) for one in store.skipped())
         for row in store.rows():
             condition = Condition(
@@ -237,7 +237,7 @@ def read_results(path: Path, rule: Rule = "strict") -> RunResults:
         )
     dataset, split, noise_at = sorted(named)[0]
     return RunResults(
-        path, rule, facts, standing, dataset, split, noise_at, items, responses, left_out
+        path, rule, facts, progress, dataset, split, noise_at, items, responses, left_out
     )
 
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 from imc_noise.text.words import Word, cased_like, how_many, replaced, share, words_of
 
 HOMOPHONE_RATES = (0.15, 0.30, 0.50, 0.75, 1.0)

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 from imc_noise.text.dictation import FUNCTION_WORDS
 from imc_noise.text.words import share, words_of
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 from imc_noise.text.spelling import RATES, in_case, letters_of
 from imc_noise.text.words import Word, cased_like, how_many, replaced, share, units_of, words_of
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 from imc_noise.text.words import how_many, replaced, share, words_of
 
 RATES = (0.10, 0.20, 0.30, 0.45, 0.60)

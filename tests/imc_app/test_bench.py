@@ -180,15 +180,15 @@ def test_jobs_that_are_interrupted_all_stop_and_give_back_their_work(
     finally:
         parent.kill()
     with Store.read(out) as store:
-        standing = store.standing()
-        assert standing.working == 0 and not standing.complete
+        progress = store.progress()
+        assert progress.working == 0 and not progress.complete
 
 
 def working(store: Path) -> int:
     """Units that a live process holds; none before there is a store."""
     try:
         with Store.read(store) as opened:
-            return opened.standing().working
+            return opened.progress().working
     except StoreRefused:
         return 0
 

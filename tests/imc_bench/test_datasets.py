@@ -442,7 +442,7 @@ def test_an_empty_folder_is_refused_in_one_line(tmp_path: Path, name: str) -> No
 
 
 def test_a_duplicate_id_is_refused(rad: Callable[..., Path]) -> None:
-    with pytest.raises(DataRefused, match="1 item ids stand more than once, first '5'"):
+    with pytest.raises(DataRefused, match="1 item ids occur more than once, first '5'"):
         load_dataset("vqa-rad", rad(rad_row("5"), rad_row(5)))
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from graphs.context import IMCContext
-from imc_bench.methods import PDC, Method, Seen, Tools, get_methods
+from imc_bench.methods import PDC, Method, PreparedImage, Tools, get_methods
 from imc_bench.plan import CHUNK_ITEMS
 from imc_bench.runner import Advance
 from imc_bench.session import RunRequest, check_request, open_run
-from imc_bench.units import Standing
+from imc_bench.units import RunProgress
 from vision.reading.medical_image import MedicalImage
 
 ITEMS = 256
@@ -33,10 +33,10 @@ class Held:
     between: list[int] = field(default_factory=list)
     within: list[int] = field(default_factory=list)
 
-    def note(self, standing: Standing) -> None:
+    def note(self, progress: RunProgress) -> None:
         """After a unit; tensors are looked for only where they will be compared."""
         self.within.append(tracemalloc.get_traced_memory()[1])
-        if standing.units_done * 3 >= standing.units * (len(self.between) + 1):
+        if progress.units_done * 3 >= progress.units * (len(self.between) + 1):
             gc.collect()
             self.between.append(tracemalloc.get_traced_memory()[0] + tensor_bytes())
         tracemalloc.reset_peak()
@@ -66,13 +66,13 @@ def tensor_bytes() -> int:
 class Hoarder(PDC):
     """A method that keeps everything it has seen."""
 
-    name = sight = "hoarder"
+    name = image_side = "hoarder"
 
     def __init__(self) -> None:
-        self.kept: list[Seen] = []
+        self.kept: list[PreparedImage] = []
 
-    def see(self, images: Sequence[MedicalImage], tools: Tools) -> list[Seen]:
-        seen = super().see(images, tools)
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
+        seen = super().prepare_images(images, tools)
         self.kept += seen
         return seen
 
@@ -80,7 +80,7 @@ class Hoarder(PDC):
 def held_by(methods: Sequence[Method], context: IMCContext, folder: Path) -> Held:
     """What a run of these methods holds, from unit to unit."""
     # the first unit pays for what is loaded once, the lexicon above all
-    _run(methods, context, folder / "first.db", CHUNK_ITEMS, lambda standing: None)
+    _run(methods, context, folder / "first.db", CHUNK_ITEMS, lambda progress: None)
     held = Held()
     tracemalloc.start()
     try:

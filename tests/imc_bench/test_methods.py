@@ -15,14 +15,14 @@ from imc_bench.denoisers import Denoiser, median, non_local_means, total_variati
 from imc_bench.methods import (
     PDC,
     BaselineMethod,
-    Read,
+    PreparedQuestion,
     Rewritten,
     Tools,
     get_methods,
     register,
     registry,
 )
-from imc_bench.spelling import SpellChecker
+from imc_bench.spell_checker import SpellChecker
 from imc_bench.text_distance import character_error, new_violations
 from imc_noise import apply_image, noise_rng
 from imc_reference.corpus import as_rgb
@@ -83,10 +83,12 @@ def own_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_method_of_ones_own_is_one_small_class(own_methods: None) -> None:
     class Shouted(BaselineMethod):
-        name = reading = "shouted"
+        name = text_side = "shouted"
 
-        def read(self, questions: Sequence[str], tools: Tools) -> list[Read]:
-            return [Read(question.upper()) for question in questions]
+        def prepare_questions(
+            self, questions: Sequence[str], tools: Tools
+        ) -> list[PreparedQuestion]:
+            return [PreparedQuestion(question.upper()) for question in questions]
 
     register(Shouted())
     assert [method.name for method in get_methods(["none", "shouted", "none"])] == [
@@ -99,17 +101,20 @@ def test_a_method_of_ones_own_is_one_small_class(own_methods: None) -> None:
 
 def test_methods_with_the_same_side_say_so() -> None:
     known = registry()
-    assert known["sms"].sight == known["none"].sight
-    assert known["imc"].sight == known["pdc"].sight
-    assert known["imc"].reading == known["sms"].reading
-    assert len({known[name].sight for name in ("none", "pdc", "median", "tv", "nlm")}) == 5
+    assert known["sms"].image_side == known["none"].image_side
+    assert known["imc"].image_side == known["pdc"].image_side
+    assert known["imc"].text_side == known["sms"].text_side
+    assert len({known[name].image_side for name in ("none", "pdc", "median", "tv", "nlm")}) == 5
 
 
 def test_an_untouched_image_has_the_plain_features(
     bench_context: IMCContext, phantom: MedicalImage
 ) -> None:
     tools = Tools(bench_context)
-    (plain,), (calibrated,) = BaselineMethod().see([phantom], tools), PDC().see([phantom], tools)
+    (plain,), (calibrated,) = (
+        BaselineMethod().prepare_images([phantom], tools),
+        PDC().prepare_images([phantom], tools),
+    )
     if calibrated.touched:
         assert calibrated.key != plain.key
     else:
@@ -117,16 +122,16 @@ def test_an_untouched_image_has_the_plain_features(
     noisy = MedicalImage.from_rgb(
         apply_image("gaussian", phantom.rgb, 5, noise_rng("phantom", "gaussian", 5))
     )
-    (repaired,) = PDC().see([noisy], tools)
+    (repaired,) = PDC().prepare_images([noisy], tools)
     assert repaired.touched and repaired.key != noisy.sha256
 
 
 def test_rewriting_asks_the_same_model_once_for_each_question(bench_context: IMCContext) -> None:
     asked = ["is there a lesoin?", "what modality is this?"]
-    rewritten = Rewritten().read(asked, Tools(bench_context, batch=1))
+    rewritten = Rewritten().prepare_questions(asked, Tools(bench_context, batch=1))
     assert [read.calls for read in rewritten] == [1, 1]
     assert all(read.text for read in rewritten)
-    batched = Rewritten().read(asked, Tools(bench_context, batch=8))
+    batched = Rewritten().prepare_questions(asked, Tools(bench_context, batch=8))
     assert [read.text for read in batched] == [read.text for read in rewritten]
 
 

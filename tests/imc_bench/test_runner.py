@@ -116,7 +116,7 @@ def units_done(out: Path) -> int:
     """None before there is a store."""
     try:
         with Store.read(out) as store:
-            return store.standing().units_done
+            return store.progress().units_done
     except StoreRefused:
         return 0
 
@@ -132,7 +132,7 @@ def test_a_killed_run_goes_on_and_two_processes_share_one(
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL  # it was at work
     with Store.read(out) as store:
-        kept = store.standing().units_done
+        kept = store.progress().units_done
         assert kept >= 1
 
     second = started(out)  # joins while this process goes on
@@ -162,8 +162,8 @@ def test_a_broken_image_in_the_middle_leaves_its_items_out_and_nothing_else(
     request = RunRequest("jsonl", tmp_path, noises=("blank",), methods=("none", "sms"))
     runner, store = open_run(check_request(request), bench_context, tmp_path / "run.db")
     with store:
-        standing = runner.run(store)
-        assert standing.complete
+        progress = runner.run(store)
+        assert progress.complete
         assert len({row["item_id"] for row in store.rows()}) == 2
         assert {one["image_noise"] for one in store.skipped()} == {"", "blank"}
 

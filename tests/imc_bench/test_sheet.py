@@ -166,7 +166,7 @@ def test_progress_counts_every_picture(phantom: MedicalImage) -> None:
         (replace(CORE, noises=("gaussian+typo",)), "name them apart"),
         (replace(AT_INPUT, size=8), "16 to 2048"),
         (replace(AT_INPUT, size=4096), "16 to 2048"),
-        (replace(CORE, size=64), "put the noise at input"),
+        (replace(CORE, size=64), "add the noise at input"),
     ],
 )
 def test_what_no_sheet_can_show_is_refused(

@@ -54,9 +54,9 @@ def test_what_was_written_is_there_when_the_run_goes_on(path: Path) -> None:
         skipped |= {"text_noise": "", "text_severity": 0, "item_id": "b", "why": "unreadable"}
         store.finish(unit, [row(prediction="yes", confidence=0.5)], [skipped], seconds=1.5)
     with Store.open(path, IDENTITY, NEW) as store:
-        standing = store.standing()
-        assert (standing.rows, standing.units_done, standing.skipped) == (1, 1, 1)
-        assert standing.seconds_left == 3.0
+        progress = store.progress()
+        assert (progress.rows, progress.units_done, progress.skipped) == (1, 1, 1)
+        assert progress.seconds_left == 3.0
         assert [r["prediction"] for r in store.rows("method = ?", "none")] == ["yes"]
         assert store.skipped()[0]["why"] == "unreadable"
 
@@ -111,7 +111,7 @@ def test_two_processes_never_hold_the_same_unit(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as one, Store.open(path, IDENTITY, NEW) as two:
         claims = [side.units.claim() for side in (one, two, one, two)]
         assert claims == [0, 1, 2, None]
-        assert one.standing().working == 3
+        assert one.progress().working == 3
         one.units.release()
         assert two.units.claim() == 0
 
@@ -148,7 +148,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(path: Path) -> None:
         with pytest.raises(StoreRefused, match="full: free some space") as refused:
             store.finish(1, many)
         assert "\n" not in str(refused.value)
-        assert store.standing().units_done == 1
+        assert store.progress().units_done == 1
         assert len(list(store.rows())) == 1
     with Store.open(path, IDENTITY, NEW) as store:
         store.finish(1, many)

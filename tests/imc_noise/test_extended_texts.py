@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imc_noise import apply_text
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 from imc_noise.text.words import units_of
 
 ASKED = "Is there a 1.5 cm mass with calcification in the right kidney?"

@@ -20,8 +20,8 @@ from imc_noise import (
     get_noise,
     noise_rng,
 )
+from imc_noise.data_files import read_table
 from imc_noise.strengths import NOT_BY_SSIM, strength
-from imc_noise.tables import read_table
 
 
 def test_the_core_eleven_are_registered_under_their_modality() -> None:

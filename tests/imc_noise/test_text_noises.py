@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_noise import CORE_TEXT, EXTENDED_TEXT, apply_text, noise_rng
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 from imc_noise.text.spelling import _neighbours
 from imc_noise.text.words import words_of
 

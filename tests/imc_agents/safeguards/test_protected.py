@@ -16,7 +16,7 @@ from imc_agents.safeguards.protected import (
     protected_tokens,
     protected_violations,
 )
-from imc_noise.tables import read_table
+from imc_noise.data_files import read_table
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures: a file is read once for all conditions of its chunk, and not held beyond it."""
+"""A file is read once for all conditions of its chunk, and not held beyond it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from graphs.context import IMCContext
-from imc_bench import pictures
+from imc_bench import image_preparation
 from imc_bench.conditions import make_conditions
 from imc_bench.datasets import load_pixels
+from imc_bench.image_preparation import ImagePreparer, PreparedImages
 from imc_bench.methods import Tools, get_methods
 from imc_bench.phantom_items import PhantomSource
-from imc_bench.pictures import Pictures, SeenImages
 from imc_bench.plan import CHUNK_IMAGES, Plan
 from imc_data.items import VQAItem
 from vision.reading.medical_image import MedicalImage
@@ -29,7 +29,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         log.append(item.image)
         return load_pixels(item)
 
-    monkeypatch.setattr(pictures, "load_pixels", logged)
+    monkeypatch.setattr(image_preparation, "load_pixels", logged)
     return log
 
 
@@ -41,13 +41,13 @@ def plan(images: int) -> Plan:
     return Plan(items, CONDITIONS, 0)
 
 
-def shown(of: Plan, context: IMCContext, noise_at: str = "input") -> list[SeenImages]:
+def shown(of: Plan, context: IMCContext, noise_at: str = "input") -> list[PreparedImages]:
     methods, tools = get_methods(["none"]), Tools(context)
-    view = Pictures(of, methods, tools, noise_at=noise_at, seed=0)
-    return [view.see(of.unit(number), {}, lambda: None) for number in range(len(of))]
+    view = ImagePreparer(of, methods, tools, noise_at=noise_at, seed=0)
+    return [view.prepare(of.unit(number), {}, lambda: None) for number in range(len(of))]
 
 
-def keys(seen: list[SeenImages]) -> list[list[str]]:
+def keys(seen: list[PreparedImages]) -> list[list[str]]:
     """Names of what was shown, by unit."""
     return [[one.key for one in unit.values()] for unit in seen]
 
@@ -64,11 +64,11 @@ def test_a_chunk_is_let_go_with_its_last_condition(
     bench_context: IMCContext, read: list[object]
 ) -> None:
     two_chunks = plan(CHUNK_IMAGES + 2)
-    view = Pictures(
+    view = ImagePreparer(
         two_chunks, get_methods(["none"]), Tools(bench_context), noise_at="input", seed=0
     )
     for number in range(len(two_chunks)):
-        view.see(two_chunks.unit(number), {}, lambda: None)
+        view.prepare(two_chunks.unit(number), {}, lambda: None)
     assert set(view._pixels) == {item.image for item in two_chunks.chunks[1]}
 
 
@@ -77,7 +77,7 @@ def test_pixels_beyond_the_bound_are_read_again_and_are_the_same(
 ) -> None:
     held = keys(shown(plan(3), bench_context))
     del read[:]
-    monkeypatch.setattr(pictures, "HELD_BYTES", 0)
+    monkeypatch.setattr(image_preparation, "HELD_BYTES", 0)
     assert keys(shown(plan(3), bench_context)) == held
     assert len(read) > 3
 

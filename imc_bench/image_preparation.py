@@ -1,4 +1,4 @@
-"""The image side of a run: each picture read, corrupted and encoded once for every sight."""
+"""The image side of a run: each image read, corrupted and encoded once for every method."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imc_bench.conditions import SWAPPED, Condition, RunRefused
 from imc_bench.datasets import load_pixels
-from imc_bench.methods import Method, Seen, Tools
+from imc_bench.methods import Method, PreparedImage, Tools
 from imc_bench.plan import Plan, Unit
 from imc_data.errors import DataRefused
 from imc_data.items import ImageSource, VQAItem
@@ -26,12 +26,12 @@ HELD_BYTES = 64 * 1024**2
 """Most clean pixels kept for the chunk: all its images at any input size, one scan or so at native
 size; what is over is read again under every condition."""
 
-SeenImages = dict[tuple[str, ImageSource], Seen]
-"""Features by the name of the sight and the item's image."""
+PreparedImages = dict[tuple[str, ImageSource], PreparedImage]
+"""By the name of the image side and the item's image."""
 
 
 @dataclass(frozen=True)
-class Clean:
+class CleanImage:
     """An image as it was read, in the size that noise is put on."""
 
     rgb: NDArray[np.uint8]
@@ -41,8 +41,8 @@ class Clean:
     source_format: str
 
 
-class Pictures:
-    """Shows the images of units to every method."""
+class ImagePreparer:
+    """Prepares the images of units as every method does."""
 
     def __init__(
         self, plan: Plan, methods: Sequence[Method], tools: Tools, *, noise_at: str, seed: int
@@ -51,33 +51,37 @@ class Pictures:
         if tools.context.calibrator is None:
             raise RunRefused("the model has no image side: answers cannot be measured")
         self._plan, self._tools, self._seed = plan, tools, seed
-        self._sights = {method.sight: method for method in methods}
+        self._image_sides = {method.image_side: method for method in methods}
         self._encoder = tools.context.calibrator.encoder
         self._at_input = noise_at == "input"
         if self._at_input:
             input_size(self._encoder, 64, 64)
-        self._clean: SeenImages = {}
-        self._pixels: dict[ImageSource, Clean] = {}
+        self._clean: PreparedImages = {}
+        self._pixels: dict[ImageSource, CleanImage] = {}
         self._chunk = -1
         self._names: dict[ImageSource, str] = {}
 
-    def see(self, unit: Unit, refused: dict[str, str], alive: Callable[[], None]) -> SeenImages:
-        """Features of every image of the unit under every sight; clean ones are kept for the chunk.
+    def prepare(
+        self, unit: Unit, refused: dict[str, str], alive: Callable[[], None]
+    ) -> PreparedImages:
+        """Features of every image of the unit under every image side.
 
-        So are the clean pixels, which every other condition corrupts anew.
+        Clean ones, and their pixels, are kept for the chunk: every other condition corrupts those.
 
         An image that cannot be read leaves its items out: `refused` gets each with the reason.
         """
         if unit.chunk != self._chunk:
             self._clean, self._pixels, self._names, self._chunk = {}, {}, {}, unit.chunk
         clean = unit.condition.image_is_clean
-        seen: SeenImages = dict(self._clean) if clean else {}
+        prepared: PreparedImages = dict(self._clean) if clean else {}
         by_image: dict[ImageSource, list[VQAItem]] = {}
         for item in unit.items:
             by_image.setdefault(item.image, []).append(item)
         tools = replace(self._tools, condition=unit.condition)
         waiting = [
-            image for image in by_image if any((sight, image) not in seen for sight in self._sights)
+            image
+            for image in by_image
+            if any((side, image) not in prepared for side in self._image_sides)
         ]
         for start in range(0, len(waiting), self._tools.batch):
             pictures = {}
@@ -86,19 +90,19 @@ class Pictures:
                     pictures[image] = self._picture(unit.condition, by_image[image][0])
                 except (ImageRefused, DataRefused) as error:
                     refused.update({item.item_id: str(error) for item in by_image[image]})
-            for sight, method in self._sights.items():
+            for side, method in self._image_sides.items():
                 if pictures:
-                    shown = method.see(list(pictures.values()), tools)
-                    seen.update(
-                        {(sight, image): one for image, one in zip(pictures, shown, strict=True)}
+                    shown = method.prepare_images(list(pictures.values()), tools)
+                    prepared.update(
+                        {(side, image): one for image, one in zip(pictures, shown, strict=True)}
                     )
             alive()
         if clean:
-            self._clean = dict(seen)
-        return seen
+            self._clean = dict(prepared)
+        return prepared
 
     def name(self, condition: Condition, item: VQAItem) -> str:
-        """What the store calls the image that was shown for `item`, once it was seen."""
+        """What the store calls the image that was shown for `item`, once it was prepared."""
         return self._names[self._shown(condition, item).image]
 
     def _shown(self, condition: Condition, item: VQAItem) -> VQAItem:
@@ -107,13 +111,13 @@ class Pictures:
     def _picture(self, condition: Condition, item: VQAItem) -> MedicalImage:
         clean = self._read(
             self._shown(condition, item), keep=condition.image_noise != SWAPPED
-        )  # stand-ins come from other chunks and are shown once
+        )  # replacements come from other chunks and are shown once
         # drawn by the file's own pixels: the same draw at either resolution
         return MedicalImage.from_rgb(
             condition.corrupt_image(clean.rgb, clean.sha256, self._seed), clean.source_format
         )
 
-    def _read(self, item: VQAItem, *, keep: bool) -> Clean:
+    def _read(self, item: VQAItem, *, keep: bool) -> CleanImage:
         held = self._pixels.get(item.image)
         if held is not None:
             return held
@@ -123,7 +127,7 @@ class Pictures:
         if self._at_input:
             rgb = resize_rgb(rgb, input_size(self._encoder, image.height, image.width))
             rgb.setflags(write=False)
-        read = Clean(rgb, image.sha256, image.source_format)
+        read = CleanImage(rgb, image.sha256, image.source_format)
         held_bytes = sum(one.rgb.nbytes for one in self._pixels.values())
         if keep and held_bytes + rgb.nbytes <= HELD_BYTES:
             self._pixels[item.image] = read
@@ -138,7 +142,7 @@ def input_size(encoder: VisionEncoder, height: int, width: int) -> tuple[int, in
     size = encoder.input_size(height, width)
     if size is None:
         raise RunRefused(
-            "this model's processor has no fixed input size; put the noise on the images as they "
+            "this model's processor has no fixed input size; add the noise to the images as they "
             "are with --noise-at native"
         )
     return size
