@@ -62,7 +62,7 @@ def dicom_rgb(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int
             large or too costly, no such frame, elements that are missing or contradict each
             other (the message names them), or a damaged file.
     """
-    with _READING, _hushed():
+    with _READING, _silenced():
         try:
             header = read_header(stream, what)
             _check(header, what, frame, max_pixels)
@@ -83,7 +83,7 @@ def dicom_rgb(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def _silenced() -> Iterator[None]:
     log = logging.getLogger("pydicom")
     before = log.propagate, log.level, log.disabled
     children = [logging.getLogger(f"pydicom.pixels.{name}") for name in ("utils", "decoders.base")]

@@ -87,6 +87,10 @@ def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
     page = tiff_page.read_page(stream, what, frame=frame, max_pixels=max_pixels)
     turned = page.directory.one(Tag.ORIENTATION, 1)
     turned = turned if 1 <= turned <= 8 else 1
+    if page.bits > 8 and page.photometric == tiff_page.CMYK:
+        raise ImageRefused(
+            f"cannot read {what}: CMYK of more than 8 bits is not supported; save it as RGB"
+        )
     if page.deep:
         return upright(tiff.deep_rgb(stream, page, what), turned)
     stream.seek(0)
@@ -134,6 +138,9 @@ def opened_pillow_rgb(image: Image.Image, frame: int | None, max_pixels: int) ->
             check_size(image.width, image.height, what, max_pixels)
             turned = int(image.getexif().get(Tag.ORIENTATION, 1))
             inverted = dict(getattr(image, "tag_v2", None) or {}).get(Tag.PHOTOMETRIC) == 0
+            if image.format == "TIFF":
+                with native_errors_raised():
+                    image.load()
             return pillow_rgb(image, what, turned if 1 <= turned <= 8 else 1, inverted=inverted)
     except ImageRefused:
         raise

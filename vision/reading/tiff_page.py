@@ -18,7 +18,7 @@ from vision.reading.tiff_directory import (
     read_directory,
 )
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK = 0, 1, 2, 5
 ASSOCIATED, UNASSOCIATED = 1, 2
 """Kinds of alpha in ExtraSamples: colour already multiplied by it, or not."""
 
@@ -154,7 +154,7 @@ def _check_pieces(page: Page, stream: BinaryIO, what: str) -> None:
 
 
 def _check_inflated(stream: BinaryIO, offsets: tuple[int, ...], lengths: tuple[int, ...]) -> None:
-    """Inflate the strips and forget them: libtiff does not look at their checksums."""
+    """Inflate the strips and forget them: libtiff does not compare their checksums."""
     left = MAX_SAMPLE_BYTES
     for offset, length in zip(offsets, lengths, strict=False):
         stream.seek(offset)

@@ -162,7 +162,7 @@ def test_a_frame_far_into_an_animation() -> None:
 
 
 def deflated(body: bytes) -> bytes:
-    """A deflated file without a group length, so that its end of meta information is not told."""
+    """A deflated file without a group length, which would say where its meta information ends."""
     uid = DeflatedExplicitVRLittleEndian.encode()
     squeezer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     meta = b"\x02\x00\x10\x00UI" + struct.pack("<H", len(uid)) + uid

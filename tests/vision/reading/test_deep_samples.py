@@ -99,6 +99,10 @@ def test_deep_tiff_with_alpha_planes_and_white_as_zero() -> None:
     assert "samples of unknown meaning" in refusal(page(np.dstack([RAMP, RAMP])))
 
 
+def test_deep_cmyk_is_refused_and_not_cut_to_its_high_bytes() -> None:
+    assert "CMYK" in refusal(page(np.dstack([DEEP, OPAQUE]), tag262=(5,)))
+
+
 def test_deep_tiff_lying_on_its_side() -> None:
     upright = read_image(page(DEEP[:, :20], tag274=(6,))).rgb
     assert np.array_equal(upright, np.rot90(by_depth(DEEP[:, :20]), -1))

@@ -1,4 +1,4 @@
-"""Reading images: every bad input is refused in one line that names the mend."""
+"""Reading images: every bad input is refused in one line that names the remedy."""
 
 from __future__ import annotations
 
