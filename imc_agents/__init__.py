@@ -91,7 +91,7 @@ _COMMON_NAMES = ("graphs", "prompts", "vision")
 
 
 def _refuse_shadowed(names: tuple[str, ...] = _COMMON_NAMES) -> None:
-    """Fail at once when a package of another origin stands in front of one of ours.
+    """Fail at once when a package of another origin shadows one of ours.
 
     Args:
         names: top-level package names that must come from the folder this package is in.

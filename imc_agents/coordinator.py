@@ -50,7 +50,7 @@ class CleanReply(BaseModel):
 
 
 @dataclass(frozen=True)
-class Step:
+class Transition:
     """Where the coordinator goes next, and what it writes."""
 
     goto: Next
@@ -65,13 +65,13 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class ScoredEdits:
     """What one batched pass over a question and its single edits showed."""
 
     logprob: float
     """log p(question), in nats."""
     found: list[tuple[Candidate, float]]
-    """Every single edit as a candidate, and the nats that speak for it."""
+    """Every single edit as a candidate, and its log-odds, in nats."""
 
 
 class Coordinator(RoleAgent):
@@ -119,7 +119,7 @@ class Coordinator(RoleAgent):
         )
 
     def _scored(self, question: str) -> RequestSteps[Assessment]:
-        weighed = yield from self.weigh(question)
+        weighed = yield from self.score_edits(question)
         if weighed is None:
             return Assessment(
                 question=question,
@@ -129,7 +129,7 @@ class Coordinator(RoleAgent):
             )
         return self._judged(question, weighed)
 
-    def weigh(self, question: str) -> RequestSteps[Weighed | None]:
+    def score_edits(self, question: str) -> RequestSteps[ScoredEdits | None]:
         """Score a question and its best single edits in one batched pass; None: it has none."""
         sentences = split_sentences(question)
         alone = [sentence.text for sentence in sentences] if len(sentences) > 1 else []
@@ -170,12 +170,12 @@ class Coordinator(RoleAgent):
             ):
                 gain = cut.gain or 0.0
                 found.append((candidate_of(question, [cut], gain=gain, source="sentences"), gain))
-        return Weighed(here, found)
+        return ScoredEdits(here, found)
 
     def _is_context(self, sentence: str) -> bool:
         return context_of(sentence, self.protected, self.lexicon) is not None
 
-    def _judged(self, question: str, weighed: Weighed) -> Assessment:
+    def _judged(self, question: str, weighed: ScoredEdits) -> Assessment:
         slack, lacking = self.policy.suspicion_slack, self.policy.detection_slack
         ordered = sorted(
             (candidate for candidate, _ in weighed.found),
@@ -214,7 +214,7 @@ class Coordinator(RoleAgent):
             reason=reason,
         )
 
-    def step(self, state: SMSState) -> Step:
+    def step(self, state: SMSState) -> Transition:
         """What comes next, from what is known. A pure function of the state."""
         question = state["question"]
         assessment = state.get("assessment")
@@ -227,42 +227,42 @@ class Coordinator(RoleAgent):
             return _settle(question, rounds, refused, reason)
         findings = state.get("findings")
         if findings is None:
-            return Step("detector", refused=refused, rounds=rounds)
+            return Transition("detector", refused=refused, rounds=rounds)
         if not findings:
             return _settle(question, rounds, refused, f"{SUSPECTED}, but its place was not found")
         plan = plan_of(findings)
         candidate, verdict = state.get("candidate"), state.get("verdict")
         if candidate is None:
-            return Step("corrector", plan, refused, rounds)
+            return Transition("corrector", plan, refused, rounds)
         if not candidate.edits:
             last = f" (the last one: {refused[-1].reason})" if refused else ""
             unlikely = f"{SUSPECTED}, but no correction is likely enough{last}"
             return _settle(question, rounds, refused, unlikely)
         spent = sum(step.calls for step in state.get("trace") or [] if step.node in CALLING)
-        broke = f"{SUSPECTED}, but no correction was accepted within {spent} model calls"
+        exhausted = f"{SUSPECTED}, but no correction was accepted within {spent} model calls"
         if verdict is None or verdict.candidate != candidate.text:
             if candidate.scores is None and spent >= self.policy.max_calls:
-                return _settle(question, rounds, refused, broke)
-            return Step("verifier", plan, refused, rounds)
+                return _settle(question, rounds, refused, exhausted)
+            return Transition("verifier", plan, refused, rounds)
         rounds += 1
         if verdict.accepted:
             decision = Decision(
                 used=candidate.text, accepted=True, rounds=rounds, reason=verdict.reason
             )
-            return Step("settled", plan, refused, rounds, decision)
+            return Transition("settled", plan, refused, rounds, decision)
         refused = [*refused, verdict]
         if rounds >= self.policy.max_rounds:
             rejected = f"{SUSPECTED}, but {rounds} corrections were rejected"
             return _settle(question, rounds, refused, f"{rejected}: {verdict.reason}")
         if spent >= self.policy.max_calls:
-            return _settle(question, rounds, refused, broke)
-        return Step("corrector", plan, refused, rounds, again=True)
+            return _settle(question, rounds, refused, exhausted)
+        return Transition("corrector", plan, refused, rounds, again=True)
 
 
-def _settle(question: str, rounds: int, refused: list[Verdict], reason: str) -> Step:
+def _settle(question: str, rounds: int, refused: list[Verdict], reason: str) -> Transition:
     """The original question is used."""
     decision = Decision(used=question, accepted=False, rounds=rounds, reason=reason)
-    return Step("settled", refused=refused, rounds=rounds, decision=decision)
+    return Transition("settled", refused=refused, rounds=rounds, decision=decision)
 
 
 def plan_of(findings: Sequence[Finding]) -> list[NoiseKind]:

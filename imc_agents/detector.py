@@ -98,7 +98,7 @@ def _finding(edit: Edit) -> Finding:
 
 
 def _apart(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings that do not overlap, in order; a sentence stands for the words within it."""
+    """Findings that do not overlap, in order; a sentence replaces the words within it."""
     kept: list[Finding] = []
     for finding in sorted(findings, key=lambda finding: finding.start - finding.end):
         if all(finding.end <= other.start or other.end <= finding.start for other in kept):

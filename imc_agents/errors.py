@@ -1,4 +1,4 @@
-"""What this room refuses, each as one line that says what, why and the mend."""
+"""What this room refuses, each as one line that says what, why and the remedy."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Margins calibrated once per model on clean questions, so that few of them are ever edited.
 
-Every clean question shows what speaks for its best edit of each class, although none is due. The
+Every clean question shows the log-odds of its best edit of each class, although none is right. The
 margins are the least for which a stated share of clean questions holds with a stated confidence:
-they are tried from four times their floors downwards, and the first that cannot be told from a
-worse share ends it (fixed-sequence testing, as in Angelopoulos et al., "Learn then Test", 2021;
-each trial a one-sided binomial test). Nothing of a question is kept but numbers.
+they are tried from four times their floors downwards, and the first that cannot be distinguished
+from a worse share ends it (fixed-sequence testing, as in Angelopoulos et al., "Learn then Test",
+2021; each trial a one-sided binomial test). Nothing of a question is kept but numbers.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ TOGETHER = 64
 """Questions whose texts are scored in one call of the model."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is done, how much of it, and of how much."""
+"""Called with what is done, how much of it, and of how much."""
 
 BestLogOdds = Mapping[str, float]
-"""What speaks most for an edit of each class in one question, in nats; `sentence` per character."""
+"""Largest log-odds of an edit of each class in one question, nats; `sentence` per character."""
 
 
 def calibrate_margins(
@@ -69,7 +69,7 @@ def calibrate_margins(
         share: of clean questions that may be edited, all classes together, 0 to 1.
         confidence: with which it holds, 0 to 1.
         faults: what the model may raise; a question at which it fails shows nothing.
-        progress: told what is done, how much of it, and of how much.
+        progress: called with what is done, how much of it, and of how much.
 
     Returns:
         Margins at or above their floors. With fewer questions than the test needs (and never under
@@ -207,13 +207,13 @@ def _log_odds_of(
 
 
 def _class_markers(form: type[Margins]) -> Margins:
-    """Margins so small that they hide nothing and so different that each tells its class."""
+    """Margins so small that every edit is above them, and so different that each has one class."""
     return form(**{name: 1e-6 * (place + 1) for place, name in enumerate(form.model_fields)})
 
 
 def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSteps[BestLogOdds]:
     try:
-        weighed = yield from coordinator.weigh(question)
+        weighed = yield from coordinator.score_edits(question)
     except faults:
         return {}
     if weighed is None:

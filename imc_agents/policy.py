@@ -65,8 +65,8 @@ class Policy(BaseModel):
     to be judged. Later rounds have one."""
     max_calls: int = Field(default=6, ge=1)
     """Passes through the model for one question, all agents together: what would need another ends
-    in the original question. Two more may be spent where a model that can only be asked has to say
-    something twice."""
+    in the original question. Two more may be spent where a model that can only be asked has to
+    reply twice."""
     max_refined_characters: int = Field(default=600, ge=1)
     """Longer questions pass untouched: they are reports, not questions."""
     max_answer_tokens: int = Field(default=64, ge=1)
@@ -96,16 +96,17 @@ class Policy(BaseModel):
     vote_weight: float = Field(default=0.5, ge=0)
     """Nats that one unit of log-odds of the model's own "same question?" is worth, where its scores
     do not show their tokens. A small model's yes is weak evidence (the embedded one gave .09 to .98
-    to repairs that were right): it is one vote, capped by `vote_cap`, never a veto."""
+    to repairs that were right): it is one term of the sum, capped by
+    `vote_cap`, and never decides alone."""
     vote_cap: float = Field(default=4.0, ge=0)
-    """Log-odds beyond which the vote counts no more."""
+    """Log-odds beyond which the vote does not grow."""
 
     def margin(self, known: WordClass, *, homophone: bool) -> float | None:
         """Nats that an edit of a word must gain; None: no gain is enough.
 
-        A word that people write is never respelled, only re-heard: to a small model every word is
-        a surprise that it has not met, and "detected" -> "depicted" would gain it 15 nats, more
-        than most true repairs of such words do.
+        A word that people write is never respelled, only taken for a homophone: to a small model
+        every word that it has not met is unlikely, and "detected" -> "depicted" would gain 15 nats,
+        more than most true repairs of such words do.
 
         Args:
             known: how well the word is known.

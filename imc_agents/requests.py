@@ -1,6 +1,6 @@
-"""What an agent wants of the model, as values: it yields requests and is sent the replies.
+"""What an agent asks of the model, as values: it yields requests and is sent the replies.
 
-An agent that thinks this way does no input or output of its own, so that one conversation and
+An agent written so does no input or output of its own, so that one conversation and
 many in lock step go through the same code (`imc_agents.chat.run_requests` answers either).
 """
 
@@ -64,7 +64,7 @@ class ChoiceLike(Protocol):
 
 @runtime_checkable
 class SupportsLoglikelihood(Protocol):
-    """A chat model that tells how likely texts are."""
+    """A chat model that computes the log-likelihood of texts."""
 
     def score_batch(
         self, items: Sequence[tuple[Sequence[BaseMessage], str]]
@@ -73,14 +73,14 @@ class SupportsLoglikelihood(Protocol):
 
 @runtime_checkable
 class SupportsMultipleChoice(Protocol):
-    """A chat model that weighs fixed options."""
+    """A chat model that computes the probabilities of fixed options."""
 
     def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> ChoiceLike: ...
 
 
 @runtime_checkable
 class SupportsMultipleChoiceBatch(Protocol):
-    """A chat model that weighs the options of many conversations in one pass."""
+    """A chat model that computes the options' probabilities of many conversations in one pass."""
 
     def choose_batch(
         self, items: Sequence[tuple[Sequence[BaseMessage], Sequence[str]]]

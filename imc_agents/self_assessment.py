@@ -1,8 +1,8 @@
-"""The model's own judgement: how likely a text is to it, and what it says when it is asked.
+"""The model's own assessment: how likely a text is, and what the model replies when it is asked.
 
-An agent talks to the model only through here, so that calls are counted in one place, a model
-without `score` and `choose` is asked instead, and rubbish has a name. Nothing here calls the model:
-each method yields requests (see `imc_agents.requests`), and its caller says `yield from`.
+An agent uses the model only through here, so that calls are counted in one place, a model without
+`score` and `choose` is asked instead, and a malformed reply has a type. Nothing here calls the
+model: each method yields requests (see `imc_agents.requests`), and its caller uses `yield from`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Plain(BaseModel):
 
 
 class Finding(Plain):
-    """A place of the question that looks corrupted."""
+    """A place of the question that is likely corrupted."""
 
     start: int = Field(ge=0)
     """Offset of its first character in the original question."""
@@ -84,7 +84,7 @@ class Candidate(Plain):
 
 
 class Assessment(Plain):
-    """What one scoring pass told about a question."""
+    """What one scoring pass showed of a question."""
 
     question: str
     """The question it is about."""
@@ -101,7 +101,7 @@ class Assessment(Plain):
 
 
 class Verdict(Plain):
-    """The verifier's word on one candidate."""
+    """The verifier's decision on one candidate."""
 
     accepted: bool
     reason: str
@@ -145,7 +145,7 @@ class Answer(Plain):
     confidence: float = Field(ge=0, le=1)
     """Geometric mean of the answer's token probabilities; 0 where nothing was generated."""
     evidence: list[str]
-    """What stands behind it, one sentence each."""
+    """What it is based on, one sentence each."""
     failure: str | None = None
     """Why there is no answer; None where there is one."""
 

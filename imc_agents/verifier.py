@@ -1,4 +1,4 @@
-"""The verifier: may this candidate stand for the original? If not: why, and what is to blame."""
+"""The verifier: may this candidate replace the original? If not, why, and which edits are wrong."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ LOST_SPACE = 3.0
 LONG = 4
 """Letters above which a rare word may be two slips away from the one that was meant."""
 JUDGED_LENGTH = 3
-"""Shorter common words are glue ("is", "in"): too many others are as near."""
+"""Shorter common words are function words ("is", "in"): too many others are as near."""
 JOINED_LENGTH = 5
-"""Letters that two words must have together before another may be heard in them."""
+"""Letters that two words must have together before they may be one that was dictated."""
 
 
 ASKING = frozenset(
@@ -71,7 +71,7 @@ def correction_candidates(
     An unknown word may be any near one. A word that questions are made of may only be another that
     sounds like it. Any other known word, the clinic's apart, may be one of those that questions are
     made of, one slip away or of the same sound; where hardly anybody writes it, one of the clinic's
-    as well. None is ever another form of itself, and a word that asks is meant as it stands.
+    as well. None is ever another form of itself, and a word that asks is never changed.
     """
     if kind == "out_of_lexicon":
         return list(_of_unknown(word, lexicon, policy))
@@ -136,7 +136,7 @@ def _possessive(word: str) -> tuple[str, str]:
 def joint_candidates(
     first: str, second: str, lexicon: LexiconLike, policy: Policy
 ) -> list[CorrectionCandidate]:
-    """One word where two are written: cut by a blank, or heard as two."""
+    """One word where two are written: split by a blank, or dictated as two."""
     wide, strange = policy.margins.homophone, policy.margins.obscure
     found: dict[str, CorrectionCandidate] = {}
     unusual = not {first.lower(), second.lower()} <= lexicon.familiar
@@ -161,7 +161,7 @@ def joint_candidates(
 
 
 def _is_part(part: str, meant: str) -> bool:
-    """The word was there already, the other one only stands beside it."""
+    """The word was there already, with another beside it."""
     return part == meant or another_form(part, meant)
 
 

@@ -3,7 +3,7 @@
 A gain compares the written word with another, and to a small model every word of a foreign field
 is so unlikely that almost any of its own gains ("vulgaris" -> "bulgaria", 24 nats). The noisy
 channel's other hypothesis is that a new word was meant. It is as likely whatever the word: so the
-word put in must be likely where it stands, and what it gains counts for no more than it would gain
+word put in must be likely at its place, and what it gains counts for no more than it would gain
 over a new word:
 
     log odds = min(gain, new word + log p(put in | the words before it) - cost of the slip)
@@ -50,7 +50,7 @@ def surprisal(score: TokenScoresLike, start: int, end: int) -> float:
 
 
 def places_after(edits: Sequence[Edit]) -> list[tuple[int, int]]:
-    """Where each edit's new text stands once all of them are made, in order of position."""
+    """Where each edit's new text is once all of them are made, in order of position."""
     places, shift = [], 0
     for edit in edits:
         start = edit.start + shift
@@ -62,12 +62,12 @@ def places_after(edits: Sequence[Edit]) -> list[tuple[int, int]]:
 def edit_log_odds(
     edit: Edit, score: object, place: tuple[int, int], policy: Policy, lexicon: LexiconLike
 ) -> float:
-    """Nats that speak for an edit; minus infinity where its gain is not known.
+    """Log-odds of an edit, in nats; minus infinity where its gain is not known.
 
     Args:
         edit: the edit.
         score: of the text it leads to. One that does not show its tokens leaves the gain as it is.
-        place: where its new text stands there.
+        place: where its new text is in it.
         policy: says what a new word costs.
         lexicon: says which words are known, and which are the clinic's.
     """

@@ -20,7 +20,7 @@ from prompts import RolePrompt
 Place = tuple[int, int]
 Choices = dict[Place, Edit]
 
-HOPELESS = 10.0
+RESCORE_WITHIN = 10.0
 """Nats under its margin from which an edit that was once scored is not scored again: repaired
 neighbours raise a gain by a few nats."""
 
@@ -94,7 +94,7 @@ class JointSearch:
         ranked = sorted(places, key=lambda place: place not in chosen)
         for place in ranked:
             for edit in places[place]:
-                if edit.gain is None or edit.excess > -HOPELESS:
+                if edit.gain is None or edit.excess > -RESCORE_WITHIN:
                     wanted.append(self._text(question, cuts, _set(chosen, place, edit)))
         fresh = [text for text in dict.fromkeys(wanted) if text not in self._logprobs]
         fresh = fresh[: self.policy.max_alternatives]
@@ -182,7 +182,7 @@ def _apart(choices: Choices) -> Choices:
 
 
 def _set(choices: Choices, place: Place, edit: Edit | None) -> Choices:
-    """The choices with one place changed; a new edit drives out those it overlaps."""
+    """The choices with one place changed; a new edit replaces those it overlaps."""
     if edit is None:
         return {where: choice for where, choice in choices.items() if where != place}
     others = {where: choice for where, choice in choices.items() if not _overlap(where, place)}

@@ -3,7 +3,7 @@
 Nothing in a question says which of its words are missing, with one exception: an English question
 asks with its first words. "Lungs abnormal?", "There any fracture?", "What the finding?" and "In
 plane was this taken?" ask in no way that anybody writes, so a word that asks was lost. It is one of
-few, all of them glue: no number, side, negation or finding is ever put in.
+few, all of them function words: no number, side, negation or finding is ever put in.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _OPENINGS: dict[str, tuple[str, ...]] = {
 _VERBS: dict[str, tuple[str, ...]] = {
     "verb": ("is", "are", "was", "were", "does", "do", "did", "has", "can")
 }
-"""What stands between "what" and "the"."""
+"""What is between "what" and "the"."""
 _OF_WHAT: dict[str, tuple[str, ...]] = {"what": ("what", "which")}
 _SUBJECT: dict[str, tuple[str, ...]] = {"what": ("what", "which"), "how": ("how many",)}
-"""What asks for the subject of a verb that stands there already."""
+"""What asks for the subject of a verb that is there already."""
 
 _FINITE = frozenset("is are was were does do did has have had can could will would should".split())
 _POINTING = frozenset("the this these those that a an".split())
@@ -61,7 +61,7 @@ _PLACING = frozenset("in on at from to of by with under within during through".s
 def lost_words(question: str, lexicon: LexiconLike, policy: Policy) -> list[Edit]:
     """What may be put in where the question begins to ask; empty for nearly every clean one.
 
-    Edits replace the word that the lost one stood beside by both, so that they compete with its own
+    Edits replace the word that the lost one was beside by both, so that they compete with its own
     repairs. Only a question of one sentence that asks, a question mark at its end, is read so.
     """
     found = _place(question, lexicon)

@@ -40,7 +40,7 @@ _VOWEL = re.compile("[aeiouy]")
 
 
 def is_abbreviated(word: str) -> bool:
-    """A word, or what stands before a dot, is written shortened: "lt", "q.d", "B", "calcif"."""
+    """A word, or what precedes a dot, is abbreviated: "lt", "q.d", "B", "calcif"."""
     if _DOTTED.fullmatch(word):
         return True
     tail = _LETTERS.search(word)

@@ -129,11 +129,11 @@ class Lexicon:
         return iter(self._counts)
 
     def __contains__(self, word: object) -> bool:
-        """Known as it stands, in American spelling, as a possessive, or as known words joined by
+        """Known as written, in American spelling, as a possessive, or as known words joined by
         hyphens or slashes.
 
         A single letter, an ordinal, a vertebra (L4) and what has no letter count as known: there
-        is nothing to mend.
+        is nothing to correct.
         """
         if not isinstance(word, str):
             return False

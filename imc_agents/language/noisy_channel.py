@@ -14,14 +14,14 @@ from functools import lru_cache
 
 from imc_agents.state import NoiseKind
 
-NEAR = 2.6
+KNOWN_MECHANISM = 2.6
 """A slip of a known mechanism. FINDINGS used 3 nats for every edit; the known mechanisms are a
 little likelier than that and the unknown ones much less so."""
 LETTER = 3.0
 """A letter left out or put in: the commonest slips after neighbours, but for no named reason."""
 UNEXPLAINED = 4.5
 """A letter replaced by one that is neither next to it nor like it."""
-AGAIN = 2.0
+FURTHER_SLIP = 2.0
 """Every further slip in one word, besides its own cost: a word that is hit is nearly always hit
 once, so "boness" is "bones" before it is "bone"."""
 SOUNDS_ALIKE = 5.0
@@ -89,16 +89,16 @@ def _substitution(meant: str, written: str) -> Op:
     if frozenset((meant, written)) in _SOUND_ALIKE:
         mechanisms.add("homophone")
     if mechanisms & {"typo", "ocr"}:
-        return NEAR, frozenset(mechanisms)
+        return KNOWN_MECHANISM, frozenset(mechanisms)
     if mechanisms:
         return LETTER, frozenset(mechanisms)
     return UNEXPLAINED, frozenset({"typo"})
 
 
-_TRANSPOSITION: Op = (NEAR, frozenset({"typo"}))
+_TRANSPOSITION: Op = (KNOWN_MECHANISM, frozenset({"typo"}))
 _LETTER: Op = (LETTER, frozenset({"typo"}))
-_DOUBLED: Op = (NEAR, frozenset({"typo"}))
-_GLYPHS: Op = (NEAR, frozenset({"ocr"}))
+_DOUBLED: Op = (KNOWN_MECHANISM, frozenset({"typo"}))
+_GLYPHS: Op = (KNOWN_MECHANISM, frozenset({"ocr"}))
 
 
 @lru_cache(maxsize=65536)
@@ -134,7 +134,7 @@ def slip(meant: str, written: str) -> Slip:
             if i and j > 1 and (x[j - 2 : j], y[i - 1]) in _LOOK_ALIKE_PARTS:
                 reach(i, j, (i - 1, j - 2), _GLYPHS)
     cost, path = best[len(y)][len(x)]
-    cost += AGAIN * max(0, len(path) - 1)
+    cost += FURTHER_SLIP * max(0, len(path) - 1)
     return Slip(cost=cost, kind=_kind(path), slips=len(path))
 
 

@@ -23,7 +23,7 @@ def phonetic_key(word: str) -> str:
     """A key that words of the same sound share: consonants, and front or back vowels.
 
     In the manner of Metaphone (Philips 1990), much shortened: "ileum" and "ilium" meet. What no
-    spelling rule catches stands in ``data/sounds_alike.tsv``.
+    spelling rule covers is in ``data/sounds_alike.tsv``.
 
     Args:
         word: one word in any case; what is not a letter is left out.

@@ -32,7 +32,7 @@ class Sentence:
         return self.text.rstrip().endswith("?") or begins
 
     def holds(self, word: Word) -> bool:
-        """The whole word stands in it."""
+        """The whole word lies in it."""
         return self.start <= word.start and word.end <= self.end
 
 

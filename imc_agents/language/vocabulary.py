@@ -1,4 +1,4 @@
-"""The word lists behind the lexicon, as they lie on disk."""
+"""The word lists of the lexicon, read from files."""
 
 from __future__ import annotations
 

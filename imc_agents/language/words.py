@@ -88,13 +88,13 @@ def may_be_judged(word: Word) -> bool:
 
 
 def is_abbreviation(word: str) -> bool:
-    """CT, MRI, FLAIR, T2: capitals say that it is meant as it stands."""
+    """CT, MRI, FLAIR, T2: capitals say that it is meant as it is written."""
     letters = [character for character in word if character.isalpha()]
     return 0 < len(letters) <= ABBREVIATED and all(character.isupper() for character in letters)
 
 
 def like_case(word: str, model: str, *, begins: bool = False) -> str:
-    """`word` in the case of `model`: capitals, a capital first letter, or as it stands.
+    """`word` in the case of `model`: capitals, a capital first letter, or unchanged.
 
     Where it begins a sentence, a capital may have been read as a digit, or I as l; elsewhere, l
     as I.

@@ -69,20 +69,20 @@ def repaired_tokens(
             continue
         if token.is_prefix and (source, token.normal) in kept:
             continue
-        broken = original[source[0] : source[1]].lower()
+        written = original[source[0] : source[1]].lower()
         target = candidate[token.whole[0] : token.whole[1]].lower()
-        if broken not in known and _only_neighbour(broken, target, token, table, known):
+        if written not in known and _only_neighbour(written, target, token, table, known):
             repaired.add(token)
     return repaired
 
 
 def _only_neighbour(
-    broken: str, target: str, token: ProtectedToken, table: ProtectedTable, known: Container[str]
+    written: str, target: str, token: ProtectedToken, table: ProtectedTable, known: Container[str]
 ) -> bool:
     """Nothing else that may have been meant is about as near as the protected word."""
     most = 1 if len(target) <= SHORT else 2
-    near = edit_distance(broken, target, most)
-    if near > most or len(broken) < 2 or len(target) < 3:
+    near = edit_distance(written, target, most)
+    if near > most or len(written) < 2 or len(target) < 3:
         return False
     category = table.categories[token.category]
     alike: Iterable[str]
@@ -96,18 +96,18 @@ def _only_neighbour(
             if normal != token.normal
             for spelling in spellings
         ]
-    if any(edit_distance(broken, rival, near) <= near for rival in alike):
+    if any(edit_distance(written, rival, near) <= near for rival in alike):
         return False
     lexicon = known if isinstance(known, Lexicon) else known_words()
-    others = (one.word.lower() for one in lexicon.suggest(broken, 2, limit=None))
-    return not any(is_competing_reading(other, target, broken, table, lexicon) for other in others)
+    others = (one.word.lower() for one in lexicon.suggest(written, 2, limit=None))
+    return not any(is_competing_reading(other, target, written, table, lexicon) for other in others)
 
 
 def is_competing_reading(
-    other: str, target: str, broken: str, table: ProtectedTable, lexicon: Lexicon
+    other: str, target: str, written: str, table: ProtectedTable, lexicon: Lexicon
 ) -> bool:
     """Another word could have been misspelt so about as well as the protected one."""
-    lead = slip(other, broken).cost - slip(target, broken).cost
+    lead = slip(other, written).cost - slip(target, written).cost
     if lead > CLEAR or _tokens_of(other, table) == _tokens_of(target, table):
         return False
     if _tokens_of(other, table):

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 OPTION = "option"
-"""The category of answers to choose from: none of them is beside the question."""
+"""The category of answers to choose from: none of them is irrelevant."""
 
 FEWEST_WORDS = 3
 """Words of a sentence that may be left out: less ("No", "- Yes", "L2.") is an answer or a label."""
@@ -74,7 +74,7 @@ def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> st
 
 
 def protected_tokens(text: str, table: ProtectedTable | None = None) -> Counter[tuple[str, str]]:
-    """How often each ``(category, normal form)`` stands in a text."""
+    """How often each ``(category, normal form)`` occurs in a text."""
     return Counter((token.category, token.normal) for token in find_protected(text, table))
 
 

@@ -29,7 +29,7 @@ def check_question(text: object, *, max_characters: int = MAX_CHARACTERS) -> str
         max_characters: the longest question allowed, in characters.
 
     Raises:
-        QuestionRefused: in one line: what, why, the mend. It never quotes the question.
+        QuestionRefused: in one line: what, why, the remedy. It never quotes the question.
     """
     if not isinstance(text, str):
         raise QuestionRefused(f"the question is {type(text).__name__}, not text; give one string")

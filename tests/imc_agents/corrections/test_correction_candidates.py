@@ -6,7 +6,7 @@ import pytest
 
 from imc_agents.corrections.proposals import UNREACHABLE, proposed, word_edits
 from imc_agents.language.lexicon import Lexicon, known_words
-from imc_agents.language.noisy_channel import AGAIN, slip
+from imc_agents.language.noisy_channel import FURTHER_SLIP, slip
 from imc_agents.policy import Policy
 
 POLICY = Policy()
@@ -64,7 +64,7 @@ def test_a_place_to_leave_alone_has_no_edit_and_one_in_focus_comes_first() -> No
 
 
 def test_a_second_slip_in_one_word_costs_more_than_a_first() -> None:
-    assert slip("lung", "lumh").cost == 2 * slip("lung", "lumg").cost + AGAIN
+    assert slip("lung", "lumh").cost == 2 * slip("lung", "lumg").cost + FURTHER_SLIP
 
 
 def test_without_familiar_words_only_unknown_ones_are_slips() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imc_agents.language.noisy_channel import (
-    NEAR,
+    KNOWN_MECHANISM,
     SOUNDS_ALIKE,
     UNEXPLAINED,
     slip,
@@ -34,7 +34,7 @@ def test_a_slip_is_named_by_what_explains_it(meant: str, written: str, kind: str
 
 
 def test_a_known_mechanism_is_cheaper_than_an_unexplained_letter() -> None:
-    assert slip("lung", "lumg").cost == NEAR
+    assert slip("lung", "lumg").cost == KNOWN_MECHANISM
     assert slip("lung", "lupg").cost == UNEXPLAINED
 
 
@@ -50,5 +50,5 @@ def test_different_words_cost_something_and_sound_alikes_never_too_much(
     meant: str, written: str
 ) -> None:
     if meant.lower() != written.lower():
-        assert slip(meant, written).cost >= NEAR
+        assert slip(meant, written).cost >= KNOWN_MECHANISM
     assert sounds_alike_cost(meant, written) <= SOUNDS_ALIKE
