@@ -32,7 +32,7 @@ from imc_app.commands import (
     refine,
 )
 from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
-from imc_app.refusals import is_refusal, one_line
+from imc_app.refusals import is_refusal, one_line, shortage
 from imc_app.settings_file import read_settings
 
 ANSWERED, FAULT, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -156,8 +156,9 @@ def _run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:  # the outermost frame: what is not a refusal is our fault
-        if is_refusal(error):
-            return _refuse(str(error))
+        said = str(error) if is_refusal(error) else shortage(error)
+        if said is not None:
+            return _refuse(said)
         return _report_fault(error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 from imc_core.errors import IMCError
@@ -25,6 +26,24 @@ def refusal_line(error: ValueError) -> str:
     if not is_refusal(error):
         raise error
     return str(error)
+
+
+def shortage(error: BaseException) -> str | None:
+    """What the machine lacked, in a line; None where the error is none of that kind.
+
+    A full disk, a folder without permission, too little memory: they are no fault of the program,
+    and what was finished before stays.
+    """
+    if isinstance(error, MemoryError):
+        return "not enough memory: close other programs, or give fewer or smaller inputs"
+    if not isinstance(error, OSError):
+        return None
+    name = error.filename if isinstance(error.filename, str | bytes) else None
+    where = f"{os.fsdecode(name)}: " if name else ""
+    what = error.strerror or (str(error) if isinstance(error, FileNotFoundError) else "")
+    if not what:
+        return None
+    return f"{where}{what}: free some space or check permissions, and run the same command again"
 
 
 def printable(text: str) -> str:

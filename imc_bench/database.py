@@ -10,6 +10,8 @@ from typing import Any
 
 from imc_bench.errors import StoreRefused
 
+_AT_ONCE = 1000
+"""Rows that are read together."""
 BUSY_SECONDS = 60.0
 """How long a write waits for another process's."""
 
@@ -17,10 +19,10 @@ BUSY_SECONDS = 60.0
 class Database:
     """An open file. Raises StoreRefused wherever SQLite cannot read or write."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, made where there is none."""
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the file; made where there is none, unless it is only to be read."""
         self.path = path
-        self.connection = _connect(path)
+        self.connection = _open_to_read(path) if read_only else _connect(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -29,6 +31,22 @@ class Database:
     def tables(self) -> set[str]:
         """The names of its tables."""
         return {name for (name,) in self.all("SELECT name FROM sqlite_master WHERE type='table'")}
+
+    def columns(self, table: str) -> set[str]:
+        """The names of a table's columns; none where there is no such table."""
+        return {name for (name,) in self.all("SELECT name FROM pragma_table_info(?)", table)}
+
+    def each(self, statement: str, *values: Any) -> Iterator[Any]:
+        """Rows that a statement finds, one by one."""
+        cursor = self.run(statement, *values)
+        while True:
+            try:
+                rows = cursor.fetchmany(_AT_ONCE)
+            except sqlite3.Error as error:
+                raise _refusal(self.path, error) from error
+            if not rows:
+                return
+            yield from rows
 
     def run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Run one statement, with `values` in the places of its `?`."""
@@ -80,6 +98,36 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _refusal(path, error) from error
     return connection
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing and leaves no file behind.
+
+    A file that nobody writes is read as it is (`immutable`), also where SQLite could not make its
+    file of shared memory beside it; one that is being written has a journal beside it.
+    """
+    problem: sqlite3.Error | None = None
+    journal = path.with_name(f"{path.name}-wal")
+    for way in ("mode=ro", "immutable=1") if journal.exists() else ("immutable=1",):
+        try:
+            connection = sqlite3.connect(
+                f"{path.resolve().as_uri()}?{way}",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+            )
+        except sqlite3.Error as error:
+            problem = problem or error
+            continue
+        try:
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+            return connection
+        except sqlite3.Error as error:
+            connection.close()
+            if not isinstance(error, sqlite3.OperationalError) or "locked" in str(error):
+                raise _refusal(path, error) from error
+            problem = problem or error
+    raise _refusal(path, problem or sqlite3.Error("cannot be opened"))
 
 
 def _refusal(path: Path, error: sqlite3.Error) -> StoreRefused:

@@ -13,19 +13,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from imc_bench.damage import columns_of_tables, facts_damage, row_damage, schema_damage
 from imc_bench.database import Database
 from imc_bench.errors import StoreRefused
 from imc_bench.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, Row
 from imc_bench.units import RunProgress, Units
 
+_RESTORE = "restore it from a copy, or measure again with another --out"
+
 
 class Store:
     """An open store. Raises StoreRefused wherever SQLite cannot read or write."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Use `Store.open` or `Store.read`."""
         self.path = path
-        self._db = Database(path)
+        self._db = Database(path, read_only=read_only)
         self.units = Units(self._db)
         """The pieces of the run, which processes claim."""
 
@@ -54,7 +57,7 @@ class Store:
         """A store that is there, whatever its run. Raises StoreRefused where it is none."""
         if not path.is_file():
             raise StoreRefused(f"{path}: there is no such store; imc bench run --out makes one")
-        store = cls(path)
+        store = cls(path, read_only=True)
         try:
             store._check_schema()
         except StoreRefused:
@@ -84,6 +87,10 @@ class Store:
                 f"{found}, this one has {SCHEMA}); measure again with another --out, or read it "
                 "with the imc-agents that wrote it"
             )
+        damage = schema_damage({table: self._db.columns(table) for table in columns_of_tables()})
+        damage = damage or facts_damage(self.facts())
+        if damage:
+            raise StoreRefused(f"{self.path}: is damaged, {damage}; {_RESTORE}")
 
     def _check(self, identity: Identity) -> None:
         self._check_schema()
@@ -157,7 +164,16 @@ class Store:
 
     def facts(self) -> dict[str, Any]:
         """The table `run` as values."""
-        return {key: json.loads(value) for key, value in self._db.all("SELECT key, value FROM run")}
+        found = {}
+        for key, value in self._db.all("SELECT key, value FROM run"):
+            try:
+                found[str(key)] = json.loads(value)
+            except (ValueError, TypeError, RecursionError) as error:
+                raise StoreRefused(
+                    f"{self.path}: is damaged, {str(key)[:40]!r} of the table run is no JSON; "
+                    f"{_RESTORE}"
+                ) from error
+        return found
 
     def progress(self) -> RunProgress:
         """How far the run has come."""
@@ -184,14 +200,21 @@ class Store:
             *values: in their places.
         """
         condition = f" WHERE {where}" if where else ""
-        found = self._db.run(f"SELECT * FROM row{condition} ORDER BY {UNIQUE}", *values)
+        names = ", ".join(ROW_COLUMNS)
+        found = self._db.each(f"SELECT {names} FROM row{condition} ORDER BY {UNIQUE}", *values)
         for row in found:
-            yield dict(zip(ROW_COLUMNS, row, strict=True))
+            named = dict(zip(ROW_COLUMNS, row, strict=True))
+            damage = row_damage(named)
+            if damage:
+                raise StoreRefused(f"{self.path}: is damaged, {damage}; {_RESTORE}")
+            yield named
 
     def skipped(self) -> list[dict[str, Any]]:
         """Items left out, with the reason."""
         names = "unit item_id image_noise image_severity text_noise text_severity why".split()
-        found = self._db.all("SELECT DISTINCT * FROM skipped ORDER BY unit, item_id")
+        found = self._db.all(
+            f"SELECT DISTINCT {', '.join(names)} FROM skipped ORDER BY unit, item_id"
+        )
         return [dict(zip(names, row, strict=True)) for row in found]
 
 

@@ -144,6 +144,8 @@ def run(
     """
     from imc_app.session import check_files, open_context
 
+    if worker_of is not None:
+        bench_jobs.follow(worker_of)
     inputs = (dataset, data, model, prototypes, *(plugin or ()), *(protected or ()))
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
     grid = tuple(_severity(text) for text in _names(severities))
@@ -183,14 +185,13 @@ def run(
         command=bench_jobs.command_line(context),
     )
     lost = 0
-    stay = bench_jobs.obey(worker_of) if worker_of is not None else None
     with store, _progress() as advance:
         if jobs == 1:
-            progress = runner.run(store, advance if stay is None else stay)
+            progress = runner.run(store, advance)
         else:
             del runner  # and its model: the workers load their own
             options = bench_jobs.spelled(context, leaving_out=("jobs",))
-            progress, lost = bench_jobs.run_jobs(options, out, jobs, advance)
+            progress, lost = bench_jobs.run_jobs(options, store, jobs, advance)
         skipped = store.skipped()
     typer.echo(f"{out}: {_said(progress)}")
     for why, count in _counted([str(one["why"]) for one in skipped]).items():

@@ -6,15 +6,17 @@ they share is the store. A worker's claim ends with its process, and the others 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -23,12 +25,18 @@ import typer
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
+    from imc_bench.store import Store
     from imc_bench.units import RunProgress
 
 POLL_SECONDS = 0.5
 """How often the store is asked how far the run has come."""
-STOP_SECONDS = 20.0
+STOP_SECONDS = 5.0
 """How long a worker that was asked to stop may take to give back its claim."""
+GRACE_SECONDS = 3.0
+"""How long a worker whose parent is gone may take to stop by itself."""
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
+INTERRUPTED = 130
 REFUSED = 2
 """Exit code of a command whose input was refused."""
 GIVEN = ("COMMANDLINE", "DEFAULT_MAP")
@@ -73,24 +81,33 @@ def shown_path(word: str) -> str:
 
 
 def run_jobs(
-    options: Sequence[str], out: Path, jobs: int, advance: Callable[[RunProgress], None]
+    options: Sequence[str], store: Store, jobs: int, advance: Callable[[RunProgress], None]
 ) -> tuple[RunProgress, int]:
-    """Let `jobs` workers finish the run in `out`; how far it came, and how many of them died.
+    """Let `jobs` workers finish the run in `store`; how far it came, and how many of them died.
+
+    Asked to terminate, it stops as if interrupted, and its workers with it.
 
     Args:
         options: of `imc bench run`, for each worker.
-        out: a store that is this run's already.
+        store: this run's, open.
         jobs: at least 1; no more are started than there are units left.
         advance: called twice a second.
 
-    Raises InputRefused with a worker's own line where it refused to go on: a full disk.
+    Raises InputRefused with a worker's own line where it refused to go on (a full disk), and where
+    there is no temporary folder.
     """
-    from imc_bench.store import Store
-
-    with Store.read(out) as store, ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(_termination_as_interrupt())
         progress = store.progress()
         wanted = min(jobs, progress.units - progress.units_done)
-        said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(wanted)]
+        try:
+            said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(wanted)]
+        except OSError as error:
+            raise InputRefused(
+                f"--jobs {jobs}: no temporary folder can be written "
+                f"({error.strerror or type(error).__name__}): free some space, or name another "
+                "folder in TMPDIR"
+            ) from error
         with _workers(worker_command(options), said, _threads(jobs)) as workers:
             # poll() also buries a dead worker: only then do the others see that it is gone
             while any([worker.poll() is None for worker in workers]):
@@ -104,19 +121,41 @@ def run_jobs(
     return progress, sum(code != 0 for code in codes)
 
 
-def obey(parent: int) -> Callable[[RunProgress], None]:
-    """Make this process a worker of `parent`: what it returns is its `advance`.
+def follow(parent: int) -> None:
+    """Make this process a worker of `parent`: it ends within seconds of it, however that ends.
 
-    It ends once the parent is gone. Told to terminate, it ends as if interrupted, which gives back
-    its claim.
+    Asked to terminate, it stops as if interrupted, which gives back its claim; where it cannot
+    within `GRACE_SECONDS` it is ended, and its claim with it.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _ask_for_signal_at_parents_end()
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
-    def stop_if_alone(progress: RunProgress) -> None:
-        if os.getppid() != parent:
-            raise KeyboardInterrupt
 
-    return stop_if_alone
+def _ask_for_signal_at_parents_end() -> None:
+    """Have Linux send SIGTERM when the parent is gone, whatever this process is busy with."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(INTERRUPTED)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Within the block SIGTERM interrupts, so that the workers are stopped too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def worker_command(options: Sequence[str]) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,14 @@ from imc_bench.schema import ROW_COLUMNS, SCHEMA, Identity, NewRun
 from imc_bench.store import Store
 
 IDENTITY = Identity(
-    {"data_set": "phantom", "seed": 0, "methods": ["none"]},
+    {
+        "data_set": "phantom",
+        "split": "all",
+        "conditions": ["none"],
+        "methods": ["none"],
+        "noise_at": "input",
+        "seed": 0,
+    },
     {"imc-agents": "0.1.0"},
     {"name": "m", "fingerprint": "f", "bank": None},
 )
@@ -29,6 +38,8 @@ NEW = NewRun([("a", "g", "topic", True, "yes", (), None)], units=3, expected=3)
 def row(item: str = "a", **changes: Any) -> dict[str, Any]:
     return {
         **dict.fromkeys(ROW_COLUMNS, 0),
+        **dict.fromkeys("dataset split image image_group topic prediction answer".split(), "a"),
+        "perceived_kind": "",
         "run_key": IDENTITY.run_key,
         "item_id": item,
         "image_noise": "",
@@ -153,3 +164,68 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as store:
         store.finish(1, many)
         assert len(list(store.rows())) == 501
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("UPDATE run SET value = '{' WHERE key = 'schema'", "'schema' of the table run is no JSON"),
+        ("UPDATE run SET value = '[2]' WHERE key = 'schema'", "another version"),
+        ("UPDATE run SET value = '3' WHERE key = 'arguments'", "no valid 'arguments'"),
+        ("UPDATE run SET value = '{}' WHERE key = 'model'", "no valid 'name' in 'model'"),
+        ("DELETE FROM run WHERE key = 'expected'", "no valid 'expected'"),
+        ("ALTER TABLE row DROP COLUMN prediction", "table row lacks 'prediction'"),
+        ("ALTER TABLE unit DROP COLUMN seconds", "table unit lacks 'seconds'"),
+        ("DROP TABLE skipped", "table skipped lacks"),
+    ],
+)
+@pytest.mark.parametrize("way", ["read", "open"])
+def test_a_damaged_store_is_refused_naming_the_damage(
+    statement: str, says: str, way: str, path: Path
+) -> None:
+    Store.open(path, IDENTITY, NEW).close()
+    with sqlite3.connect(path) as damaged:
+        damaged.execute(statement)
+    damaged.close()
+    with pytest.raises(StoreRefused) as refusal:
+        Store.read(path) if way == "read" else Store.open(path, IDENTITY, NEW)
+    message = str(refusal.value)
+    assert says in message and "\n" not in message
+
+
+def test_a_value_of_a_wrong_type_is_refused_when_its_row_is_read(path: Path) -> None:
+    with Store.open(path, IDENTITY, NEW) as store:
+        store.finish(0, [row(confidence="high")])
+        with pytest.raises(StoreRefused, match="'confidence' of a row holds str"):
+            list(store.rows())
+
+
+def test_reading_a_store_changes_no_file(path: Path) -> None:
+    with Store.open(path, IDENTITY, NEW) as store:
+        store.finish(0, [row()])
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    with Store.read(path) as store:
+        assert store.progress().rows == 1
+        with pytest.raises(StoreRefused, match="readonly"):
+            store.finish(1, [row("b")])
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
+def test_a_store_on_a_read_only_disk_can_be_read() -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from imc_bench.store import Store; "
+        "os.setuid(65534); print(Store.read(Path(sys.argv[1])).progress().units)"
+    )
+    with tempfile.TemporaryDirectory() as folder:  # not below one that is root's alone
+        path = Path(folder) / "run.db"
+        Store.open(path, IDENTITY, NEW).close()
+        path.chmod(0o444)
+        path.parent.chmod(0o555)
+        ran = subprocess.run(
+            [sys.executable, "-c", code, path],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+    assert (ran.stdout.strip(), ran.returncode) == ("3", 0), ran.stderr
