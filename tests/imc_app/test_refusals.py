@@ -142,3 +142,29 @@ def test_a_fault_of_ours_names_its_place_and_not_the_question(
     assert ran.code == 1
     assert re.fullmatch(r"imc: a fault of ours: RuntimeError at [^\n]+--debug[^\n]+\n", ran.err)
     assert "secret" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "ct.png"), "ct.png: Permission denied"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (FileNotFoundError("No usable temporary directory found"), "No usable temporary directory"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_ours(
+    error: Exception,
+    says: str,
+    imc: Imc,
+    tmp_path: Path,
+    tiny_llava: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("imc_app.session.read_request", fail)
+    ran = imc("ask", bad_files.grey_png(tmp_path), "Is there a lesion?", "--model", tiny_llava)
+    assert_refused(ran, says)
