@@ -73,25 +73,25 @@ class Loop:
     def answers(self, checked: CheckedRequest) -> Answers:
         """One greedy answer to every item under every condition, one at a time."""
         self.preparing = self.calling = 0.0
-        told: Answers = {}
+        found: Answers = {}
         for item in checked.items.items:
             for condition in checked.conditions:
                 start = self.clock()
                 image, question = prepared(item, condition, checked.request.seed)
                 ready = self.clock()
-                told[item.item_id, condition] = self._answer(image, question)
+                found[item.item_id, condition] = self._answer(image, question)
                 self.preparing += ready - start
                 self.calling += self.clock() - ready
-        return told
+        return found
 
     def _answer(self, image: Image.Image, question: str) -> str:
         parts = [{"type": "image", "image": image}, {"type": "text", "text": question}]
-        told = self.pipe(
+        replies = self.pipe(
             text=[{"role": "user", "content": parts}],
             return_full_text=False,
             generate_kwargs={"do_sample": False, "max_new_tokens": self.longest},
         )
-        return str(told[0]["generated_text"]).strip()
+        return str(replies[0]["generated_text"]).strip()
 
 
 def prepared(item: VQAItem, condition: Condition, seed: int) -> tuple[Image.Image, str]:
@@ -110,12 +110,12 @@ def run(checked: CheckedRequest, context: IMCContext, clock: Clock) -> tuple[flo
             start = clock()
             runner.run(store)
             seconds = clock() - start
-            told = {
+            found = {
                 (str(row["item_id"]), _condition(row)): str(row["prediction"])
                 for row in store.rows()
                 if row["method"] == "none"
             }
-    return seconds, told
+    return seconds, found
 
 
 def _condition(row: dict[str, Any]) -> Condition:
@@ -189,16 +189,16 @@ def main() -> None:
     for number, piece in enumerate(slices(checked, args.pairs, warm=4)):
         if number % 2:
             own, answers = run(piece, context, clock)
-            told = loop.answers(piece)
+            looped = loop.answers(piece)
         else:
-            told = loop.answers(piece)
+            looped = loop.answers(piece)
             own, answers = run(piece, context, clock)
         every, _ = run(with_methods(piece, METHODS), context, clock)
         if number == 0:  # the first questions pay for what is made lazily
             continue
-        alike += sum(told[key] == answer for key, answer in answers.items())
-        compared += len(told)
-        pairs.append(Pair(len(told), loop.preparing, loop.calling, own, every))
+        alike += sum(looped[key] == answer for key, answer in answers.items())
+        compared += len(looped)
+        pairs.append(Pair(len(looped), loop.preparing, loop.calling, own, every))
         print(f"| {number} | {pairs[-1].row()} |", flush=True)
 
     print(

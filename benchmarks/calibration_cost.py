@@ -39,7 +39,7 @@ PARTS = (
     "prepare_many",
     "change",
 )
-"""Functions whose share of a noisy image's calibration is told."""
+"""Functions whose share of a noisy image's calibration is shown."""
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -26,8 +26,8 @@ from measurement import (
     open_model,
     sources_digest,
 )
-from unmatched.noises import Condition, conditions
-from unmatched.page import Row, Way, make_page
+from unmatched.noises import UnmatchedNoise, conditions
+from unmatched.page import NoiseRow, Outcome, make_page
 
 from imc_bench.denoisers import non_local_means
 from imc_bench.methods import BaselineMethod, Denoised, Method
@@ -91,8 +91,8 @@ def main() -> None:
 
 
 def measure(
-    measurement: Measurement, chosen: list[Condition], stages: list[str]
-) -> tuple[list[Row], int]:
+    measurement: Measurement, chosen: list[UnmatchedNoise], stages: list[str]
+) -> tuple[list[NoiseRow], int]:
     """A row of each condition, and how many references the bank has."""
     calibrator = measurement.context.calibrator
     if calibrator is None or calibrator.bank is None:
@@ -100,7 +100,7 @@ def measure(
     encoder, bank = calibrator.encoder, calibrator.bank
     numbers = {name: int(measurement.clusters[g]) for name, g in measurement.image_names().items()}
 
-    def corrupt(condition: Condition, rgb: Pixels, image: str) -> Pixels:
+    def corrupt(condition: UnmatchedNoise, rgb: Pixels, image: str) -> Pixels:
         return condition.corrupt(rgb, numbers[image])
 
     named = [NamedCondition(one.name, corruption=partial(corrupt, one)) for one in chosen]
@@ -112,17 +112,17 @@ def measure(
     store = measurement.measure("unmatched", checked)
     own = measurement.responses(store, "", "none")
 
-    def way(given: Responses) -> Way:
+    def way(given: Responses) -> Outcome:
         draws = measurement.bootstrap
         flipped = answer_flips(own.answers, given.answers)
-        return Way(draws.rate(given.right), draws.rate(flipped))
+        return Outcome(draws.rate(given.right), draws.rate(flipped))
 
-    def row(condition: Condition) -> Row:
+    def row(condition: UnmatchedNoise) -> NoiseRow:
         alone, *treated = (
             way(measurement.responses(store, condition.name, method))
             for method in ("none", *stages, DENOISER)
         )
-        return Row(condition, alone, dict(zip((*stages, DENOISER), treated, strict=True)))
+        return NoiseRow(condition, alone, dict(zip((*stages, DENOISER), treated, strict=True)))
 
     return [row(one) for one in chosen], bank.images
 

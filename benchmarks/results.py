@@ -60,7 +60,7 @@ RUNS: dict[str, dict[str, str]] = {
 PAGES = {
     "ablations.md": "Ablations of PDC",
     "agents.md": "Ablations of the agents",
-    "perception.md": "Perception: each witness alone, both, the gate",
+    "perception.md": "Perception: from pixels, from tokens, from both; the gate",
     "unmatched.md": "Noise that the bank was not built with: SLAKE validation",
     "unmatched-vqa-rad.md": "The same: VQA-RAD test",
 }

@@ -14,20 +14,24 @@ from tests.conftest import REPOSITORY
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
-from unmatched.noises import KIND, MAKER, Condition, conditions  # noqa: E402
-from unmatched.page import Row, Way, make_page, row_cells  # noqa: E402
+from unmatched.noises import KIND, MAKER, UnmatchedNoise, conditions  # noqa: E402
+from unmatched.page import NoiseRow, Outcome, make_page, row_cells  # noqa: E402
 
 ITEMS = 10
 BOOTSTRAP = ClusterBootstrap([f"image {n // 2}" for n in range(ITEMS)])
 
 
-def way(right: int, flipped: int) -> Way:
+def way(right: int, flipped: int) -> Outcome:
     """So many of ten answers right, so many flipped, the first ones."""
-    return Way(*(BOOTSTRAP.rate([n < count for n in range(ITEMS)]) for count in (right, flipped)))
+    return Outcome(
+        *(BOOTSTRAP.rate([n < count for n in range(ITEMS)]) for count in (right, flipped))
+    )
 
 
-def row(name: str, new: str, alone: Way, treated: Way, *, first: bool = True) -> Row:
-    return Row(Condition(name, new, lambda rgb, number: rgb, first), alone, {"both": treated})
+def row(name: str, new: str, alone: Outcome, treated: Outcome, *, first: bool = True) -> NoiseRow:
+    return NoiseRow(
+        UnmatchedNoise(name, new, lambda rgb, number: rgb, first), alone, {"both": treated}
+    )
 
 
 HELPED = row("fog", MAKER, way(4, 5), way(8, 1))

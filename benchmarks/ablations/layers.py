@@ -108,8 +108,8 @@ def codebook(codes: Tensor) -> Change:
         for image, share in enumerate(weights.sum(dim=1).tolist()):
             tokens = patches[image].flatten(0, 1)
             if share > 0.0:
-                told = codes[nearest(tokens, codes)] - tokens
-                added[image] = share * told.reshape(added[image].shape)
+                replacement = codes[nearest(tokens, codes)] - tokens
+                added[image] = share * replacement.reshape(added[image].shape)
         return added
 
     return change

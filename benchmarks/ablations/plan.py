@@ -22,8 +22,8 @@ from vision.pdc import Calibrator
 
 NONE, SHIPPED, USUAL, LAYERS = "none", "shipped bank", "usual bank", "layers"
 
-TOLD = ("mean shift", f"{CONTEXT}, embed", CASCADE)
-"""Feature-only maps that are also told the kind."""
+GIVEN = ("mean shift", f"{CONTEXT}, embed", CASCADE)
+"""Feature-only maps that are also given the kind."""
 
 MakeMethod = Callable[[str, Setup], Method]
 """(name of the run, setup) -> the method that answers."""
@@ -80,11 +80,11 @@ def make_runs(taps: tuple[str, ...]) -> dict[str, Run]:
     }
     for name in layer_names(taps):
         runs[name] = Run(EVERY, _layers(name, given=False), LAYERS)
-    for name in TOLD:
-        runs[f"{name}, told"] = Run(EVERY, _layers(name, given=True), LAYERS)
+    for name in GIVEN:
+        runs[f"{name}, given"] = Run(EVERY, _layers(name, given=True), LAYERS)
     runs["pixels only"] = Run(EVERY, _pdc(lambda setup: setup.shipped, features=False), "stages")
     runs["features only"] = Run(EVERY, _pdc(lambda setup: setup.shipped, pixels=False), "stages")
-    runs["told"] = Run(EVERY, _changed(lambda setup: setup.shipped, truth_given), "perception")
+    runs["given"] = Run(EVERY, _changed(lambda setup: setup.shipped, truth_given), "perception")
     changes: dict[str, Callable[[PrototypeBank], PrototypeBank]] = {
         "wrong kind": kinds_exchanged,
         "no gate": never_gated,
@@ -111,7 +111,7 @@ def make_parts(taps: tuple[str, ...], references: int, sizes: Sequence[int] = SI
     nothing = _whole("nothing", NONE)
     usual = f"bank of {references} real images"
     family = [_whole(name, name) for name in layer_names(taps)]
-    told = [_whole(f"{name}, kind told", f"{name}, told") for name in TOLD]
+    given = [_whole(f"{name}, kind given", f"{name}, given") for name in GIVEN]
     return [
         Part(
             "a",
@@ -120,8 +120,8 @@ def make_parts(taps: tuple[str, ...], references: int, sizes: Sequence[int] = SI
             "class of the bank, and applied as they are; no pixel stage. One-layer maps stand at "
             f"{taps[-1]} unless a tap is named; the cascade has a ridge with context at every tap, "
             "each fitted on features that those before it have changed. Kind and severity are "
-            "perceived, and gated, by a bank of the same references, or told.",
-            (nothing, *family, *told),
+            "perceived, and gated, by a bank of the same references, or given.",
+            (nothing, *family, *given),
         ),
         Part(
             "b",
@@ -138,7 +138,7 @@ def make_parts(taps: tuple[str, ...], references: int, sizes: Sequence[int] = SI
         Part(
             "c",
             "Perception",
-            "The bank in the model's folder, both stages. Told: kind and severity in the first "
+            "The bank in the model's folder, both stages. Given: kind and severity in the first "
             "round (two noises at half each, and clean images as clean). Wrong kind: every "
             "kind's probability goes to another (gaussian, low_dose, motion change places with "
             "ghosting, bias_field, low_contrast), in every round. No gate: nothing is taken for "
@@ -146,7 +146,7 @@ def make_parts(taps: tuple[str, ...], references: int, sizes: Sequence[int] = SI
             (
                 nothing,
                 _whole("as perceived", SHIPPED),
-                _whole("kind and severity told", "told"),
+                _whole("kind and severity given", "given"),
                 _whole("wrong kind on purpose", "wrong kind"),
                 _whole("no gate", "no gate"),
                 _whole("one class instead of the posterior", "one class"),
@@ -271,9 +271,7 @@ def _always(
 
 
 def _layers(layers: str, *, given: bool) -> MakeMethod:
-    return lambda name, setup: LayersAlone(
-        name, setup, lambda: setup.layers[layers], given=given
-    )
+    return lambda name, setup: LayersAlone(name, setup, lambda: setup.layers[layers], given=given)
 
 
 def _sized(size: int) -> Callable[[Setup], PrototypeBank]:

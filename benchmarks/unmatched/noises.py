@@ -27,7 +27,7 @@ MAKER, STRENGTH, KIND, TWO = "implementation", "strength", "kind", "two at once"
 
 
 @dataclass(frozen=True)
-class Condition:
+class UnmatchedNoise:
     """One row."""
 
     name: str
@@ -37,7 +37,7 @@ class Condition:
     """Whether the first table had it: the mean over those 25 has an aim."""
 
 
-def conditions(said: Callable[[str], None]) -> Iterator[Condition]:
+def conditions(said: Callable[[str], None]) -> Iterator[UnmatchedNoise]:
     """Every condition; makers that are not installed are `said` to be left out."""
     parts = (
         (_conditions(), True),
@@ -47,7 +47,7 @@ def conditions(said: Callable[[str], None]) -> Iterator[Condition]:
     )
     for rows, first in parts:
         for (name, new), corrupt in rows.items():
-            yield Condition(name, new, corrupt, first)
+            yield UnmatchedNoise(name, new, corrupt, first)
 
 
 def _own(*noises: tuple[str, float]) -> Corruption:

@@ -10,7 +10,7 @@ import numpy as np
 
 from imc_bench.bootstrap import ClusterBootstrap, Estimate, Resampled, average
 from imc_bench.report.table import NOT_SHOWN, Table, percent, points, recovered
-from unmatched.noises import Condition
+from unmatched.noises import UnmatchedNoise
 
 AIM = 0.55
 """Of the mean restored over the rows of the first table."""
@@ -19,7 +19,7 @@ HARM = 0.005
 
 
 @dataclass(frozen=True)
-class Way:
+class Outcome:
     """One way to answer under one condition."""
 
     right: Resampled
@@ -27,12 +27,12 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Row:
+class NoiseRow:
     """A condition, left alone and treated in each way."""
 
-    condition: Condition
-    alone: Way
-    treated: dict[str, Way]
+    condition: UnmatchedNoise
+    alone: Outcome
+    treated: dict[str, Outcome]
 
     def change(self, way: str) -> Resampled:
         """Of the accuracy, against leaving it alone."""
@@ -43,7 +43,7 @@ class Row:
         return 1.0 - self.treated[way].flipped.value / self.alone.flipped.value
 
 
-def row_cells(row: Row, bootstrap: ClusterBootstrap) -> tuple[str, ...]:
+def row_cells(row: NoiseRow, bootstrap: ClusterBootstrap) -> tuple[str, ...]:
     """One line of the table."""
     cells = [
         row.condition.name,
@@ -60,7 +60,7 @@ def row_cells(row: Row, bootstrap: ClusterBootstrap) -> tuple[str, ...]:
 
 
 def make_page(
-    rows: Sequence[Row], bootstrap: ClusterBootstrap, *, title: str, ground: str, command: str
+    rows: Sequence[NoiseRow], bootstrap: ClusterBootstrap, *, title: str, ground: str, command: str
 ) -> str:
     """Markdown."""
     ways = tuple(rows[0].treated)
@@ -89,7 +89,7 @@ def make_page(
     return "\n".join(lines)
 
 
-def _means(rows: Sequence[Row], bootstrap: ClusterBootstrap) -> Table:
+def _means(rows: Sequence[NoiseRow], bootstrap: ClusterBootstrap) -> Table:
     """Over rows that have the same thing new, over the first table's, over all."""
     # a dictionary keeps their order
     news = dict.fromkeys(row.condition.new for row in rows)
@@ -111,7 +111,9 @@ def _means(rows: Sequence[Row], bootstrap: ClusterBootstrap) -> Table:
     )
 
 
-def _mean_cells(name: str, rows: Sequence[Row], bootstrap: ClusterBootstrap) -> tuple[str, ...]:
+def _mean_cells(
+    name: str, rows: Sequence[NoiseRow], bootstrap: ClusterBootstrap
+) -> tuple[str, ...]:
     cells = [
         name,
         str(len(rows)),
@@ -127,20 +129,20 @@ def _mean_cells(name: str, rows: Sequence[Row], bootstrap: ClusterBootstrap) -> 
     return tuple(cells)
 
 
-def _harm(rows: Sequence[Row], bootstrap: ClusterBootstrap, way: str) -> str:
+def _harm(rows: Sequence[NoiseRow], bootstrap: ClusterBootstrap, way: str) -> str:
     harmed = [row for row in rows if row.change(way).value < -HARM]
     sure = [row for row in harmed if bootstrap.estimate(row.change(way)).high < 0]
     names = ", ".join(f"{row.condition.name} ({100 * row.change(way).value:.1f})" for row in harmed)
-    told = f": {names}; the interval leaves out 0 in {len(sure)} of them" if harmed else ""
-    return f"- {way}: {len(harmed)} of {len(rows)} rows lose more{told}."
+    named = f": {names}; the interval leaves out 0 in {len(sure)} of them" if harmed else ""
+    return f"- {way}: {len(harmed)} of {len(rows)} rows lose more{named}."
 
 
-def _mean(rows: Sequence[Row], way: str) -> str:
+def _mean(rows: Sequence[NoiseRow], way: str) -> str:
     shares = [row.restored(way) for row in rows if row.alone.flipped.value > 0]
     return percent(float(np.mean(shares))) if shares else NOT_SHOWN
 
 
-def _restored(bootstrap: ClusterBootstrap, rows: Sequence[Row], way: str) -> Estimate | None:
+def _restored(bootstrap: ClusterBootstrap, rows: Sequence[NoiseRow], way: str) -> Estimate | None:
     before = average([row.alone.flipped for row in rows])
     after = average([row.treated[way].flipped for row in rows])
     return bootstrap.removed_share(before, after)

@@ -1,11 +1,11 @@
-"""Perception's two witnesses, alone and fused: confusion, reliability, false alarms, rounds.
+"""Noise perceived from pixels, from tokens and from both: confusion, reliability, alarms, rounds.
 
-    python benchmarks/perception_witnesses.py --data DATA [--out FOLDER] [--limit IMAGES]
+    python benchmarks/perception_sources.py --data DATA [--out FOLDER] [--limit IMAGES]
 
 Noise: SLAKE validation, six core kinds at severities 1 to 5 and the clean images, at the model's
 input resolution, seed 0. False alarms: clean images as published, of SLAKE validation, VQA-RAD test
 and phantoms.
-What noise was taken for is what a report says: clean where the gate is shut. The diagram is of the
+The perceived noise is what a report says: clean where the gate is shut. The diagram is of the
 kind's probability given that there is noise; whether there is any is the gate's question.
 """
 
@@ -46,22 +46,24 @@ PHANTOMS = 200
 _PHANTOM_SEED = 7_001
 """Phantoms that neither training nor a bank draws."""
 _BATCH = 32
+_DRAWS = "witnesses"
+"""Names the draws of noise: those of the published figures."""
 
 
 @dataclass
-class Eyes:
-    """Perceives with both witnesses and with each alone."""
+class SourcePerception:
+    """Perceives from both sources of statistics and from each alone."""
 
     encoder: VisionEncoder
     bank: PrototypeBank
 
     @property
     def names(self) -> tuple[str, ...]:
-        """`fused`, then each witness that the bank has."""
+        """`fused`, then each source that the bank has."""
         return (FUSED, *(name for name in SOURCES if name in self.bank.noise_classifier.scorers))
 
-    def see(self, images: Sequence[MedicalImage]) -> dict[str, list[NoisePerception]]:
-        """By witness: what each image is said to carry."""
+    def perceive(self, images: Sequence[MedicalImage]) -> dict[str, list[NoisePerception]]:
+        """By source: the noise perceived in each image."""
         found: dict[str, list[NoisePerception]] = {name: [] for name in self.names}
         for start in range(0, len(images), _BATCH):
             chunk = images[start : start + _BATCH]
@@ -84,8 +86,8 @@ class Eyes:
         found = []
         for start in range(0, len(images), _BATCH):
             chunk = images[start : start + _BATCH]
-            seen = perceive_and_restore(self.encoder, self.bank, chunk, alpha=ALPHA, restore=True)
-            found += [len(one.rounds) for one in seen]
+            states = perceive_and_restore(self.encoder, self.bank, chunk, alpha=ALPHA, restore=True)
+            found += [len(one.rounds) for one in states]
         return found
 
 
@@ -103,25 +105,25 @@ def main() -> None:
     ).eval()
     encoder = VisionEncoder(model, load_processor(str(args.model)))
     path = args.bank or args.model / "prototypes.safetensors"
-    eyes = Eyes(encoder, PrototypeBank.load(path, fingerprint=encoder.fingerprint))
+    sources = SourcePerception(encoder, PrototypeBank.load(path, fingerprint=encoder.fingerprint))
     sets = {
         "SLAKE validation": _read(load_slake(args.data / "slake", "validate")[: args.limit]),
         "VQA-RAD test": _read(load_vqa_rad(args.data / "vqa-rad", "test")[: args.limit]),
         "phantoms": _phantoms(min(PHANTOMS, args.limit or PHANTOMS)),
     }
-    clean = {name: eyes.see(images) for name, images in sets.items()}
+    clean = {name: sources.perceive(images) for name, images in sets.items()}
     shown = [_at_input(image) for image in sets["SLAKE validation"]]
-    truth, said = _noisy(eyes, shown)
-    diagrams = {name: _diagram(truth, said[name]) for name in eyes.names}
+    truth, perceived = _noisy(sources, shown)
+    diagrams = {name: _diagram(truth, perceived[name]) for name in sources.names}
     tables = [
-        _alarms(eyes, clean),
-        *(_confusion(name, truth, said[name]) for name in eyes.names),
+        _alarms(sources, clean),
+        *(_confusion(name, truth, perceived[name]) for name in sources.names),
         bin_table(
             "reliability",
             "Probability of the likeliest noise, and how often it is the one",
             diagrams,
         ),
-        _rounds(eyes, shown),
+        _rounds(sources, shown),
     ]
     page = "\n".join(table.markdown() for table in tables)
     print(page)
@@ -159,23 +161,23 @@ def _at_input(image: MedicalImage) -> MedicalImage:
 
 
 def _noisy(
-    eyes: Eyes, images: Sequence[MedicalImage]
+    sources: SourcePerception, images: Sequence[MedicalImage]
 ) -> tuple[list[str], dict[str, list[NoisePerception]]]:
-    """The true kind of every picture, clean ones first, and what was said of it by witness."""
-    truth, said = [CLEAN] * len(images), eyes.see(images)
+    """The true kind of every picture, clean ones first, and what was perceived by source."""
+    truth, perceived = [CLEAN] * len(images), sources.perceive(images)
     for kind in CORE_IMAGE:
         for severity in SEVERITIES:
             truth += [kind] * len(images)
             corrupted = [
                 _corrupted(image, number, kind, severity) for number, image in enumerate(images)
             ]
-            for name, told in eyes.see(corrupted).items():
-                said[name] += told
-    return truth, said
+            for name, perceptions in sources.perceive(corrupted).items():
+                perceived[name] += perceptions
+    return truth, perceived
 
 
 def _corrupted(image: MedicalImage, number: int, kind: str, severity: int) -> MedicalImage:
-    rng = noise_rng(f"witnesses {number}", kind, severity)
+    rng = noise_rng(f"{_DRAWS} {number}", kind, severity)
     return MedicalImage.from_rgb(apply_image(kind, image.rgb, severity, rng))
 
 
@@ -188,34 +190,38 @@ def _named(one: NoisePerception) -> tuple[str, float]:
     return kind, min(noisy[kind] / total, 1.0) if total > 0.0 else 1.0 / len(noisy)
 
 
-def _diagram(truth: Sequence[str], said: Sequence[NoisePerception]) -> Reliability:
-    named = [(_named(one), kind) for one, kind in zip(said, truth, strict=True) if kind != CLEAN]
+def _diagram(truth: Sequence[str], perceived: Sequence[NoisePerception]) -> Reliability:
+    named = [
+        (_named(one), kind) for one, kind in zip(perceived, truth, strict=True) if kind != CLEAN
+    ]
     return reliability(
-        [told for (_, told), _ in named], [name == kind for (name, _), kind in named]
+        [probability for (_, probability), _ in named], [name == kind for (name, _), kind in named]
     )
 
 
-def _alarms(eyes: Eyes, clean: Mapping[str, Mapping[str, Sequence[NoisePerception]]]) -> Table:
+def _alarms(
+    sources: SourcePerception, clean: Mapping[str, Mapping[str, Sequence[NoisePerception]]]
+) -> Table:
     return Table(
         "alarms",
         f"Clean images called noisy, % (gate at {ALPHA:g})",
-        ("data", "images", *eyes.names),
+        ("data", "images", *sources.names),
         tuple(
             (
                 name,
-                str(len(told[FUSED])),
+                str(len(perceived[FUSED])),
                 *(
-                    shown_estimate(false_alarms([one.kind for one in told[witness]]))
-                    for witness in eyes.names
+                    shown_estimate(false_alarms([one.kind for one in perceived[source]]))
+                    for source in sources.names
                 ),
             )
-            for name, told in clean.items()
+            for name, perceived in clean.items()
         ),
         "The bank holds training images of SLAKE and VQA-RAD and other phantoms.",
     )
 
 
-def _rounds(eyes: Eyes, images: Sequence[MedicalImage]) -> Table:
+def _rounds(sources: SourcePerception, images: Sequence[MedicalImage]) -> Table:
     most = MAX_ROUNDS + 1  # stripes go first, in a round of their own
     counts = {}
     for kind in CORE_IMAGE:
@@ -224,7 +230,7 @@ def _rounds(eyes: Eyes, images: Sequence[MedicalImage]) -> Table:
             for severity in SEVERITIES
             for number, image in enumerate(images)
         ]
-        counts[kind] = np.bincount(eyes.rounds(corrupted), minlength=most + 1)
+        counts[kind] = np.bincount(sources.rounds(corrupted), minlength=most + 1)
     total = np.sum(list(counts.values()), axis=0)
     restored, twice = int(total[1:].sum()), int(total[2:].sum())
     return Table(
@@ -237,16 +243,18 @@ def _rounds(eyes: Eyes, images: Sequence[MedicalImage]) -> Table:
     )
 
 
-def _confusion(name: str, truth: Sequence[str], said: Sequence[NoisePerception]) -> Table:
+def _confusion(name: str, truth: Sequence[str], perceived: Sequence[NoisePerception]) -> Table:
     kinds = [CLEAN, *CORE_IMAGE]
-    others = sorted({one.kind for one in said} - {*kinds, UNKNOWN})
+    others = sorted({one.kind for one in perceived} - {*kinds, UNKNOWN})
     labels = [*kinds, *others, UNKNOWN]
-    counts = confusion(truth, [one.kind for one in said], labels)[: len(kinds)]
+    counts = confusion(truth, [one.kind for one in perceived], labels)[: len(kinds)]
     named = counts.diagonal() / counts.sum(axis=1)
-    aside = [_named(one)[0] == kind for one, kind in zip(said, truth, strict=True) if kind != CLEAN]
+    aside = [
+        _named(one)[0] == kind for one, kind in zip(perceived, truth, strict=True) if kind != CLEAN
+    ]
     return Table(
         f"confusion-{name}",
-        f"What noise was taken for (images): {name}",
+        f"Perceived noise (images): {name}",
         ("true kind", *labels),
         tuple((kind, *map(str, row)) for kind, row in zip(kinds, counts.tolist(), strict=True)),
         f"Kind named rightly: {percent(float(named[1:].mean()))} % of noisy images with the gate, "
