@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 
 from graphs.stores import FeatureStore, ImageStore
 from imc_agents.chat.run_requests import MODEL_FAULTS
+from imc_agents.errors import ModelRefused
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Method, Policy
 from imc_agents.safeguards.protected import ProtectedTable, load_protected
@@ -30,7 +32,11 @@ REFERENCE_MODEL = "imc-reference"
 
 @dataclass(frozen=True)
 class IMCContext:
-    """Passed to every invoke and every resume; never part of state."""
+    """Passed to every invoke and every resume; never part of state.
+
+    Raises ModelRefused for a `chat` that would answer without the image, and an `agent_chat` that
+    would be given prompts which only the embedded model understands.
+    """
 
     chat: BaseChatModel
     """The multimodal model: `imc_agents.chat.chat_model.ChatLocalMLLM`."""
@@ -55,6 +61,22 @@ class IMCContext:
     faults: tuple[type[Exception], ...] = MODEL_FAULTS
     """Errors of a model that do not stop the graph; add those of a remote client."""
 
+    def __post_init__(self) -> None:
+        """Refuse models that would silently do less than they are asked."""
+        if self.calibrator is not None and not _takes_features(self.chat):
+            raise ModelRefused(
+                f"{type(self.chat).__name__} takes no image features and would answer without the "
+                "image: give a ChatLocalMLLM as chat=, and this model as agent_chat="
+            )
+        own = (None, REFERENCE_MODEL, "local-mllm")
+        agents_name = getattr(self.agent_chat, "model_name", "") if self.agent_chat else None
+        if self.prompts.profile == "reference" and agents_name not in own:
+            raise ModelRefused(
+                f"agent_chat= is {type(self.agent_chat).__name__}, and the reference prompts are "
+                "understood by the embedded model alone: give prompts=load_prompts('instruct'), "
+                "with the embedded model's answer prompt if that is to answer (docs: own model)"
+            )
+
     @property
     def agents(self) -> BaseChatModel:
         """The chat model that serves the agents."""
@@ -64,6 +86,11 @@ class IMCContext:
         """The same context under a changed policy; model and stores are shared."""
         policy = Policy.model_validate({**self.policy.model_dump(), **changes})
         return replace(self, policy=policy)
+
+
+def _takes_features(chat: BaseChatModel) -> bool:
+    """Whether `invoke(messages, features=...)` reaches the model: text-only models ignore it."""
+    return "features" in inspect.signature(chat._generate).parameters
 
 
 def load_context(

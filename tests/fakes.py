@@ -44,6 +44,8 @@ class AskedChat(BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
+        *,
+        features: Any = None,
         **kwargs: Any,
     ) -> ChatResult:
         self.heard.append(str(messages[-1].text))
