@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from vision.errors import ImageRefused
 from vision.reading.bounds import check_frame, check_size
-from vision.reading.dicom_frames import FLOATS, Frame, contradiction, read_frame
+from vision.reading.dicom_frames import FLOATS, StoredFrame, contradiction, read_frame
 from vision.reading.dicom_grey import dicom_grey
-from vision.reading.dicom_header import Header, LongElement, element, read_header
+from vision.reading.dicom_header import DicomHeader, LongElement, element, read_header
 from vision.reading.dicom_luts import LutRefused, by_palette
-from vision.reading.grey import Bytes, by_depth, grey_rgb, spread
+from vision.reading.grey import UInt8Array, by_depth, grey_rgb, spread
 from vision.reading.pillow_pixels import quiet
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 NEEDED = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation")
 NEEDED_FOR_INTEGERS = ("BitsAllocated", "BitsStored", "PixelRepresentation")
-COLOURS = {
+SAMPLES_PER_PIXEL = {
     "MONOCHROME1": 1,
     "MONOCHROME2": 1,
     "PALETTE COLOR": 1,
@@ -42,7 +42,7 @@ _READING = threading.Lock()
 """Warnings and the pydicom logger are process-wide: one reader at a time may silence them."""
 
 
-def dicom_rgb(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int) -> Bytes:
+def dicom_rgb(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int) -> UInt8Array:
     """Decode one frame of a DICOM file into ``(H, W, 3)`` ``uint8``.
 
     Grey: modality LUT or rescale, then the file's VOI LUT or first window (also from the
@@ -100,7 +100,7 @@ def _silenced() -> Iterator[None]:
             child.setLevel(level)
 
 
-def _check(header: Header, what: str, frame: int | None, max_pixels: int) -> None:
+def _check(header: DicomHeader, what: str, frame: int | None, max_pixels: int) -> None:
     """The pixel module (C.7.6.3) is whole and agrees with itself."""
     dataset = header.dataset
     if header.pixels is None:
@@ -114,7 +114,7 @@ def _check(header: Header, what: str, frame: int | None, max_pixels: int) -> Non
     _check_present(dataset, what, NEEDED if floats else NEEDED + NEEDED_FOR_INTEGERS)
     check_size(int(dataset.Columns), int(dataset.Rows), what, max_pixels)
     check_frame(frame, int(dataset.get("NumberOfFrames") or 1), what)
-    channels = COLOURS.get(str(dataset.PhotometricInterpretation))
+    channels = SAMPLES_PER_PIXEL.get(str(dataset.PhotometricInterpretation))
     if channels is None:
         raise contradiction(what, "PhotometricInterpretation", "is not one that is supported here")
     if int(dataset.SamplesPerPixel) != channels or (floats and channels > 1):
@@ -143,7 +143,7 @@ def _check_present(dataset: Dataset, what: str, fields: tuple[str, ...]) -> None
         )
 
 
-def _render(header: Header, frame: Frame, index: int, what: str) -> Bytes:
+def _render(header: DicomHeader, frame: StoredFrame, index: int, what: str) -> UInt8Array:
     dataset, values = header.dataset, frame.values
     if frame.colours == "PALETTE COLOR":
         return by_palette(dataset, values, header.order)

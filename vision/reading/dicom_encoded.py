@@ -18,7 +18,7 @@ from vision.reading.dicom_header import (
     MAX_SEQUENCE_BYTES,
     UNDEFINED_LENGTH,
     BoundedReads,
-    Header,
+    DicomHeader,
     element,
 )
 from vision.reading.grey import Pixels
@@ -73,7 +73,7 @@ def check_decoder(syntax: str, what: str) -> Decoder:
     return decoder
 
 
-def encoded_frame(header: Header, frame: int) -> bytes:
+def encoded_frame(header: DicomHeader, frame: int) -> bytes:
     """The bytes of one frame, its fragments joined.
 
     Raises:
@@ -97,7 +97,7 @@ def encoded_frame(header: Header, frame: int) -> bytes:
     )
 
 
-def check_encoded(encoded: bytes, header: Header, what: str) -> None:
+def check_encoded(encoded: bytes, header: DicomHeader, what: str) -> None:
     """Refuse a frame whose own header contradicts the file's, or that costs too much.
 
     Raises:
@@ -136,7 +136,7 @@ def check_encoded(encoded: bytes, header: Header, what: str) -> None:
         check_cost(what, samples=float("inf"), why="JPEG 2000")
 
 
-def decoded_frame(encoded: bytes, header: Header, what: str) -> tuple[Pixels, str]:
+def decoded_frame(encoded: bytes, header: DicomHeader, what: str) -> tuple[Pixels, str]:
     """Samples ``(H, W)`` or ``(H, W, 3)`` of an encoded frame, and their colour space.
 
     Raises:

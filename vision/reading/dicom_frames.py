@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from vision.errors import ImageRefused
 from vision.reading.bounds import check_cost
-from vision.reading.dicom_encoded import check_decoder, check_encoded, decoded_frame, encoded_frame
-from vision.reading.dicom_header import UNDEFINED_LENGTH, Header
+from vision.reading.dicom_encoded import (
+    RLE,
+    check_decoder,
+    check_encoded,
+    decoded_frame,
+    encoded_frame,
+)
+from vision.reading.dicom_header import UNDEFINED_LENGTH, DicomHeader
 from vision.reading.dicom_padding import FIELDS, image_samples, read_padding
 from vision.reading.grey import Pixels, in_bands
 
@@ -28,12 +34,11 @@ NATIVE = (
     "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.1.99",
 )
-RLE = "1.2.840.10008.1.2.5"
 FLOATS = {"FloatPixelData": "f4", "DoubleFloatPixelData": "f8"}
 
 
 @dataclass(frozen=True)
-class Frame:
+class StoredFrame:
     """Stored values of one frame."""
 
     values: Pixels
@@ -44,7 +49,7 @@ class Frame:
     """PhotometricInterpretation of ``values``; decoding may change the file's own."""
 
 
-def read_frame(header: Header, what: str, frame: int) -> Frame:
+def read_frame(header: DicomHeader, what: str, frame: int) -> StoredFrame:
     """Stored values of a frame.
 
     Raises:
@@ -77,7 +82,7 @@ def read_frame(header: Header, what: str, frame: int) -> Frame:
         masked = padding.mask(values)
     if values.ndim == 3:
         values, colours = _rgb(values, colours, what)
-    return Frame(values, image_samples(values, masked) if values.ndim == 2 else None, colours)
+    return StoredFrame(values, image_samples(values, masked) if values.ndim == 2 else None, colours)
 
 
 def contradiction(what: str, fields: str, why: str) -> ImageRefused:
@@ -85,7 +90,7 @@ def contradiction(what: str, fields: str, why: str) -> ImageRefused:
     return ImageRefused(f"cannot read {what}: {fields} {why}; correct it or export the image again")
 
 
-def _native(header: Header, what: str, frame: int) -> Pixels:
+def _native(header: DicomHeader, what: str, frame: int) -> Pixels:
     dataset, pixels = header.dataset, header.pixels
     assert pixels is not None
     rows, columns, channels = int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel)
@@ -130,7 +135,7 @@ def _native(header: Header, what: str, frame: int) -> Pixels:
     return flat.reshape(rows, columns, channels)
 
 
-def _samples(header: Header, start: int, count: int, dtype: np.dtype[np.generic]) -> Pixels:
+def _samples(header: DicomHeader, start: int, count: int, dtype: np.dtype[np.generic]) -> Pixels:
     pixels = header.pixels
     assert pixels is not None
     swapped = dtype.itemsize == 1 and header.order == ">" and pixels.vr == "OW"
@@ -144,7 +149,7 @@ def _samples(header: Header, start: int, count: int, dtype: np.dtype[np.generic]
     return flat if dtype.isnative else flat.astype(dtype.newbyteorder("="))
 
 
-def _bits(header: Header, first: int, count: int) -> NDArray[np.uint8]:
+def _bits(header: DicomHeader, first: int, count: int) -> NDArray[np.uint8]:
     """Samples of one bit, the first in the lowest bit of a byte (PS3.5 8.1.1)."""
     pixels = header.pixels
     assert pixels is not None

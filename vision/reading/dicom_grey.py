@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vision.reading.dicom_frames import Frame, contradiction
-from vision.reading.dicom_header import Header, element
+from vision.reading.dicom_frames import StoredFrame, contradiction
+from vision.reading.dicom_header import DicomHeader, element
 from vision.reading.dicom_luts import full_scale, item_table
-from vision.reading.grey import Bytes, Pixels, by_window, in_bands, spread, tails
+from vision.reading.grey import Pixels, UInt8Array, by_window, in_bands, spread, tails
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-Step = Callable[[Pixels], Pixels]
+Transform = Callable[[Pixels], Pixels]
 
 WINDOWS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
-def dicom_grey(header: Header, frame: Frame, index: int, what: str) -> Bytes:
+def dicom_grey(header: DicomHeader, frame: StoredFrame, index: int, what: str) -> UInt8Array:
     """Stored values ``(H, W)`` to ``uint8`` by the file's own rescale and window.
 
     Padding and samples that are not finite are left out of the range and black on display, for
@@ -44,19 +44,21 @@ def dicom_grey(header: Header, frame: Frame, index: int, what: str) -> Bytes:
     stored = int(dataset.get("BitsStored") or 0)
     if shown is None and modality is None and stored in (1, 8) and values.dtype.kind == "u":
         white = np.uint8(1 if stored == 8 else 255)
-        step: Step = lambda band: band.astype(np.uint8) * white  # noqa: E731
+        transform: Transform = lambda band: band.astype(np.uint8) * white  # noqa: E731
     elif shown is None:
         scale = modality or (lambda band: band)
         if dataset.get("ModalityLUTSequence"):  # not monotone: its results are what is ordered
             low, high = tails(in_bands(scale, counted, dtype=np.uint16), np.asarray)
         else:
             low, high = tails(counted.copy() if kept is None else counted, scale)
-        step = lambda band: spread(scale(band), low, high)  # noqa: E731
+        transform = lambda band: spread(scale(band), low, high)  # noqa: E731
     else:
-        step = shown
+        transform = shown
     del counted
     inverted = str(dataset.PhotometricInterpretation) == "MONOCHROME1"
-    grey = in_bands(lambda band: np.uint8(255) - step(band) if inverted else step(band), values)
+    grey = in_bands(
+        lambda band: np.uint8(255) - transform(band) if inverted else transform(band), values
+    )
     if kept is not None:
         grey[~kept] = 0
     return grey
@@ -66,7 +68,7 @@ def _ends(counted: Pixels) -> Pixels:
     return np.array([counted.min(), counted.max()])
 
 
-def _modality(header: Header, index: int, ends: Pixels, what: str) -> Step | None:
+def _modality(header: DicomHeader, index: int, ends: Pixels, what: str) -> Transform | None:
     """The modality LUT or rescale (C.11.1); None where stored values are output values."""
     dataset = header.dataset
     if tables := element(dataset, "ModalityLUTSequence"):
@@ -82,7 +84,9 @@ def _modality(header: Header, index: int, ends: Pixels, what: str) -> Step | Non
     return lambda band: band.astype(np.float64) * factor + intercept
 
 
-def _voi(header: Header, index: int, modality: Step | None, ends: Pixels, what: str) -> Step | None:
+def _voi(
+    header: DicomHeader, index: int, modality: Transform | None, ends: Pixels, what: str
+) -> Transform | None:
     """The first VOI LUT or window of the frame (C.11.2), from stored values; None for neither."""
     dataset = header.dataset
     scale = modality or (lambda band: band)

@@ -63,7 +63,7 @@ _PIXEL_FIELDS = {
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelElement:
     """The pixel data element of a file."""
 
     field: str
@@ -77,7 +77,7 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class Header:
+class DicomHeader:
     """What a file says of its pixels, without them."""
 
     dataset: Dataset
@@ -85,7 +85,7 @@ class Header:
     """The file, inflated where it was deflated."""
     syntax: str
     """UID of the transfer syntax."""
-    pixels: Pixels | None
+    pixels: PixelElement | None
 
     @property
     def order(self) -> str:
@@ -148,7 +148,7 @@ class LongElement(ValueError):
         self.field = field
 
 
-def read_header(stream: BinaryIO, what: str) -> Header:
+def read_header(stream: BinaryIO, what: str) -> DicomHeader:
     """Parse a file as far as its pixel data.
 
     Raises:
@@ -177,7 +177,7 @@ def read_header(stream: BinaryIO, what: str) -> Header:
         meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
     dataset.file_meta = meta
     syntax = str(meta.TransferSyntaxUID)
-    return Header(dataset, stream, syntax, _pixel_element(stream, syntax))
+    return DicomHeader(dataset, stream, syntax, _pixel_element(stream, syntax))
 
 
 def _file_meta(stream: BinaryIO) -> tuple[int, str]:
@@ -230,7 +230,7 @@ def _inflated(stream: BinaryIO, start: int, what: str) -> BinaryIO:
     return whole
 
 
-def _pixel_element(stream: BinaryIO, syntax: str) -> Pixels | None:
+def _pixel_element(stream: BinaryIO, syntax: str) -> PixelElement | None:
     """The pixel data element at which parsing stopped, None at the end of the file."""
     order = ">" if syntax == BIG_ENDIAN else "<"
     head = stream.read(8)
@@ -243,4 +243,4 @@ def _pixel_element(stream: BinaryIO, syntax: str) -> Pixels | None:
     vr, length = "OW", struct.unpack(order + "I", head[4:])[0]
     if head[4:6] in _LONG_LENGTH:  # explicit; some files are not what their syntax says
         vr, length = head[4:6].decode(), struct.unpack(order + "I", stream.read(4))[0]
-    return Pixels(field, vr, stream.tell(), length)
+    return PixelElement(field, vr, stream.tell(), length)

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.reading.dicom_header import element
-from vision.reading.grey import Bytes, in_bands, to_bytes
-from vision.reading.grey import Pixels as Samples
+from vision.reading.grey import Pixels, UInt8Array, in_bands, to_bytes
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -37,7 +36,7 @@ class LookupTable:
     bits: int
     """Depth of the entries, as the descriptor says."""
 
-    def __call__(self, values: Samples) -> NDArray[np.uint16]:
+    def __call__(self, values: Pixels) -> NDArray[np.uint16]:
         """The entry of each value, of the shape of ``values``."""
         at = np.rint(values).astype(np.int64) - self.first
         return self.entries[np.clip(at, 0, self.entries.size - 1)]
@@ -73,7 +72,7 @@ def full_scale(tables: Sequence[LookupTable]) -> int:
     return max((1 << bits) - 1, (1 << most.bit_length()) - 1)
 
 
-def by_palette(dataset: Dataset, samples: Samples, order: str) -> Bytes:
+def by_palette(dataset: Dataset, samples: Pixels, order: str) -> UInt8Array:
     """PALETTE COLOR samples ``(H, W)`` as RGB ``(H, W, 3)``, plain or segmented tables.
 
     Raises:
@@ -84,7 +83,7 @@ def by_palette(dataset: Dataset, samples: Samples, order: str) -> Bytes:
     ]
     white = full_scale(tables)
 
-    def coloured(band: Samples) -> Samples:
+    def coloured(band: Pixels) -> Pixels:
         looked = np.stack([table(band) for table in tables], axis=-1)
         return to_bytes(looked / white)
 

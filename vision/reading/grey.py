@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Pixels = NDArray[Any]
-Bytes = NDArray[np.uint8]
+UInt8Array = NDArray[np.uint8]
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Depths that scanners and cameras write. A 12-bit radiograph is commonly stored in 16 bits;
@@ -49,19 +49,19 @@ def in_bands(
     return out
 
 
-def to_bytes(unit: Pixels) -> Bytes:
+def to_bytes(unit: Pixels) -> UInt8Array:
     """Values in [0, 1], of any shape, to rounded ``uint8``; what lies outside is clipped."""
     return np.rint(np.clip(unit, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def spread(values: Pixels, low: float, high: float) -> Bytes:
+def spread(values: Pixels, low: float, high: float) -> UInt8Array:
     """Linear from ``low`` (black) to ``high`` (white); an image of one value is black."""
     if not high > low:
         return np.zeros(values.shape, np.uint8)
     return in_bands(lambda band: to_bytes((band.astype(np.float64) - low) / (high - low)), values)
 
 
-def by_depth(values: Pixels) -> Bytes:
+def by_depth(values: Pixels) -> UInt8Array:
     """Stored samples without a window (PNG, TIFF, arrays) to ``uint8``, nothing clipped.
 
     ``uint8`` passes unchanged and booleans become 0 and 255. Other integers are divided by the
@@ -142,7 +142,7 @@ def _between(low: float, high: float, part: float) -> float:
     return high - step * (1.0 - part) if part >= 0.5 else low + step * part
 
 
-def by_window(values: Pixels, centre: float, width: float, shape: str) -> Bytes:
+def by_window(values: Pixels, centre: float, width: float, shape: str) -> UInt8Array:
     """A DICOM window (PS3.3 C.11.2.1.2 and C.11.2.1.3) over rescaled values, for example HU.
 
     Args:
@@ -161,6 +161,6 @@ def by_window(values: Pixels, centre: float, width: float, shape: str) -> Bytes:
     return to_bytes((wide - (centre - 0.5)) / (width - 1.0) + 0.5)
 
 
-def grey_rgb(grey: Bytes) -> Bytes:
+def grey_rgb(grey: UInt8Array) -> UInt8Array:
     """``(H, W)`` to ``(H, W, 3)``, the same value in each channel."""
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -40,7 +40,7 @@ _PADDING = bytes(range(255)) * 64
 
 
 @dataclass
-class Frame:
+class JpegMarkers:
     """A JPEG file or an encoded DICOM frame, as its markers describe it."""
 
     marker: int = 0
@@ -64,7 +64,7 @@ class Frame:
         return {name: h * v / (across * down) for name, (h, v) in self.sampling.items()}
 
 
-def read_frame(content: bytes) -> tuple[Frame, bytes]:
+def read_frame(content: bytes) -> tuple[JpegMarkers, bytes]:
     """Walk the markers of one JPEG or JPEG-LS image, without decoding.
 
     Returns:
@@ -75,7 +75,7 @@ def read_frame(content: bytes) -> tuple[Frame, bytes]:
         ValueError: no such image, truncated, or incomplete: a component or a part of its
             precision is in no scan.
     """
-    frame, kept = Frame(), []
+    frame, kept = JpegMarkers(), []
     at = 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(content, at)
@@ -110,7 +110,7 @@ def read_frame(content: bytes) -> tuple[Frame, bytes]:
     return frame, b"".join((b"\xff\xd8", *kept, b"\xff\xd9"))
 
 
-def check_frame_cost(frame: Frame, what: str) -> None:
+def check_frame_cost(frame: JpegMarkers, what: str) -> None:
     """Refuse a frame that costs too much, or whose coding libjpeg is not trusted with.
 
     Raises:
@@ -135,7 +135,7 @@ def check_frame_cost(frame: Frame, what: str) -> None:
     )
 
 
-def ends_early(pixel_bytes: bytes, frame: Frame, last: Sequence[float]) -> bool:
+def ends_early(pixel_bytes: bytes, frame: JpegMarkers, last: Sequence[float]) -> bool:
     """Whether the entropy-coded data of a one-scan image end before its last pixels.
 
     libjpeg fills what is missing with grey. Where the last pixel is that grey, the image is
@@ -159,7 +159,7 @@ def _thumbnail(content: bytes) -> bytes:
         return image.tobytes()
 
 
-def _start_of_frame(frame: Frame, marker: int, body: bytes) -> None:
+def _start_of_frame(frame: JpegMarkers, marker: int, body: bytes) -> None:
     if frame.sampling:
         raise ValueError("two frames in one image")
     frame.marker = marker
@@ -176,7 +176,7 @@ def _scan(body: bytes) -> tuple[tuple[int, ...], range, int]:
     return tuple(body[1 : 1 + 2 * count : 2]), range(first, last + 1), bits & 15
 
 
-def _check_complete(frame: Frame) -> None:
+def _check_complete(frame: JpegMarkers) -> None:
     """Every component, and of a progressive frame every coefficient to its last bit, is coded."""
     if frame.marker == PROGRESSIVE:
         needed = {(name, place) for name in frame.sampling for place in range(64)}

@@ -8,12 +8,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 _LINE = re.compile(rb"^[A-Za-z_][\w.]*: .+\.$")
 """How libtiff reports: the function or file that failed, and why."""
 
 _STDERR = threading.Lock()
+
+
+def _memory_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):  # no temporary folder that may be full
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 @contextmanager
@@ -26,8 +33,8 @@ def native_errors_raised() -> Iterator[None]:
     Raises:
         OSError: a decoder reported an error.
     """
-    with _STDERR, tempfile.TemporaryFile() as held:
-        if sys.stderr is not None:
+    with _STDERR, _memory_file() as held:
+        with suppress(AttributeError, OSError, ValueError):  # none, full, or closed
             sys.stderr.flush()
         try:
             saved = os.dup(2)

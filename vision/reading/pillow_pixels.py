@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 from PIL import Image
 
 from vision.errors import ImageRefused
-from vision.reading.grey import BAND, Bytes, Pixels, by_depth, grey_rgb
+from vision.reading.grey import BAND, Pixels, UInt8Array, by_depth, grey_rgb
 
 DEEP_GREY = {"I": "=i4", "F": "=f4", "I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
 """Pillow modes with more than 8 bits, which its own conversion clips to 255, and their samples."""
@@ -60,7 +60,9 @@ def pillow_array(image: Image.Image, dtype: DTypeLike, channels: int = 0) -> Pix
     return out
 
 
-def pillow_rgb(image: Image.Image, what: str, orientation: int, *, inverted: bool = False) -> Bytes:
+def pillow_rgb(
+    image: Image.Image, what: str, orientation: int, *, inverted: bool = False
+) -> UInt8Array:
     """An opened Pillow image, upright, as ``(H, W, 3)`` ``uint8``.
 
     Transparent pixels lie on black, the background of radiology; CMYK and other spaces go
@@ -97,7 +99,7 @@ def pillow_rgb(image: Image.Image, what: str, orientation: int, *, inverted: boo
     return rgb
 
 
-def over_black(colour: Bytes, alpha: Bytes) -> Bytes:
+def over_black(colour: UInt8Array, alpha: UInt8Array) -> UInt8Array:
     """Grey ``(H, W, 1)`` or RGB ``(H, W, 3)`` over black by its ``alpha`` ``(H, W)``: RGB."""
     out = np.empty((*alpha.shape, 3), np.uint8)
     rows = max(1, BAND // max(1, alpha.shape[1]))
@@ -109,7 +111,7 @@ def over_black(colour: Bytes, alpha: Bytes) -> Bytes:
     return out
 
 
-def upright(stored: Bytes, orientation: int) -> Bytes:
+def upright(stored: UInt8Array, orientation: int) -> UInt8Array:
     """Stored pixels turned and mirrored as EXIF says; the same array where that is not at all."""
     if orientation == 1:
         return stored
@@ -117,7 +119,7 @@ def upright(stored: Bytes, orientation: int) -> Bytes:
     return np.ascontiguousarray(_as_stored(stored, back))
 
 
-def _as_stored(rgb: Bytes, orientation: int) -> Bytes:
+def _as_stored(rgb: UInt8Array, orientation: int) -> UInt8Array:
     """A view of the upright picture in which the stored rows lie in their order (EXIF 4.6.4)."""
     if orientation in (3, 4, 7, 8):
         rgb = rgb[::-1]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from vision.errors import ImageRefused
 from vision.reading.bounds import MAX_SAMPLE_BYTES, check_cost, check_frame, check_size
-from vision.reading.grey import Bytes, by_depth
+from vision.reading.grey import UInt8Array, by_depth
 from vision.reading.pillow_pixels import over_black, pillow_array, upright
 from vision.reading.tiff_directory import orientation
 
@@ -37,7 +37,7 @@ MAX_TWICE_BYTES = 160_000_000
 
 
 @dataclass(frozen=True)
-class Header:
+class PngHeader:
     """What the first chunk says, and the number of frames of an animation."""
 
     width: int
@@ -52,7 +52,7 @@ class Header:
         return self.depth == 16
 
 
-def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int) -> Header:
+def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: int) -> PngHeader:
     """Walk the chunks and check what decoding the frame would cost.
 
     Raises:
@@ -74,7 +74,7 @@ def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: i
                 raise ValueError("no header")
             start = _exactly(stream, length)
             width, height, depth, colour = struct.unpack(">IIBB", start[:10])
-            header = Header(width, height, depth, CHANNELS.get(colour, 4), 1)
+            header = PngHeader(width, height, depth, CHANNELS.get(colour, 4), 1)
             check_size(width, height, what, max_pixels)
             stream.seek(-length, 1)
         elif kind == b"acTL":
@@ -101,10 +101,10 @@ def read_header(stream: BinaryIO, what: str, *, frame: int | None, max_pixels: i
             why="16-bit colour",
         )
     check_cost(what, samples=samples, working=pixels * 4)
-    return Header(header.width, header.height, header.depth, header.channels, frames)
+    return PngHeader(header.width, header.height, header.depth, header.channels, frames)
 
 
-def deep_rgb(stream: BinaryIO, header: Header) -> Bytes:
+def deep_rgb(stream: BinaryIO, header: PngHeader) -> UInt8Array:
     """Samples of 16 bits as ``(H, W, 3)`` ``uint8``, upright, by `vision.reading.grey.by_depth`.
 
     Pillow unpacks 16-bit colour by byte: once for the high bytes, once for the low ones.
@@ -140,7 +140,7 @@ def deep_rgb(stream: BinaryIO, header: Header) -> Bytes:
     return upright(rgb, turned)
 
 
-def _unpacked(stream: BinaryIO, mode: str, channels: int) -> Bytes:
+def _unpacked(stream: BinaryIO, mode: str, channels: int) -> UInt8Array:
     stream.seek(0)
     with Image.open(stream, formats=["PNG"]) as image:
         if mode == "RGBA":

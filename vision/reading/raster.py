@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from vision.errors import ImageRefused
 from vision.reading import jpeg, png, tiff, tiff_page
 from vision.reading.bounds import check_cost, check_frame, check_size
-from vision.reading.grey import Bytes
+from vision.reading.grey import UInt8Array
 from vision.reading.native_errors import native_errors_raised
 from vision.reading.pillow_pixels import BROKEN, pillow_rgb, quiet, upright
 from vision.reading.tiff_directory import Tag, orientation
@@ -21,7 +21,7 @@ WEBP_BYTES = 16
 
 def raster_rgb(
     stream: BinaryIO, known_format: str, what: str, *, frame: int | None, max_pixels: int
-) -> Bytes:
+) -> UInt8Array:
     """Decode a file of a known format, whatever its name says.
 
     Args:
@@ -56,7 +56,7 @@ def raster_rgb(
             ) from None
 
 
-def _png(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+def _png(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> UInt8Array:
     header = png.read_header(stream, what, frame=frame, max_pixels=max_pixels)
     if header.deep and not frame:
         return png.deep_rgb(stream, header)
@@ -67,7 +67,7 @@ def _png(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Byt
         return pillow_rgb(image, what, orientation(image.info))
 
 
-def _jpeg(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+def _jpeg(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> UInt8Array:
     content = stream.read(jpeg.MAX_ENCODED + 1)
     if len(content) > jpeg.MAX_ENCODED:
         check_cost(what, samples=float("inf"), why="its length")
@@ -83,7 +83,7 @@ def _jpeg(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
         return pillow_rgb(image, what, orientation({"exif": found.exif}))
 
 
-def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> UInt8Array:
     page = tiff_page.read_page(stream, what, frame=frame, max_pixels=max_pixels)
     turned = page.directory.one(Tag.ORIENTATION, 1)
     turned = turned if 1 <= turned <= 8 else 1
@@ -100,7 +100,7 @@ def _tiff(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
         return pillow_rgb(image, what, turned, inverted=page.photometric == tiff_page.WHITE_IS_ZERO)
 
 
-def _webp(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> Bytes:
+def _webp(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> UInt8Array:
     start = stream.read(30)
     if start[12:16] == b"VP8X":
         width, height = (int.from_bytes(start[at : at + 3], "little") + 1 for at in (24, 27))
@@ -122,7 +122,7 @@ def _webp(stream: BinaryIO, what: str, frame: int | None, max_pixels: int) -> By
         return pillow_rgb(image, what, orientation(image.info))
 
 
-def opened_pillow_rgb(image: Image.Image, frame: int | None, max_pixels: int) -> Bytes:
+def opened_pillow_rgb(image: Image.Image, frame: int | None, max_pixels: int) -> UInt8Array:
     """A Pillow image that the caller opened, upright, as ``(H, W, 3)`` ``uint8``.
 
     Raises:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from vision.errors import ImageRefused
 from vision.reading.bounds import check_cost
-from vision.reading.grey import Bytes, Pixels, by_depth
+from vision.reading.grey import Pixels, UInt8Array, by_depth
 from vision.reading.native_errors import native_errors_raised
 from vision.reading.pillow_pixels import over_black, pillow_array
 from vision.reading.tiff_directory import Tag
@@ -29,7 +29,7 @@ MAX_PLANE_BYTES = 178_000_000
 """Bytes of one plane of samples: Pillow opens no larger page of 8-bit samples."""
 
 
-def deep_rgb(stream: BinaryIO, page: Page, what: str) -> Bytes:
+def deep_rgb(stream: BinaryIO, page: Page, what: str) -> UInt8Array:
     """A page of deep samples as ``(H, W, 3)`` ``uint8``, as stored (orientation not applied).
 
     Raises:
@@ -126,7 +126,7 @@ def _plane(
     return values[: page.height, : page.width]
 
 
-def _float_differences(rows: Bytes, channels: int, size: int) -> Bytes:
+def _float_differences(rows: UInt8Array, channels: int, size: int) -> UInt8Array:
     """Undo the float predictor: differences of bytes, most significant bytes of a row first."""
     height, length = rows.shape
     summed = rows.reshape(height, length // channels, channels)
