@@ -15,7 +15,7 @@ TESTS   ?=
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-ask: $(VENV)/.installed ## Answer a mistyped question about a spoilt CT slice with the embedded model
+ask: $(VENV)/.installed ## Answer a mistyped question about a noisy CT slice with the embedded model
 	@$(BIN)/imc ask --example
 
 test: lint types contracts docs tests ## Lint, types, import contracts, documentation and all tests
