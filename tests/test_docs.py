@@ -70,8 +70,16 @@ SNIPPETS = [
 
 @pytest.fixture(scope="module")
 def one_context() -> Any:
-    """`load_context`, loading each model once for all snippets."""
-    return cache(graphs.load_context)
+    """`load_context`, loading once for all snippets what is asked for alike."""
+    load, loaded = graphs.load_context, {}
+
+    def load_once(*args: Any, **options: Any) -> Any:
+        asked = repr((args, options))
+        if asked not in loaded:
+            loaded[asked] = load(*args, **options)
+        return loaded[asked]
+
+    return load_once
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
