@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,8 @@ from imc_app.refusals import InputRefused
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from vision.reading.medical_image import MedicalImage
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,29 @@ def corrupt_image(
             rng = noise_rng(name, request.kind, request.severity, seed)
             rgb = apply_image(request.kind, rgb, request.severity, rng)
     return rgb
+
+
+def image_corruption(noise: Sequence[str], seed: int) -> Callable[[MedicalImage], MedicalImage]:
+    """What adds the image noises of these options to an image.
+
+    Raises:
+        InputRefused: no severity, or one outside 1 to 5.
+        imc_noise.UnknownNoise: no such kind, or one of questions.
+    """
+    from imc_noise import get_noise
+    from vision.reading.medical_image import MedicalImage
+
+    requests = [parse_noise(option) for option in noise]
+    for request in requests:
+        get_noise(request.kind, "image")
+
+    def corrupt(image: MedicalImage) -> MedicalImage:
+        if not requests:
+            return image
+        rgb = corrupt_image(image.rgb, image.sha256, requests, seed)
+        return MedicalImage.from_rgb(rgb, image.source_format)
+
+    return corrupt
 
 
 def corrupt_question(question: str, requests: Sequence[NoiseRequest], seed: int) -> str:

@@ -38,16 +38,19 @@ class RefusedFile:
 
 
 def perceive_files(
-    batches: Iterator[list[Path]], open_calibrator: Callable[[], Calibrator], frame: int | None
+    batches: Iterator[list[Path]],
+    open_calibrator: Callable[[], Calibrator],
+    frame: int | None,
+    corrupt: Callable[[MedicalImage], MedicalImage] = lambda image: image,
 ) -> Iterator[PerceivedFile | RefusedFile]:
-    """Yield a result for every path, in order.
+    """Yield a result for every path, in order; `corrupt` adds noise on purpose.
 
     `open_calibrator` is called once, when the first image was read: where none can be, no model
     is loaded. What it raises, and faults of ours, are raised.
     """
     calibrator: Calibrator | None = None
     for paths in batches:
-        for held in _read(paths, frame):
+        for held in _read(paths, frame, corrupt):
             if calibrator is None and not all(isinstance(image, str) for _, image in held):
                 calibrator = open_calibrator()
             yield from _perceive(calibrator, held)
@@ -57,7 +60,9 @@ Held = list[tuple[Path, "MedicalImage | str"]]
 """Each path with its image, or the line that says why there is none."""
 
 
-def _read(paths: Sequence[Path], frame: int | None) -> Iterator[Held]:
+def _read(
+    paths: Sequence[Path], frame: int | None, corrupt: Callable[[MedicalImage], MedicalImage]
+) -> Iterator[Held]:
     """The batch read, in parts of at most `TOGETHER_PIXELS` and one image."""
     from vision.reading.medical_image import read_image
 
@@ -65,7 +70,7 @@ def _read(paths: Sequence[Path], frame: int | None) -> Iterator[Held]:
     pixels = 0
     for path in paths:
         try:
-            image = read_image(path, frame=frame)
+            image = corrupt(read_image(path, frame=frame))
         except ValueError as error:
             held.append((path, refusal_line(error)))
             continue

@@ -21,7 +21,9 @@ from imc_app.options import (
     DtypeOption,
     Frame,
     ModelOption,
+    PluginOption,
     PrototypesOption,
+    Seed,
 )
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
@@ -54,6 +56,15 @@ def perceive(
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     frame: Frame = None,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:SEVERITY",
+            help="Corrupt each image first, e.g. low_dose:3; repeatable; not with --monitor.",
+        ),
+    ] = None,
+    plugin: PluginOption = None,
+    seed: Seed = 0,
     as_json: AsJson = False,
     monitor: Annotated[
         bool,
@@ -109,19 +120,26 @@ def perceive(
     code is then 2. With --monitor an alarm is raised when images stop looking like the bank's
     clean references; it changes the exit code only with --fail-on-alarm.
     """
+    from imc_app.corruption import image_corruption
     from imc_app.session import open_calibrator
+    from imc_core.plugins import load_plugins
+
+    load_plugins(plugin or ())
+    corrupt = image_corruption(noise or (), seed)
 
     def opened() -> Calibrator:
         return open_calibrator(model, prototypes, device=device, dtype=dtype.value)
 
     if monitor:
+        if noise:
+            raise InputRefused("--noise corrupts images on purpose; leave it out with --monitor")
         options = MonitorOptions(order, window, false_alarms, run_length, fail_on_alarm, plot)
         monitor_images(images, options, opened, frame=frame)
         return
     _refuse_monitoring(context)
     kinds: Counter[str] = Counter()
     refused = 0
-    for result in perceive_files(image_batches(images), opened, frame):
+    for result in perceive_files(image_batches(images), opened, frame, corrupt):
         if isinstance(result, RefusedFile):
             typer.echo(f"imc: {one_line(result.why)}", err=True)
             refused += 1
