@@ -99,10 +99,14 @@ def _voi(
     centre = _number(dataset, "WindowCenter", index)
     width = _number(dataset, "WindowWidth", index)
     shape = str(_value(dataset, "VOILUTFunction", index) or "LINEAR")
-    if centre is None or width is None or width < (1 if shape == "LINEAR" else 0) or width == 0:
+    if centre is None or width is None or width <= 0:
         return None
     if shape not in WINDOWS:
         raise contradiction(what, "VOILUTFunction", "is not LINEAR, LINEAR_EXACT or SIGMOID")
+    if width < 1 and shape == "LINEAR":
+        # LINEAR is of whole numbers, at least 1 apart; files of small slopes that leave the
+        # function out mean LINEAR_EXACT (C.11.2.1.3.2).
+        shape = "LINEAR_EXACT"
     return lambda band: by_window(scale(band), centre, width, shape)
 
 

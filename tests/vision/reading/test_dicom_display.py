@@ -93,11 +93,20 @@ def test_padding_that_is_the_whole_picture_is_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "expected"),
-    [("LINEAR_EXACT", [0, 255, 255, 255, 255]), ("SIGMOID", [5, 251, 251, 252, 255])],
+    [
+        ("LINEAR_EXACT", [0, 255, 255, 255, 255]),
+        ("SIGMOID", [5, 251, 251, 252, 255]),
+        ("LINEAR", [0, 255, 255, 255, 255]),
+    ],
 )
 def test_windows_narrower_than_one_unit(shape: str, expected: list[int]) -> None:
     fields = {"RescaleSlope": "0.000244", "RescaleIntercept": 0, "VOILUTFunction": shape}
     assert points(dicom(RAMP, WindowCenter="0.25", WindowWidth="0.25", **fields)) == expected
+
+
+@pytest.mark.parametrize("width", [0, -5])
+def test_windows_without_a_width_are_ignored(width: int) -> None:
+    assert points(dicom(RAMP, WindowCenter=9, WindowWidth=width)) == points(dicom(RAMP))
 
 
 def test_unknown_window_function_and_zero_slope_are_named() -> None:
