@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-_LINE = re.compile(rb"^[A-Za-z_][\w.]*: .+\.$")
-"""How libtiff reports: the function or file that failed, and why."""
+_LINE = re.compile(
+    rb"^[A-Za-z_][\w.]*: .+\.$|\b(?:\w*TIFF\w*|\w*Decode\w*): |\bof (?:strip|tile|scanline) \d"
+)
+"""How libtiff reports: the function or file that failed, and why. It writes a line in three parts,
+which what another thread writes may come between."""
 
 _STDERR = threading.Lock()
 
@@ -49,7 +52,7 @@ def native_errors_raised() -> Iterator[None]:
             os.dup2(saved, 2)
             held.seek(0)
             lines = held.read().splitlines(keepends=True)
-            foreign = [line for line in lines if not _LINE.match(line)]
+            foreign = [line for line in lines if not _LINE.search(line)]
             if foreign:
                 os.write(saved, b"".join(foreign))
             os.close(saved)
