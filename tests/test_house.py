@@ -139,3 +139,32 @@ def test_a_package_that_shadows_a_room_is_named(tmp_path: Path) -> None:
     )
     assert ran.returncode != 0
     assert str(intruder.parent) in ran.stderr.splitlines()[-1]
+
+
+FIGURES_OF_SPEECH = frozenset(
+    "betray betrays converse dictated doses look mend mended mends recalled rival rivals rubbish "
+    "shortcut sight spoil spoilt standing taught told untouched".split()
+)
+"""Words that name nothing in the field: a name is a term of a paper or a library of the field."""
+
+
+def names_given(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Every name that a file gives: functions, classes, arguments, variables, attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr, node.lineno
+
+
+def test_no_name_is_a_figure_of_speech() -> None:
+    words = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{line} {name}"
+        for path, tree in sources(*ROOMS)
+        for name, line in names_given(tree)
+        if FIGURES_OF_SPEECH & {word.lower() for word in words.findall(name)}
+    ]
+    assert not found

@@ -35,7 +35,7 @@ _KEYS = {
     for column, key in enumerate(keys)
 }
 
-_LOOK_ALIKE = {
+_SIMILAR_SHAPES = {
     frozenset(pair)
     for pair in (
         *("0o 0q 0d 1l 1i 1j 1t 2z 3e 3b 4a 5s 6b 6g 7t 8b 9g 9q il ij lt it ft fl".split()),
@@ -49,13 +49,13 @@ _LOOK_ALIKE = {
         ("(", "c"),
     )
 }
-_LOOK_ALIKE_PARTS = {
+_SIMILAR_SHAPES_OF_TWO = {
     (pair[:2], pair[2])
     for pair in "rnm nnm nim cld vvw uuw lih iiu rin tin lob old cia fih".split()
 }
 """Glyphs that touch and read as one, or one that reads as two."""
 
-_SOUND_ALIKE = {
+_SIMILAR_SOUNDS = {
     frozenset(pair) for pair in "ck cs sz kq fv ei ey iy ea ai ao au ou gj td pb mn xz".split()
 }
 
@@ -84,9 +84,9 @@ def _substitution(meant: str, written: str) -> Op:
         (x, y), (u, v) = _KEYS[meant], _KEYS[written]
         if abs(x - u) <= 1.0 and abs(y - v) <= 1.0:
             mechanisms.add("typo")
-    if frozenset((meant, written)) in _LOOK_ALIKE:
+    if frozenset((meant, written)) in _SIMILAR_SHAPES:
         mechanisms.add("ocr")
-    if frozenset((meant, written)) in _SOUND_ALIKE:
+    if frozenset((meant, written)) in _SIMILAR_SOUNDS:
         mechanisms.add("homophone")
     if mechanisms & {"typo", "ocr"}:
         return KNOWN_MECHANISM, frozenset(mechanisms)
@@ -129,9 +129,9 @@ def slip(meant: str, written: str) -> Slip:
                 reach(i, j, (i, j - 1), _DOUBLED if j > 1 and x[j - 1] == x[j - 2] else _LETTER)
             if i > 1 and j > 1 and y[i - 1] == x[j - 2] and y[i - 2] == x[j - 1]:
                 reach(i, j, (i - 2, j - 2), _TRANSPOSITION)
-            if i > 1 and j and (y[i - 2 : i], x[j - 1]) in _LOOK_ALIKE_PARTS:
+            if i > 1 and j and (y[i - 2 : i], x[j - 1]) in _SIMILAR_SHAPES_OF_TWO:
                 reach(i, j, (i - 2, j - 1), _GLYPHS)
-            if i and j > 1 and (x[j - 2 : j], y[i - 1]) in _LOOK_ALIKE_PARTS:
+            if i and j > 1 and (x[j - 2 : j], y[i - 1]) in _SIMILAR_SHAPES_OF_TWO:
                 reach(i, j, (i - 1, j - 2), _GLYPHS)
     cost, path = best[len(y)][len(x)]
     cost += FURTHER_SLIP * max(0, len(path) - 1)
