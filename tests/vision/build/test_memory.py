@@ -72,12 +72,12 @@ def test_a_pass_keeps_moments_and_a_bounded_sample(encoder: VisionEncoder) -> No
     known = References(
         encoder, [scan(number) for number in range(80)], calibration_taps(encoder), 0
     )
-    known.take_clean(known.look_at_clean())
+    known.load_clean(known.compute_clean())
     images = known.noisy("gaussian", 5, 0, range(80))
     nothing: dict[str, FittedMap] = {}
     kept = []
     for count in (40, 80):
         drawn = known.prepared(images[:count], range(count))
-        reached = known.reach(drawn, nothing, known.taps)
-        kept.append([sum(len(one) for one, _ in reached[tap].sample) for tap in known.taps])
+        found = known.tap_statistics(drawn, nothing, known.taps)
+        kept.append([sum(len(one) for one, _ in found[tap].sample) for tap in known.taps])
     assert kept[1] == kept[0] == [40] * len(known.taps)

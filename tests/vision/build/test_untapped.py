@@ -48,10 +48,10 @@ def test_from_pixels_alone() -> None:
     assert set(restored.perception.witnesses) == {"pixels"}
     assert restored.report.taps == ["pixels"]
     assert "layers cannot be read" in restored.report.reason
-    untouched = Calibrator(encoder, bank, pixels=False)(noisy)
-    assert not untouched.report.applied
-    assert "features not calibrated" in untouched.report.reason
-    assert torch.equal(projected(untouched.features), projected(encoder.encode(noisy)))
+    uncorrected = Calibrator(encoder, bank, pixels=False)(noisy)
+    assert not uncorrected.report.applied
+    assert "features not corrected" in uncorrected.report.reason
+    assert torch.equal(projected(uncorrected.features), projected(encoder.encode(noisy)))
 
 
 def test_a_draw_is_made_once_while_there_is_room() -> None:
