@@ -96,7 +96,7 @@ def _only_neighbour(
             if normal != token.normal
             for spelling in spellings
         ]
-    if any(edit_distance(written, rival, near) <= near for rival in alike):
+    if any(edit_distance(written, other, near) <= near for other in alike):
         return False
     lexicon = known if isinstance(known, Lexicon) else known_words()
     others = (one.word.lower() for one in lexicon.suggest(written, 2, limit=None))
