@@ -8,7 +8,6 @@ from imc_core import lazy_names
 
 if TYPE_CHECKING:
     from imc_agents.corrections.correction_candidates import CorrectionCandidate
-    from imc_agents.corrections.irrelevant_sentences import irrelevant_sentences
     from imc_agents.corrections.joint_search import JointSearch
     from imc_agents.corrections.proposals import apply_edits, candidate_of, word_edits
 
@@ -17,7 +16,6 @@ __all__ = [
     "JointSearch",
     "apply_edits",
     "candidate_of",
-    "irrelevant_sentences",
     "word_edits",
 ]
 
@@ -25,7 +23,6 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "imc_agents.corrections.correction_candidates": ("CorrectionCandidate",),
-        "imc_agents.corrections.irrelevant_sentences": ("irrelevant_sentences",),
         "imc_agents.corrections.joint_search": ("JointSearch",),
         "imc_agents.corrections.proposals": ("apply_edits", "candidate_of", "word_edits"),
     },
