@@ -128,6 +128,16 @@ def test_a_command_has_the_options_it_is_shown_with(line: str) -> None:
     assert used <= known | {"--help", "-h"}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_files_and_targets_that_are_named_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    files = re.findall(r"\b(?:benchmarks|scripts|examples|notebooks|tests|docs)/[\w/.-]*\w", text)
+    assert [name for name in files if not (REPOSITORY / name).exists()] == []
+    targets = set(re.findall(r"(?:^|`|&& )make ([a-z]+)", text, re.M))
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    assert targets <= set(re.findall(r"^([a-z]+):", makefile, re.M))
+
+
 # What scripts write -----------------------------------------------------------------------------
 
 TABLES = script("docs_tables")
