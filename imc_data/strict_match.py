@@ -23,22 +23,27 @@ _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])
 """Markdown: the stars or underscores around words, not those of T2* or HLA-B*27."""
 _BULLET = re.compile(r"^\s*[-*•]\s+(?=[^\W\d])")
 _QUOTED = re.compile(r"""(?<!\w)(["'])(?=\S)([^"']*?)(?<=\S)\1(?!\w)""")
-_PRIME = re.compile(r"(?<=\d)['\"]|(?<=\b[a-z])'(?![a-z])")
+_PRIME = re.compile(r"(?<=\d)['\"]|(?<=\b[a-z])'(?![a-z])", re.IGNORECASE)
 """Left after quotations are opened: minutes and inches, or a single letter's prime (e')."""
 
-_FUNCTION_WORDS = (
-    "and or nor but vs versus to is are was were be been being of in on at by for from with "
-    "without as into than that this shows show showing has have had there it not no yes "
+_BEFORE_ARTICLE = (
+    "to is are was were be been being of in on at by for from with without as into than that this "
+    "shows show showing has have had there"
 )
-_AFTER_NO_ARTICLE = "fib flutter line lines wave waves band bands streptococcus strep"
-"""What a letter A before it names: A fib, A lines, group A streptococcus."""
-_THE = re.compile(r"(?<![\w'/-])(?:the|an)\s+(?=[^\W_]{2}|[-<>≤≥±~+]*\d)")
-_A = re.compile(
-    r"(^\W*|[.,;:!?]\s+|\b(?:" + "|".join(_FUNCTION_WORDS.split()) + r")\s+)a\s+"
-    r"(?!(?:" + "|".join((_FUNCTION_WORDS + _AFTER_NO_ARTICLE).split()) + r")\b)"
+_NOT_AFTER_ARTICLE = (
+    f"{_BEFORE_ARTICLE} and or nor but vs versus it not no yes "
+    "fib flutter line lines wave waves band bands streptococcus strep"
+)
+"""No noun, or what a letter A before it names: A fib, A lines, A streptococcus."""
+_THE = re.compile(r"(?<![\w'/-])(?:the|an)\s+(?=[^\W_]{2}|[-<>≤≥±~+]*\d)", flags=re.IGNORECASE)
+_NOUN = (
+    rf"(?!(?i:{'|'.join(_NOT_AFTER_ARTICLE.split())})\b)"
     r"(?=[^\W\d_]{2}|\d[\d.,]*\s+[^\W\d_])"
 )
-"""An article stands at the start of a phrase and before a word: hepatitis A has none."""
+_A_FIRST = re.compile(rf"(^\W*|[.,;:!?]\s+)[aA]\s+{_NOUN}")
+_A_WITHIN = re.compile(rf"\b((?i:{'|'.join(_BEFORE_ARTICLE.split())}))\s+a\s+{_NOUN}")
+"""An article begins a phrase, or follows such a word in lower case, and a noun follows it:
+hepatitis A has none, nor has "type is A positive"."""
 
 _TOKEN = re.compile(
     r"""
@@ -53,8 +58,12 @@ _TOKEN = re.compile(
 )
 _SIGNED = re.compile(r"[+±]|\w-+(?!\w)|-\s*(?:$|[,;])")
 """A text that has signs: a hyphen between blanks may be one of them (ER - PR +)."""
+_NUMBERED = re.compile(r"\d|\b(?:[ivx]{1,4}|[a-z])\b")
+"""A number, a Roman one, or a letter: two of these make a range or a fraction, not a compound."""
 _PUNCTUATION = frozenset(".,;:!?\"'()[]{}…·•¿¡|\\")
 _YES_NO = frozenset({"yes", "no"})
+_NEAR = 64
+"""Characters around a hyphen in which its words are: no word is longer."""
 
 
 def answer_tokens(answer: str) -> list[str]:
@@ -68,7 +77,7 @@ def answer_tokens(answer: str) -> list[str]:
     signed = _SIGNED.search(text) is not None
     for match in _TOKEN.finditer(text):
         token = match.group().strip()
-        if token in "-/" and _joins(text, match.start(), match.end(), spaced_is_sign=signed):
+        if token in {"-", "/"} and _joins(text, match.start(), match.end(), spaced_is_sign=signed):
             continue
         if token not in _PUNCTUATION:
             tokens.append(re.sub(r"^(-?)\.", r"\g<1>0.", token))
@@ -99,21 +108,24 @@ def _one_form(answer: str) -> str:
         for c in unicodedata.normalize("NFC", answer).translate(_ONE_FORM)
         if unicodedata.category(c) != "Cf"
     )
-    text = unicodedata.normalize("NFC", visible.lower().translate(_ONE_FORM))
+    text = unicodedata.normalize("NFC", visible.translate(_ONE_FORM))
     for written, sign in _ALIKE.items():
         text = text.replace(written, sign)
     text = _QUOTED.sub(r"\2", _EMPHASIS.sub(r"\2", _BULLET.sub("", text)))
     text = _PRIME.sub(lambda mark: "′" if mark.group() == "'" else "″", text)
-    return _A.sub(r"\1", _THE.sub("", text))
+    if text.isupper():  # a text in capitals alone has no article in lower case
+        text = text.lower()
+    text = _A_WITHIN.sub(r"\1 ", _A_FIRST.sub(r"\1", _THE.sub("", text)))
+    return unicodedata.normalize("NFC", text.lower())
 
 
 def _joins(text: str, start: int, end: int, *, spaced_is_sign: bool) -> bool:
     """Whether the hyphen or slash at `start` only joins or parts words."""
-    before, after = text[:start], text[end:]
+    before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
     left, right = re.search(r"[^\W_]+(\s*)$", before), re.match(r"(\s*)[^\W_]+", after)
     if left is None or right is None:
         return False
-    if all(re.search(r"\d", side.group()) for side in (left, right)):
-        return False  # L4-L5, 1/2
+    if all(_NUMBERED.search(side.group()) for side in (left, right)):
+        return False  # L4-L5, 1/2, I-II, A-C
     spaces = bool(left.group(1)), bool(right.group(1))
     return spaces == (False, False) or (spaces == (True, True) and not spaced_is_sign)

@@ -18,6 +18,8 @@ ER+ PR- / ER- PR+ ; ER - PR - / ER PR - ; Rh− / Rh
 T2 / T2* ; T2** / T2* ; HLA-B27 / HLA-B*27 ; e' / e ; 5' / 5" ; 5′ / 5″ ; C' / C
 hepatitis / hepatitis A ; hepatitis a / hepatitis ; vitamin A deficiency / vitamin deficiency
 type a dissection / type dissection ; A line / line ; A fib / fib ; A and B / B ; a / an ; group B / group A B
+type is A positive / type is positive ; hepatitis B and A virus / hepatitis B and virus ; HEPATITIS A / HEPATITIS
+I-II / I, II ; III/IV / III IV ; A-C / A C
 1.5 / 15 ; 1.5 / 1 5 ; 1.5 / 1,5 ; .5 / 5 ; 0.5 / 5 ; 1-5 / 1.5 ; 1-5 / 1, 5 ; 10-20 / 10 20 ; 1:5 / 1.5 ; 10⁵ / 105
 L4-L5 / L4 L5 ; C3-7 / C3, 7 ; 5% / 5 ; 5 mm / 5 cm ; 5 °C / 5 C ; ↑ T2 / ↓ T2 ; ♂ / ♀ ; II / III
 """  # noqa: E501
@@ -25,6 +27,7 @@ THE_SAME = [
     ("The liver.", "liver"),
     ("There is a mass", "there is mass"),
     ("A mass.", "mass"),
+    ("THERE IS A MASS", "there is mass"),
     ("a 5 cm mass", "5 cm mass"),
     ("“Liver”", "liver"),
     ("**Liver**", "liver"),
