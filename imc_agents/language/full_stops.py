@@ -30,8 +30,10 @@ ABBREVIATIONS = frozenset(
 UNITS = frozenset("yr yrs mo mos wk wks hr hrs sec secs min mins mm cm ml mg mcg kg in".split())
 """Written with a dot or without: one that ends a sentence is followed by a capital."""
 
-SHORTENED = 3
-"""Letters from which the beginning of a longer word counts as shortened ("hemorrh.")."""
+MET = 1_000_000
+"""Count from which a word of no clinical list is met by everyone, so that it may end a sentence."""
+SHORTENED = range(3, 9)
+"""Letters of the beginning of a longer word that counts as shortened ("hemorrh.")."""
 
 _BEFORE = re.compile(r"[^\s(\[{\"'“‘,;:]+$")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)+[^\W\d_]{1,2}")
@@ -52,19 +54,21 @@ def is_abbreviated(word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _looks_shortened(plain: str) -> bool:
-    """No word of the lexicon, and without a vowel or the beginning of one of the clinic's."""
-    if plain in known_words():
+    """Hardly a word, and without a vowel or the beginning of one that everyone has met."""
+    lexicon = known_words()
+    if plain in lexicon.clinical or lexicon.frequency(plain) >= MET:
         return False
     if not _VOWEL.search(plain):
         return True
-    words = _clinical()
+    words = _met_words()
     at = bisect_left(words, plain)
-    return len(plain) >= SHORTENED and at < len(words) and words[at].startswith(plain)
+    return len(plain) in SHORTENED and at < len(words) and words[at].startswith(plain)
 
 
 @lru_cache(maxsize=1)
-def _clinical() -> list[str]:
-    return sorted(known_words().clinical)
+def _met_words() -> list[str]:
+    lexicon = known_words()
+    return sorted(word for word in lexicon if lexicon.frequency(word) >= MET)
 
 
 def ends_sentence(text: str, at: int) -> bool:
