@@ -12,7 +12,7 @@ from imc_bench.report.heat_map import heat_map
 from imc_bench.report.perception import Perception
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.report import Report
-from imc_bench.report.severity import PREDICTED_SEVERITIES
+from imc_bench.report.severity import PREDICTED_SEVERITIES, SeverityConfusion
 from imc_bench.report.shares import LEAST_COUNT
 from imc_bench.report.table import percent
 from imc_bench.report.wording import setting
@@ -104,7 +104,7 @@ def severity_plot(report: Report) -> Picture | None:
             "Severity put on an image (rows) and the severity perceived, % of the row's images",
             setting(report.results)
             + _grey([number for one in found.severities for number in one.images]),
-            _severity_verdict(report),
+            _severity_verdict(found.severities[-1]),
         ),
     )
     panels = drawing.body.subplots(down, across, squeeze=False)
@@ -130,9 +130,7 @@ def severity_plot(report: Report) -> Picture | None:
     return drawing.picture()
 
 
-def _severity_verdict(report: Report) -> str:
-    assert report.perception is not None
-    overall = report.perception.severities[-1]
+def _severity_verdict(overall: SeverityConfusion) -> str:
     images = sum(overall.images)
     said = (
         f"Of {images:,} noisy images {percent(sum(overall.missed) / images)} % were called clean "

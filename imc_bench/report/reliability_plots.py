@@ -9,7 +9,7 @@ import numpy as np
 
 from imc_bench.bootstrap import Estimate
 from imc_bench.report.picture import Caption, Drawing, Picture
-from imc_bench.report.reliability import BINS, Reliability
+from imc_bench.report.reliability import BINS, Gate, Reliability
 from imc_bench.report.report import Report
 from imc_bench.report.shares import LEAST_COUNT
 from imc_bench.report.table import percent
@@ -99,7 +99,7 @@ def gate_plot(report: Report) -> Picture | None:
             "Share of images called noisy, at each level of the p-value for “no noise”",
             f"{setting(report.results)} · {found.clean[0].items} clean and "
             f"{found.noisy[0].items if found.noisy else 0:,} noisy images",
-            _gate_verdict(report),
+            _gate_verdict(found),
         ),
     )
     for panel, most in zip(drawing.body.subplots(1, 2), (0.1, 1.0), strict=True):
@@ -134,10 +134,8 @@ def gate_plot(report: Report) -> Picture | None:
     return drawing.picture()
 
 
-def _gate_verdict(report: Report) -> str:
+def _gate_verdict(found: Gate) -> str:
     """Whether the p-values hold on clean images, and what the smallest level finds."""
-    assert report.perception is not None and report.perception.gate is not None
-    found = report.perception.gate
     above = [
         level
         for level, one in zip(found.levels, found.clean, strict=True)

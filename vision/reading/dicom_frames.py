@@ -65,14 +65,13 @@ def read_frame(header: DicomHeader, what: str, frame: int) -> StoredFrame:
         encoded = encoded_frame(header, frame)
         check_encoded(encoded, header, what)
         container, colours = decoded_frame(encoded, header, what)
-    assert header.pixels is not None
     padding = None
     if colours.startswith("MONOCHROME"):
-        padding = read_padding(dataset, header.pixels.field, header.order)
+        padding = read_padding(dataset, header.pixel_data.field, header.order)
     masked = None
     if padding is not None and padding.in_container:
         masked = padding.mask(container.view(f"=u{container.dtype.itemsize}"))
-    if header.pixels.field in FLOATS:
+    if header.pixel_data.field in FLOATS:
         values = container
     elif header.syntax in NATIVE or header.syntax == RLE:
         values = _stored_values(container, dataset, what)
@@ -91,8 +90,7 @@ def contradiction(what: str, fields: str, why: str) -> ImageRefused:
 
 
 def _native(header: DicomHeader, what: str, frame: int) -> Pixels:
-    dataset, pixels = header.dataset, header.pixels
-    assert pixels is not None
+    dataset, pixels = header.dataset, header.pixel_data
     rows, columns, channels = int(dataset.Rows), int(dataset.Columns), int(dataset.SamplesPerPixel)
     count = rows * columns * channels
     if pixels.field in FLOATS:
@@ -136,8 +134,7 @@ def _native(header: DicomHeader, what: str, frame: int) -> Pixels:
 
 
 def _samples(header: DicomHeader, start: int, count: int, dtype: np.dtype[np.generic]) -> Pixels:
-    pixels = header.pixels
-    assert pixels is not None
+    pixels = header.pixel_data
     swapped = dtype.itemsize == 1 and header.order == ">" and pixels.vr == "OW"
     lead = (start - pixels.start) & 1 if swapped else 0
     header.stream.seek(start - lead)
@@ -151,8 +148,7 @@ def _samples(header: DicomHeader, start: int, count: int, dtype: np.dtype[np.gen
 
 def _bits(header: DicomHeader, first: int, count: int) -> NDArray[np.uint8]:
     """Samples of one bit, the first in the lowest bit of a byte (PS3.5 8.1.1)."""
-    pixels = header.pixels
-    assert pixels is not None
+    pixels = header.pixel_data
     packed = _samples(
         header, pixels.start + first // 8, -(-(first % 8 + count) // 8), np.dtype("u1")
     )

@@ -88,6 +88,13 @@ class DicomHeader:
     pixels: PixelElement | None
 
     @property
+    def pixel_data(self) -> PixelElement:
+        """The element with the pixels; ValueError where there is none (`dicom` refuses that)."""
+        if self.pixels is None:
+            raise ValueError("no pixel data")
+        return self.pixels
+
+    @property
     def order(self) -> str:
         """Byte order of numbers, ``<`` or ``>``."""
         return ">" if self.syntax == BIG_ENDIAN else "<"

@@ -85,7 +85,8 @@ def _plane(
     what: str,
 ) -> Pixels:
     dtype = page.dtype
-    assert dtype is not None
+    if dtype is None:
+        raise ValueError("samples without a type")
     rows, columns = page.tile or (page.directory.one(Tag.STRIP_ROWS, page.height), page.width)
     if rows < 1 or columns < 1:
         raise ValueError("tiles without a size")
