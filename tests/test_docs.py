@@ -87,6 +87,7 @@ def test_a_python_block_runs_as_it_stands(
     code: str,
     one_context: Any,
     embedded_model: Path,
+    forget_plugins: Any,  # what a block registers, no other test knows
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
