@@ -54,7 +54,14 @@ def make_store(
 ) -> Path:
     """Two questions an image, so five clusters of ten; only items of `rows_of` have rows."""
     identity = Identity(
-        {"data_set": "phantom", "methods": ["none", "pdc", "sms", "imc"], "seed": seed},
+        {
+            "data_set": "phantom",
+            "split": "test",
+            "conditions": sorted({str(condition) for condition, _ in right}),
+            "methods": ["none", "pdc", "sms", "imc"],
+            "noise_at": "input",
+            "seed": seed,
+        },
         {"imc-agents": "0.1.0"},
         {"name": model, "fingerprint": "f00d", "bank": None, "kinds": kinds},
     )
