@@ -74,12 +74,14 @@ def open_context(
     Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
     in one line.
     """
-    from imc_agents.safeguards.protected import load_protected
-    from prompts import load_prompts
-
     check_files(model, prototypes)
-    load_protected(*protected)
+    if protected:
+        from imc_agents.safeguards.protected import load_protected
+
+        load_protected(*protected)
     if profile != "auto":
+        from prompts import load_prompts
+
         load_prompts(profile)
     with waiting(f"loading model {model_name(model)}"):
         from graphs.context import load_context
