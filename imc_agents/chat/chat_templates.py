@@ -115,9 +115,10 @@ def _joined(*parts: Any) -> str:
 class _Measured(NodeTransformer):
     """Puts loops, concatenation and literals of lists under the budget."""
 
-    def _call(self, name: str, *args: nodes.Expr, lineno: int) -> nodes.Call:
-        function = nodes.EnvironmentAttribute(name)
-        return nodes.Call(function, list(args), [], None, None).set_lineno(lineno)
+    def _call(self, name: str, *args: Any, lineno: int) -> nodes.Call:
+        call = nodes.Call(nodes.EnvironmentAttribute(name), list(args), [], None, None)
+        call.set_lineno(lineno)
+        return call
 
     def visit_For(self, node: nodes.For) -> nodes.For:
         self.generic_visit(node)

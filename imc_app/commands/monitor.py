@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imc_app.drift_alarm import action
 from imc_app.image_files import Order, image_batches
 from imc_app.notices import notice
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
@@ -95,26 +96,6 @@ def _begin(calibrator: Calibrator, options: MonitorOptions) -> DriftMonitor:
         false_alarms=options.false_alarms,
         run_length=options.run_length,
         window=options.window,
-    )
-
-
-def action(test: DriftMonitor) -> str:
-    """What a raised alarm found, and what a person can do about it."""
-    clean, since = test.since_change["clean"], test.since_change.total()
-    if test.main_noise is not None and clean < since / 2:
-        found = (
-            f"most images since image {test.change_at} are noisy, {test.main_noise} most often "
-            f"({test.since_change[test.main_noise]} of {since})"
-        )
-    else:
-        found = (
-            f"images since image {test.change_at} differ from the bank's references, although "
-            f"most of them pass one by one ({clean} of {since})"
-        )
-    return (
-        f"{found}; view some of them: where they are noisy, have the scanner and its protocol "
-        "checked, then monitor anew; where they are good images of another scanner, protocol or "
-        "hospital, build a bank from such images (imc prototypes build) and monitor against it"
     )
 
 

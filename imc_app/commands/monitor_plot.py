@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imc_app.commands.monitor import action
+from imc_app.drift_alarm import action
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 from imc_bench.report.wording import counted

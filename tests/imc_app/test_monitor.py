@@ -141,7 +141,7 @@ def test_a_stream_without_an_alarm_asks_for_no_action(
 
 
 def test_images_that_drift_but_pass_one_by_one_may_be_a_new_source() -> None:
-    from imc_app.commands.monitor import action
+    from imc_app.drift_alarm import action
     from vision.monitor import DriftMonitor
 
     test = DriftMonitor(384)
