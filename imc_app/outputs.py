@@ -26,10 +26,11 @@ class OutputKind(StrEnum):
     PNG = "PNG picture"
     BANK = "prototype bank"
     STORE = "result store"
+    PAGE = "HTML page"
     TEXT = "text file"
 
 
-_SUFFIXES = {OutputKind.PNG: ".png"}
+_SUFFIXES = {OutputKind.PNG: ".png", OutputKind.PAGE: ".html"}
 
 _KEPT_BESIDE_INPUTS = (OutputKind.BANK, OutputKind.STORE)
 """A bank may lie in its model's folder, a store in that of its data: those are continued."""
@@ -134,6 +135,8 @@ def _is_kind(path: Path, kind: OutputKind) -> bool:
             return True
         if kind is OutputKind.PNG:
             return begin.startswith(b"\x89PNG\r\n\x1a\n")
+        if kind is OutputKind.PAGE:
+            return begin.lower().startswith((b"<!doctype html", b"<html"))
         if kind is OutputKind.STORE:
             return begin.startswith(b"SQLite format 3\0")
         if kind is OutputKind.BANK:

@@ -87,7 +87,9 @@ def ask(
     ] = True,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the case as one page, image included."),
+        typer.Option(
+            "--html", metavar="FILE.html", help="Write the case as one page, image included."
+        ),
     ] = None,
     batch: Annotated[
         Path | None,
@@ -153,7 +155,7 @@ def ask(
 
     if html is not None:
         check_output(
-            "--html", html, OutputKind.TEXT, inputs=(image, model, prototypes, *(protected or ()))
+            "--html", html, OutputKind.PAGE, inputs=(image, model, prototypes, *(protected or ()))
         )
     request = read_request(image, question, noises, frame=frame, seed=seed)
     context = opened()

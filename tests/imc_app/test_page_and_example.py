@@ -71,11 +71,13 @@ def test_the_page_is_written_beside_the_printed_answer(
     assert "no prototype bank" in out.read_text() and "no prototype bank" in ran.out
 
 
-def test_a_page_over_the_image_is_refused(imc: Imc, tmp_path: Path) -> None:
-    image = grey_png(tmp_path)
+def test_a_page_replaces_nothing_but_a_page(imc: Imc, tmp_path: Path) -> None:
+    image, mine = grey_png(tmp_path), tmp_path / "mine.html"
+    mine.write_text("my notes\n")
     before = image.read_bytes()
-    assert_refused(imc("ask", image, "Is it?", "--html", image), "--html")
-    assert image.read_bytes() == before
+    assert_refused(imc("ask", image, "Is it?", "--html", image), "--html", ".html")
+    assert_refused(imc("ask", image, "Is it?", "--html", mine), "--html", "no HTML page")
+    assert (image.read_bytes(), mine.read_text()) == (before, "my notes\n")
 
 
 def test_the_example_writes_what_its_commands_name(imc: Imc, tmp_path: Path) -> None:
