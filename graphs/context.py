@@ -119,11 +119,14 @@ def load_context(
         method: what is done before the model answers.
         seed: recorded with every answer.
         policy: budgets and thresholds; `method` and `seed` are put into it. Margins that it was
-            given stand against measured ones.
+            given take precedence over measured ones.
         protected: files of a hospital's own protected words, merged into the shipped ones; see
             `examples/protected_words.yaml`.
         thresholds: read those beside the bank; False: leave the shipped floors, to measure anew.
-        device, dtype, trust_remote_code, local_files_only: how the model is loaded.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        dtype: of the weights; `auto`: float32 for small models, else the checkpoint's own.
+        trust_remote_code: run the checkpoint's own Python code.
+        local_files_only: do not fetch files of a hub id.
         blocks: dotted name of its vision blocks, for a tower whose blocks are not found; None:
             those that the bank was built with, or found by structure.
 
