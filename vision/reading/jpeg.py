@@ -34,7 +34,7 @@ MAX_SEGMENTS = 10_000
 SCAN_COST = 0.4
 """Cost of a sample in a scan of a progressive frame, beside that of a sample decoded once."""
 
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # JPEG-LS stuffs bits up to FF 7F
 _PADDING = bytes(range(255)) * 64
 """Entropy-coded data (no marker byte) that stands for what a truncated file lacks."""
 
@@ -84,7 +84,7 @@ def read_frame(content: bytes) -> tuple[JpegMarkers, bytes]:
         marker = content[found.end() - 1]
         if marker == EOI:
             break
-        if marker == SOI or marker == 0x01:
+        if marker == SOI:
             at = found.end()
             continue
         length = struct.unpack(">H", content[found.end() : found.end() + 2])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 import zlib
@@ -24,7 +25,9 @@ from pydicom.uid import (
 
 from tests.vision.reading.files import dicom, grey, refusal
 from vision import ImageRefused, read_image
-from vision.reading.dicom_encoded import DECODERS
+from vision.reading.dicom_encoded import DECODERS, encoded_frame
+from vision.reading.dicom_header import read_header
+from vision.reading.jpeg import check_frame_cost, read_frame
 
 RAMP = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
 
@@ -256,3 +259,12 @@ def test_damage_anywhere_is_an_image_or_a_refusal(at: float, junk: bytes) -> Non
 @pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLSLossless, JPEG2000, HTJ2K])
 def test_every_compressed_syntax_has_a_package_to_install(syntax: str) -> None:
     assert any(syntax.startswith(start) for start in DECODERS)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", ["MR_small_jpeg_ls_lossless.dcm", "JPGExtended.dcm"])
+def test_markers_of_frames_that_other_packages_decode(name: str) -> None:
+    header = read_header(io.BytesIO(real(name)), name)
+    markers, _ = read_frame(encoded_frame(header, 0))
+    assert (markers.height, markers.width) == (header.dataset.Rows, header.dataset.Columns)
+    check_frame_cost(markers, name)
