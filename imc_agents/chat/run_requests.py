@@ -1,4 +1,4 @@
-"""A chat model answers what agents ask: of one conversation, or of many in lock step."""
+"""Runs the request steps of agents on a chat model: those of one question, or many in lock step."""
 
 from __future__ import annotations
 
@@ -33,72 +33,72 @@ MODEL_FAULTS: Faults = (
     TypeError,
     ValueError,
 )
-"""What a model may raise and an agent survives: out of memory, a refused length, a lost server, a
-reply of the wrong form. An interrupt of the graph is none of these."""
+"""Errors of a model that an agent handles: out of memory, a refused length, a lost connection, a
+malformed reply. An interrupt of the graph is none of these."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The model failed at a request."""
+    """The model raised an error at a request."""
 
     fault: Exception
 
 
 def run_requests(
-    chat: BaseChatModel, exchange: RequestSteps[Result], faults: Faults = MODEL_FAULTS
+    chat: BaseChatModel, steps: RequestSteps[Result], faults: Faults = MODEL_FAULTS
 ) -> Result:
-    """Carry one exchange to its end.
+    """Run the request steps of one agent to their result.
 
     Args:
-        chat: who answers.
-        exchange: who asks.
-        faults: what is thrown into the exchange when the model raises it; anything else ends both.
+        chat: the model that answers the requests.
+        steps: the generator of requests.
+        faults: errors of the model that are thrown into `steps`; others are raised here.
     """
     reply: Any = None
     try:
         while True:
-            reply = _alone(chat, _go_on(exchange, reply), faults)
+            reply = _alone(chat, _advance(steps, reply), faults)
     except StopIteration as end:
         return cast(Result, end.value)
 
 
 def run_requests_together(
-    chat: BaseChatModel, exchanges: Sequence[RequestSteps[Result]], faults: Faults = MODEL_FAULTS
+    chat: BaseChatModel, many: Sequence[RequestSteps[Result]], faults: Faults = MODEL_FAULTS
 ) -> list[Result]:
-    """Carry many exchanges to their ends in lock step; their results, in order.
+    """Run many request steps in lock step; returns their results, in order.
 
-    In each step all texts that wait to be scored are one call of the model, all choices one, all
-    replies one. A fault of such a call is found again, and thrown, where it belongs: its requests
-    are answered one by one.
+    In each step all texts to score are one call of the model, all choices one, all generations one.
+    After an error in such a call its requests are answered one by one, so that the error is thrown
+    into the steps that caused it.
 
     Args:
-        chat: who answers.
-        exchanges: who ask; they must not depend on one another.
+        chat: the model that answers the requests.
+        many: the generators of requests; they must be independent of each other.
         faults: as for `run_requests`.
     """
     results: dict[int, Result] = {}
-    replies: dict[int, Any] = dict.fromkeys(range(len(exchanges)))
+    replies: dict[int, Any] = dict.fromkeys(range(len(many)))
     while replies:
         waiting: dict[int, Request] = {}
         for index, reply in replies.items():
             try:
-                waiting[index] = _go_on(exchanges[index], reply)
+                waiting[index] = _advance(many[index], reply)
             except StopIteration as end:
                 results[index] = end.value
         answered = answer_together(chat, list(waiting.values()), faults)
         replies = dict(zip(waiting, answered, strict=True))
-    return [results[index] for index in range(len(exchanges))]
+    return [results[index] for index in range(len(many))]
 
 
-def _go_on(exchange: RequestSteps[Any], reply: Any) -> Request:
-    """The next request, the last one's reply given; None begins. StopIteration ends it."""
-    return exchange.throw(reply.fault) if isinstance(reply, Failed) else exchange.send(reply)
+def _advance(steps: RequestSteps[Any], reply: Any) -> Request:
+    """The next request, after the reply to the last (None at first); StopIteration at the end."""
+    return steps.throw(reply.fault) if isinstance(reply, Failed) else steps.send(reply)
 
 
 def answer_together(
     chat: BaseChatModel, requests: Sequence[Request], faults: Faults = MODEL_FAULTS
 ) -> list[Any]:
-    """The reply to each request, or what the model failed with, in order."""
+    """The reply to each request, or the error at it, in order."""
     replies: list[Any] = [None] * len(requests)
     answerers: tuple[tuple[type[Request], _Answerer], ...] = (
         (Loglikelihood, _loglikelihood_all),
@@ -123,13 +123,13 @@ _Answerer = Callable[[BaseChatModel, list[Any]], list[Any] | None]
 def _all_at_once(
     chat: BaseChatModel, asked: list[Request], answer_all: _Answerer, faults: Faults
 ) -> list[Any] | None:
-    """None where they must be answered one by one: for what they are, or after a fault."""
+    """Replies in one call; None where the requests must be answered one by one."""
     if len(asked) < 2:
         return None
     try:
         answers = answer_all(chat, asked)
     except faults:
-        return None  # it comes again, from the request that it belongs to
+        return None  # raised again by the request that caused it
     if answers is None or len(answers) != len(asked):
         return None
     for answer in answers:
@@ -180,7 +180,7 @@ def _generate_all(chat: BaseChatModel, asked: list[Generate]) -> list[Any] | Non
     if not isinstance(chat, SupportsGenerateBatch):
         inputs: list[LanguageModelInput] = [list(request.messages) for request in asked]
         return list(chat.batch(inputs, return_exceptions=True))
-    # Neighbours in length share a pass: padding is work for nothing.
+    # Requests of similar length in one batch: less padding.
     order = sorted(range(len(asked)), key=lambda place: len(asked[place].messages[-1].text))
     replies = chat.generate_batch([list(asked[place].messages) for place in order])
     if len(replies) != len(asked):
