@@ -77,9 +77,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-# --- clean questions
-
-
 def corrects_a_slip(before: str, after: str, context: IMCContext) -> bool:
     """As far as a rule can tell, the source itself was misspelt."""
     return (
@@ -138,9 +135,6 @@ def _exact(false: int, count: int) -> str:
     return f"{100 * false / count:.2f} ({100 * low:.2f}-{100 * high:.2f})"
 
 
-# --- noisy questions
-
-
 def noisy_page(kept: Kept, args: argparse.Namespace) -> list[str]:
     """False edits of clean questions, and restorations by noise and severity."""
     drawn = held_out(args.data, slake=True, seed=args.seed)
@@ -171,9 +165,6 @@ def noisy_page(kept: Kept, args: argparse.Namespace) -> list[str]:
         "",
         *table(["noise", "severity", "corrupted", *ends], rows),
     ]
-
-
-# --- what each agent earns
 
 
 def auc(clean: Sequence[float], noisy: Sequence[float]) -> float:

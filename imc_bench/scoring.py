@@ -59,11 +59,12 @@ def score_answer(rule: Rule, predicted: str, expected: str, closed: bool) -> Sco
 
 
 def strict(predicted: str, expected: str, closed: bool) -> Score:
-    """Lower-case, without articles and punctuation; every answer stays in the denominator.
+    """The same words, numbers and signs; every answer stays in the denominator.
 
-    Closed yes/no: exactly one of the two is in the answer, at word boundaries, and is the
-    right one. All others: the whole answer matches. Recall, precision and F1 count tokens as
-    multisets.
+    Case, articles and the punctuation of a sentence are dropped, signs, sides of a comparison,
+    decimals and the like are kept (`imc_data.strict_match`). Closed yes/no: exactly one of the two
+    is in the answer, at word boundaries, and is the right one. All others: the whole answer
+    matches. Recall, precision and F1 count tokens as multisets.
     """
     correct = is_right(predicted, expected, closed=closed)
     said, truth = normalise_answer(predicted), normalise_answer(expected)
