@@ -71,7 +71,8 @@ CREATE TABLE unit (unit INTEGER PRIMARY KEY, owner TEXT, lease_until REAL NOT NU
     done INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0, seconds REAL);
 """
 
-Row = Mapping[str, Any]
+ResultRow = Mapping[str, Any]
+"""A row of a result store by column name."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 from imc_bench.damage import columns_of_tables, facts_damage, row_damage, schema_damage
 from imc_bench.database import Database
 from imc_bench.errors import StoreRefused
-from imc_bench.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, Row
+from imc_bench.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, ResultRow
 from imc_bench.units import RunProgress, Units
 
 _RESTORE = "restore it from a copy, or measure again with another --out"
@@ -141,7 +141,11 @@ class Store:
         )
 
     def finish(
-        self, unit: int, rows: Sequence[Row], skipped: Sequence[Row] = (), seconds: float = 0.0
+        self,
+        unit: int,
+        rows: Sequence[ResultRow],
+        skipped: Sequence[ResultRow] = (),
+        seconds: float = 0.0,
     ) -> None:
         """Write a unit's rows and mark it done, in one transaction; again is no harm.
 

@@ -71,7 +71,7 @@ def read(files: list[Path], split: str) -> ReadItems:
     found = ReadItems()
     number = 0
     for file in files:
-        table = _Table(file)
+        table = _TableFile(file)
         for batch in range(table.batches):
             for row, cells in enumerate(table.rows(batch)):
                 try:
@@ -115,10 +115,10 @@ def cell_bytes(cell: object, where: str) -> bytes:
 @lru_cache(maxsize=1)
 def _cached_rows(file: Path, batch: int) -> list[Record]:
     """The batch read last: items are asked for in order, and a batch may hold a thousand rows."""
-    return _Table(file).rows(batch)
+    return _TableFile(file).rows(batch)
 
 
-class _Table:
+class _TableFile:
     """One table file, opened: how many batches it holds, and each of them.
 
     Raises DataRefused where pyarrow is missing, or the file is damaged or lacks a column.

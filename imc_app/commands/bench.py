@@ -143,6 +143,7 @@ def run(
     or once with --jobs 2, and two processes share the work.
     """
     from imc_app.session import check_files, open_context
+    from imc_core.plugins import load_plugins
 
     if worker_of is not None:
         bench_jobs.follow(worker_of)
@@ -150,6 +151,7 @@ def run(
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
     grid = tuple(_severity(text) for text in _names(severities))
     check_files(model, prototypes)
+    load_plugins(plugin or ())
     with waiting(f"reading data set {dataset}"):
         from imc_bench.session import RunRequest, check_request, open_run
 
