@@ -24,6 +24,10 @@ _SIZES = re.compile(
 )
 _IMAGE_TOKENS = re.compile(r"(image_seq_len(gth)?|image_tokens|mm_tokens_per_image)$")
 
+_TOKEN_SETTINGS = frozenset(
+    "content single_word lstrip rstrip normalized special __type id".split()
+)
+
 _MOST_LAYERS = 1000
 """Layers that a model may have whose weights are fewer tensors than that."""
 _LARGEST_SIZE = 2**24
@@ -36,8 +40,10 @@ _MOST_PACKED = 40
 _SMALL = 1_000_000
 """Parameters that are of no consequence for memory."""
 
-_LARGEST_SIDE = 16_384
+_LARGEST_SIDE = 4096
 _LARGEST_AREA = 2**27
+_LARGEST_LEAST_AREA = 2**22
+"""Pixels that a small picture may be enlarged to."""
 _MOST_TILES = 1024
 
 
@@ -61,10 +67,35 @@ def check_settings(files: ModelFiles) -> None:
             if abs(value) > most:
                 raise _wrong(where, name, value, f"more than {most}")
     _check_layer(files)
+    _check_tokens(files)
     for file in ("processor_config.json", "preprocessor_config.json"):
         for name, key, value in _leaves(files.settings.get(file, {})):
             if isinstance(value, int) and _IMAGE_TOKENS.search(key) and value > _MOST_IMAGE_TOKENS:
                 raise _wrong(files.folder / file, name, value, f"more than {_MOST_IMAGE_TOKENS}")
+
+
+def _check_tokens(files: ModelFiles) -> None:
+    """Tokens have no settings but their own: the tokenizer would write each other one to stdout."""
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        for token in _tokens(files.settings.get(name, {})):
+            unknown = sorted(str(key) for key in token if key not in _TOKEN_SETTINGS)
+            if unknown:
+                raise ModelRefused(
+                    f"model file {files.folder / name}: a token has the setting "
+                    f"{unknown[0][:40]!r}, which tokens do not have: copy the checkpoint's own file"
+                )
+
+
+def _tokens(held: Any) -> Iterator[Mapping[str, Any]]:
+    """Every description of a token in nested settings."""
+    if isinstance(held, Mapping):
+        if "content" in held:
+            yield held
+        for inner in held.values():
+            yield from _tokens(inner)
+    elif isinstance(held, list):
+        for inner in held:
+            yield from _tokens(inner)
 
 
 def _most(key: str, most_layers: int) -> int:
@@ -139,7 +170,9 @@ def check_image_settings(processor: Any, files: ModelFiles) -> None:
         if not isinstance(value, int) or isinstance(value, bool):
             continue
         most = _LARGEST_SIDE
-        if "pixels" in key or (by_area and key.endswith("_edge")):
+        if "min_pixels" in key or (by_area and key == "shortest_edge"):
+            most = _LARGEST_LEAST_AREA
+        elif "pixels" in key or (by_area and key.endswith("_edge")):
             most = _LARGEST_AREA
         elif "patches" in key or "tiles" in key:
             most = _MOST_TILES
