@@ -67,9 +67,9 @@ def strict(predicted: str, expected: str, closed: bool) -> Score:
     matches. Recall, precision and F1 count tokens as multisets.
     """
     correct = is_right(predicted, expected, closed=closed)
-    said, truth = normalise_answer(predicted), normalise_answer(expected)
-    precision, recall, f1 = _overlap(Counter(said.split()), Counter(truth.split()))
-    return Score(correct, float(correct), recall, precision, f1, exact=float(said == truth))
+    given, truth = normalise_answer(predicted), normalise_answer(expected)
+    precision, recall, f1 = _overlap(Counter(given.split()), Counter(truth.split()))
+    return Score(correct, float(correct), recall, precision, f1, exact=float(given == truth))
 
 
 def lmms_eval(predicted: str, expected: str, closed: bool) -> Score:
@@ -80,9 +80,9 @@ def lmms_eval(predicted: str, expected: str, closed: bool) -> Score:
     becomes it, and `x ray` becomes `xray`. Articles stay. Token measures are ours, on the same
     normalised text.
     """
-    said, truth = lmms_normalise(predicted), lmms_normalise(expected)
-    correct = said == truth
-    precision, recall, f1 = _overlap(Counter(said.split()), Counter(truth.split()))
+    given, truth = lmms_normalise(predicted), lmms_normalise(expected)
+    correct = given == truth
+    precision, recall, f1 = _overlap(Counter(given.split()), Counter(truth.split()))
     return Score(correct, float(correct), recall, precision, f1, exact=float(correct))
 
 
@@ -122,16 +122,16 @@ def llavamed_compat(predicted: str, expected: str, closed: bool) -> Score:
     Not reproduced: the "open accuracy" against a file of candidate answers, BLEU, and a handful of
     double contractions (`couldn't've`) in its glossary. `correct` for open answers is full recall.
     """
-    said, truth = llavamed_normalise(predicted.lower()), llavamed_normalise(expected.lower())
+    given, truth = llavamed_normalise(predicted.lower()), llavamed_normalise(expected.lower())
     # open answers are normalised a second time there, inside each measure
-    words = Counter(llavamed_normalise(said).split())
+    words = Counter(llavamed_normalise(given).split())
     wanted = Counter(llavamed_normalise(truth).split())
     precision, recall, f1 = _llavamed_overlap(words, wanted)
     exact = len(words.keys() & wanted.keys()) / words.total() if words else 0.0
     if not closed:
         return Score(recall == 1.0, recall, recall, precision, f1, exact=exact)
-    found = "yes" in said or "no" in said
-    correct = found and truth in said
+    found = "yes" in given or "no" in given
+    correct = found and truth in given
     counted = correct or not found
     return Score(correct, float(correct), recall, precision, f1, counted, exact)
 
@@ -176,25 +176,25 @@ def llavamed_normalise(answer: str) -> str:
     return " ".join(kept)
 
 
-def _overlap(said: Counter[str], truth: Counter[str]) -> tuple[float, float, float]:
+def _overlap(given: Counter[str], truth: Counter[str]) -> tuple[float, float, float]:
     """Precision, recall and F1 over multisets of tokens; all 1 when both are empty."""
-    if not said or not truth:
-        return (float(said == truth),) * 3
-    common = (said & truth).total()
+    if not given or not truth:
+        return (float(given == truth),) * 3
+    common = (given & truth).total()
     return (
-        common / said.total(),
+        common / given.total(),
         common / truth.total(),
-        2 * common / (said.total() + truth.total()),
+        2 * common / (given.total() + truth.total()),
     )
 
 
-def _llavamed_overlap(said: Counter[str], truth: Counter[str]) -> tuple[float, float, float]:
+def _llavamed_overlap(given: Counter[str], truth: Counter[str]) -> tuple[float, float, float]:
     """The same as LLaVA-Med counts: hits as often as predicted, misses as often as expected."""
-    hit = sum(count for word, count in said.items() if word in truth)
+    hit = sum(count for word, count in given.items() if word in truth)
     if hit == 0:
         return 0.0, 0.0, 0.0
-    precision = hit / said.total()
-    recall = hit / (hit + sum(count for word, count in truth.items() if word not in said))
+    precision = hit / given.total()
+    recall = hit / (hit + sum(count for word, count in truth.items() if word not in given))
     return precision, recall, 2 * precision * recall / (precision + recall)
 
 

@@ -64,10 +64,10 @@ def closed_of(record: Record, name: str = "answer_type") -> bool:
     Raises:
         RecordRefused: it says neither OPEN nor CLOSED.
     """
-    said = text_of(record, name).upper()
-    if said not in ("OPEN", "CLOSED"):
+    kind = text_of(record, name).upper()
+    if kind not in ("OPEN", "CLOSED"):
         raise RecordRefused(f"{name} is neither OPEN nor CLOSED")
-    return said == "CLOSED"
+    return kind == "CLOSED"
 
 
 def identifier_of(record: Record, name: str) -> str:
