@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+# One thread each, also in the processes that tests start: threads of a library that wait for a busy
+# core cost more than they compute. Set before NumPy and torch are imported.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{_library}_NUM_THREADS"] = "1"
+
+import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -35,10 +35,11 @@ def context(request: pytest.FixtureRequest) -> IMCContext:
     encoder = VisionEncoder(model, tiny.processor, fingerprint=model_fingerprint(model))
     bank = build_bank(
         encoder,
-        [scan(number, side=48) for number in range(64)],
+        [scan(number, side=48) for number in range(52)],
         kinds=("gaussian",),
         severities=(5,),
         more_kinds=(),
+        fewest=52,
     )
     return IMCContext(
         chat=ChatLocalMLLM.from_parts(model, tiny.processor, name=request.param),

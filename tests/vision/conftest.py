@@ -96,9 +96,10 @@ def encoder() -> VisionEncoder:
 
 @pytest.fixture(scope="session")
 def bank(encoder: VisionEncoder) -> PrototypeBank:
-    """A bank of 72 synthetic scans and two kinds of noise."""
-    references = [scan(number) for number in range(72)]
-    return build_bank(encoder, references, kinds=KINDS, severities=SEVERITIES, more_kinds=())
+    """A bank of 52 synthetic scans and two kinds of noise."""
+    references = [scan(number) for number in range(52)]
+    few = {"kinds": KINDS, "severities": SEVERITIES, "more_kinds": (), "fewest": 52}
+    return build_bank(encoder, references, **few)
 
 
 @pytest.fixture

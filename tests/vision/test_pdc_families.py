@@ -19,8 +19,9 @@ from vision.pdc import Calibrator
 def test_noise_is_corrected_and_clean_stays_bit_for_bit(family: str) -> None:
     tiny = build_tiny(family)
     encoder = VisionEncoder(tiny.model.eval(), tiny.processor)
-    references = [scan(number, side=60 + number % 3 * 14) for number in range(64)]
-    bank = build_bank(encoder, references, kinds=("low_contrast",), severities=(5,), more_kinds=())
+    references = [scan(number, side=60 + number % 3 * 14) for number in range(24)]
+    few = {"kinds": ("low_contrast",), "severities": (5,), "more_kinds": (), "fewest": 24}
+    bank = build_bank(encoder, references, **few)
     calibrator = Calibrator(encoder, bank)
     begun = encoder.forwards
 
