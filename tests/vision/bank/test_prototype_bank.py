@@ -35,7 +35,7 @@ def test_a_saved_bank_gives_the_same_answers(
     bank: PrototypeBank, saved: Path, encoder: VisionEncoder
 ) -> None:
     again = PrototypeBank.load(saved, fingerprint=encoder.fingerprint)
-    assert (again.kinds, again.severities, again.images) == (KINDS, SEVERITIES, 72)
+    assert (again.kinds, again.severities, again.images) == (KINDS, SEVERITIES, 52)
     image = corrupt(scan(900), "gaussian", 5)
     one, other = Calibrator(encoder, bank)(image), Calibrator(encoder, again)(image)
     assert one.perception is not None
