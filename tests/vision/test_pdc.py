@@ -113,7 +113,7 @@ def test_images_may_be_encoded_without_noise_detection(
     noisy = corrupted(scan(2), "gaussian", 5)
     result = calibrator.calibrate_batch([noisy], perceive=False)[0]
     assert result.perception is None
-    assert "not perceptions" in result.report.reason
+    assert "switched off" in result.report.reason
     assert torch.equal(projected(result.features), projected(encoder.encode(noisy)))
 
 
