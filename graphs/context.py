@@ -225,7 +225,7 @@ def is_reference(folder: Path) -> bool:
     vocabulary of its training questions lies beside it."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     named = isinstance(config, dict) and config.get("imc_profile") == "reference"
     return named or (folder / VOCABULARY_FILE).is_file()

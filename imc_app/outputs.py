@@ -143,7 +143,9 @@ def _is_kind(path: Path, kind: OutputKind) -> bool:
             length = int.from_bytes(begin[:8], "little")
             file.seek(8)
             return length <= _HEADER_LIMIT and _names_a_bank(file.read(length))
-    return path.name not in ("config.json", "tokenizer.json") and b"\0" not in begin
+    # a text file in a model's folder is the model's, but for the thresholds beside its bank
+    a_models = (path.parent / "config.json").exists() and path.name != "questions.json"
+    return b"\0" not in begin and not a_models
 
 
 def _names_a_bank(header: bytes) -> bool:

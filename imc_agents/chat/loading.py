@@ -194,10 +194,17 @@ def _check_report(report: Mapping[str, Any], model: Any, folder: Path) -> None:
 
 
 def _folder_of(path_or_id: str, *, local_files_only: bool) -> Path:
-    folder = Path(path_or_id).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(path_or_id).expanduser()
+        is_folder, is_there = folder.is_dir(), folder.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, or of an unknown user
+        raise ModelRefused(
+            f"model {path_or_id[:80]!r} is no path ({type(error).__name__}): give the folder of a "
+            "downloaded checkpoint"
+        ) from error
+    if is_folder:
         return folder
-    if folder.exists():
+    if is_there:
         raise ModelRefused(f"model {path_or_id} is a file: give the folder that holds config.json")
     looks_like_id = path_or_id.count("/") == 1 and not path_or_id.startswith((".", "/", "~"))
     if not looks_like_id:

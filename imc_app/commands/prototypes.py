@@ -145,6 +145,7 @@ def build(
     clean = read_references(images, limit, seed)
     encoder = open_encoder(model, device=device, dtype=dtype.value, blocks=blocks)
     _check_blocks(encoder, blocks)
+    _check_replaced_bank(out, encoder)
     from imc_app.build_estimate import build_estimate
     from vision.build.finished_steps import remove_steps
     from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
@@ -170,6 +171,17 @@ def build(
     typer.echo(f"{out}: a bank from {len(clean)} images")
     if asked:
         _measure_questions(model, out, asked)
+
+
+def _check_replaced_bank(out: Path, encoder: VisionEncoder) -> None:
+    """Refuse to replace the bank of another model."""
+    from vision.bank.metadata import stored_fingerprint
+
+    if out.is_file() and stored_fingerprint(out) not in (None, encoder.fingerprint):
+        raise InputRefused(
+            f"--out {str(out)!r}: the bank of another model is there and would be overwritten: "
+            "remove it, or name another file"
+        )
 
 
 def _check_blocks(encoder: VisionEncoder, blocks: str | None) -> None:

@@ -15,6 +15,7 @@ from imc_bench.report.results import ReportRefused
 from imc_bench.report.runs import overview_table, run_names
 from imc_bench.report.table import Table
 from imc_bench.report.tables import make_tables
+from imc_core.files import replace_file
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -93,7 +94,7 @@ def _write(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             data = content.encode("utf-8") if isinstance(content, str) else content
-            (folder / name).write_bytes(data)
+            replace_file(folder / name, data)
     return [folder / name for name in files]
 
 

@@ -81,6 +81,23 @@ def test_a_bank_never_replaces_weights(imc: Imc, tiny_llava: Path, tmp_path: Pat
     assert weights.read_bytes() == before
 
 
+def test_a_bank_of_another_model_is_not_replaced(
+    imc: Imc, tiny_llava: Path, clean_images: Path, embedded_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bank.safetensors"
+    before = (embedded_model / "prototypes.safetensors").read_bytes()
+    out.write_bytes(before)
+    ran = imc("prototypes", "build", "--model", tiny_llava, "--images", clean_images, "--out", out)
+    assert ran.code == 2 and "bank of another model" in ran.err.splitlines()[-1]
+    assert out.read_bytes() == before
+
+
+def test_text_is_not_written_over_a_models_settings(tiny_llava: Path) -> None:
+    for name in ("config.json", "processor_config.json", "chat_template.jinja"):
+        with pytest.raises(InputRefused, match="overwritten"):
+            check_output("--out", tiny_llava / name, OutputKind.TEXT)
+
+
 def test_a_sheet_and_a_plot_never_replace_their_images(imc: Imc, tmp_path: Path) -> None:
     scan = _png(tmp_path / "000.png")
     before = scan.read_bytes()

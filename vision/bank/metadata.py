@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
 
 from vision.report import CLEAN
 
-__all__ = ["FORMAT", "BankMetadata"]
+__all__ = ["FORMAT", "BankMetadata", "stored_fingerprint"]
 
 FORMAT: Literal["imc-prototypes-4"] = "imc-prototypes-4"
 
@@ -92,6 +94,15 @@ class BankMetadata(BaseModel):
             where = ".".join(str(part) for part in first["loc"])
             why = str(first["msg"]).removeprefix("Value error, ")
             raise ValueError(f"{where}: {why}" if where else why) from None
+
+
+def stored_fingerprint(path: Path) -> str | None:
+    """The fingerprint of the model that a bank file is for; None where the file is no bank."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            return BankMetadata.from_header(stored.metadata()).fingerprint
+    except (SafetensorError, OSError, ValueError):
+        return None
 
 
 def _read(header: dict[str, str] | None) -> object:
