@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from imc_agents.language.lexicon import misspells
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
 from imc_agents.language.spelling_variants import american
@@ -113,18 +114,26 @@ def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[Cor
                 yield CorrectionCandidate(meant, how.cost, how.kind, policy.margins.obscure)
         return
     stem, ending = _possessive(word)
+    near = [one.word.lower() for one in lexicon.suggest(stem, 2, limit=NEARBY)]
     seen = set()
-    for one in lexicon.suggest(stem, 2, limit=NEARBY):
-        meant = one.word.lower() + ending
+    for one in near:
+        if _is_misspelling(one, near):
+            continue
+        meant = one + ending
         seen.add(meant)
         how = slip(meant, word)
         yield CorrectionCandidate(meant, how.cost, how.kind, margin)
     for other_word in lexicon.mistaken(stem):
         meant = other_word + ending
-        if meant not in seen:  # spelled as it sounds
+        if meant not in seen and not _is_misspelling(other_word, near):  # spelled as it sounds
             yield CorrectionCandidate(meant, sounds_alike_cost(meant, word), "homophone", margin)
     for two in lexicon.split(word, limit=2):
         yield CorrectionCandidate(two.word.lower(), LOST_SPACE, "typo", margin)
+
+
+def _is_misspelling(word: str, others: Sequence[str]) -> bool:
+    """It misspells another reading: known, so that it is left alone, but nothing to correct to."""
+    return any(misspells(word, other) for other in others)
 
 
 def _possessive(word: str) -> tuple[str, str]:

@@ -20,6 +20,10 @@ from prompts import RolePrompt
 Place = tuple[int, int]
 Choices = dict[Place, Edit]
 
+THE_OVER_THERE = 6.0
+"""Nats by which "the" must lead "there": "is the LVH on the ECG?" and "is there LVH on the ECG?"
+are both questions, and different ones. Where "there" makes none ("is there lung normal?") the
+embedded model gives it 6 nats less, or more."""
 RESCORE_WITHIN = 10.0
 """Nats under its margin from which an edit that was once scored is not scored again: repaired
 neighbours raise a gain by a few nats."""
@@ -141,11 +145,16 @@ class JointSearch:
         """
         if not ranked:
             return None
-        level = (ranked[0].gain or 0.0) - self.policy.ambiguity
-        close = sorted((edit for edit in ranked if (edit.gain or 0.0) > level), key=_cost)
+        best = ranked[0]
+        close = sorted((edit for edit in ranked if self._about_as_good(best, edit)), key=_cost)
         if len(close) > 1 and close[1].cost - close[0].cost < self.policy.ambiguity:
             return None
         return close[0]
+
+    def _about_as_good(self, best: Edit, other: Edit) -> bool:
+        pair = best.after.lower(), other.after.lower()
+        lead = THE_OVER_THERE if pair == ("the", "there") else self.policy.ambiguity
+        return other is best or (best.gain or 0.0) - (other.gain or 0.0) < lead
 
 
 def _gain(weighed: tuple[float, Edit]) -> float:

@@ -109,6 +109,8 @@ def proposed(
     return (*_in_turn(unknown), *(edit for _, edit in known))
 
 
+_DETERMINED = re.compile(r"\b(?:there|an?|any|the|this|that|these|those|no|every)\s+$", re.I)
+"""What neither "the" nor "there" follows."""
 _BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
 _ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
 _NUMBER = re.compile(r"\s+\d")
@@ -130,7 +132,10 @@ def _weigh_the(
     """
     after = question[word.end :]
     following = _NEXT_WORD.match(after)
-    be = _BE.search(question[: word.start])
+    before = question[: word.start]
+    if _DETERMINED.search(before):
+        return [one for one in candidates if one.word not in ("the", "there")]
+    be = _BE.search(before)
     if (be and _ONE_NOUN.match(after)) or (following and following[1].lower() in _NO_NOUN):
         return [one for one in candidates if one.word != "the"]
     if be and _NUMBER.match(after):

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from imc_agents.language.lexicon import Lexicon, known_words
+from imc_agents.language.lexicon import Lexicon, known_words, misspells
 from imc_agents.language.noisy_channel import slip
 from imc_agents.language.word_distance import edit_distance
 from imc_agents.language.words import WORD
@@ -108,6 +108,8 @@ def is_competing_reading(
 ) -> bool:
     """Another word could have been misspelt so about as well as the protected one."""
     lead = slip(other, written).cost - slip(target, written).cost
+    if misspells(other, target):
+        return False
     if lead > CLEAR or _tokens_of(other, table) == _tokens_of(target, table):
         return False
     if _tokens_of(other, table):

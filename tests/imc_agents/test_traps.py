@@ -76,3 +76,33 @@ def test_a_typo_elsewhere_changes_no_protected_word(context: IMCContext) -> None
         assert text == noisy or protected_tokens(text) == protected_tokens(clean), (noisy, text)
         exact += text == clean
     assert exact >= 0.5 * len(asked)  # 0.60 when this was written
+
+
+RIGHT_OR_UNCHANGED = {
+    "Is ther LVH?": "Is there LVH?",
+    "Is thre AAA?": "Is there AAA?",
+    "Are thre 7 lesions in the liver?": "Are there 7 lesions in the liver?",
+    "Is ther a fracture?": "Is there a fracture?",
+    "Is ther lung normal?": "Is the lung normal?",
+    "Where is ther lesion?": "Where is the lesion?",
+    "Is ther LVH on the ECG?": "Is there LVH on the ECG?",
+    "Are there thre lesions?": "Are there three lesions?",
+    "Is this a sagital view?": "Is this a sagittal view?",
+    "Is he on insulin?": "Is he on insulin?",
+    "Is the clavical fractured?": "Is the clavicle fractured?",
+    "Which sequense is this?": "Which sequence is this?",
+    "Is there a leison? No contrast given.": "Is there a lesion? No contrast given.",
+    "The nurse updated the chart. Left lung only. Is there a nodule?": (
+        "Left lung only. Is there a nodule?"
+    ),
+}
+
+
+def test_a_correction_is_right_or_none_is_made(context: IMCContext) -> None:
+    after = used(list(RIGHT_OR_UNCHANGED), context)
+    for (asked, right), text in zip(RIGHT_OR_UNCHANGED.items(), after, strict=True):
+        assert text in (asked, right)
+    exact = sum(
+        text == right for text, right in zip(after, RIGHT_OR_UNCHANGED.values(), strict=True)
+    )
+    assert exact >= 10

@@ -108,3 +108,12 @@ def test_the_is_never_chosen_before_a_number() -> None:
         if edit.after == "the"
     )
     assert edit.margin == UNREACHABLE
+
+
+def test_a_misspelling_of_a_models_own_questions_is_nothing_to_correct_to() -> None:
+    shipped = known_words()
+    counts = {word: shipped.frequency(word) for word in shipped} | {"saggital": 800_000}
+    own = Lexicon(counts, clinical=shipped.clinical | {"saggital"})
+    found = {edit.after for edit in proposed("Is this a sagital view?", own, POLICY)}
+    assert "sagittal" in found and "saggital" not in found
+    assert not proposed("Is this a saggital view?", own, POLICY)
