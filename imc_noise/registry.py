@@ -134,6 +134,10 @@ EXTENDED_TEXT = tuple(name for name in _TEXT if name not in CORE_TEXT)
 """The text noises beyond the core, in the registry's order."""
 
 
+RESERVED = frozenset({"blank", "clean", "core", "extended", "none", "swapped", "unknown"})
+"""Classes of a posterior, and words of `--noises`, that no noise may be called."""
+
+
 def register_noise(
     name: str,
     corrupt: OwnImageCorruption | TextCorruption,
@@ -163,8 +167,9 @@ def register_noise(
             trial failed: an error, another shape or type, an input changed in place, or draws
             from another source.
     """
-    if name in NOISES:
-        raise NoiseRefused(f"there is a noise {name!r} already; give yours another name")
+    if name in NOISES or name in RESERVED:
+        what = "noise" if name in NOISES else "word of reports and commands"
+        raise NoiseRefused(f"there is a {what} {name!r} already; give yours another name")
     if not name.isidentifier():
         raise NoiseRefused(f"{name!r} is no name for a noise; use letters, digits and _")
     if modality not in ("image", "text"):

@@ -95,7 +95,7 @@ def test_a_text_noise_must_give_a_text(text: object) -> None:
         register_noise("mine", lambda question, level, rng: text, modality="text")  # type: ignore
 
 
-@pytest.mark.parametrize("name", ["gaussian", "two+noises", "a,b", ""])
+@pytest.mark.parametrize("name", ["gaussian", "clean", "blank", "core", "two+noises", "a,b", ""])
 def test_a_name_that_is_taken_or_cannot_be_listed_is_refused(name: str) -> None:
     with pytest.raises(NoiseRefused, match="name"):
         register_noise(name, darken)
