@@ -147,6 +147,8 @@ def change_folder(folder: Path, others: list[Path], chance: random.Random) -> st
         name = chance.choice([*names, "config.json", "processor_config.json", "model.safetensors"])
         path, way = folder / name, chance.random()
         if name == "model.safetensors":
+            if name in said:
+                continue  # its header was changed before
             change = changed_header if way < 0.7 else changed_bytes
             path.write_bytes(change(path.read_bytes(), chance))
         elif way < 0.08 and (other := chance.choice(others) / name).is_file():

@@ -17,6 +17,7 @@ from imc_agents.chat.model_settings import (
 )
 from imc_agents.errors import ModelRefused
 from imc_core.errors import IMCError
+from imc_core.quiet import native_silence
 
 __all__ = ["LocalMLLM", "find_model", "load_local_mllm"]
 
@@ -87,12 +88,13 @@ def load_local_mllm(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
         _check_multimodal(config, folder, trust_remote_code)
-        processor = load_processor(
-            folder,
-            files.processor_class,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-        )
+        with native_silence():  # the tokenizers' Rust code writes a trace where it panics
+            processor = load_processor(
+                folder,
+                files.processor_class,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+            )
         if getattr(processor, "image_processor", None) is None:
             raise ModelRefused(
                 f"model {folder} has no image processor: copy processor_config.json or "

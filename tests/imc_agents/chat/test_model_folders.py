@@ -209,3 +209,12 @@ def test_scores_that_are_not_finite_are_refused_when_they_come() -> None:
             broken.invoke(asking(image=picture()))
     finally:
         head.weight.data.copy_(kept)
+
+
+def test_a_panic_of_the_tokenizers_is_a_refusal_and_writes_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    setting("tokenizer.json", "normalizer", broken)(folder)
+    assert "PanicException" in refusal_of(folder)
+    assert capfd.readouterr() == ("", "")
