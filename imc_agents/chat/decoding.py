@@ -19,6 +19,7 @@ from imc_agents.chat.prompt_batches import stack_prompts
 from imc_agents.errors import ModelRefused
 
 __all__ = [
+    "NOT_FINITE",
     "DecodingSettings",
     "Generated",
     "PieceStreamer",
@@ -26,6 +27,13 @@ __all__ = [
     "ending_ids",
     "generate_texts",
 ]
+
+
+NOT_FINITE = (
+    "the model's scores are not finite: load it in bfloat16 or float32 (dtype), or copy its "
+    "weights again"
+)
+"""What is said of scores that are no numbers, as float16 gives where it overflows."""
 
 
 @dataclass(frozen=True)
@@ -293,10 +301,7 @@ def as_generated(
     if stopped_at is not None:
         end = min(end, stopped_at)
     if any(math.isnan(value) for value in logprobs[:end]):
-        raise ModelRefused(
-            "the model's scores are not finite: load it in bfloat16 or float32, or copy its "
-            "weights again"
-        )
+        raise ModelRefused(NOT_FINITE)
     by_itself = bool(end) and ids[end - 1] in endings
     text, _ = _cut(_decode(tokenizer, ids[:end]), stop)
     own = logprobs[: end - 1] if end > 1 and by_itself else logprobs[:end]

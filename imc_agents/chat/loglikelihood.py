@@ -7,16 +7,18 @@ tokens spelled out in the text are scored as plain characters.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from imc_agents.chat.decoding import NOT_FINITE
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, ScoredText
 from imc_agents.chat.token_tree import TokenTree, build_trees, score_trees, supports_trees
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
-from imc_agents.errors import QuestionRefused
+from imc_agents.errors import ModelRefused, QuestionRefused
 
 __all__ = ["TextScorer"]
 
@@ -61,6 +63,7 @@ class TextScorer:
 
         Raises:
             QuestionRefused: an empty text, or prompt and text exceed the model's context.
+            ModelRefused: the model's scores are not finite.
         """
         rows = self._rows(items)
         end_id = self._encoder.renderer.turn_end if ending else None
@@ -104,6 +107,8 @@ class TextScorer:
 
     @staticmethod
     def _text_score(row: ScoredText, logprobs: list[float], *, scored_end: bool) -> TextScore:
+        if any(math.isnan(value) for value in logprobs):
+            raise ModelRefused(NOT_FINITE)
         own = logprobs[:-1] if scored_end else logprobs
         return TextScore(
             row.text, tuple(row.spans), tuple(own), logprobs[-1] if scored_end else None

@@ -42,7 +42,9 @@ _OWN_FILES = ("prototypes.", "questions.")
 
 _SETTINGS_BYTES = 8_000_000
 _INDEX_BYTES = 64_000_000
-_HEADER_BYTES = 100_000_000  # safetensors' own limit
+_HEADER_BYTES = 25_000_000  # those of the largest published files take some megabytes
+_LARGEST_JSON = 250_000_000
+"""Bytes of any JSON file; the largest vocabularies take 35 MB."""
 _DEEPEST = 24
 """Levels of nesting in settings; published ones have five."""
 
@@ -147,6 +149,11 @@ def _check_entries(folder: Path) -> None:
             if entry.exists() and not entry.is_file():
                 raise ModelRefused(
                     f"model file {entry} is no ordinary file: give a folder of a checkpoint alone"
+                )
+            if entry.suffix == ".json" and entry.stat().st_size > _LARGEST_JSON:
+                raise ModelRefused(
+                    f"model file {entry} is larger than {_LARGEST_JSON // 1_000_000} MB: copy it "
+                    "again"
                 )
     except (OSError, RuntimeError) as error:
         raise ModelRefused(
@@ -256,8 +263,8 @@ def _named_shards(index: Path) -> list[str]:
             )
         if "/" in name or "\\" in name or name.startswith("."):
             raise ModelRefused(
-                f"model file {index} names {name[:80]!r}, a file outside the folder: "
-                "copy it into the folder and name it there"
+                f"model file {index} names {name[:80]!r}, a file outside the folder or in another "
+                "one: copy it into the folder itself and name it there"
             )
     return shards
 

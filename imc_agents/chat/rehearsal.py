@@ -42,8 +42,8 @@ def check_weights(model: Any) -> None:
         largest = float(parameter.detach().abs().max())
         if not math.isfinite(largest):
             raise ModelRefused(
-                f"the weights {name} are not finite: load the model in bfloat16 or float32, or "
-                "copy its weights again"
+                f"the weights {name} are not finite: load the model in bfloat16 or float32 "
+                "(dtype), or copy its weights again"
             )
         if largest > _LARGEST_WEIGHT:
             raise ModelRefused(
@@ -158,8 +158,8 @@ def _check_features(pooled: Any) -> None:
     features = torch.cat([part.reshape(-1, part.shape[-1]).float() for part in parts])
     if not bool(torch.isfinite(features).all()):
         raise ModelRefused(
-            "its image features are not finite: load the model in bfloat16 or float32, or copy its "
-            "weights again"
+            "its image features are not finite: load the model in bfloat16 or float32 (dtype), or "
+            "copy its weights again"
         )
     if len(features) > 1 and bool((features == features[0]).all()):
         raise ModelRefused(

@@ -207,6 +207,8 @@ def test_scores_that_are_not_finite_are_refused_when_they_come() -> None:
         head.weight.data.fill_(float("nan"))
         with pytest.raises(ModelRefused, match="not finite"):
             broken.invoke(asking(image=picture()))
+        with pytest.raises(ModelRefused, match="not finite"):
+            broken.score(asking(), "yes")
     finally:
         head.weight.data.copy_(kept)
 
