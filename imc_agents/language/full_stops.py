@@ -32,7 +32,7 @@ UNITS = frozenset("yr yrs mo mos wk wks hr hrs sec secs min mins mm cm ml mg mcg
 
 MET = 1_000_000
 """Count from which a word of no clinical list is met by everyone, so that it may end a sentence."""
-SHORTENED = range(3, 9)
+SHORTENED = range(3, 11)
 """Letters of the beginning of a longer word that counts as shortened ("hemorrh.")."""
 
 _BEFORE = re.compile(r"[^\s(\[{\"'“‘,;:]+$")
