@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from imc_agents.language.lexicon import misspells
 from imc_agents.language.lexicon_like import LexiconLike
+from imc_agents.language.misspellings import misspells
 from imc_agents.language.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
 from imc_agents.language.spelling_variants import american
 from imc_agents.language.words import is_abbreviation

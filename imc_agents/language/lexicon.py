@@ -21,7 +21,7 @@ from pathlib import Path
 from imc_agents.language.phonetics import phonetic_key
 from imc_agents.language.spelling_variants import american
 from imc_agents.language.vocabulary import english_counts, own_counts, sound_table
-from imc_agents.language.word_distance import edit_distance, respelled, shape_distance
+from imc_agents.language.word_distance import respelled, shape_distance
 from imc_agents.language.word_search import Packed, near, pack
 
 CLINICAL = 5_000_000
@@ -34,9 +34,6 @@ SEEN = 100_000
 
 SHORT = 3
 """Words of up to so many letters are searched one edit away only."""
-
-LONG = 6
-"""Letters from which two edits do not make another word of the clinic by chance."""
 
 SOUND_EDITS = 3
 """How far apart the spellings of a familiar word and of one that sounds like it may be."""
@@ -290,15 +287,6 @@ class Lexicon:
 def known_words() -> Lexicon:
     """The shipped lexicon, loaded once."""
     return Lexicon.load()
-
-
-def misspells(word: str, other: str) -> bool:
-    """A long word of a model's own questions, or of a hospital's, is two edits at most from one of
-    the clinic's that is shipped ("saggital", "sagittal")."""
-    shipped = known_words()
-    if word in shipped or len(word) < LONG:
-        return False
-    return other in shipped.clinical and edit_distance(word, other, 2) <= 2
 
 
 def like(original: str, word: str) -> str:

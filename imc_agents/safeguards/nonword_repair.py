@@ -13,7 +13,8 @@ from collections.abc import Container, Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from imc_agents.language.lexicon import Lexicon, known_words, misspells
+from imc_agents.language.lexicon import Lexicon, known_words
+from imc_agents.language.misspellings import misspells
 from imc_agents.language.noisy_channel import slip
 from imc_agents.language.word_distance import edit_distance
 from imc_agents.language.words import WORD
