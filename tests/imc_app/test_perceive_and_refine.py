@@ -83,7 +83,8 @@ def test_perceive_prints_one_object_per_image(
     base = ("perceive", image, tmp_path / "nowhere.png", image, "--model", tiny_llava)
     ran = imc(*base, "--prototypes", tiny_bank, "--json")
     assert ran.code == 2
-    assert len(ran.err.splitlines()) == 1 and "nowhere.png" in ran.err
+    refused, summary = ran.err.splitlines()
+    assert "nowhere.png" in refused and summary.startswith("imc: 2 images:")
     first, second = [json.loads(line) for line in ran.out.splitlines()]
     assert first == second
     assert set(first) == {"source", "sha256", "width", "height", "noise"}
