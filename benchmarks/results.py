@@ -1,6 +1,6 @@
 """Measure the embedded model anew and write docs/results: what `make results` runs.
 
-    python benchmarks/results.py --data DATA [--out docs/results] [--work runs] [--jobs 2]
+    python benchmarks/results.py --data DATA [--out docs/results] [--jobs 2] [--keep RUN]
 
 Every run is an `imc bench run` whose command stands on its page; stopped at any time, the same
 command goes on. `DATA` holds vqa-rad/ and slake/ as published.
@@ -16,7 +16,9 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 IMAGE_METHODS = "none,pdc,median,wiener,tv,nlm"
 TEXT_METHODS = "none,sms,symspell,rewrite"
@@ -74,12 +76,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs"), help="where the stores lie")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", nargs="+", choices=list(RUNS), default=list(RUNS))
+    parser.add_argument(
+        "--keep",
+        nargs="+",
+        choices=list(RUNS),
+        default=[],
+        help="runs whose pages stay as measured earlier: nothing that they measure changed",
+    )
     parser.add_argument("--limit", type=int, help="so many questions of each set: a rehearsal")
     args = parser.parse_args()
 
     args.work.mkdir(parents=True, exist_ok=True)
+    kept = _kept(args.out, args.keep)
+    names = [name for name in args.only if name not in kept]
     stores = []
-    for name in args.only:
+    for name in names:
         store = args.work / f"{name}.sqlite"
         options = dict(RUNS[name])
         if args.limit is not None:
@@ -91,20 +102,46 @@ def main() -> None:
         # the folder goes by the environment: the command on the page names no path of a machine
         subprocess.run(command, check=True, env={**os.environ, "IMC_DATA": str(args.data)})
         stores.append(store)
-    _clear(args.out)
+    _clear(args.out, kept)
     report = [_imc(), "bench", "report", *map(str, stores), "--out", str(args.out)]
     shown = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     print(shown)
-    for name in args.only[1:]:  # the page holds every picture; the first run's stand beside it too
+    for name in names[1:]:  # the page holds every picture; the first run's stand beside it too
         for picture in (args.out / name).glob("*.png"):
             picture.unlink()
-    (args.out / "README.md").write_text(_readme(args.out, args.only), encoding="utf-8")
+    _add(args.out, kept)
+    page = _readme(args.out, [*names, *kept], kept)
+    (args.out / "README.md").write_text(page, encoding="utf-8")
 
 
-def _clear(out: Path) -> None:
+def _kept(out: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    """The reports of earlier runs that stay, by name."""
+    if not names:
+        return {}
+    earlier = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    by_name = {
+        name: report
+        for report in (earlier if isinstance(earlier, list) else [earlier])
+        for name in RUNS
+        if f"{name}.sqlite" in report["run"]["command"].replace("/", " ").split()
+    }
+    return {name: by_name[name] for name in names}
+
+
+def _add(out: Path, kept: dict[str, dict[str, Any]]) -> None:
+    """Put the reports that stay behind those that were written anew."""
+    if kept:
+        file = out / "report.json"
+        written = json.loads(file.read_text(encoding="utf-8"))
+        reports = [*(written if isinstance(written, list) else [written]), *kept.values()]
+        file.write_text(json.dumps(reports, indent=1) + "\n", encoding="utf-8")
+
+
+def _clear(out: Path, kept: Collection[str]) -> None:
     """Take away what an earlier run wrote; pages of other commands (`ablations.md`) stay."""
     for name in (*RUNS, "tables"):
-        shutil.rmtree(out / name, ignore_errors=True)
+        if name not in kept:
+            shutil.rmtree(out / name, ignore_errors=True)
     for file in ("README.md", "report.html", "report.json"):
         (out / file).unlink(missing_ok=True)
 
@@ -113,7 +150,7 @@ def _imc() -> str:
     return str(Path(sys.executable).with_name("imc"))
 
 
-def _readme(folder: Path, names: list[str]) -> str:
+def _readme(folder: Path, names: list[str], kept: Collection[str]) -> str:
     """The folder's front page: the table over all runs, and where the rest lies."""
     read = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     reports = read if isinstance(read, list) else [read]
@@ -131,6 +168,7 @@ def _readme(folder: Path, names: list[str]) -> str:
         *(
             f"- **{name}**: {report['verdict']['headline']}"
             for name, report in zip(names, reports, strict=True)
+            if name not in kept
         ),
         "",
         overview,
@@ -139,7 +177,8 @@ def _readme(folder: Path, names: list[str]) -> str:
         "",
     ]
     for name, report in zip(names, reports, strict=True):
-        lines.append(f"- [`{name}`]({name}/tables/tables.md): {_facts(report)}")
+        earlier = f" (measured {report['run']['created'][:10]}, kept)" if name in kept else ""
+        lines.append(f"- [`{name}`]({name}/tables/tables.md): {_facts(report)}{earlier}")
     lines += ["", "## Beside them, by commands of their own", ""]
     lines += [f"- [{what}]({page})" for page, what in PAGES.items() if (folder / page).is_file()]
     return "\n".join(lines) + "\n"
