@@ -8,9 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["native_silence"]
+__all__ = ["DESCRIPTORS", "native_silence"]
 
-_LOCK = threading.RLock()
+DESCRIPTORS = threading.RLock()
+"""Held by whatever redirects file descriptors 1 and 2: two that overlap in time would restore each
+other's redirection, and the process would stay silent."""
 
 
 @contextmanager
@@ -19,7 +21,7 @@ def native_silence() -> Iterator[None]:
 
     It holds for every thread of the process: for calls of a fraction of a second alone.
     """
-    with _LOCK:
+    with DESCRIPTORS:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()  # what was written before is shown

@@ -6,18 +6,17 @@ import os
 import re
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
+
+from imc_core.quiet import DESCRIPTORS
 
 _LINE = re.compile(
     rb"^[A-Za-z_][\w.]*: .+\.$|\b(?:\w*TIFF\w*|\w*Decode\w*): |\bof (?:strip|tile|scanline) \d"
 )
 """How libtiff reports: the function or file that failed, and why. It writes a line in three parts,
 which what another thread writes may come between."""
-
-_STDERR = threading.Lock()
 
 
 def _memory_file() -> IO[bytes]:
@@ -36,7 +35,7 @@ def native_errors_raised() -> Iterator[None]:
     Raises:
         OSError: a decoder reported an error.
     """
-    with _STDERR, _memory_file() as held:
+    with DESCRIPTORS, _memory_file() as held:
         with suppress(AttributeError, OSError, ValueError):  # none, full, or closed
             sys.stderr.flush()
         try:
