@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from langgraph.runtime import Runtime
 
 from graphs.agent_steps import NodeStep, coordinate, correct, detect, route, verify
+from graphs.answering import AnswerNode
 from graphs.context import IMCContext
+from graphs.image_side import VisionNode
+from graphs.state import IMCOutput, IMCState
 from imc_agents.chat.run_requests import run_requests_together
 from imc_agents.coordinator import Next
 from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import SMSOutput, SMSState, follow
+from vision.reading.medical_image import MedicalImage
 
 TOGETHER = 64
 """Questions in lock step. Above this the time per question hardly falls, while the texts to score,
@@ -48,6 +55,22 @@ def refine_batch(
     return [refined[question].copy() for question in questions]
 
 
+def answer_refined(refined: SMSOutput, image: MedicalImage, context: IMCContext) -> IMCOutput:
+    """Answer a refined question about an image, as `build_imc_graph().invoke` would without review.
+
+    Runs the graph's two other nodes. The context's feature store holds the image's features, so
+    that a second question about it costs no pass of the encoder.
+
+    Raises:
+        ImageRefused, ModelRefused, QuestionRefused: what the nodes refuse.
+    """
+    runtime = Runtime(context=context)
+    state = cast(IMCState, {**refined, "image": context.images.put(image)})
+    for node in (VisionNode(), AnswerNode()):
+        state = cast(IMCState, _updated(state, node(state, runtime)))
+    return cast(IMCOutput, state)
+
+
 def _path(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
     """One question's path through the graph: the coordinator follows every agent."""
     state = SMSState(question=question, trace=[])
@@ -65,7 +88,11 @@ def _path(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
 
 
 def _after(step: NodeStep, state: SMSState, context: IMCContext) -> RequestSteps[SMSState]:
-    """The state with the step's update in it, as the graph's channels would write it."""
+    """The state after a step."""
     update = yield from step(state, context)
-    trace = follow(state["trace"], update["trace"])
-    return {**state, **update, "trace": trace}  # type: ignore[typeddict-item]
+    return cast(SMSState, _updated(state, update))
+
+
+def _updated(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with an update in it, as the graph's channels would write it."""
+    return {**state, **update, "trace": follow(state["trace"], update["trace"])}

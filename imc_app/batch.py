@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from imc_app.batch_results import PartialResults, Record, record_of
 from imc_app.batch_rows import BatchRow
@@ -18,7 +18,6 @@ from imc_app.session import Outcome, Request, outcome_of, read_request
 
 if TYPE_CHECKING:
     from graphs.context import IMCContext
-    from graphs.state import IMCOutput
 
 TOGETHER = 32
 """Rows that are read and refined together: as many images as the feature store holds."""
@@ -104,31 +103,13 @@ def _answers(
     requests: Sequence[Request], context: IMCContext, settings: BatchSettings
 ) -> Iterator[Outcome | str]:
     """The outcome of each request, or the line that refuses it."""
-    from graphs.refining import refine_batch
+    from graphs.refining import answer_refined, refine_batch
 
     refined = refine_batch([request.question for request in requests], context)
     for request, state in zip(requests, refined, strict=True):
         try:
-            finished = _answer(request, cast("IMCOutput", state), context)
+            finished = answer_refined(state, request.image, context)
         except ValueError as error:
             yield refusal_line(error)
             continue
         yield outcome_of(finished, context, timings=settings.timings)
-
-
-def _answer(request: Request, refined: IMCOutput, context: IMCContext) -> IMCOutput:
-    """The imc graph's two other nodes on a refined question. The feature store holds each image."""
-    from langgraph.runtime import Runtime
-
-    from graphs.answering import AnswerNode
-    from graphs.image_side import VisionNode
-    from graphs.state import IMCState
-    from imc_agents.state import follow
-
-    runtime = Runtime(context=context)
-    state = cast("IMCState", {**refined, "image": context.images.put(request.image)})
-    for node in (VisionNode(), AnswerNode()):
-        update = node(state, runtime)
-        trace = follow(state.get("trace", []), update["trace"])
-        state = cast("IMCState", {**state, **update, "trace": trace})
-    return cast("IMCOutput", state)

@@ -90,7 +90,7 @@ def _perceive(calibrator: Calibrator | None, held: Held) -> Iterator[PerceivedFi
         try:
             found = list(calibrator.perceive_batch(images))
         except ValueError as error:
-            refusal_line(error)
+            refusal_line(error)  # raises what is no refusal
             # one image's features are not finite: which one is found by perceiving each alone
             found = [_perceive_alone(calibrator, image) for image in images]
     noises = iter(found)

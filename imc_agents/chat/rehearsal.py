@@ -39,7 +39,7 @@ def check_weights(model: Any) -> None:
     for name, parameter in model.named_parameters():
         if not parameter.numel() or not parameter.is_floating_point():
             continue
-        largest = float(parameter.detach().abs().max())
+        largest = float(torch.stack(torch.aminmax(parameter.detach())).abs().max())  # no copy
         if not math.isfinite(largest):
             raise ModelRefused(
                 f"the weights {name} are not finite: load the model in bfloat16 or float32 "
