@@ -34,6 +34,7 @@ from imc_app.commands import (
 from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
 from imc_app.refusals import is_refusal, one_line, shortage
 from imc_app.settings_file import read_settings
+from imc_core.errors import where_raised
 
 ANSWERED, FAULT, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -146,9 +147,9 @@ def _run(arguments: Sequence[str]) -> int:
         message = usage.format_message().replace("Value error, ", "").rstrip(".")
         if not message:  # a group without a command has printed its help
             return ANSWERED
-        context = getattr(usage, "ctx", None)
-        command = "imc" if context is None else context.command_path
-        return _refuse(message if "--help" in message else f"{message}; see {command} --help")
+        if "--help" not in message:
+            message = f"{message}; see {_command_of(usage, arguments)} --help"
+        return _refuse(message)
     except BrokenPipeError:
         # The reader went away (`imc ... | head`); keep the interpreter from flushing into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -162,6 +163,20 @@ def _run(arguments: Sequence[str]) -> int:
         return _report_fault(error)
 
 
+def _command_of(usage: TyperException, arguments: Sequence[str]) -> str:
+    """The command whose help explains a usage error; some errors do not name it themselves."""
+    context = getattr(usage, "ctx", None)
+    if context is not None:
+        return str(context.command_path)
+    names, command = ["imc"], typer.main.get_command(app)
+    for word in arguments:
+        inner = getattr(command, "commands", {}).get(word)
+        if inner is not None:
+            names.append(word)
+            command = inner
+    return " ".join(names)
+
+
 def _refuse(message: str) -> int:
     if os.environ.get("IMC_DEBUG") and sys.exc_info()[0] is not None:
         traceback.print_exc()
@@ -173,10 +188,8 @@ def _report_fault(error: Exception) -> int:
     """Name the fault by type and place only: its message may quote the question."""
     if os.environ.get("IMC_DEBUG"):
         traceback.print_exception(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
     print(
-        f"imc: a fault of ours: {type(error).__name__} at {place}; "
+        f"imc: a fault of ours: {where_raised(error)}; "
         "run again as `imc --debug ...` for the traceback, and please report it",
         file=sys.stderr,
     )

@@ -78,6 +78,7 @@ def test_a_mistake_points_at_the_commands_own_help(imc: Imc) -> None:
     assert "; see imc ask --help" in imc("ask", "--colour", "blue").err
     assert "; see imc prototypes build --help" in imc("prototypes", "build").err
     assert "; see imc --help" in imc("diagnose").err
+    assert "; see imc ask --help" in imc("--quiet", "ask", "--batch").err
 
 
 def test_an_old_option_name_still_works_and_is_shown_nowhere(imc: Imc, tmp_path: Path) -> None:
