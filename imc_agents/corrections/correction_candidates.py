@@ -9,6 +9,7 @@ from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.misspellings import misspells
 from imc_agents.language.noisy_channel import SOUNDS_ALIKE, slip, sounds_alike_cost
 from imc_agents.language.spelling_variants import american
+from imc_agents.language.vocabulary import EVERYDAY, OBSCURE
 from imc_agents.language.words import is_abbreviation
 from imc_agents.policy import Policy, WordClass
 from imc_agents.state import NoiseKind
@@ -27,12 +28,8 @@ class CorrectionCandidate:
     """Nats that it must gain."""
 
 
-EVERYDAY = 30_000_000
-"""Count in symspell's dictionary from which a word is everyday English (about 2,500 words)."""
-OBSCURE = 300_000
-"""Count below which a word of that dictionary is met by readers of it only (the rarer half)."""
 EVERYDAY_SHORT = 500_000_000
-"""The same for one and two letters, where the dictionary counts every abbreviation."""
+"""`EVERYDAY` for one and two letters, where the dictionary counts every abbreviation."""
 NEARBY = 24
 """Suggestions that are weighed for one unknown word before the likeliest are scored."""
 LOST_SPACE = 3.0

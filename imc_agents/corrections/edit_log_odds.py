@@ -20,9 +20,9 @@ import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from imc_agents.corrections.correction_candidates import EVERYDAY
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import LETTER
+from imc_agents.language.vocabulary import EVERYDAY
 from imc_agents.policy import Policy
 from imc_agents.state import Edit
 

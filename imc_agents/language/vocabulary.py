@@ -7,6 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 
 DICTIONARY = "frequency_dictionary_en_82_765.txt"
+EVERYDAY = 30_000_000
+"""Count in symspell's dictionary from which a word is everyday English (about 2,500 words)."""
+OBSCURE = 300_000
+"""Count below which a word of that dictionary is met by readers of it only (the rarer half)."""
 
 
 def english_counts() -> dict[str, int]:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from imc_agents.language.lexicon import Lexicon, known_words
 from imc_agents.language.misspellings import misspells
 from imc_agents.language.noisy_channel import slip
+from imc_agents.language.vocabulary import EVERYDAY, OBSCURE
 from imc_agents.language.word_distance import edit_distance
 from imc_agents.language.words import WORD
 from imc_agents.safeguards.protected_table import ProtectedTable, ProtectedToken
@@ -31,8 +32,6 @@ CLEAR_OF_COMMON = 0.39
 """The same over a common word: letters that changed places ("adn" for "and") are clear of a letter
 too many ("an"), two slips of one cost are not."""
 
-EVERYDAY, OBSCURE = 30_000_000, 300_000
-"""Counts from which a word of no clinical list is met every day, and below which hardly ever."""
 OUTNUMBERED = 20
 """Times as often as a rarer word the protected one must be met to be meant of the two."""
 
