@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,6 +86,20 @@ class IMCContext:
         """The same context under a changed policy; model and stores are shared."""
         policy = Policy.model_validate({**self.policy.model_dump(), **changes})
         return replace(self, policy=policy)
+
+
+Resolve = Callable[[Any], IMCContext]
+"""From the run's context to the `IMCContext` that the nodes use."""
+
+
+def given(context: Any) -> IMCContext:
+    """The run's own context. Raises TypeError, in one line, when the run was given none."""
+    if not isinstance(context, IMCContext):
+        raise TypeError(
+            f"this graph needs context=IMCContext(...), not {type(context).__name__}; "
+            "make one with graphs.load_context(model_path)"
+        )
+    return context
 
 
 def _takes_features(chat: BaseChatModel) -> bool:

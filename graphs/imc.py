@@ -8,11 +8,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from graphs.answering import AnswerNode
-from graphs.context import IMCContext
-from graphs.image_side import VisionNode
-from graphs.review import ReviewNode
-from graphs.sms import Resolve, add_sms, given
+from graphs.context import IMCContext, Resolve, given
+from graphs.nodes.answer import AnswerNode
+from graphs.nodes.review import ReviewNode
+from graphs.nodes.vision import VisionNode
+from graphs.sms import add_sms
 from graphs.state import IMCInput, IMCOutput, IMCState
 
 

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from langgraph.runtime import Runtime
 
-from graphs.agent_steps import NodeStep, coordinate, correct, detect, route, verify
-from graphs.answering import AnswerNode
 from graphs.context import IMCContext
-from graphs.image_side import VisionNode
+from graphs.nodes.agents import NodeStep, coordinate, correct, detect, route, verify
+from graphs.nodes.answer import AnswerNode
+from graphs.nodes.vision import VisionNode
 from graphs.state import IMCOutput, IMCState
 from imc_agents.chat.run_requests import run_requests_together
 from imc_agents.coordinator import Next

@@ -8,7 +8,6 @@ state is routed by its present values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -16,24 +15,11 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from graphs.agent_steps import NodeStep, Update, coordinate, correct, detect, route, verify
-from graphs.context import IMCContext
+from graphs.context import IMCContext, Resolve, given
+from graphs.nodes.agents import NodeStep, Update, coordinate, correct, detect, route, verify
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Next
 from imc_agents.state import SMSInput, SMSOutput, SMSState
-
-Resolve = Callable[[Any], IMCContext]
-"""From the run's context to the `IMCContext` that the nodes use."""
-
-
-def given(context: Any) -> IMCContext:
-    """The run's own context. Raises TypeError, in one line, when the run was given none."""
-    if not isinstance(context, IMCContext):
-        raise TypeError(
-            f"this graph needs context=IMCContext(...), not {type(context).__name__}; "
-            "make one with graphs.load_context(model_path)"
-        )
-    return context
 
 
 class SMSNodes:

@@ -7,8 +7,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from graphs.agent_steps import Update
-from graphs.sms import Resolve, given
+from graphs.context import Resolve, given
+from graphs.nodes.agents import Update
 from graphs.state import IMCState
 from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import Decision, TraceStep

@@ -7,10 +7,9 @@ from typing import Any
 from langchain_core.messages import convert_to_messages
 from langgraph.runtime import Runtime
 
-from graphs.agent_steps import Update
-from graphs.context import IMCContext
-from graphs.image_side import encoded
-from graphs.sms import Resolve, given
+from graphs.context import IMCContext, Resolve, given
+from graphs.nodes.agents import Update
+from graphs.nodes.vision import encoded
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
 from imc_agents.errors import ModelRefused, QuestionRefused

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
 
-from graphs.agent_steps import Update
-from graphs.context import IMCContext
-from graphs.sms import Resolve, given
+from graphs.context import IMCContext, Resolve, given
+from graphs.nodes.agents import Update
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
 from imc_agents.self_assessment import named
