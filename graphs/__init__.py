@@ -9,6 +9,7 @@ from imc_core import lazy_names
 if TYPE_CHECKING:
     from graphs.context import IMCContext, load_context
     from graphs.document import to_document
+    from graphs.exchange_store import ExchangeStore
     from graphs.imc import add_imc, build_imc_graph
     from graphs.refining import refine_batch
     from graphs.sms import add_sms, build_sms_graph
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from graphs.stores import FeatureStore, ImageStore
 
 __all__ = [
+    "ExchangeStore",
     "FeatureStore",
     "IMCContext",
     "IMCInput",
@@ -36,6 +38,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "graphs.context": ("IMCContext", "load_context"),
         "graphs.document": ("to_document",),
+        "graphs.exchange_store": ("ExchangeStore",),
         "graphs.imc": ("add_imc", "build_imc_graph"),
         "graphs.refining": ("refine_batch",),
         "graphs.sms": ("add_sms", "build_sms_graph"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 
+from graphs.exchange_store import ExchangeStore
 from graphs.stores import FeatureStore, ImageStore
 from imc_agents.chat.run_requests import MODEL_FAULTS
 from imc_agents.errors import ModelRefused
@@ -58,6 +59,8 @@ class IMCContext:
     """Encoded images by name."""
     images: ImageStore = field(default_factory=ImageStore)
     """Images given as pixels, by name."""
+    exchanges: ExchangeStore | None = None
+    """Where every request to the model and its reply is kept; None: nowhere."""
     faults: tuple[type[Exception], ...] = MODEL_FAULTS
     """Errors of a model that do not stop the graph; add those of a remote client."""
 

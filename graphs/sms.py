@@ -16,6 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graphs.context import IMCContext, Resolve, given
+from graphs.exchanges import recorder_of
 from graphs.nodes.agents import NodeStep, Update, coordinate, correct, detect, route, verify
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Next
@@ -46,7 +47,8 @@ class SMSNodes:
 
     def _run(self, step: NodeStep, state: SMSState, runtime: Runtime[Any]) -> Update:
         context = self.resolve(runtime.context)
-        return run_requests(context.agents, step(state, context), context.faults)
+        observer = recorder_of(step.__name__, context, runtime)
+        return run_requests(context.agents, step(state, context), context.faults, observer)
 
     def route(self, state: SMSState, runtime: Runtime[Any]) -> Next:
         """The node that follows the coordinator in this state."""

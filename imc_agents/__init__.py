@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imc_agents.corrector import Corrector
     from imc_agents.detector import Detector
     from imc_agents.errors import ModelRefused, ProtectedWordsRefused, QuestionRefused
+    from imc_agents.exchanges import Exchange
     from imc_agents.language.lexicon import Lexicon
     from imc_agents.policy import Margins, Policy
     from imc_agents.safeguards.protected import (
@@ -36,6 +37,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Edit",
+    "Exchange",
     "Finding",
     "Lexicon",
     "LocalMLLM",
@@ -64,6 +66,7 @@ __getattr__, __dir__ = lazy_names(
         "imc_agents.corrector": ("Corrector",),
         "imc_agents.detector": ("Detector",),
         "imc_agents.errors": ("ModelRefused", "ProtectedWordsRefused", "QuestionRefused"),
+        "imc_agents.exchanges": ("Exchange",),
         "imc_agents.language.lexicon": ("Lexicon",),
         "imc_agents.policy": ("Margins", "Policy"),
         "imc_agents.safeguards.protected": (

@@ -6,7 +6,8 @@ many in lock step go through the same code (`imc_agents.chat.run_requests` answe
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -92,3 +93,40 @@ class SupportsGenerateBatch(Protocol):
     """A chat model that answers many conversations in one pass."""
 
     def generate_batch(self, messages: Sequence[Sequence[BaseMessage]]) -> Sequence[AIMessage]: ...
+
+
+@dataclass(frozen=True)
+class RenderedPrompt:
+    """A conversation after the model's chat template."""
+
+    text: str
+    """What the tokenizer read, control tokens included; an image is one placeholder."""
+    tokens: int
+    """Length in tokens, those of the image included."""
+
+
+@dataclass
+class PassCounts:
+    """What one request cost the model; complete when the block that counts has ended."""
+
+    passes: int = 0
+    """Batched forward passes."""
+    reused_tokens: int = 0
+    """Tokens of prompts and texts that one computation served several texts for."""
+
+
+@runtime_checkable
+class SupportsInspection(Protocol):
+    """A chat model that shows its prompts as it reads them, and counts its passes."""
+
+    def rendered_prompt(
+        self, messages: Sequence[BaseMessage], *, features: Any = None
+    ) -> RenderedPrompt: ...
+
+    def counting(self) -> AbstractContextManager[PassCounts]: ...
+
+
+class RequestObserver(Protocol):
+    """Is present at each request; `answer` computes the reply, which is returned unchanged."""
+
+    def record(self, chat: Any, request: Request, answer: Callable[[], Any]) -> Any: ...

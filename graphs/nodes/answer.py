@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import convert_to_messages
 from langgraph.runtime import Runtime
 
 from graphs.context import IMCContext, Resolve, given
+from graphs.exchange_store import ExchangesRefused
+from graphs.exchanges import recorder_of
 from graphs.nodes.agents import Update
 from graphs.nodes.vision import encoded
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, timed
+from imc_agents.chat.recording import RequestRecorder
 from imc_agents.errors import ModelRefused, QuestionRefused
+from imc_agents.requests import Generate
 from imc_agents.self_assessment import named
 from imc_agents.state import Answer, Decision
 from vision.errors import ImageRefused
@@ -36,8 +41,9 @@ class AnswerNode:
         question = decision.used if decision is not None else state["question"]
         with timed("answer") as watch:
             try:
-                answer = self._answer(context, state, question, watch)
-            except (QuestionRefused, ModelRefused):
+                observer = recorder_of("answer", context, runtime)
+                answer = self._answer(context, state, question, watch, observer)
+            except (ExchangesRefused, QuestionRefused, ModelRefused):
                 raise  # too long, or scores that are not finite: an input to refuse, not a failure
             except context.faults as fault:
                 what = str(fault) if isinstance(fault, ImageRefused) else named(fault)
@@ -46,7 +52,12 @@ class AnswerNode:
         return {"answer": answer, "trace": [watch.step]}
 
     def _answer(
-        self, context: IMCContext, state: IMCState, question: str, watch: Stopwatch
+        self,
+        context: IMCContext,
+        state: IMCState,
+        question: str,
+        watch: Stopwatch,
+        observer: RequestRecorder | None,
     ) -> Answer:
         calibrated = context.policy.calibrates and not state.get("plain_image", False)
         held = context.features.get(state["image_name"], calibrated=calibrated)
@@ -64,10 +75,18 @@ class AnswerNode:
                 )
             held = encoded(context, image, calibrated=calibrated, watch=watch)
         watch.calls += 1
-        message = context.chat.invoke(
-            convert_to_messages(context.prompts.answer.messages(question=question)),
+        said = context.prompts.answer.messages(question=question)
+        request = Generate(tuple(convert_to_messages(said)))
+        generate = partial(
+            context.chat.invoke,
+            list(request.messages),
             features=held.features,
             max_new_tokens=context.policy.max_answer_tokens,
+        )
+        message = (
+            generate()
+            if observer is None
+            else observer.record(context.chat, request, generate, features=held.features)
         )
         confidence = float(message.response_metadata.get("confidence", 0.0))
         return Answer(

@@ -20,6 +20,7 @@ from pydantic import AliasChoices, Field, PrivateAttr
 from imc_agents.chat.answers import answer_message, as_chunk, usage_of
 from imc_agents.chat.batching import BatchingMixin
 from imc_agents.chat.engine import Engine
+from imc_agents.chat.inspection import InspectionMixin
 from imc_agents.chat.loading import LocalMLLM, load_local_mllm
 from imc_agents.chat.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.chat.scores import Choice, TextScore, TokenScore
@@ -37,7 +38,9 @@ __all__ = [
 ]
 
 
-class ChatLocalMLLM(BatchingMixin, ScoringMixin, StructuredOutputMixin, BaseChatModel):
+class ChatLocalMLLM(
+    BatchingMixin, InspectionMixin, ScoringMixin, StructuredOutputMixin, BaseChatModel
+):
     """Any HF image-text-to-text model as a LangChain chat model.
 
     Built with `from_pretrained` or `from_parts`. Every call holds one lock, so one instance may

@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.structured import Grammar
 from imc_agents.errors import QuestionRefused
+from imc_agents.requests import PassCounts
 
 __all__ = ["Engine"]
 
@@ -68,6 +70,22 @@ class Engine:
     def calls(self) -> int:
         """Model runs so far: each batched `generate` and each batched scoring pass is one."""
         return self.generations + self._scorer.passes
+
+    @contextmanager
+    def counting(self) -> Iterator[PassCounts]:
+        """Count the passes of the block, in which no other thread runs the model.
+
+        For scoring alone: a streamed generation runs in a thread of its own and would wait for
+        the block.
+        """
+        counts = PassCounts()
+        with self._lock:
+            passes, reused = self.calls, self._scorer.reused_tokens
+            try:
+                yield counts
+            finally:
+                counts.passes = self.calls - passes
+                counts.reused_tokens = self._scorer.reused_tokens - reused
 
     def encode(self, messages: Sequence[Messages], features: GivenFeatures) -> list[EncodedPrompt]:
         """Prompts of many conversations; see `PromptEncoder.encode`.

@@ -43,6 +43,12 @@ class TextScorer:
         self._plain = PlainPasses(encoder.model)
         self._tree_path = VerifiedFastPath()
         self._tree_passes = 0
+        self._reused_in_trees = 0
+
+    @property
+    def reused_tokens(self) -> int:
+        """Tokens of prompts and texts so far that one computation served several texts for."""
+        return self._reused_in_trees + self._plain.reused_tokens
 
     @property
     def passes(self) -> int:
@@ -144,6 +150,7 @@ class TextScorer:
         for chunk in self._in_passes(trees):
             found.update(score_trees(self._model, chunk, texts))
             self._tree_passes += 1
+            self._reused_in_trees += sum(tree.reused_tokens for tree in chunk)
         return found
 
     def _in_passes(self, trees: Sequence[TokenTree]) -> Iterator[list[TokenTree]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -14,6 +15,7 @@ from imc_agents.requests import (
     Messages,
     MultipleChoice,
     Request,
+    RequestObserver,
     RequestSteps,
     Result,
     SupportsGenerateBatch,
@@ -45,7 +47,10 @@ class Failed:
 
 
 def run_requests(
-    chat: BaseChatModel, steps: RequestSteps[Result], faults: Faults = MODEL_FAULTS
+    chat: BaseChatModel,
+    steps: RequestSteps[Result],
+    faults: Faults = MODEL_FAULTS,
+    observer: RequestObserver | None = None,
 ) -> Result:
     """Run the request steps of one agent to their result.
 
@@ -53,11 +58,16 @@ def run_requests(
         chat: the model that answers the requests.
         steps: the generator of requests.
         faults: errors of the model that are thrown into `steps`; others are raised here.
+        observer: is present at each request (`imc_agents.chat.recording`); None: nobody is.
     """
     reply: Any = None
     try:
         while True:
-            reply = _alone(chat, _advance(steps, reply), faults)
+            request = _advance(steps, reply)
+            if observer is None:
+                reply = _alone(chat, request, faults)
+            else:
+                reply = observer.record(chat, request, partial(_alone, chat, request, faults))
     except StopIteration as end:
         return cast(Result, end.value)
 

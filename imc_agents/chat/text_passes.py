@@ -41,6 +41,7 @@ class PlainPasses:
 
     Attributes:
         passes: batched forward passes made so far (a shared prompt and the texts after it are one).
+        reused_tokens: tokens of prompts so far that were computed once for several texts.
     """
 
     def __init__(self, model: Any) -> None:
@@ -49,6 +50,7 @@ class PlainPasses:
         if hasattr(model.base_model, "rope_deltas"):
             self._sharing.rule_out()  # positions depend on the last prompt
         self.passes = 0
+        self.reused_tokens = 0
 
     def logprobs(
         self, rows: list[ScoredText], tails: list[list[int]], groups: Mapping[Any, list[int]]
@@ -134,7 +136,10 @@ class PlainPasses:
             lambda: self._from_cache(rows, tails, tried), lambda: self.plain(rows, tails, tried)
         )
         self.passes += 1
-        return self._from_cache(rows, tails, chunk) if shares else self.plain(rows, tails, chunk)
+        if not shares:
+            return self.plain(rows, tails, chunk)
+        self.reused_tokens += (len(chunk) - 1) * len(rows[chunk[0]].prompt.ids)
+        return self._from_cache(rows, tails, chunk)
 
     def _from_cache(
         self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]

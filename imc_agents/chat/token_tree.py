@@ -47,6 +47,12 @@ class TokenTree:
         """Tokens of the whole sequence."""
         return len(self.prompt.ids) + len(self.tokens)
 
+    @property
+    def reused_tokens(self) -> int:
+        """Tokens that separate sequences of its texts would hold besides."""
+        prompt = len(self.prompt.ids) - 1  # each text's first step is the prompt's last token
+        return sum(prompt + len(steps) for steps in self.steps.values()) - self.length
+
 
 def supports_trees(model: Any, prompt: EncodedPrompt, longest: int) -> bool:
     """Whether tokens, positions and a mask determine the model's outputs after this prompt.
