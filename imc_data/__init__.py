@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
+    from imc_data.clean_images import clean_origins
     from imc_data.errors import DataRefused
     from imc_data.items import LoadedSet, VQAItem
     from imc_data.own_files import read_csv, read_jsonl
@@ -16,6 +17,7 @@ __all__ = [
     "DataRefused",
     "LoadedSet",
     "VQAItem",
+    "clean_origins",
     "is_right",
     "normalise_answer",
     "read_csv",
@@ -25,6 +27,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "imc_data.clean_images": ("clean_origins",),
         "imc_data.errors": ("DataRefused",),
         "imc_data.items": ("LoadedSet", "VQAItem"),
         "imc_data.own_files": ("read_csv", "read_jsonl"),
