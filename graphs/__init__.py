@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
+    from graphs.checkpoints.opening import open_checkpointer
     from graphs.context import IMCContext, load_context
     from graphs.document import to_document
     from graphs.exchange_store import ExchangeStore
@@ -29,6 +30,7 @@ __all__ = [
     "build_imc_graph",
     "build_sms_graph",
     "load_context",
+    "open_checkpointer",
     "refine_batch",
     "to_document",
 ]
@@ -36,6 +38,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "graphs.checkpoints.opening": ("open_checkpointer",),
         "graphs.context": ("IMCContext", "load_context"),
         "graphs.document": ("to_document",),
         "graphs.exchange_store": ("ExchangeStore",),

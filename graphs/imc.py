@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 
+from graphs.checkpoints.opening import open_checkpointer
 from graphs.context import IMCContext, Resolve, given
+from graphs.imc_graph import IMCGraph
 from graphs.nodes.answer import AnswerNode
 from graphs.nodes.review import ReviewNode
 from graphs.nodes.vision import VisionNode
@@ -40,17 +42,18 @@ def add_imc(
 
 def build_imc_graph(
     *,
-    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    checkpointer: str | Path | BaseCheckpointSaver[Any] | None = None,
     context_schema: type[Any] = IMCContext,
     resolve: Resolve = given,
-) -> CompiledStateGraph[IMCState, Any, IMCInput, IMCOutput]:
+) -> IMCGraph:
     """The whole graph: an image and a question in, an answer out.
 
     One flat graph for every method and review policy: the context's policy decides, so that a
     drawing, a checkpoint and a breakpoint mean the same under all of them.
 
     Args:
-        checkpointer: where to keep state; None where the graph is embedded or served.
+        checkpointer: where to keep state, as `graphs.checkpoints.open_checkpointer` takes it;
+            None where the graph is embedded or served.
         context_schema: what a run is given as context.
         resolve: from that to an IMCContext, where it is another type.
     """
@@ -58,4 +61,5 @@ def build_imc_graph(
         IMCState, context_schema=context_schema, input_schema=IMCInput, output_schema=IMCOutput
     )
     add_imc(builder, resolve=resolve)
-    return builder.compile(checkpointer=checkpointer, name="imc")
+    compiled = builder.compile(checkpointer=open_checkpointer(checkpointer), name="imc")
+    return IMCGraph.of(compiled, resolve)

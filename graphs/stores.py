@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from graphs.checkpoints.images import ImageFolder
 from vision.errors import ImageRefused
 from vision.reading.medical_image import MedicalImage, read_image
 
@@ -75,8 +76,9 @@ class ImageStore:
     """Images by name, for state to refer to where there is no path."""
 
     def __init__(self, capacity: int = 8) -> None:
-        """`capacity`: images held, each three bytes a pixel."""
+        """`capacity`: images held in memory, each three bytes a pixel."""
         self._images: Recent[str, MedicalImage] = Recent(capacity)
+        self._folders: list[ImageFolder] = []
 
     def put(self, image: MedicalImage) -> str:
         """Hold an image; returns the name under which the graph's input may give it."""
@@ -84,18 +86,25 @@ class ImageStore:
         self._images.put(name, image)
         return name
 
+    def search(self, folder: ImageFolder) -> None:
+        """Also find the images of `folder` from now on."""
+        if all(known.path != folder.path for known in self._folders):
+            self._folders.append(folder)
+
     def read(self, source: ImageSource) -> MedicalImage:
         """The image of a source.
 
         Raises ImageRefused for a source that cannot be read, or a name that is not stored.
         """
-        if isinstance(source, str) and source.startswith(NAME_PREFIX):
-            held = self._images.get(source)
-            if held is None:
-                raise ImageRefused(
-                    f"image {source[:15]}… is not stored in this context: it was given as pixels "
-                    "to another one, or later images replaced it; put it into this context's "
-                    "image store again"
-                )
-            return held
-        return read_image(source)
+        if not (isinstance(source, str) and source.startswith(NAME_PREFIX)):
+            return read_image(source)
+        held = self._images.get(source)
+        for folder in self._folders:
+            held = held or folder.get(source.removeprefix(NAME_PREFIX))
+        if held is None:
+            raise ImageRefused(
+                f"image {source[:15]}… is not stored in this context: it was given as pixels to "
+                "another one, or later images replaced it; put it into this context's image store "
+                "again"
+            )
+        return held

@@ -1,0 +1,97 @@
+"""The compiled imc graph: an image is taken into the image store before a run begins.
+
+LangGraph checkpoints a run's input as it is given. So that no pixels reach a checkpoint, and a
+picture is found again by the process that resumes, the input's image is replaced here by its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import get_runtime
+
+from graphs.checkpoints.kept import KeptThreads
+from graphs.context import IMCContext, Resolve
+from graphs.state import IMCInput, IMCOutput, IMCState
+from graphs.stores import NAME_PREFIX
+
+PARENTS_CHECKPOINTER = "__pregel_checkpointer"
+"""Where LangGraph's configuration holds the checkpointer of the graph around this one."""
+
+
+class IMCGraph(CompiledStateGraph[IMCState, Any, IMCInput, IMCOutput]):
+    """A compiled graph whose state names images and holds none.
+
+    An image block becomes the name of its picture in the context's `ImageStore`. Where the
+    checkpointer is one of `open_checkpointer`, a path does too, and the picture is written into
+    the checkpointer's image folder; with another checkpointer a path stays as it was given.
+    """
+
+    def __init__(self, *, resolve: Resolve, **compiled: Any) -> None:
+        super().__init__(**compiled)
+        self.resolve = resolve
+
+    @classmethod
+    def of(cls, compiled: CompiledStateGraph[Any, Any, Any, Any], resolve: Resolve) -> IMCGraph:
+        """The same compiled graph, with images taken in."""
+        return cls(resolve=resolve, **vars(compiled))
+
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, *, context: Any = None, **rest: Any
+    ) -> Iterator[Any]:
+        """As LangGraph's. Raises ImageRefused for an image that cannot be read."""
+        taken = self._take_in(input, config, context)
+        yield from super().stream(taken, config, context=context, **rest)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, *, context: Any = None, **rest: Any
+    ) -> AsyncIterator[Any]:
+        """As LangGraph's. Raises ImageRefused for an image that cannot be read."""
+        taken = await asyncio.to_thread(self._take_in, input, config, context)
+        async for event in super().astream(taken, config, context=context, **rest):
+            yield event
+
+    def _take_in(self, given: Any, config: RunnableConfig | None, context: Any) -> Any:
+        kept = self._kept(config)
+        source = given.get("image") if isinstance(given, Mapping) else None
+        names_file = isinstance(source, str) and not source.startswith(NAME_PREFIX)
+        if kept is None and (source is None or isinstance(source, str)):
+            return given
+        store = self._context(context).images
+        if kept is not None:
+            store.search(kept.images)
+        if source is None:
+            return given
+        image = store.read(source)
+        if kept is not None:
+            kept.images.put(image)
+        if isinstance(source, str) and not names_file:
+            return given
+        return {**given, "image": store.put(image)}
+
+    def _kept(self, config: RunnableConfig | None) -> KeptThreads | None:
+        around = _config(config).get("configurable", {}).get(PARENTS_CHECKPOINTER)
+        found = around if around is not None else self.checkpointer
+        return found if isinstance(found, KeptThreads) else None
+
+    def _context(self, context: Any) -> IMCContext:
+        if context is None:
+            try:
+                context = get_runtime().context
+            except RuntimeError:  # no graph around this one
+                context = None
+        return self.resolve(context)
+
+
+def _config(config: RunnableConfig | None) -> RunnableConfig:
+    if config is not None:
+        return config
+    try:
+        return get_config()
+    except RuntimeError:
+        return {}
