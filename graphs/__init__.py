@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from graphs.checkpoints.opening import open_checkpointer
     from graphs.context import IMCContext, load_context
     from graphs.document import to_document
+    from graphs.drawing.notebook import show
     from graphs.exchange_store import ExchangeStore
     from graphs.imc import add_imc, build_imc_graph
     from graphs.refining import refine_batch
@@ -32,6 +33,7 @@ __all__ = [
     "load_context",
     "open_checkpointer",
     "refine_batch",
+    "show",
     "to_document",
 ]
 
@@ -41,6 +43,7 @@ __getattr__, __dir__ = lazy_names(
         "graphs.checkpoints.opening": ("open_checkpointer",),
         "graphs.context": ("IMCContext", "load_context"),
         "graphs.document": ("to_document",),
+        "graphs.drawing.notebook": ("show",),
         "graphs.exchange_store": ("ExchangeStore",),
         "graphs.imc": ("add_imc", "build_imc_graph"),
         "graphs.refining": ("refine_batch",),

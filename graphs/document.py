@@ -77,6 +77,8 @@ def _finding(finding: Finding) -> Document:
 
 
 def _step(step: TraceStep, *, timings: bool) -> Document:
-    """A step; with its note, if it has one."""
+    """A step; with its note, if it has one, and whether it failed, if it did."""
     entry: Document = {"node": step.node, "ms": step.ms if timings else 0.0, "calls": step.calls}
-    return {**entry, "note": step.note} if step.note else entry
+    if step.note:
+        entry["note"] = step.note
+    return {**entry, "failed": True} if step.failed else entry

@@ -17,6 +17,7 @@ from langgraph.runtime import get_runtime
 
 from graphs.checkpoints.kept import KeptThreads
 from graphs.context import IMCContext, Resolve
+from graphs.drawing.notebook import LocalDisplay
 from graphs.state import IMCInput, IMCOutput, IMCState
 from graphs.stores import NAME_PREFIX
 
@@ -24,7 +25,7 @@ PARENTS_CHECKPOINTER = "__pregel_checkpointer"
 """Where LangGraph's configuration holds the checkpointer of the graph around this one."""
 
 
-class IMCGraph(CompiledStateGraph[IMCState, Any, IMCInput, IMCOutput]):
+class IMCGraph(LocalDisplay, CompiledStateGraph[IMCState, Any, IMCInput, IMCOutput]):
     """A compiled graph whose state names images and holds none.
 
     An image block becomes the name of its picture in the context's `ImageStore`. Where the

@@ -16,6 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from graphs.context import IMCContext, Resolve, given
+from graphs.drawing.notebook import displayed_locally
 from graphs.exchanges import recorder_of
 from graphs.nodes.agents import NodeStep, Update, coordinate, correct, detect, route, verify
 from imc_agents.chat.run_requests import run_requests
@@ -89,4 +90,4 @@ def build_sms_graph(
     )
     builder.add_edge(START, "coordinator")
     add_sms(builder)
-    return builder.compile(checkpointer=checkpointer, name="sms")
+    return displayed_locally(builder.compile(checkpointer=checkpointer, name="sms"))

@@ -18,6 +18,12 @@ class Stopwatch:
         self.calls = 0
         self.notes: list[str] = []
         self.ms = 0.0
+        self.failed = False
+
+    def fail(self, note: str) -> None:
+        """Note why the node could not do its work; the run goes on without it."""
+        self.notes.append(note)
+        self.failed = True
 
     @property
     def step(self) -> TraceStep:
@@ -28,6 +34,7 @@ class Stopwatch:
             calls=self.calls,
             note="; ".join(self.notes),
             opens=self.opens,
+            failed=self.failed,
         )
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imc_core.html import html_rows, html_text
+
 NoiseKind = Literal["typo", "ocr", "homophone", "word_drop", "distractor", "unknown"]
 """The text noises of `imc_noise`, and `unknown` for an edit that none of them explains."""
 
@@ -124,6 +126,16 @@ class Decision(Plain):
     """Candidates that the verifier judged."""
     reason: str
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        rows = [
+            ("question used", html_text(self.used)),
+            ("corrected", "yes" if self.accepted else "no"),
+            ("rounds", str(self.rounds)),
+            ("reason", html_text(self.reason)),
+        ]
+        return html_rows("Question", rows)
+
 
 class TraceStep(Plain):
     """One node's run."""
@@ -136,6 +148,8 @@ class TraceStep(Plain):
     """What went otherwise than usual: a fallback, a failure, a step left out."""
     opens: bool = False
     """The node's first step on a new question."""
+    failed: bool = False
+    """The node could not do its work; `note` says why."""
 
 
 class Answer(Plain):
@@ -148,6 +162,17 @@ class Answer(Plain):
     """What it is based on, one sentence each."""
     failure: str | None = None
     """Why there is no answer; None where there is one."""
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        evidence = "<br>".join(html_text(one) for one in self.evidence)
+        rows = [
+            ("answer", f"<strong>{html_text(self.text)}</strong>" if self.text else ""),
+            ("no answer", html_text(self.failure or "")),
+            ("confidence", f"{self.confidence:.2f}" if self.text else ""),
+            ("evidence", evidence),
+        ]
+        return html_rows("Answer", rows)
 
 
 def follow(trace: Sequence[TraceStep], new: Sequence[TraceStep]) -> list[TraceStep]:

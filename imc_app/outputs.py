@@ -24,13 +24,14 @@ class OutputKind(StrEnum):
     """What a command writes; the name is said in refusals."""
 
     PNG = "PNG picture"
+    SVG = "SVG picture"
     BANK = "prototype bank"
     STORE = "result store"
     PAGE = "HTML page"
     TEXT = "text file"
 
 
-_SUFFIXES = {OutputKind.PNG: ".png", OutputKind.PAGE: ".html"}
+_SUFFIXES = {OutputKind.PNG: ".png", OutputKind.SVG: ".svg", OutputKind.PAGE: ".html"}
 
 _KEPT_BESIDE_INPUTS = (OutputKind.BANK, OutputKind.STORE)
 """A bank may lie in its model's folder, a store in that of its data: those are continued."""
@@ -135,6 +136,8 @@ def _is_kind(path: Path, kind: OutputKind) -> bool:
             return True
         if kind is OutputKind.PNG:
             return begin.startswith(b"\x89PNG\r\n\x1a\n")
+        if kind is OutputKind.SVG:
+            return begin.startswith((b"<svg", b"<?xml"))
         if kind is OutputKind.PAGE:
             return begin.lower().startswith((b"<!doctype html", b"<html"))
         if kind is OutputKind.STORE:

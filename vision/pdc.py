@@ -31,6 +31,11 @@ class CalibratedImage:
     """None where there is no bank, or the features are not finite."""
     report: CalibrationReport
 
+    def _repr_html_(self) -> str:
+        """What was found and done, as a notebook shows it."""
+        found = "" if self.perception is None else self.perception._repr_html_()
+        return found + self.report._repr_html_()
+
 
 class Calibrator:
     """Classifies noise and corrects images with one encoder and its prototype bank."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imc_core.html import html_bars, html_rows, html_text
+
 CLEAN = "clean"
 """The kind of an image like the bank's clean references."""
 
@@ -32,6 +34,18 @@ class NoisePerception(BaseModel):
     witnesses: dict[str, dict[str, float]] = Field(default_factory=dict)
     """The posterior from each source of statistics alone, `encoder` and `pixels`."""
 
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        kind = self.kind.replace("_", " ")
+        severity = f", severity {self.severity} of 5" if self.severity else ""
+        rows = [
+            ("found", html_text(f"{kind}{severity}")),
+            ("probability", f"{self.probability:.3f}"),
+            ('p-value for "no noise"', f"{self.clean_p_value:.2g}"),
+            ("posterior", html_bars(self.posterior)),
+        ]
+        return html_rows("Noise in the image", rows)
+
 
 class CalibrationReport(BaseModel):
     """The correction of an image and its features, or the reason why there was none."""
@@ -53,3 +67,18 @@ class CalibrationReport(BaseModel):
     distance_after: float | None = None
     """The same after it: smaller, or within the band of calibrated references; a change at a tap
     that is neither is rejected."""
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        distances = ""
+        if self.distance_before is not None and self.distance_after is not None:
+            distances = f"{self.distance_before:.2f} before, {self.distance_after:.2f} after"
+        rows = [
+            ("applied", "yes" if self.applied else "no"),
+            ("reason", html_text(self.reason)),
+            ("rounds", html_text(", ".join(self.rounds))),
+            ("changed at", html_text(", ".join(self.taps))),
+            ("change of features", f"{self.strength:.3f}" if self.strength else ""),
+            ("distance to clean", distances),
+        ]
+        return html_rows("Correction of the image", rows)

@@ -47,6 +47,7 @@ def coordinate(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
                     suspicious=False,
                     reason=f"unchanged: the model failed to assess it ({named(fault)})",
                 )
+                watch.failed = True  # its reason is noted below
             watch.calls = agent.model.calls
             if not assessment.scored:  # not scored: unchanged, or assessed by prompting
                 watch.notes.append(assessment.reason)
@@ -82,7 +83,7 @@ def detect(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
         try:
             findings = yield from agent.request_steps(state["question"], state.get("assessment"))
         except context.faults as fault:
-            watch.notes.append(f"no error located: the model failed ({named(fault)})")
+            watch.fail(f"no error located: the model failed ({named(fault)})")
             findings = []
         watch.calls = agent.model.calls
     return {"findings": findings, "trace": [watch.step]}
@@ -100,7 +101,7 @@ def correct(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
                 state.get("refused") or [],
             )
         except context.faults as fault:
-            watch.notes.append(f"no correction proposed: the model failed ({named(fault)})")
+            watch.fail(f"no correction proposed: the model failed ({named(fault)})")
             candidate = candidate_of(state["question"], [], gain=0.0)
         watch.calls = agent.model.calls
     return {"candidate": candidate, "verdict": None, "trace": [watch.step]}
@@ -114,9 +115,7 @@ def verify(state: SMSState, context: IMCContext) -> RequestSteps[Update]:
         try:
             verdict = yield from agent.request_steps(state["question"], candidate)
         except context.faults as fault:
-            watch.notes.append(
-                f"correction rejected: the model failed to verify it ({named(fault)})"
-            )
+            watch.fail(f"correction rejected: the model failed to verify it ({named(fault)})")
             verdict = Verdict(
                 accepted=False,
                 reason=f"the model failed to verify it ({named(fault)})",

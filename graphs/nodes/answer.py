@@ -47,7 +47,7 @@ class AnswerNode:
                 raise  # too long, or scores that are not finite: an input to refuse, not a failure
             except context.faults as fault:
                 what = str(fault) if isinstance(fault, ImageRefused) else named(fault)
-                watch.notes.append(f"no answer: {what}")
+                watch.fail(f"no answer: {what}")
                 answer = Answer(text="", confidence=0.0, evidence=[], failure=what)
         return {"answer": answer, "trace": [watch.step]}
 

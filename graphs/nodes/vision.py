@@ -63,7 +63,7 @@ class VisionNode:
             except (ImageRefused, BankRefused):
                 raise
             except context.faults as fault:
-                watch.notes.append(f"image not encoded: {named(fault)}")
+                watch.fail(f"image not encoded: {named(fault)}")
                 reason = f"the vision encoder failed ({named(fault)}): image not examined"
                 update |= {
                     "perception": None,

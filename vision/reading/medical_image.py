@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from imc_core.html import html_image
 from vision.errors import ImageRefused
 from vision.reading.bounds import MAX_PIXELS, check_frame, check_size
 from vision.reading.dicom import dicom_rgb
@@ -19,6 +21,9 @@ from vision.reading.grey import by_depth, finite_range, grey_rgb
 from vision.reading.pillow_pixels import over_black
 from vision.reading.raster import opened_pillow_rgb, raster_rgb
 from vision.reading.sources import READABLE, SNIFFED_BYTES, opened, other_format, sniff
+
+SHOWN_SIDE = 512
+"""Pixels of the longer side of an image in a notebook."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,15 @@ class MedicalImage:
         digest = hashlib.sha256(f"rgb8 {pixels.shape[0]}x{pixels.shape[1]} ".encode())
         digest.update(pixels.data)
         return cls(pixels, digest.hexdigest(), source_format)
+
+    def _repr_html_(self) -> str:
+        """The picture, as a notebook shows it; larger than 512 pixels it is made smaller."""
+        shown = Image.fromarray(self.rgb)
+        shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        held = io.BytesIO()
+        shown.save(held, "PNG")
+        caption = f"{self.width} x {self.height}, {self.source_format}, {self.sha256[:12]}"
+        return html_image(held.getvalue(), caption, width=max(shown.width, 160))
 
     def __eq__(self, other: object) -> bool:
         """The same pixels, whatever file they came from."""
