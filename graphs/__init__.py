@@ -9,6 +9,7 @@ from imc_core import lazy_names
 if TYPE_CHECKING:
     from graphs.checkpoints.opening import open_checkpointer
     from graphs.context import IMCContext, load_context
+    from graphs.debugging.session import DebugSession
     from graphs.document import to_document
     from graphs.drawing.notebook import show
     from graphs.exchange_store import ExchangeStore
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from graphs.stores import FeatureStore, ImageStore
 
 __all__ = [
+    "DebugSession",
     "ExchangeStore",
     "FeatureStore",
     "IMCContext",
@@ -42,6 +44,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "graphs.checkpoints.opening": ("open_checkpointer",),
         "graphs.context": ("IMCContext", "load_context"),
+        "graphs.debugging.session": ("DebugSession",),
         "graphs.document": ("to_document",),
         "graphs.drawing.notebook": ("show",),
         "graphs.exchange_store": ("ExchangeStore",),
