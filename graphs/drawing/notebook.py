@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.drawing.diagram import Diagram, Drawable, diagram_of
 from graphs.drawing.node_runs import NodeRun, runs_of_trace
 from graphs.drawing.svg import draw_svg
-
-Compiled = TypeVar("Compiled", bound=CompiledStateGraph[Any, Any, Any, Any])
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,13 @@ class LocalDisplay:
         return show(cast("Drawable", self))._repr_html_()
 
 
-class _DisplayedLocally(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
-    """Any compiled graph with that display."""
+class DisplayedGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph with that display."""
 
 
-def displayed_locally(compiled: Compiled) -> Compiled:
-    """The same graph, whose display in a notebook is ours.
-
-    `StateGraph.compile` makes objects of one fixed class, so the class is put in afterwards; it
-    differs in the two methods of the display alone, and copies keep it.
-    """
-    compiled.__class__ = cast("type[Compiled]", _DisplayedLocally)
-    return compiled
+def displayed_locally(
+    compiled: CompiledStateGraph[Any, Any, Any, Any],
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """A copy of what `StateGraph.compile` returned, whose display in a notebook is ours."""
+    parts = {name: part for name, part in vars(compiled).items() if name != "__orig_class__"}
+    return DisplayedGraph(**parts)
