@@ -99,6 +99,35 @@ class ClusterBootstrap:
                 np.asarray((self._times @ hits) / (self._times @ sizes)),
             )
 
+    def quantile(
+        self, values: ArrayLike, share: float, counted: ArrayLike | None = None
+    ) -> Resampled:
+        """The least of the values with at least `share` of all values at or below it.
+
+        Args:
+            values: one for each item.
+            share: in (0, 1]: .5 for the (lower) median.
+            counted: 1 for the items that the quantile is of, else 0.
+
+        Raises:
+            StatisticRefused: another number of values than items, or a share outside (0, 1].
+        """
+        if not 0.0 < share <= 1.0:
+            raise StatisticRefused(f"a quantile has a share above 0 and up to 1, got {share!r}")
+        array = _values(values, self.items)
+        weights = np.ones(self.items) if counted is None else _values(counted, self.items)
+        order = np.argsort(array, kind="stable")
+        order = order[weights[order] > 0]
+        if not order.size:
+            return Resampled(np.nan, np.full(len(self._times), np.nan))
+        times = np.vstack([np.ones(self.clusters), self._times])[:, self._cluster[order]]
+        below = np.cumsum(times, axis=1)
+        # 1e-9: a share of a whole number of items is met by that number in floating point too
+        reached = below >= share * below[:, -1:] - 1e-9
+        found = array[order][np.argmax(reached, axis=1)]
+        found[below[:, -1] == 0] = np.nan
+        return Resampled(float(found[0]), found[1:])
+
     def estimate(self, figure: Resampled) -> Estimate:
         """A figure with its interval; draws without it are left out."""
         usable = figure.draws[~np.isnan(figure.draws)]

@@ -123,6 +123,32 @@ def test_a_rate_leaves_out_what_is_not_counted_and_draws_its_denominator() -> No
     assert np.isnan(ClusterBootstrap(["a"]).rate([1], [0]).value)
 
 
+def test_a_quantile_is_the_least_value_that_reaches_its_share() -> None:
+    bootstrap = ClusterBootstrap(["a", "a", "b", "c"])
+    values = [4.0, 1.0, 3.0, 9.0]
+    assert bootstrap.quantile(values, 0.5).value == 3.0
+    assert bootstrap.quantile(values, 0.95).value == 9.0
+    assert bootstrap.quantile(values, 0.5, [1, 1, 0, 0]).value == 1.0
+    drawn = bootstrap.quantile(values, 0.5).draws
+    assert set(np.unique(drawn)) <= set(values)
+    assert len(np.unique(drawn)) > 1
+
+
+def test_a_quantile_of_nothing_is_not_a_number() -> None:
+    bootstrap = ClusterBootstrap(["a", "b"])
+    assert np.isnan(bootstrap.quantile([1.0, 2.0], 0.5, [0, 0]).value)
+    # draws that hold image b alone have none of the counted ones
+    draws = bootstrap.quantile([1.0, 2.0], 0.5, [1, 0]).draws
+    assert set(draws[~np.isnan(draws)]) == {1.0}
+    assert np.isnan(draws).any()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_quantile_of_no_share_is_refused(share: float) -> None:
+    with pytest.raises(StatisticRefused, match="quantile"):
+        ClusterBootstrap(["a"]).quantile([1.0], share)
+
+
 def test_flips_by_hand() -> None:
     found = flips([1, 1, 1, 0, 0], [1, 0, 0, 1, 0])
     assert (found.destructive, found.corrective, found.items) == (2 / 5, 1 / 5, 5)
