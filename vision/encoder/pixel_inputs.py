@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vision.encoder.seen_size import SeenSizes, working_size
 from vision.encoder.token_order import patch_grid
 from vision.reading.medical_image import MedicalImage
+from vision.reading.resizing import resize_rgb
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,16 @@ class PixelPreparer:
         self.processor = processor
         self._accepted = _accepted_arguments(model)
         self._image_text = _image_placeholder(processor)
+        patch_side = getattr(self._image_processor, "patch_size", None)
+        self._seen_sizes = SeenSizes(
+            lambda image: self._processed([image]),
+            patch_side if isinstance(patch_side, int) else None,
+        )
 
     @property
     def input_side(self) -> int | None:
         """Shorter side in pixels that the processor brings an image to; None where it varies."""
-        image_processor = getattr(self.processor, "image_processor", self.processor)
+        image_processor = self._image_processor
         if hasattr(image_processor, "merge_size"):
             return None  # the size of such processors is an area in pixels
         sources = [getattr(image_processor, "size", None)]
@@ -58,11 +65,35 @@ class PixelPreparer:
         side = self.input_side
         if side is None:
             return None
-        size = getattr(getattr(self.processor, "image_processor", self.processor), "size", None)
+        size = getattr(self._image_processor, "size", None)
         if self.has_fixed_tokens and _entry(size, "shortest_edge") is None:
             return side, side  # squeezed into a square
         short = min(height, width)
         return max(1, round(height * side / short)), max(1, round(width * side / short))
+
+    def fixed_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """`input_size` where every image becomes one tile and is seen at just that size; or None.
+
+        Such images may be brought to that size before; others keep their own, because their tiles,
+        padding or crops follow from it.
+        """
+        return self.input_size(height, width) if self._has_stated_size else None
+
+    def seen_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """(height, width) at which the model sees an image of this size, before tiles or patches.
+
+        Measured once per size (`vision.encoder.seen_size`); None where it cannot be measured.
+        """
+        return self.fixed_size(height, width) or self._seen_sizes.measure(height, width)
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in pixels at which an image of this size is restored.
+
+        That at which the model sees it; at most its own size, unless the model has one input size,
+        and at most `vision.encoder.seen_size.LARGEST_SIDE`.
+        """
+        own = self.fixed_size(height, width) or (height, width)
+        return working_size(own, self.seen_size(height, width))
 
     def prepare(self, image: MedicalImage) -> PixelInputs:
         """The pixel inputs of one image, as the model's own processor makes them."""
@@ -81,19 +112,38 @@ class PixelPreparer:
     def has_fixed_tokens(self) -> bool:
         """Whether every image becomes one tile of the same size, whatever its own size."""
         sizes: list[torch.Size] = []
-        for shape in ((48, 64, 3), (200, 90, 3)):
+        for shape in ((48, 64, 3), (200, 90, 3), (400, 1300, 3)):
             inputs = self.prepare(MedicalImage.from_rgb(np.full(shape, 7, dtype=np.uint8)))
             pixels = inputs.tensors.get("pixel_values")
             if set(inputs.tensors) != {"pixel_values"} or pixels is None:
                 return False
             sizes.append(pixels.shape)
-        return sizes[0] == sizes[1] and len(sizes[0]) == 4 and sizes[0][0] == 1
+        return len(set(sizes)) == 1 and len(sizes[0]) == 4 and sizes[0][0] == 1
+
+    @cached_property
+    def _has_stated_size(self) -> bool:
+        """Whether an image that is brought to `input_size` before is prepared to the same pixels.
+
+        Not so where images are padded, or much of them is cropped, or resized by another filter.
+        """
+        rgb = np.random.default_rng(0).integers(0, 256, (150, 250, 3), dtype=np.uint8)
+        size = self.input_size(*rgb.shape[:2]) if self.has_fixed_tokens else None
+        if size is None:
+            return False
+        direct, before, black = (
+            self.prepare(MedicalImage.from_rgb(picture)).tensors["pixel_values"].float()
+            for picture in (rgb, resize_rgb(rgb, size), np.zeros_like(rgb))
+        )
+        return float((direct - before).abs().mean()) < 0.02 * float((direct - black).abs().mean())
+
+    @property
+    def _image_processor(self) -> Any:
+        return getattr(self.processor, "image_processor", self.processor)
 
     def _processed(self, images: Sequence[MedicalImage]) -> dict[str, Tensor]:
         pictures = [Image.fromarray(image.rgb) for image in images]
         if self._image_text is None:
-            image_processor = getattr(self.processor, "image_processor", self.processor)
-            batch = image_processor(images=pictures, return_tensors="pt")
+            batch = self._image_processor(images=pictures, return_tensors="pt")
         else:
             text = [self._image_text] * len(pictures)
             # one list per prompt: some processors would take a flat list as one prompt's images

@@ -117,6 +117,24 @@ class VisionEncoder:
         """(height, width) in pixels that an image of this size is brought to; None: it varies."""
         return self.pixels.input_size(height, width)
 
+    def fixed_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """`input_size` where every image becomes one tile and is seen at just that size; or None.
+
+        Such images may be brought to that size before they are prepared.
+        """
+        return self.pixels.fixed_size(height, width)
+
+    def seen_size(self, height: int, width: int) -> tuple[int, int] | None:
+        """(height, width) at which the model sees an image of this size, before tiles or patches.
+
+        None where it cannot be measured.
+        """
+        return self.pixels.seen_size(height, width)
+
+    def working_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) in pixels at which an image of this size is restored."""
+        return self.pixels.working_size(height, width)
+
     def prepare(self, image: MedicalImage) -> PixelInputs:
         """The pixel inputs of one image, as the model's own processor makes them."""
         return self.pixels.prepare(image)
