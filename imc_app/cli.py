@@ -30,6 +30,7 @@ from imc_app.commands import (
     prototypes,
     reference,
     refine,
+    step,
 )
 from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
 from imc_app.refusals import is_refusal, one_line, shortage
@@ -57,6 +58,7 @@ app.command("refine", epilog=refine.EXAMPLES)(refine.refine)
 app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(bench.app, name="bench")
 app.command("graph", epilog=graph.EXAMPLES)(graph.graph)
+app.command("step", epilog=step.EXAMPLES)(step.step)
 app.command("example", epilog=example.EXAMPLES)(example.example)
 app.add_typer(reference.app, name="reference")
 share_options(app, prototypes.app, bench.app, reference.app)

@@ -168,10 +168,24 @@ class DebugSession(Generic[Context]):
         """Make a `run` stop after the step that goes on; callable from any thread."""
         self._stopping.set()
 
-    def run_again(self, name: str | int) -> Stop:
-        """Fork at a checkpoint and run from there to a breakpoint or the end."""
+    def run_again(self, name: str | int | None = None, *, reply: Any = None) -> Stop:
+        """Run the last step again, on a branch of its own.
+
+        Args:
+            name: the checkpoint to run from; None: the one before the last step.
+            reply: as for `step`.
+
+        Raises:
+            DebugRefused: no such checkpoint, or nothing has run yet.
+        """
+        if name is None:
+            history = self.history()
+            current = next((one for one in history if one.current), None)
+            if current is None or current.parent is None:
+                raise DebugRefused("nothing has run yet that could be run again")
+            name = current.parent
         self.fork(name)
-        return self.run()
+        return self.step(reply=reply)
 
     def _reached(self, stop: Stop) -> Breakpoint | None:
         """The breakpoint at which a step has stopped."""
@@ -244,6 +258,7 @@ class DebugSession(Generic[Context]):
             changed=changed,
             interrupts=asked,
             error=done.error,
+            fault=done.fault,
         )
         self.stops.append(stop)
         return stop

@@ -31,6 +31,8 @@ class Superstep:
     runs: list[NodeRun] = field(default_factory=list)
     error: str | None = None
     """Why a node failed, in one line; None where none did."""
+    fault: Exception | None = None
+    """The error itself."""
 
 
 @dataclass
@@ -87,6 +89,7 @@ def run_superstep(
             for part in parts:
                 _watch(part, running, step, listener)
         except Exception as error:
+            step.fault = error
             step.error = str(error) if isinstance(error, IMCError) else where_raised(error)
             step.runs = [
                 run if run.error is None else replace(run, error=step.error) for run in step.runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -120,6 +121,8 @@ class Stop:
     """What nodes ask a person; the next run needs a reply."""
     error: str | None = None
     """Why a node failed, in one line; state is as it was before the step."""
+    fault: Exception | None = field(default=None, repr=False, compare=False)
+    """The error itself; its text may quote a question."""
 
 
 def changes(before: State, after: State) -> tuple[Change, ...]:
@@ -144,4 +147,9 @@ def as_json(value: Any, *, indent: int | None = 2) -> str:
         )
     except (PydanticSerializationError, ValueError):
         return repr(value)
-    return written.decode("utf-8")
+    # a list of plain values on one line: a JSON text itself holds no line break
+    return _LIST.sub(lambda found: _BREAK.sub(" ", found[0]), written.decode("utf-8"))
+
+
+_LIST = re.compile(r"\[[^\[\]{}]*\]")
+_BREAK = re.compile(r"\n\s*")

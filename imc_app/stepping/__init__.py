@@ -1,0 +1,1 @@
+"""`imc step`: its commands, and what they print."""
