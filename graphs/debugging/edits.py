@@ -95,10 +95,10 @@ def update_state(
     steps = [[StateUpdate(update, writers[0])]]
     if len(writers) > 1:
         steps.append([StateUpdate({}, writer) for writer in writers])
-    # LangGraph gives an update no runtime: a conditional edge that reads the context would fail
-    configurable = {**config["configurable"], RUNTIME: Runtime(context=context)}
+    updated = config
     try:
-        updated = graph.bulk_update_state({**config, "configurable": configurable}, steps)
+        for step in steps:
+            updated = graph.bulk_update_state(_with_runtime(updated, context), [step])
     except IMCError as error:
         raise DebugRefused(f"state is left as it was: {error}") from error
     except (InvalidUpdateError, ValueError, TypeError, KeyError) as error:
@@ -113,6 +113,14 @@ def update_state(
             "the graph's input can be edited; step once, then edit it"
         )
     return updated
+
+
+def _with_runtime(config: RunnableConfig, context: Any) -> RunnableConfig:
+    """LangGraph gives an update no runtime: a conditional edge that reads it would fail."""
+    return {
+        **config,
+        "configurable": {**config["configurable"], RUNTIME: Runtime(context=context)},
+    }
 
 
 def _versions(

@@ -67,6 +67,14 @@ def test_an_edited_question_is_refined_instead() -> None:
     assert session.run().after["decision"].used == CLEAN
 
 
+def test_a_question_edited_after_both_branches_began_is_decided_anew() -> None:
+    session = opened(CLEAN)
+    session.step()
+    session.edit({"question": TYPO})
+    assert session.run().after["decision"].used == CLEAN
+    assert session.state["answer"].text == "yes"
+
+
 def test_an_edited_finding_is_a_value_or_json() -> None:
     session = opened()
     session.run(to="corrector")
