@@ -49,7 +49,7 @@ ablations: $(VENV)/.installed-dev ## What each part of PDC is worth, into docs/r
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pdc_ablations.py --data "$(IMC_DATA)" --jobs 2
 
 serve: $(VENV)/.installed-dev ## Serve the graph on this machine with the LangGraph server
-	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser
+	$(BIN)/imc serve
 
 clean: ## Remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \

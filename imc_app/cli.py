@@ -30,7 +30,9 @@ from imc_app.commands import (
     prototypes,
     reference,
     refine,
+    serve,
     step,
+    threads,
 )
 from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
 from imc_app.refusals import is_refusal, one_line, shortage
@@ -57,11 +59,13 @@ app.command("perceive", epilog=perceive.EXAMPLES)(perceive.perceive)
 app.command("refine", epilog=refine.EXAMPLES)(refine.refine)
 app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(bench.app, name="bench")
+app.add_typer(threads.app, name="threads")
 app.command("graph", epilog=graph.EXAMPLES)(graph.graph)
 app.command("step", epilog=step.EXAMPLES)(step.step)
+app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("example", epilog=example.EXAMPLES)(example.example)
 app.add_typer(reference.app, name="reference")
-share_options(app, prototypes.app, bench.app, reference.app)
+share_options(app, prototypes.app, bench.app, reference.app, threads.app)
 
 
 @app.callback(invoke_without_command=True)

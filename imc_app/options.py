@@ -82,3 +82,17 @@ Frame = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything drawn at random.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+THREADS = "Threads"
+"""Title of the help's panel for the options of kept questions."""
+CheckpointsOption = Annotated[
+    str,
+    typer.Option(
+        "--checkpoints",
+        envvar="IMC_CHECKPOINTS",
+        metavar="PLACE",
+        help="Where threads are kept: sqlite (the file in your data directory), a file of your "
+        "own, or postgresql://USER@HOST/DATABASE.",
+        rich_help_panel=THREADS,
+    ),
+]

@@ -17,6 +17,10 @@ from imc_app.options import REFERENCE
 from imc_reference import BANK_PATH, MODEL_DIR
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.types import Durability
+
     from graphs.context import IMCContext
     from graphs.state import IMCInput, IMCOutput
     from imc_agents.policy import Method
@@ -116,15 +120,35 @@ class Outcome:
 
 
 def answer_request(context: IMCContext, request: Request, *, timings: bool = True) -> Outcome:
-    """Put one request through the imc graph."""
-    from graphs.imc import build_imc_graph
-
+    """Put one request through the imc graph, and keep nothing."""
     asked: IMCInput = {
         "image": context.images.put(request.image),
         "question": request.question,
     }
-    state = cast("IMCOutput", build_imc_graph().invoke(asked, context=context))
-    return outcome_of(state, context, timings=timings)
+    return outcome_of(answer_state(context, asked), context, timings=timings)
+
+
+def answer_state(
+    context: IMCContext,
+    asked: IMCInput | None,
+    *,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    config: RunnableConfig | None = None,
+) -> IMCOutput:
+    """What the imc graph returns; with a checkpointer every step is kept before the next begins.
+
+    Args:
+        context: the model and its policy.
+        asked: image and question; None: go on where the thread of `config` was stopped.
+        checkpointer: where the thread is kept; None: nowhere.
+        config: names the thread.
+    """
+    from graphs.imc import build_imc_graph
+
+    graph = build_imc_graph(checkpointer=checkpointer)
+    durability: Durability | None = None if checkpointer is None else "sync"
+    state = graph.invoke(cast("Any", asked), config, context=context, durability=durability)
+    return cast("IMCOutput", state)
 
 
 def outcome_of(state: IMCOutput, context: IMCContext, *, timings: bool = True) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
 import pytest  # noqa: E402
+
+# `imc ask` keeps its threads in the user's data directory: tests have one of their own.
+_data_directory = tempfile.TemporaryDirectory(prefix="imc-tests-")
+os.environ["XDG_DATA_HOME"] = _data_directory.name
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -43,6 +43,10 @@ class KeptThreads(BaseCheckpointSaver[str]):
         """Every thread, the latest first."""
         raise NotImplementedError
 
+    def image_names(self) -> set[str]:
+        """The images that any thread names, as state does."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Close the connection."""
         raise NotImplementedError
@@ -110,3 +114,9 @@ class KeptThreads(BaseCheckpointSaver[str]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         await asyncio.to_thread(self.delete_thread, thread_id)
+
+
+def image_in(value: Any) -> str | None:
+    """The name of the image that a channel holds: `image` itself, or the input of a run."""
+    found = value.get("image") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None

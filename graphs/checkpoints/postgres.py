@@ -9,7 +9,7 @@ from typing import Any
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from graphs.checkpoints.images import ImageFolder
-from graphs.checkpoints.kept import CheckpointsRefused, KeptThreads, ThreadSize
+from graphs.checkpoints.kept import CheckpointsRefused, KeptThreads, ThreadSize, image_in
 
 try:
     import psycopg
@@ -24,6 +24,11 @@ except ImportError as missing:
 
 CONNECT_SECONDS = 10
 
+_NAMED = """
+    SELECT DISTINCT checkpoint->'channel_values'->>'image' AS image FROM checkpoints
+    WHERE checkpoint->'channel_values' ? 'image'
+"""
+_INPUTS = "SELECT type, blob FROM checkpoint_blobs WHERE channel IN ('image', '__start__')"
 _SIZES = """
     SELECT c.thread_id, COUNT(*) AS checkpoints,
         SUM(LENGTH(c.checkpoint::text)) + COALESCE((SELECT SUM(LENGTH(b.blob))
@@ -54,6 +59,16 @@ class PostgresThreads(KeptThreads, PostgresSaver):
                 (row["thread_id"], int(row["checkpoints"]), int(row["bytes"]))
                 for row in cursor.execute(_SIZES)
             ]
+
+    def image_names(self) -> set[str]:
+        with self.refusing(), self._cursor() as cursor:
+            named = [row["image"] for row in cursor.execute(_NAMED)]
+            given = [
+                self.serde.loads_typed((row["type"], bytes(row["blob"])))
+                for row in cursor.execute(_INPUTS)
+                if row["blob"] is not None
+            ]
+        return set(filter(None, map(image_in, [*named, *given])))
 
     def close(self) -> None:
         self.conn.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from graphs.checkpoints.images import ImageFolder
-from graphs.checkpoints.kept import CheckpointsRefused, KeptThreads, ThreadSize
+from graphs.checkpoints.kept import CheckpointsRefused, KeptThreads, ThreadSize, image_in
 from graphs.checkpoints.sqlite_channels import CHANNELS, ChannelSaver
 
 PRIVATE_FILE = 0o600
@@ -27,6 +27,7 @@ _REASONS = {
     sqlite3.SQLITE_NOTADB: "it is no SQLite file; name another file",
     sqlite3.SQLITE_CORRUPT: "it is damaged; name another file",
 }
+_IMAGES = f"SELECT type, value FROM {CHANNELS} WHERE channel IN ('image', '__start__')"
 _SIZES = f"""
     SELECT thread_id, SUM(checkpoints), SUM(bytes), MAX(latest) AS latest FROM (
         SELECT thread_id, COUNT(*) AS checkpoints,
@@ -55,6 +56,11 @@ class SqliteThreads(KeptThreads, ChannelSaver):
     def thread_sizes(self) -> list[ThreadSize]:
         with self.refusing(), self.cursor(transaction=False) as cursor:
             return [(row[0], row[1], row[2]) for row in cursor.execute(_SIZES)]
+
+    def image_names(self) -> set[str]:
+        with self.refusing(), self.cursor(transaction=False) as cursor:
+            values = [self.serde.loads_typed(row) for row in cursor.execute(_IMAGES)]
+        return set(filter(None, map(image_in, values)))
 
     def delete_thread(self, thread_id: str) -> None:
         super().delete_thread(thread_id)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from imc_app.command import examples
 from imc_app.commands.ask_batch import ask_batch
-from imc_app.notices import notice, waiting
+from imc_app.commands.ask_one import Shown, ask_one, resume_one
 from imc_app.options import (
+    THREADS,
     AsJson,
+    CheckpointsOption,
     DeviceOption,
     Dtype,
     DtypeOption,
@@ -26,10 +27,7 @@ from imc_app.options import (
     PrototypesOption,
     Seed,
 )
-from imc_app.outputs import OutputKind, check_output
-from imc_app.page import case_page
-from imc_app.refusals import InputRefused, one_line
-from imc_core.files import replace_file
+from imc_app.refusals import InputRefused
 
 EXAMPLES = examples(
     "imc ask --example",
@@ -37,6 +35,7 @@ EXAMPLES = examples(
     'imc ask scan.png "Is there an effusion?" --noise low_dose:3 --json',
     "imc ask --batch questions.csv --out answers.csv",
     'imc ask scan.png "Is there an effusion?" -m my-mllm/ -p my-bank.safetensors',
+    "imc ask --resume 20261126-101503-4f2a",
 )
 
 
@@ -50,6 +49,7 @@ class Method(StrEnum):
 
 
 def ask(
+    context: typer.Context,
     image: Annotated[
         str | None, typer.Argument(help="PNG, JPEG, TIFF, WebP or DICOM file.")
     ] = None,
@@ -112,28 +112,45 @@ def ask(
     example: Annotated[
         bool, typer.Option("--example", help="Ask about a CT slice that comes with this program.")
     ] = False,
+    checkpoints: CheckpointsOption = "sqlite",
+    ephemeral: Annotated[
+        bool,
+        typer.Option(
+            "--ephemeral",
+            help="Keep no thread: nothing of image, question and answer is written.",
+            rich_help_panel=THREADS,
+        ),
+    ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="THREAD",
+            help="Finish a question that was stopped, with the options it was begun with; imc "
+            "threads list names the threads.",
+            rich_help_panel=THREADS,
+        ),
+    ] = None,
 ) -> None:
     """Ask one question about one medical image, or every row of a file.
 
-    A row of --batch that is refused gets its line in the results and the others are still
-    answered; the exit code is then 2. A batch that was stopped goes on when the same command is
-    run again.
+    A single question is kept as a thread on this machine, image included (imc threads). A row of
+    --batch that is refused gets its line in the results and the others are still answered; the
+    exit code is then 2. A batch that was stopped goes on when the same command is run again.
     """
+    from imc_app.kept_questions import AskSettings
     from imc_app.session import open_context
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
-    opened = partial(
-        open_context,
-        model,
-        prototypes,
-        profile=profile,
-        protected=tuple(protected or ()),
-        method=method.value,
-        seed=seed,
-        device=device,
-        dtype=dtype.value,
-    )
+    options: dict[str, Any] = {
+        "profile": profile,
+        "protected": tuple(protected or ()),
+        "method": method.value,
+        "seed": seed,
+        "device": device,
+        "dtype": dtype.value,
+    }
     noises = tuple(noise or ())
     if batch is not None or out is not None:
         if batch is None or out is None or image is not None or as_json or html or example:
@@ -141,7 +158,13 @@ def ask(
                 "--batch and --out belong together, without IMAGE, QUESTION, --json, --html or "
                 "--example; write imc ask --batch questions.csv --out answers.csv"
             )
+        opened = partial(open_context, model, prototypes, **options)
         ask_batch(batch, out, opened, noise=noises, frame=frame, seed=seed, times=times)
+        return
+    shown = Shown(as_json, times, html)
+    if resume is not None:
+        _check_resumed(context)
+        resume_one(resume, checkpoints, shown, model=model, prototypes=prototypes, device=device)
         return
     if example:
         image, question, noises = _take_example(image, question, noises, announce=not as_json)
@@ -149,45 +172,25 @@ def ask(
         raise InputRefused(
             "ask needs an image and a question; write imc ask IMAGE QUESTION, or imc ask --example"
         )
-
-    from imc_app.session import answer_request, lacks_bank, missing_bank, read_request
-    from imc_app.show import console, show_answer
-
-    if html is not None:
-        check_output(
-            "--html", html, OutputKind.PAGE, inputs=(image, model, prototypes, *(protected or ()))
-        )
-    request = read_request(image, question, noises, frame=frame, seed=seed)
-    context = opened()
-    with waiting("answering"):
-        outcome = answer_request(context, request, timings=times)
-    lacking = missing_bank(model) if lacks_bank(context) else None
-    if html is not None:
-        _write_page(html, case_page(outcome, request, Path(image).name, missing_bank=lacking))
-    if as_json:
-        typer.echo(json.dumps(outcome.document, ensure_ascii=False))
-    else:
-        show_answer(
-            outcome.document,
-            console(),
-            with_times=times,
-            applied=request.applied,
-            correction=outcome.correction,
-            missing_bank=lacking,
-        )
-    if outcome.failure is not None:
-        typer.echo(f"imc: the model gave no answer: {one_line(outcome.failure)}", err=True)
-        raise typer.Exit(1)
+    settings = AskSettings.of(model=model, prototypes=prototypes, noise=noises, **options)
+    place = None if ephemeral else checkpoints
+    ask_one(image, question, settings, shown, frame=frame, checkpoints=place)
 
 
-def _write_page(out: Path, page: str) -> None:
-    try:
-        replace_file(out, page)
-    except OSError as error:
-        raise InputRefused(
-            f"--html {out}: cannot be written ({error.strerror}); name another file"
-        ) from error
-    notice(f"{out}: the case as one page; it holds the image")
+def _check_resumed(context: typer.Context) -> None:
+    """Refuse what a thread has already: it is finished with the options it was begun with."""
+    allowed = {
+        "resume", "checkpoints", "model", "prototypes", "device", "as_json", "times", "html",
+    }  # fmt: skip
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE" and name not in allowed:
+            said = parameter.opts[0] if parameter.opts[0].startswith("-") else name.upper()
+            raise InputRefused(
+                f"{said} does not go with --resume, which finishes a thread as it was begun; leave "
+                "it out, or ask anew"
+            )
 
 
 def _take_example(

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Imc
 from tests.imc_app.bad_files import grey_png
 
-KEYS = {"answer", "confidence", "question", "image", "trace", "model", "method", "seed"}
+KEYS = {"answer", "confidence", "question", "image", "trace", "model", "method", "seed", "thread"}
 QUESTION_KEYS = {"original", "used", "changed", "findings", "accepted", "rounds", "reason"}
 IMAGE_KEYS = {"sha256", "width", "height", "noise", "calibrated"}
 
