@@ -24,9 +24,10 @@ from origins.outcomes import (  # noqa: E402
     Outcome,
     measure_origin,
     own_corruptions,
+    unmatched_corruptions,
 )
 from origins.page import aims, make_page  # noqa: E402
-from origins.stored import stored_outcomes  # noqa: E402
+from origins.stored import measured, stored_outcomes  # noqa: E402
 from origins.summary import clean_touched, figures, worst_outcomes  # noqa: E402
 
 LEFT = Outcome(
@@ -106,6 +107,12 @@ def test_draws_of_a_picture_depend_on_its_name_alone() -> None:
     rgb = np.full((8, 8, 3), 90, np.uint8)
     assert np.array_equal(gaussian.corrupt(rgb, "a"), gaussian.corrupt(rgb, "a"))
     assert not np.array_equal(gaussian.corrupt(rgb, "a"), gaussian.corrupt(rgb, "b"))
+
+
+def test_noises_of_other_makers_keep_the_size_of_any_picture() -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (30, 37, 3)).astype(np.uint8)
+    for one in unmatched_corruptions():
+        assert one.corrupt(rgb.copy(), "a").shape == rgb.shape, one.kind
 
 
 def test_figures_of_one_origin_by_hand() -> None:
@@ -199,3 +206,22 @@ def test_a_stopped_measurement_goes_on_after_its_last_whole_picture(tmp_path: Pa
     assert measured == ["a", "b", "b", "c"]
     assert [one.image for one in found] == ["a", "a", "b", "b", "c", "c"]
     assert stored_outcomes(file, 2, lambda there: iter(())) == found
+
+
+def test_a_half_is_asked_for_only_where_something_is_to_be_measured(
+    tmp_path: Path, grey_files: list[tuple[str, Path]]
+) -> None:
+    asked: list[str] = []
+
+    def half_for(origin: str) -> _Darkens:
+        asked.append(origin)
+        return _Darkens()
+
+    def measure(files: list[tuple[str, Path]], code: str) -> list[Outcome]:
+        return measured(half_for, "busi", dict(files), 10, [brighter(20)], None, tmp_path, code)
+
+    assert len(measure(grey_files, "one fit")) == 4
+    assert [one.image for one in measure(grey_files[:1], "one fit")] == ["90.png"] * 2
+    assert asked == ["busi"]
+    measure(grey_files, "another fit")
+    assert asked == ["busi"] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from unmatched.noises import TWO, conditions
 
 from imc_noise import apply_image, noise_rng
 from vision.build.draws import resized
@@ -73,6 +75,19 @@ def own_corruptions(kinds: Sequence[str], severities: Sequence[int]) -> list[Cor
         return Corruption(kind, severity, corrupt)
 
     return [corruption(kind, severity) for kind in kinds for severity in severities]
+
+
+def unmatched_corruptions() -> list[Corruption]:
+    """The single noises of `unmatched`, without severities; their draws by the picture's name."""
+
+    def corruption(name: str, corrupt: Callable[[Pixels, int], Pixels]) -> Corruption:
+        def numbered(rgb: Pixels, picture: str) -> Pixels:
+            number = int.from_bytes(hashlib.sha256(picture.encode()).digest()[:4], "big")
+            return np.asarray(corrupt(rgb, number), dtype=np.uint8)
+
+        return Corruption(name, 0, numbered)
+
+    return [corruption(one.name, one.corrupt) for one in conditions(print) if one.new != TWO]
 
 
 @dataclass(frozen=True)

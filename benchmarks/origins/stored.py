@@ -3,12 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from measurement import say
+
 from imc_core.files import replace_file
-from origins.outcomes import Outcome
+from origins.outcomes import SEED, Corruption, Half, Outcome, measure_origin
+from vision.encoder.vision_encoder import VisionEncoder
+
+
+def measured(
+    half_for: Callable[[str], Half],
+    origin: str,
+    files: Mapping[str, Path],
+    side: int,
+    corruptions: Sequence[Corruption],
+    encoder: VisionEncoder | None,
+    work: Path,
+    code: str,
+) -> list[Outcome]:
+    """The outcomes of one origin at one size, from `work` as far as they are there.
+
+    Args:
+        half_for: name of an origin -> a half that was fitted without it; called where a picture is
+            to be measured.
+        origin: the pictures' origin.
+        files: by the name of each picture.
+        side: shorter side in pixels.
+        corruptions: of each picture.
+        encoder: for the features' ratio.
+        work: folder of the stored outcomes.
+        code: names the code and the fit that give them.
+    """
+    cases = [(one.kind, one.severity) for one in corruptions]
+    model = encoder.fingerprint if encoder else None
+    identity = json.dumps([code, origin, side, cases, model, SEED])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+    def measure(there: frozenset[str]) -> Iterator[list[Outcome]]:
+        left = [(name, file) for name, file in files.items() if name not in there]
+        if left:
+            say(f"{origin} at {side} px: {len(left)} of {len(files)} images")
+            yield from measure_origin(half_for(origin), origin, left, side, corruptions, encoder)
+
+    file = work / f"{origin}-{side}-{digest}.jsonl"
+    found = stored_outcomes(file, len(cases) + 1, measure)
+    return [one for one in found if one.image in files]
 
 
 def stored_outcomes(

@@ -76,9 +76,10 @@ def _scikit(mode: str, **options: float) -> Corruption:
 
 
 def _pixelated(grey: Floats) -> Floats:
-    rows, columns = (size // 4 for size in grey.shape)
-    cells = grey[: rows * 4, : columns * 4].reshape(rows, 4, columns, 4).mean(axis=(1, 3))
-    return np.asarray(np.kron(cells, np.ones((4, 4))), dtype=np.float64)
+    height, width = grey.shape
+    whole = np.pad(grey, ((0, -height % 4), (0, -width % 4)), mode="edge")
+    cells = whole.reshape(-(-height // 4), 4, -(-width // 4), 4).mean(axis=(1, 3))
+    return np.asarray(np.kron(cells, np.ones((4, 4)))[:height, :width], dtype=np.float64)
 
 
 Named = tuple[str, str]
