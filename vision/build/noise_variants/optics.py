@@ -23,22 +23,22 @@ BINS = 256
 MEASURED = 48
 """Shorter side of the copy on which an extent that is a fraction of the view is measured."""
 
-EDGES = ("edge", "reflect", "constant")
-"""What is beyond the border: its pixel again, the mirrored picture, black."""
+EDGES = ("edge", "edge", "reflect", "reflect", "constant")
+"""What is beyond the border: its pixel again, the mirrored picture, or (least often) black."""
 
 
 def defocus(planes: Planes, target: float, rng: np.random.Generator) -> Planes:
-    """Points are normal bells, discs or squares."""
+    """Points are normal bells (half of the draws), discs or squares."""
     padded, margin = _padded(planes, rng)
     down, across = _frequencies(padded)
-    sort = int(rng.integers(3))
+    sort = int(rng.integers(4))
     response: NDArray[np.floating]
-    if sort == 2:
+    if sort == 3:
         # a square: the product of two sincs; its extent is found as for the circle of its area
         disc = _extent(padded, target, np.hypot(down, across), _disc)
         response = np.sinc(down * disc * 0.89) * np.sinc(across * disc * 0.89)
     else:
-        shape = (_bell, _disc)[sort]
+        shape = (_bell, _bell, _disc)[sort]
         radius = np.hypot(down, across)
         response = shape(radius * _extent(padded, target, radius, shape))
     return _filtered(padded, response, margin)
