@@ -35,6 +35,7 @@ from graphs.debugging.values import (
     When,
     changes,
 )
+from graphs.exchange_store import ExchangeStore
 from imc_agents.exchanges import Exchange
 from imc_core.files import replace_file
 
@@ -168,24 +169,22 @@ class DebugSession(Generic[Context]):
         """Make a `run` stop after the step that goes on; callable from any thread."""
         self._stopping.set()
 
-    def run_again(self, name: str | int | None = None, *, reply: Any = None) -> Stop:
+    def run_again(self, name: str | int) -> Stop:
+        """Fork at a checkpoint and run from there to a breakpoint or the end."""
+        self.fork(name)
+        return self.run()
+
+    def repeat_step(self) -> Stop:
         """Run the last step again, on a branch of its own.
 
-        Args:
-            name: the checkpoint to run from; None: the one before the last step.
-            reply: as for `step`.
-
         Raises:
-            DebugRefused: no such checkpoint, or nothing has run yet.
+            DebugRefused: nothing has run yet.
         """
-        if name is None:
-            history = self.history()
-            current = next((one for one in history if one.current), None)
-            if current is None or current.parent is None:
-                raise DebugRefused("nothing has run yet that could be run again")
-            name = current.parent
-        self.fork(name)
-        return self.step(reply=reply)
+        current = next((one for one in self.history() if one.current), None)
+        if current is None or current.parent is None:
+            raise DebugRefused("nothing has run yet that could be run again")
+        self.fork(current.parent)
+        return self.step()
 
     def _reached(self, stop: Stop) -> Breakpoint | None:
         """The breakpoint at which a step has stopped."""
@@ -322,10 +321,13 @@ class DebugSession(Generic[Context]):
         return [run for stop in self.stops for run in stop.ran]
 
     def exchanges(self, node: str | None = None) -> list[Exchange]:
-        """The requests to the model in this session, of one node or of all, in order."""
-        return [
-            one for run in self.runs if node in (None, run.node) for one in run.exchanges
-        ]
+        """The requests to the model, of one node or of all, in order: those that were kept of the
+        thread, where the context has a store, else those of this session."""
+        store = getattr(self.context, "exchanges", None)
+        if isinstance(store, ExchangeStore):
+            kept = [stored.exchange for stored in store.of(self.thread_id)]
+            return [one for one in kept if node is None or one.node == node.split(SEPARATOR)[-1]]
+        return [one for run in self.runs if node in (None, run.node) for one in run.exchanges]
 
     def ask_again(self, exchange: Exchange, *, prompt: str | None = None) -> Exchange:
         """One exchange again, with another last message; state is not written.

@@ -36,7 +36,7 @@ e KEY=JSON    edit a key of state; what runs next is decided anew (edit)
 a REPLY       answer a person's question, as JSON or as text
 h             checkpoints, as a tree (history)
 f ID          stand at checkpoint ID; the next run begins a branch there (fork)
-r [ID]        run the last step again, or one step from checkpoint ID (run again)
+r [ID]        run the last step again; from checkpoint ID to a breakpoint (run again)
 m ID ID       compare two checkpoints
 x [N]         requests to the model, or number N in full (exchanges)
 p N TEXT      ask number N again with TEXT as its last message (prompt)
@@ -165,7 +165,7 @@ class StepPrompt:
         self._show(self.session.step(reply=reply))
 
     def _run_again(self, rest: str) -> None:
-        self._show(self.session.run_again(rest or None))
+        self._show(self.session.run_again(rest) if rest else self.session.repeat_step())
 
     # --- breakpoints --------------------------------------------------------------------------
 

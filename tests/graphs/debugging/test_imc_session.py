@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from graphs.context import IMCContext
 from graphs.debugging import DebugRefused, DebugSession
+from graphs.debugging.session import in_memory
+from graphs.exchange_store import ExchangeStore
 from graphs.imc import build_imc_graph
+from graphs.sms import build_sms_graph
 from tests.fakes import FakeCalibrator, grey_square
 from tests.graphs.test_imc_graph import CLEAN, TYPO, context_of
 
@@ -102,3 +107,19 @@ def test_a_review_is_an_interrupt_that_a_reply_ends() -> None:
     asked = session.run()
     assert asked.reason == "interrupt"
     assert session.run(reply=False).after["decision"].used == TYPO
+
+
+def test_exchanges_that_were_kept_are_shown_by_a_later_session(tmp_path: Path) -> None:
+    store, saver = ExchangeStore(tmp_path / "kept.sqlite"), in_memory()
+    context = replace(context_of(), exchanges=store)
+    first = DebugSession(build_sms_graph(), context=context, checkpointer=saver)
+    first.start({"question": TYPO})
+    first.run()
+    later = DebugSession(
+        build_sms_graph(), context=context, checkpointer=saver, thread_id=first.thread_id
+    )
+    later.open()
+    assert later.exchanges("verifier") == first.exchanges("verifier") != []
+    assert [one.node for one in later.exchanges()] == [
+        one.node for run in first.runs for one in run.exchanges
+    ]

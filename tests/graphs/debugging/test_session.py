@@ -183,7 +183,6 @@ def test_history_is_a_tree(session: DebugSession[Any]) -> None:
     session.start({"number": 1})
     session.run()
     session.run_again(2)
-    session.run()
     lines = [f"{lead}{one.label}" for lead, one in tree_lines(session.history())]
     assert lines == [
         "input",
@@ -202,7 +201,7 @@ def test_history_is_a_tree(session: DebugSession[Any]) -> None:
 def test_the_last_step_is_run_again(session: DebugSession[Any]) -> None:
     session.start({"number": 1})
     session.run(to="last")
-    again = session.run_again()
+    again = session.repeat_step()
     assert "inner" in {run.node for run in again.ran}
     assert (again.next, again.after["number"]) == (("last",), 22)
 
