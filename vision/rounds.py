@@ -17,11 +17,12 @@ from torch import Tensor
 
 from vision.bank.prototype_bank import PrototypeBank
 from vision.calibrate.cascade import calibration_weights
+from vision.encoder.seen_size import MIN_SIDE
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.perceive.image_statistics import ImageStatistics, compute_statistics
 from vision.perceive.noise_classifier import NoiseClassifier, NoisePosterior
 from vision.reading.medical_image import MedicalImage
-from vision.restore.restorer import MIN_SIDE, PixelRestorer, WorkingImage, predict_changes
+from vision.restore.restorer import PixelRestorer, WorkingImage, predict_changes
 from vision.restore.stripes import STRIPES, remove_stripes
 
 MAX_ROUNDS = 3

@@ -9,6 +9,7 @@ from imc_core import lazy_names
 if TYPE_CHECKING:
     from vision.encoder.fingerprint import model_fingerprint
     from vision.encoder.pixel_inputs import PixelInputs
+    from vision.encoder.stages import StageStatus, describe_stages, readable_taps
     from vision.encoder.structure import VisionStructure, find_structure
     from vision.encoder.token_layout import TokenLayout, infer_layout
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 __all__ = [
     "EncodedImage",
     "PixelInputs",
+    "StageStatus",
     "TokenLayout",
     "VisionEncoder",
     "VisionStructure",
+    "describe_stages",
     "find_structure",
     "infer_layout",
     "model_fingerprint",
+    "readable_taps",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -29,6 +33,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "vision.encoder.fingerprint": ("model_fingerprint",),
         "vision.encoder.pixel_inputs": ("PixelInputs",),
+        "vision.encoder.stages": ("StageStatus", "describe_stages", "readable_taps"),
         "vision.encoder.structure": ("VisionStructure", "find_structure"),
         "vision.encoder.token_layout": ("TokenLayout", "infer_layout"),
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),

@@ -26,6 +26,8 @@ LARGEST_SIDE = 672
 computed at this size and enlarged."""
 LARGEST_AREA = 3 * LARGEST_SIDE**2
 """The same in pixels, for long strips: bounds time and memory."""
+MIN_SIDE = 16
+"""Pictures with a shorter side than this are not restored."""
 
 _PROBE_SIDE = 2 * LARGEST_SIDE
 """Larger pictures are probed at this shorter side: the working size is the same, at less cost."""

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vision.encoder.seen_size import MIN_SIDE
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import resize_rgb
@@ -34,8 +35,6 @@ PROTOTYPE_FEATURES = 3
 """Features from prototypes: the additive loss, the change by the gain, its change of detail."""
 PIXEL_FEATURES = CHANNELS + PROTOTYPE_FEATURES + TONE_FEATURES
 """Entries of phi: pixel context, prototype features, tone features."""
-MIN_SIDE = 16
-"""Pictures with a shorter side than this are not restored."""
 
 _BATCH = 16
 _BATCH_AREA = 16 * 336 * 336
