@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphs.context import IMCContext
-from graphs.state import IMCOutput
-from imc_agents.state import Decision, Finding, SMSOutput, TraceStep
+from graphs.state import IMCOutput, SMSOutput
+from imc_agents.state import Decision, Finding, TraceStep
 
 Document = dict[str, Any]
 

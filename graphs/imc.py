@@ -14,30 +14,41 @@ from graphs.imc_graph import IMCGraph
 from graphs.nodes.answer import AnswerNode
 from graphs.nodes.review import ReviewNode
 from graphs.nodes.vision import VisionNode
+from graphs.routing import after_answer, after_review
 from graphs.sms import add_sms
 from graphs.state import IMCInput, IMCOutput, IMCState
 
 
 def add_imc(
-    builder: StateGraph[Any, Any, Any, Any], *, then: str = END, resolve: Resolve = given
+    builder: StateGraph[Any, Any, Any, Any],
+    *,
+    start: str = START,
+    then: str = END,
+    prefix: str = "",
+    resolve: Resolve = given,
 ) -> None:
     """Add all nodes to a builder whose state has the keys of IMCState.
 
     Args:
-        builder: receives `vision`, the four agents, `review` and `answer`, and the edges from
-            START.
+        builder: receives `vision`, the four agents, `review` and `answer`.
+        start: the node that leads to `vision` and `coordinator`.
         then: the node after `answer`.
+        prefix: of the nodes' names, where one builder holds them twice. Both work on the same keys
+            of state, so that the second starts when the first has answered.
         resolve: from the run's context to an IMCContext.
     """
-    builder.add_node("vision", VisionNode(resolve))
-    add_sms(builder, then="review", resolve=resolve)
-    builder.add_node("review", ReviewNode(resolve), defer=True)  # waits for both sides
-    builder.add_node("answer", AnswerNode(resolve), defer=True)
-    builder.add_edge(START, "vision")
-    builder.add_edge(START, "coordinator")
-    builder.add_edge("vision", "review")
-    builder.add_edge("review", "answer")
-    builder.add_edge("answer", then)
+    vision, coordinator = f"{prefix}vision", f"{prefix}coordinator"
+    review, answer = f"{prefix}review", f"{prefix}answer"
+    builder.add_node(vision, VisionNode(resolve, prefix))
+    add_sms(builder, then=review, prefix=prefix, resolve=resolve)
+    builder.add_node(review, ReviewNode(resolve, prefix), defer=True)  # waits for both sides
+    builder.add_node(answer, AnswerNode(resolve, prefix), defer=True)
+    builder.add_edge(start, vision)
+    builder.add_edge(start, coordinator)
+    builder.add_edge(vision, review)
+    sides = {"vision": vision, "coordinator": coordinator}
+    builder.add_conditional_edges(review, after_review, {**sides, "answer": answer})
+    builder.add_conditional_edges(answer, after_answer, {**sides, "review": review, "done": then})
 
 
 def build_imc_graph(

@@ -8,15 +8,15 @@ from typing import Any, cast
 from langgraph.runtime import Runtime
 
 from graphs.context import IMCContext
-from graphs.nodes.agents import NodeStep, coordinate, correct, detect, route, verify
+from graphs.nodes.agents import NodeStep, coordinate, correct, detect, verify
 from graphs.nodes.answer import AnswerNode
 from graphs.nodes.vision import VisionNode
-from graphs.state import IMCOutput, IMCState
+from graphs.state import IMCOutput, IMCState, SMSOutput, SMSState
+from graphs.tracing import follow
 from imc_agents.chat.run_requests import run_requests_together
 from imc_agents.coordinator import Next
 from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.question_checks import check_question
-from imc_agents.state import SMSOutput, SMSState, follow
 from vision.reading.medical_image import MedicalImage
 
 TOGETHER = 64
@@ -76,7 +76,7 @@ def _path(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
     state = SMSState(question=question, trace=[])
     while True:
         state = yield from _after(coordinate, state, context)
-        goto = route(state, context)
+        goto = state["routing"].goto
         if goto == "settled":
             return SMSOutput(
                 question=question,

@@ -3,7 +3,7 @@
     coordinator ⇄ detector, corrector, verifier
 
 The coordinator alone chooses the next node, and from the state alone, so that an edited or forked
-state is routed by its present values.
+state is routed by its present values (`graphs.routing`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from langgraph.runtime import Runtime
 from graphs.context import IMCContext, Resolve, given
 from graphs.drawing.notebook import displayed_locally
 from graphs.exchanges import recorder_of
-from graphs.nodes.agents import NodeStep, Update, coordinate, correct, detect, route, verify
+from graphs.nodes.agents import NodeStep, Update, coordinate, correct, detect, verify
+from graphs.routing import after_coordinator
+from graphs.state import SMSInput, SMSOutput, SMSState
+from graphs.tracing import prefixed
 from imc_agents.chat.run_requests import run_requests
-from imc_agents.coordinator import Next
-from imc_agents.state import SMSInput, SMSOutput, SMSState
 
 
 class SMSNodes:
-    """The agents' nodes; `resolve` gives their context."""
+    """The agents' nodes; `resolve` gives their context, `prefix` begins their names."""
 
-    def __init__(self, resolve: Resolve = given) -> None:
+    def __init__(self, resolve: Resolve = given, prefix: str = "") -> None:
         self.resolve = resolve
+        self.prefix = prefix
 
     def coordinator(self, state: SMSState, runtime: Runtime[Any]) -> Update:
         """Reads all of the state; writes what comes next: assessment, plan, round, decision."""
@@ -49,15 +51,16 @@ class SMSNodes:
     def _run(self, step: NodeStep, state: SMSState, runtime: Runtime[Any]) -> Update:
         context = self.resolve(runtime.context)
         observer = recorder_of(step.__name__, context, runtime)
-        return run_requests(context.agents, step(state, context), context.faults, observer)
-
-    def route(self, state: SMSState, runtime: Runtime[Any]) -> Next:
-        """The node that follows the coordinator in this state."""
-        return route(state, self.resolve(runtime.context))
+        update = run_requests(context.agents, step(state, context), context.faults, observer)
+        return prefixed(update, self.prefix)
 
 
 def add_sms(
-    builder: StateGraph[Any, Any, Any, Any], *, then: str = END, resolve: Resolve = given
+    builder: StateGraph[Any, Any, Any, Any],
+    *,
+    then: str = END,
+    prefix: str = "",
+    resolve: Resolve = given,
 ) -> None:
     """Add the four agents to a builder whose state has the keys of SMSState.
 
@@ -65,20 +68,20 @@ def add_sms(
         builder: receives the nodes `coordinator`, `detector`, `corrector` and `verifier`. The
             caller adds the edge that leads to `coordinator`.
         then: the node after the decision on the question.
+        prefix: of the nodes' names, where one builder holds the agents twice. Both work on the
+            same keys of state, one after the other.
         resolve: from the run's context to an IMCContext.
     """
-    nodes = SMSNodes(resolve)
-    builder.add_node("coordinator", nodes.coordinator)
-    builder.add_node("detector", nodes.detector)
-    builder.add_node("corrector", nodes.corrector)
-    builder.add_node("verifier", nodes.verifier)
-    builder.add_conditional_edges(
-        "coordinator",
-        nodes.route,
-        {"detector": "detector", "corrector": "corrector", "verifier": "verifier", "settled": then},
-    )
-    for agent in ("detector", "corrector", "verifier"):
-        builder.add_edge(agent, "coordinator")
+    nodes = SMSNodes(resolve, prefix)
+    builder.add_node(f"{prefix}coordinator", nodes.coordinator)
+    builder.add_node(f"{prefix}detector", nodes.detector)
+    builder.add_node(f"{prefix}corrector", nodes.corrector)
+    builder.add_node(f"{prefix}verifier", nodes.verifier)
+    agents = ("detector", "corrector", "verifier")
+    leads_to = {name: f"{prefix}{name}" for name in ("coordinator", *agents)} | {"settled": then}
+    builder.add_conditional_edges(f"{prefix}coordinator", after_coordinator, leads_to)
+    for agent in agents:
+        builder.add_edge(f"{prefix}{agent}", f"{prefix}coordinator")
 
 
 def build_sms_graph(

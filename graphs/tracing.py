@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from imc_agents.state import TraceStep
+
+CALLING = ("coordinator", "detector", "corrector", "verifier")
+"""Nodes of the question's side; their calls of the model count against `Policy.max_calls`."""
+JOINT = ("review", "answer")
+"""Nodes that follow both sides."""
 
 
 class Stopwatch:
@@ -47,3 +53,38 @@ def timed(node: str, *, opens: bool = False) -> Iterator[Stopwatch]:
         yield watch
     finally:
         watch.ms = (time.perf_counter() - start) * 1000
+
+
+def role_of(node: str) -> str:
+    """A node's name without the prefix it has where a graph holds several of its kind."""
+    return next((role for role in (*CALLING, *JOINT, "vision") if node.endswith(role)), node)
+
+
+def prefixed(update: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """A node's update, its steps under the name that the node has in its graph."""
+    steps = update.get("trace") or []
+    if not prefix or not steps:
+        return update
+    named = [step.model_copy(update={"node": prefix + step.node}) for step in steps]
+    return {**update, "trace": named}
+
+
+def calls_of(trace: Iterable[TraceStep]) -> int:
+    """Calls of the model by the question's side."""
+    return sum(step.calls for step in trace if role_of(step.node) in CALLING)
+
+
+def follow(trace: Sequence[TraceStep], new: Sequence[TraceStep]) -> list[TraceStep]:
+    """Append to the trace; a node that opens its side anew drops what that side did before.
+
+    A thread may be asked again, and a question or an image may be edited: the steps of the one
+    before do not belong to it. Sides that open beside each other keep each other's steps, whichever
+    comes first.
+    """
+    steps = list(trace)
+    for step in new:
+        if step.opens:
+            side = CALLING if role_of(step.node) in CALLING else ("vision",)
+            steps = [old for old in steps if role_of(old.node) not in (*side, *JOINT)]
+        steps.append(step)
+    return steps

@@ -25,7 +25,6 @@ from imc_agents.state import (
     Decision,
     Finding,
     NoiseKind,
-    SMSState,
     Verdict,
 )
 
@@ -36,10 +35,8 @@ ORDER: tuple[NoiseKind, ...] = ("distractor", "ocr", "typo", "homophone", "word_
 that merely sound alike, whose gain needs repaired neighbours; what is guessed comes last."""
 
 NO_SIGN = "unchanged: no sign of an error"
+NOT_ASSESSED = "unchanged: it was not assessed"
 SUSPECTED = "unchanged: an error is suspected"
-
-CALLING = frozenset(("coordinator", "detector", "corrector", "verifier"))
-"""Nodes whose calls of the model are counted against `Policy.max_calls`."""
 
 
 class CleanReply(BaseModel):
@@ -57,11 +54,14 @@ class Transition:
     """The next agent, or `settled`."""
     plan: list[NoiseKind] = field(default_factory=list)
     refused: list[Verdict] = field(default_factory=list)
-    rounds: int = 0
+    """Rejections so far, the last one included."""
     decision: Decision | None = None
     """Set when `goto` is `settled`."""
-    again: bool = False
-    """A new round: the last candidate and its verdict are done with."""
+
+    @property
+    def rounds(self) -> int:
+        """Verdicts so far."""
+        return self.decision.rounds if self.decision is not None else len(self.refused)
 
 
 @dataclass(frozen=True)
@@ -214,55 +214,73 @@ class Coordinator(RoleAgent):
             reason=reason,
         )
 
-    def step(self, state: SMSState) -> Transition:
-        """What comes next, from what is known. A pure function of the state."""
-        question = state["question"]
-        assessment = state.get("assessment")
-        rounds = state.get("rounds", 0)
-        refused = state.get("refused") or []
-        if assessment is None or not assessment.suspicious:
-            reason = (
-                assessment.reason if assessment is not None else "unchanged: it was not assessed"
-            )
-            return _settle(question, rounds, refused, reason)
-        findings = state.get("findings")
+    def step(
+        self,
+        question: str,
+        assessment: Assessment | None = None,
+        findings: Sequence[Finding] | None = None,
+        candidate: Candidate | None = None,
+        verdict: Verdict | None = None,
+        *,
+        refused: Sequence[Verdict] = (),
+        calls: int = 0,
+    ) -> Transition:
+        """What comes next, from what is known. A pure function.
+
+        Args:
+            question: the original question.
+            assessment: the coordinator's; None: there is none, and the question is left alone.
+            findings: places to repair; None: they are not located yet. Given ones are repaired
+                also where the assessment suspects no error: somebody else found them.
+            candidate: the last one; None: there is none yet.
+            verdict: the last one. It counts where it is on this candidate.
+            refused: rejections of earlier rounds, oldest first.
+            calls: of the model, spent on this question so far.
+        """
+        refused = [one for one in refused if verdict is None or one.candidate != verdict.candidate]
+        if assessment is None:
+            return _settle(question, refused, NOT_ASSESSED)
+        if not assessment.suspicious:
+            if not findings:
+                return _settle(question, refused, assessment.reason)
+            excluded = self._why_excluded(question)
+            if excluded is not None:
+                return _settle(question, refused, f"unchanged: {excluded}")
         if findings is None:
-            return Transition("detector", refused=refused, rounds=rounds)
+            return Transition("detector", refused=refused)
         if not findings:
-            return _settle(question, rounds, refused, f"{SUSPECTED}, but its place was not found")
+            return _settle(question, refused, f"{SUSPECTED}, but its place was not found")
         plan = plan_of(findings)
-        candidate, verdict = state.get("candidate"), state.get("verdict")
         if candidate is None:
-            return Transition("corrector", plan, refused, rounds)
+            return Transition("corrector", plan, refused)
         if not candidate.edits:
             last = f" (the last one: {refused[-1].reason})" if refused else ""
             unlikely = f"{SUSPECTED}, but no correction is likely enough{last}"
-            return _settle(question, rounds, refused, unlikely)
-        spent = sum(step.calls for step in state.get("trace") or [] if step.node in CALLING)
-        exhausted = f"{SUSPECTED}, but no correction was accepted within {spent} model calls"
+            return _settle(question, refused, unlikely)
+        exhausted = f"{SUSPECTED}, but no correction was accepted within {calls} model calls"
         if verdict is None or verdict.candidate != candidate.text:
-            if candidate.scores is None and spent >= self.policy.max_calls:
-                return _settle(question, rounds, refused, exhausted)
-            return Transition("verifier", plan, refused, rounds)
-        rounds += 1
+            if candidate.scores is None and calls >= self.policy.max_calls:
+                return _settle(question, refused, exhausted)
+            return Transition("verifier", plan, refused)
         if verdict.accepted:
+            rounds = len(refused) + 1
             decision = Decision(
                 used=candidate.text, accepted=True, rounds=rounds, reason=verdict.reason
             )
-            return Transition("settled", plan, refused, rounds, decision)
+            return Transition("settled", plan, refused, decision)
         refused = [*refused, verdict]
-        if rounds >= self.policy.max_rounds:
-            rejected = f"{SUSPECTED}, but {rounds} corrections were rejected"
-            return _settle(question, rounds, refused, f"{rejected}: {verdict.reason}")
-        if spent >= self.policy.max_calls:
-            return _settle(question, rounds, refused, exhausted)
-        return Transition("corrector", plan, refused, rounds, again=True)
+        if len(refused) >= self.policy.max_rounds:
+            rejected = f"{SUSPECTED}, but {len(refused)} corrections were rejected"
+            return _settle(question, refused, f"{rejected}: {verdict.reason}")
+        if calls >= self.policy.max_calls:
+            return _settle(question, refused, exhausted)
+        return Transition("corrector", plan, refused)
 
 
-def _settle(question: str, rounds: int, refused: list[Verdict], reason: str) -> Transition:
+def _settle(question: str, refused: list[Verdict], reason: str) -> Transition:
     """The original question is used."""
-    decision = Decision(used=question, accepted=False, rounds=rounds, reason=reason)
-    return Transition("settled", refused=refused, rounds=rounds, decision=decision)
+    decision = Decision(used=question, accepted=False, rounds=len(refused), reason=reason)
+    return Transition("settled", refused=refused, decision=decision)
 
 
 def plan_of(findings: Sequence[Finding]) -> list[NoiseKind]:

@@ -12,7 +12,7 @@ from imc_agents.coordinator import Coordinator
 from imc_agents.corrections.joint_search import JointSearch
 from imc_agents.corrections.proposals import candidate_of, word_edits
 from imc_agents.corrections.rewriting import edits_between
-from imc_agents.detector import Detector
+from imc_agents.detector import Detector, located
 from imc_agents.language.sentences import asking_spans, split_sentences
 from imc_agents.requests import RequestSteps
 from imc_agents.state import Assessment, Candidate, Edit, Finding, Verdict
@@ -39,7 +39,8 @@ class Corrector(RoleAgent):
 
         Args:
             question: the original question.
-            findings: places to repair; None: they are looked for.
+            findings: places to repair; None: they are looked for. Where they are others than the
+                detector's, nothing outside them is repaired: somebody has chosen them.
             assessment: the coordinator's; None: it is made.
             refused: earlier verdicts on this question: the places they blame are left alone.
         """
@@ -115,7 +116,12 @@ class Corrector(RoleAgent):
             _known(assessment),
             passes=1 if refused else None,
         )
-        open_pool = [edit for edit in pool if not _touches(edit, banned)]
+        chosen = list(findings) != located(assessment, self.policy)
+        open_pool = [
+            edit
+            for edit in pool
+            if not _touches(edit, banned) and (not chosen or _within(edit, findings))
+        ]
         return (yield from search(question, cuts, open_pool))
 
     def _generated(self, question: str) -> RequestSteps[list[Edit]]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imc_agents.agent import RoleAgent
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Coordinator
+from imc_agents.policy import Policy
 from imc_agents.requests import RequestSteps
 from imc_agents.state import Assessment, Edit, Finding
 
@@ -57,16 +58,8 @@ class Detector(RoleAgent):
         if not assessment.suspicious:
             return []
         if assessment.scored:
-            return self._measured(assessment)
+            return located(assessment, self.policy)
         return (yield from self._asked(question))
-
-    def _measured(self, assessment: Assessment) -> list[Finding]:
-        best: dict[tuple[int, int], Edit] = {}
-        for alternative in assessment.alternatives:  # best first
-            edit = alternative.edits[0]
-            if edit.excess > -self.policy.suspicion_slack:
-                best.setdefault((edit.start, edit.end), edit)
-        return _apart([_finding(edit) for edit in best.values()])
 
     def _asked(self, question: str) -> RequestSteps[list[Finding]]:
         prompt = self.prompts.detector.ask
@@ -87,6 +80,16 @@ class Detector(RoleAgent):
                     )
                 )
         return _apart(found)
+
+
+def located(assessment: Assessment, policy: Policy) -> list[Finding]:
+    """The places of a scored question whose best alternative gains enough."""
+    best: dict[tuple[int, int], Edit] = {}
+    for alternative in assessment.alternatives:  # best first
+        edit = alternative.edits[0]
+        if edit.excess > -policy.suspicion_slack:
+            best.setdefault((edit.start, edit.end), edit)
+    return _apart([_finding(edit) for edit in best.values()])
 
 
 def _finding(edit: Edit) -> Finding:

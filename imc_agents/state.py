@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal, TypedDict
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -173,56 +172,3 @@ class Answer(Plain):
             ("evidence", evidence),
         ]
         return html_rows("Answer", rows)
-
-
-def follow(trace: Sequence[TraceStep], new: Sequence[TraceStep]) -> list[TraceStep]:
-    """Append to the trace; a node that opens for the second time begins a new one.
-
-    A thread may be asked again: its second question must not carry the first one's steps. Nodes
-    that open side by side keep each other's steps, whichever comes first.
-    """
-    steps = list(trace)
-    for step in new:
-        if step.opens and any(old.opens and old.node == step.node for old in steps):
-            steps = []
-        steps.append(step)
-    return steps
-
-
-class SMSInput(TypedDict):
-    """What the agents are given."""
-
-    question: str
-    """The question as it came in."""
-
-
-class SMSOutput(TypedDict, total=False):
-    """What the agents hand on."""
-
-    question: str
-    findings: list[Finding] | None
-    decision: Decision | None
-    trace: Annotated[list[TraceStep], follow]
-
-
-class SMSState(SMSInput, total=False):
-    """Everything the agents know about one question. None: that step has not been taken."""
-
-    assessment: Assessment | None
-    """Written by the coordinator when it opens a question."""
-    plan: list[NoiseKind]
-    """The order in which kinds are repaired; written by the coordinator."""
-    findings: list[Finding] | None
-    """Written by the detector."""
-    candidate: Candidate | None
-    """The candidate of this round; written by the corrector."""
-    verdict: Verdict | None
-    """The verdict of this round; written by the verifier."""
-    refused: list[Verdict]
-    """Refusals of earlier rounds, oldest first; written by the coordinator."""
-    rounds: int
-    """Verdicts so far; written by the coordinator."""
-    decision: Decision | None
-    """Written by the coordinator when the question is settled."""
-    trace: Annotated[list[TraceStep], follow]
-    """Every node's steps, in order."""

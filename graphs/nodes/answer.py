@@ -13,8 +13,9 @@ from graphs.exchange_store import ExchangesRefused
 from graphs.exchanges import recorder_of
 from graphs.nodes.agents import Update
 from graphs.nodes.vision import encoded
+from graphs.routing import pending, reached
 from graphs.state import IMCState
-from graphs.tracing import Stopwatch, timed
+from graphs.tracing import Stopwatch, prefixed, timed
 from imc_agents.chat.recording import RequestRecorder
 from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.requests import Generate
@@ -27,15 +28,19 @@ from vision.report import CLEAN, CalibrationReport, NoisePerception
 class AnswerNode:
     """Runs once, when the image side and the agents are done."""
 
-    def __init__(self, resolve: Resolve = given) -> None:
+    def __init__(self, resolve: Resolve = given, prefix: str = "") -> None:
         self.resolve = resolve
+        self.prefix = prefix
 
     def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
         """Reads the decision and the image's name; writes the answer.
 
         Features that are no longer stored (a resumed run) are computed again. Where the model
-        fails, the answer is empty and names the failure.
+        fails, the answer is empty and names the failure. Where an edit has left a side with work to
+        do, it does nothing, and is led to again when that is done.
         """
+        if pending(state):
+            return {}
         context = self.resolve(runtime.context)
         decision = state.get("decision")
         question = decision.used if decision is not None else state["question"]
@@ -49,7 +54,8 @@ class AnswerNode:
                 what = str(fault) if isinstance(fault, ImageRefused) else named(fault)
                 watch.fail(f"no answer: {what}")
                 answer = Answer(text="", confidence=0.0, evidence=[], failure=what)
-        return {"answer": answer, "trace": [watch.step]}
+        update = {"answer": answer, "routing": reached(state), "trace": [watch.step]}
+        return prefixed(update, self.prefix)
 
     def _answer(
         self,

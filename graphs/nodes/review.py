@@ -9,7 +9,9 @@ from langgraph.types import interrupt
 
 from graphs.context import Resolve, given
 from graphs.nodes.agents import Update
+from graphs.routing import pending, reached
 from graphs.state import IMCState
+from graphs.tracing import prefixed
 from imc_agents.safeguards.question_checks import check_question
 from imc_agents.state import Decision, TraceStep
 from vision.report import CalibrationReport
@@ -23,22 +25,24 @@ ASK = (
 class ReviewNode:
     """Interrupts before the answer where the policy says so; it runs again when resumed."""
 
-    def __init__(self, resolve: Resolve = given) -> None:
+    def __init__(self, resolve: Resolve = given, prefix: str = "") -> None:
         self.resolve = resolve
+        self.prefix = prefix
 
     def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
         """Reads decision, perception and calibration; writes the person's choice."""
-        context = self.resolve(runtime.context)
+        if pending(state):
+            return {}
+        policy = state.get("review") or self.resolve(runtime.context).policy.review
         decision, calibration = state.get("decision"), state.get("calibration")
         changed = (decision is not None and decision.accepted) or (
             calibration is not None and calibration.applied
         )
-        if context.policy.review == "never" or (
-            context.policy.review == "on_change" and not changed
-        ):
-            return {}
+        if policy == "never" or (policy == "on_change" and not changed):
+            return {"routing": reached(state)}
         choice = interrupt(_proposal(state))
-        return _apply(state["question"], choice, decision)
+        update = _apply(state["question"], choice, decision)
+        return prefixed({**update, "routing": reached({**state, **update})}, self.prefix)
 
 
 def _proposal(state: IMCState) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
 
+from graphs.channels import STATE_VERSION
 from graphs.context import IMCContext, Resolve, given
 from graphs.nodes.agents import Update
+from graphs.routing import fingerprint
 from graphs.state import IMCState
-from graphs.tracing import Stopwatch, timed
+from graphs.tracing import Stopwatch, prefixed, timed
 from imc_agents.self_assessment import named
 from vision.errors import BankRefused, ImageRefused
 from vision.reading.medical_image import MedicalImage
@@ -40,8 +42,9 @@ def encoded(
 class VisionNode:
     """Writes perception and calibration report; puts the features into the context's store."""
 
-    def __init__(self, resolve: Resolve = given) -> None:
+    def __init__(self, resolve: Resolve = given, prefix: str = "") -> None:
         self.resolve = resolve
+        self.prefix = prefix
 
     def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
         """Reads image; writes its name, size, perception and calibration.
@@ -52,6 +55,8 @@ class VisionNode:
         with timed("vision", opens=True) as watch:
             image = context.images.read(state["image"])
             update: Update = {
+                "state_version": STATE_VERSION,
+                "image_read": fingerprint(state["image"]),
                 "image_name": image.sha256,
                 "width": image.width,
                 "height": image.height,
@@ -73,4 +78,4 @@ class VisionNode:
                 update |= {"perception": result.perception, "calibration": result.report}
             if not context.policy.calibrates:
                 watch.notes.append(f"method {context.policy.method} does not correct images")
-        return {**update, "trace": [watch.step]}
+        return prefixed({**update, "trace": [watch.step]}, self.prefix)

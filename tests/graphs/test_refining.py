@@ -12,9 +12,9 @@ from langchain_core.messages import BaseMessage
 from graphs.context import IMCContext, load_context
 from graphs.refining import refine_batch
 from graphs.sms import build_sms_graph
+from graphs.state import SMSOutput
 from imc_agents.errors import QuestionRefused
 from imc_agents.policy import Policy
-from imc_agents.state import SMSOutput
 from imc_bench.datasets import load_dataset
 from imc_noise import apply_text, noise_rng
 from prompts import load_prompts

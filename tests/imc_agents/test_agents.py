@@ -122,13 +122,11 @@ def test_the_coordinator_settles_on_the_original_when_its_rounds_are_used_up() -
     candidate = assessment.alternatives[0]
     refusal = Verdict(accepted=False, reason="no", candidate=candidate.text)
     step = coordinator.step(
-        {
-            "question": TYPO,
-            "assessment": assessment,
-            "findings": findings(TYPO),
-            "candidate": candidate,
-            "verdict": refusal,
-        }
+        TYPO,
+        assessment=assessment,
+        findings=findings(TYPO),
+        candidate=candidate,
+        verdict=refusal,
     )
     assert step.goto == "settled"
     assert step.decision is not None
