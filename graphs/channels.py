@@ -89,6 +89,9 @@ class Version(BaseChannel[int, int, int]):
         super().__init__(typ, key)
         self.value: int | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version)
+
     @property
     def ValueType(self) -> type[int]:
         return int
