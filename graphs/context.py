@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.language_models import BaseChatModel
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from graphs.exchange_store import ExchangeStore
 from graphs.stores import FeatureStore, ImageStore
@@ -79,6 +81,17 @@ class IMCContext:
                 "understood by the embedded model alone: give prompts=load_prompts('instruct'), "
                 "with the embedded model's answer prompt if that is to answer (docs: own model)"
             )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """For JSON schemas: a context is made in Python, and what JSON can show of it is its policy
+        and its model's name."""
+        shown = {"policy": handler.generate_schema(Policy), "model_name": core_schema.str_schema()}
+        fields = {name: core_schema.typed_dict_field(one) for name, one in shown.items()}
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.typed_dict_schema(fields, cls_name=cls.__name__),
+            python_schema=core_schema.is_instance_schema(cls),
+        )
 
     @property
     def agents(self) -> BaseChatModel:
