@@ -42,13 +42,13 @@ def add_imc(
     builder.add_node(vision, VisionNode(resolve, prefix))
     add_sms(builder, then=review, prefix=prefix, resolve=resolve)
     builder.add_node(review, ReviewNode(resolve, prefix), defer=True)  # waits for both sides
-    builder.add_node(answer, AnswerNode(resolve, prefix), defer=True)
+    builder.add_node(answer, AnswerNode(resolve, prefix))
     builder.add_edge(start, vision)
     builder.add_edge(start, coordinator)
     builder.add_edge(vision, review)
-    sides = {"vision": vision, "coordinator": coordinator}
-    builder.add_conditional_edges(review, after_review, {**sides, "answer": answer})
-    builder.add_conditional_edges(answer, after_answer, {**sides, "review": review, "done": then})
+    leads_to = {"vision": vision, "coordinator": coordinator, "answer": answer}
+    builder.add_conditional_edges(review, after_review, leads_to)
+    builder.add_conditional_edges(answer, after_answer, {"review": review, "done": then})
 
 
 def build_imc_graph(

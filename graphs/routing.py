@@ -120,6 +120,6 @@ def after_review(state: State) -> list[Side] | Literal["answer"]:
     return pending(state) or "answer"
 
 
-def after_answer(state: State) -> list[Side] | Literal["review", "done"]:
-    """The end; what an edit has left to do, where somebody edits a state that was answered."""
-    return pending(state) or ("review" if changed(state) else "done")
+def after_answer(state: State) -> Literal["review", "done"]:
+    """The end; the way anew from the review on, where somebody edits a state that was answered."""
+    return "review" if pending(state) or changed(state) else "done"
