@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from langgraph.channels import BinaryOperatorAggregate, LastValue
 from langgraph.channels.base import BaseChannel
+from langgraph.channels.binop import _get_overwrite
 from langgraph.errors import EmptyChannelError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
@@ -33,7 +34,11 @@ class Checked(LastValue[Any]):
     """
 
     def update(self, values: Sequence[Any]) -> bool:
-        return super().update([checked(self.key, self.typ, value) for value in values])
+        return super().update([self.valid(value) for value in values])
+
+    def valid(self, value: Any) -> Any:
+        """The value as the key's type."""
+        return checked(self.key, self.typ, value)
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
         restored = super().from_checkpoint(checkpoint)
@@ -64,14 +69,16 @@ class Appended(BinaryOperatorAggregate[Any]):
         return copied
 
     def update(self, values: Sequence[Any]) -> bool:
-        written = super().update([self._items(value) for value in values])
+        written = super().update([self.valid(value) for value in values])
         if written:
             self.value = checked(self.key, self.typ, self.value)
         return written
 
-    def _items(self, value: Any) -> Any:
+    def valid(self, value: Any) -> Any:
         """The new items; an Overwrite, which replaces the list, is checked after it is applied."""
-        return checked(self.key, self.typ, value) if isinstance(value, list | tuple) else value
+        if _get_overwrite(value)[0]:
+            return value
+        return checked(self.key, self.typ, value)
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
         restored = super().from_checkpoint(checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from graphs.nodes.vision import VisionNode
 from graphs.routing import after_answer, after_review
 from graphs.sms import add_sms
 from graphs.state import IMCInput, IMCOutput, IMCState
+from graphs.steppable import Stops
 
 
 def add_imc(
@@ -46,7 +48,7 @@ def add_imc(
     builder.add_edge(start, vision)
     builder.add_edge(start, coordinator)
     builder.add_edge(vision, review)
-    leads_to = {"vision": vision, "coordinator": coordinator, "answer": answer}
+    leads_to: dict[Hashable, str] = {"vision": vision, "coordinator": coordinator, "answer": answer}
     builder.add_conditional_edges(review, after_review, leads_to)
     builder.add_conditional_edges(answer, after_answer, {"review": review, "done": then})
 
@@ -54,6 +56,8 @@ def add_imc(
 def build_imc_graph(
     *,
     checkpointer: str | Path | BaseCheckpointSaver[Any] | None = None,
+    interrupt_before: Stops = None,
+    interrupt_after: Stops = None,
     context_schema: type[Any] = IMCContext,
     resolve: Resolve = given,
 ) -> IMCGraph:
@@ -64,7 +68,10 @@ def build_imc_graph(
 
     Args:
         checkpointer: where to keep state, as `graphs.checkpoints.open_checkpointer` takes it;
-            None where the graph is embedded or served.
+            None where the graph is embedded or served. A LangGraph checkpointer with the default
+            serializer is used with `graphs.serializer`.
+        interrupt_before: nodes at which every run stops, also as part of another graph; "*": all.
+        interrupt_after: nodes after which it does.
         context_schema: what a run is given as context.
         resolve: from that to an IMCContext, where it is another type.
     """
@@ -72,5 +79,10 @@ def build_imc_graph(
         IMCState, context_schema=context_schema, input_schema=IMCInput, output_schema=IMCOutput
     )
     add_imc(builder, resolve=resolve)
-    compiled = builder.compile(checkpointer=open_checkpointer(checkpointer), name="imc")
-    return IMCGraph.of(compiled, resolve)
+    compiled = builder.compile(
+        open_checkpointer(checkpointer),
+        interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
+        name="imc",
+    )
+    return IMCGraph.of(compiled, resolve=resolve)

@@ -12,20 +12,18 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
 
 from graphs.checkpoints.kept import KeptThreads
 from graphs.context import IMCContext, Resolve
-from graphs.drawing.notebook import LocalDisplay
-from graphs.state import IMCInput, IMCOutput, IMCState
+from graphs.steppable import SteppableGraph
 from graphs.stores import NAME_PREFIX
 
 PARENTS_CHECKPOINTER = "__pregel_checkpointer"
 """Where LangGraph's configuration holds the checkpointer of the graph around this one."""
 
 
-class IMCGraph(LocalDisplay, CompiledStateGraph[IMCState, Any, IMCInput, IMCOutput]):
+class IMCGraph(SteppableGraph):
     """A compiled graph whose state names images and holds none.
 
     An image block becomes the name of its picture in the context's `ImageStore`. Where the
@@ -33,14 +31,8 @@ class IMCGraph(LocalDisplay, CompiledStateGraph[IMCState, Any, IMCInput, IMCOutp
     the checkpointer's image folder; with another checkpointer a path stays as it was given.
     """
 
-    def __init__(self, *, resolve: Resolve, **compiled: Any) -> None:
-        super().__init__(**compiled)
-        self.resolve = resolve
-
-    @classmethod
-    def of(cls, compiled: CompiledStateGraph[Any, Any, Any, Any], resolve: Resolve) -> IMCGraph:
-        """The same compiled graph, with images taken in."""
-        return cls(resolve=resolve, **vars(compiled))
+    resolve: Resolve
+    """From a run's context to an IMCContext."""
 
     def stream(
         self, input: Any, config: RunnableConfig | None = None, *, context: Any = None, **rest: Any

@@ -11,10 +11,10 @@ from graphs.context import IMCContext
 from graphs.nodes.agents import NodeStep, coordinate, correct, detect, verify
 from graphs.nodes.answer import AnswerNode
 from graphs.nodes.vision import VisionNode
+from graphs.routing import after_coordinator
 from graphs.state import IMCOutput, IMCState, SMSOutput, SMSState
 from graphs.tracing import follow
 from imc_agents.chat.run_requests import run_requests_together
-from imc_agents.coordinator import Next
 from imc_agents.requests import RequestSteps
 from imc_agents.safeguards.question_checks import check_question
 from vision.reading.medical_image import MedicalImage
@@ -23,7 +23,7 @@ TOGETHER = 64
 """Questions in lock step. Above this the time per question hardly falls, while the texts to score,
 about 25 for each question, take memory."""
 
-STEPS: Mapping[Next, NodeStep] = {"detector": detect, "corrector": correct, "verifier": verify}
+STEPS: Mapping[str, NodeStep] = {"detector": detect, "corrector": correct, "verifier": verify}
 
 
 def refine_batch(
@@ -76,7 +76,7 @@ def _path(question: str, context: IMCContext) -> RequestSteps[SMSOutput]:
     state = SMSState(question=question, trace=[])
     while True:
         state = yield from _after(coordinate, state, context)
-        goto = state["routing"].goto
+        goto = after_coordinator(state)
         if goto == "settled":
             return SMSOutput(
                 question=question,

@@ -8,19 +8,21 @@ state is routed by its present values (`graphs.routing`).
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from graphs.checkpoints.opening import open_checkpointer
 from graphs.context import IMCContext, Resolve, given
-from graphs.drawing.notebook import displayed_locally
 from graphs.exchanges import recorder_of
 from graphs.nodes.agents import NodeStep, Update, coordinate, correct, detect, verify
 from graphs.routing import after_coordinator
 from graphs.state import SMSInput, SMSOutput, SMSState
+from graphs.steppable import SteppableGraph, Stops
 from graphs.tracing import prefixed
 from imc_agents.chat.run_requests import run_requests
 
@@ -78,19 +80,33 @@ def add_sms(
     builder.add_node(f"{prefix}corrector", nodes.corrector)
     builder.add_node(f"{prefix}verifier", nodes.verifier)
     agents = ("detector", "corrector", "verifier")
-    leads_to = {name: f"{prefix}{name}" for name in ("coordinator", *agents)} | {"settled": then}
+    leads_to: dict[Hashable, str] = {name: f"{prefix}{name}" for name in ("coordinator", *agents)}
+    leads_to["settled"] = then
     builder.add_conditional_edges(f"{prefix}coordinator", after_coordinator, leads_to)
     for agent in agents:
         builder.add_edge(f"{prefix}{agent}", f"{prefix}coordinator")
 
 
 def build_sms_graph(
-    *, checkpointer: BaseCheckpointSaver[Any] | None = None
-) -> CompiledStateGraph[SMSState, IMCContext, SMSInput, SMSOutput]:
-    """The agents alone: a question in, the question to use out. Context: IMCContext."""
+    *,
+    checkpointer: str | Path | BaseCheckpointSaver[Any] | None = None,
+    interrupt_before: Stops = None,
+    interrupt_after: Stops = None,
+) -> SteppableGraph:
+    """The agents alone: a question in, the question to use out. Context: IMCContext.
+
+    The arguments are those of `build_imc_graph`.
+    """
     builder = StateGraph(
         SMSState, context_schema=IMCContext, input_schema=SMSInput, output_schema=SMSOutput
     )
     builder.add_edge(START, "coordinator")
     add_sms(builder)
-    return displayed_locally(builder.compile(checkpointer=checkpointer, name="sms"))
+    return SteppableGraph.of(
+        builder.compile(
+            open_checkpointer(checkpointer),
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            name="sms",
+        )
+    )

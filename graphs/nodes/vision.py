@@ -53,6 +53,8 @@ class VisionNode:
         """
         context = self.resolve(runtime.context)
         with timed("vision", opens=True) as watch:
+            if "image" not in state:
+                raise ImageRefused("the state holds no image: give `image` with the question")
             image = context.images.read(state["image"])
             update: Update = {
                 "state_version": STATE_VERSION,

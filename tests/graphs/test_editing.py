@@ -69,10 +69,10 @@ def as_json(value: Any) -> Any:
 # the question
 
 
-@pytest.mark.parametrize("writer", [*NODES, "__start__"])
+@pytest.mark.parametrize("writer", [*NODES, "__start__", None])
 @pytest.mark.parametrize("stop", NODES)
 def test_a_question_edited_at_any_stop_by_any_writer_is_decided_and_answered_anew(
-    image: str, stop: str, writer: str
+    image: str, stop: str, writer: str | None
 ) -> None:
     stepped = Stepped(image, TYPO, [stop])
     final = stepped.edit({"question": OTHER}, writer).finish()
@@ -251,13 +251,13 @@ def test_the_agents_alone_are_stepped_and_edited_too() -> None:
 
 def test_a_fork_from_any_checkpoint_is_answered(image: str) -> None:
     stepped = Stepped(image, TYPO, [])
-    history = [one for one in stepped.graph.get_state_history(thread()) if one.next]
-    for snapshot in history:
-        writer = "__start__" if "__start__" in snapshot.next else "coordinator"
-        fork = stepped.graph.update_state(snapshot.config, {"question": OTHER}, as_node=writer)
+    history = list(stepped.graph.get_state_history(thread()))
+    forks = [snapshot for snapshot in history if snapshot.next != ("__start__",)]
+    assert len(forks) > 6
+    for snapshot in forks:
+        fork = stepped.graph.update_state(snapshot.config, {"question": OTHER})
         final = stepped.graph.invoke(None, fork, context=stepped.context)
-        if writer == "coordinator":
-            assert final["decision"].used == "Is there a lesion in the lung?"
+        assert final["decision"].used == "Is there a lesion in the lung?"
 
 
 # what cannot be written
@@ -266,6 +266,7 @@ def test_a_fork_from_any_checkpoint_is_answered(image: str) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"questoin": CLEAN}, "no key 'questoin'"),
         ({"findings": 5}, "findings"),
         ({"findings": [{"start": 0}]}, "end"),
         ({"candidate": {"text": "Is there?"}}, "edits"),
@@ -286,8 +287,9 @@ def test_what_is_no_value_of_its_key_is_refused_and_nothing_is_lost(
 ) -> None:
     stepped = Stepped(image, TYPO, ["verifier"])
     before = stepped.graph.get_state(thread())
-    with pytest.raises(StateRefused, match=said) as refused:
-        stepped.edit(values, "coordinator")
+    for writer in ("coordinator", "verifier", None):
+        with pytest.raises(StateRefused, match=said) as refused:
+            stepped.edit(values, writer)
     assert "\n" not in str(refused.value)
     assert stepped.graph.get_state(thread()) == before
     assert stepped.finish()["decision"].used == CLEAN
