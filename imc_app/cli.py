@@ -1,8 +1,9 @@
 """The `imc` command: its commands, its exit codes and the one line a failure gets.
 
 Exit codes: 0 answered; 2 the input was refused (one line on stderr: what, why, the remedy);
-1 a fault of ours; 3 drift, and only with `perceive --monitor --fail-on-alarm`. Nothing heavy is
-imported here, so that `imc --help` takes less than a second.
+1 a fault of ours; only with `perceive --monitor`, 3 drift (`--fail-on-alarm`) and 4 a new source
+(`--fail-on-new-source`). Nothing heavy is imported here, so that `imc --help` takes less than a
+second.
 """
 
 from __future__ import annotations

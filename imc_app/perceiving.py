@@ -23,9 +23,7 @@ class PerceivedFile:
     """One image file and the noise found in it."""
 
     path: Path
-    sha256: str
-    width: int
-    height: int
+    image: MedicalImage
     noise: NoisePerception
 
 
@@ -102,7 +100,7 @@ def _perceive(calibrator: Calibrator | None, held: Held) -> Iterator[PerceivedFi
         if isinstance(noise, str):
             yield RefusedFile(path, f"{path}: {noise}")
         else:
-            yield PerceivedFile(path, image.sha256, image.width, image.height, noise)
+            yield PerceivedFile(path, image, noise)
 
 
 def _perceive_alone(calibrator: Calibrator, image: MedicalImage) -> NoisePerception | str:

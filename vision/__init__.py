@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from vision.build.prototypes import build_bank
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
     from vision.errors import BankRefused, EncoderRefused, ImageRefused
-    from vision.monitor import DriftMonitor, DriftStatus
+    from vision.monitor import Cause, DriftMonitor, DriftStatus
     from vision.pdc import CalibratedImage, Calibrator
+    from vision.perceive.content import ContentReferences
     from vision.reading.medical_image import MedicalImage, read_image
     from vision.report import CalibrationReport, NoisePerception
 
@@ -22,6 +23,8 @@ __all__ = [
     "CalibratedImage",
     "CalibrationReport",
     "Calibrator",
+    "Cause",
+    "ContentReferences",
     "DriftMonitor",
     "DriftStatus",
     "EncodedImage",
@@ -44,8 +47,9 @@ __getattr__, __dir__ = lazy_names(
         "vision.build.prototypes": ("build_bank",),
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
         "vision.errors": ("BankRefused", "EncoderRefused", "ImageRefused"),
-        "vision.monitor": ("DriftMonitor", "DriftStatus"),
+        "vision.monitor": ("Cause", "DriftMonitor", "DriftStatus"),
         "vision.pdc": ("CalibratedImage", "Calibrator"),
+        "vision.perceive.content": ("ContentReferences",),
         "vision.reading.medical_image": ("MedicalImage", "read_image"),
         "vision.report": ("CalibrationReport", "NoisePerception"),
     },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from imc_core.html import html_bars, html_rows, html_text
@@ -45,6 +47,15 @@ class NoisePerception(BaseModel):
             ("posterior", html_bars(self.posterior)),
         ]
         return html_rows("Noise in the image", rows)
+
+    @property
+    def nonconformity(self) -> float:
+        """Log odds of "not clean": the score behind p-values against other clean pictures."""
+        clean = self.posterior.get(CLEAN, 0.0)
+        other = math.fsum(value for kind, value in self.posterior.items() if kind != CLEAN)
+        if clean <= 0.0 or other <= 0.0:
+            return math.inf if clean <= 0.0 else -math.inf
+        return math.log(other) - math.log(clean)
 
 
 class CalibrationReport(BaseModel):

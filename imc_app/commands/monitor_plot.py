@@ -51,14 +51,16 @@ class Course:
             self.kept = self.kept[::2]
             self.stride *= 2
 
-    def draw(self, out: Path, test: DriftMonitor, bank: PrototypeBank | None) -> None:
+    def draw(
+        self, out: Path, test: DriftMonitor, bank: PrototypeBank | None, baseline: int | None
+    ) -> None:
         """Write the PNG. Raises InputRefused where it cannot be written."""
         from imc_bench.report.picture import Caption, Drawing
 
         caption = Caption(
-            "Drift monitor: evidence that images are noisier than the clean references",
-            _setting(test, bank),
-            verdict(test),
+            "Drift monitor: evidence that images are less clean than the references",
+            _setting(test, bank, baseline),
+            verdict(test, baseline=baseline is not None),
         )
         drawing = Drawing(9.0, 5.0, caption)
         above, below = drawing.body.subplots(2, 1, sharex=True)
@@ -66,8 +68,13 @@ class Course:
         above.plot(index, [one.evidence for one in self.kept], color="#0072b2", label="evidence")
         above.axhline(test.threshold, color="#b2182b", linestyle="--", label="alarm threshold")
         above.axhline(0, color="#999999", linewidth=0.7)
-        if test.alarm_at is not None and test.change_at is not None:
+        if test.alarm_at is not None:
             above.axvline(test.alarm_at, color="#b2182b", label=f"alarm at image {test.alarm_at}")
+        if test.new_source_at is not None:
+            above.axvline(
+                test.new_source_at, color="#e69f00", label=f"new source at {test.new_source_at}"
+            )
+        if test.change_at is not None:
             above.axvline(
                 test.change_at,
                 color="#4d4d4d",
@@ -98,11 +105,14 @@ class Course:
             raise InputRefused(f"--plot {out}: cannot be written: {error.strerror}") from error
 
 
-def _setting(test: DriftMonitor, bank: PrototypeBank | None) -> str:
+def _setting(test: DriftMonitor, bank: PrototypeBank | None, baseline: int | None) -> str:
     """Of what the picture is: images, references, model, window and what the test promises."""
     parts = [f"data: {counted(test.images, 'image')}"]
-    if bank is not None:
+    if baseline is not None:
+        parts.append(f"against {counted(baseline, 'baseline picture')}")
+    elif bank is not None:
         parts.append(f"against {counted(bank.images, 'clean reference')}")
+    if bank is not None:
         parts.append(f"model: fingerprint {bank.fingerprint[:12]}")
     parts.append(f"window: {counted(test.window, 'image')}")
     promise = (
@@ -113,13 +123,18 @@ def _setting(test: DriftMonitor, bank: PrototypeBank | None) -> str:
     return " · ".join([*parts, promise])
 
 
-def verdict(test: DriftMonitor) -> str:
-    """Whether the images drifted, since when, by which noise, and what can be done."""
+def verdict(test: DriftMonitor, *, baseline: bool = False) -> str:
+    """Whether the images changed, since when, by which noise, and what can be done."""
     if test.images == 0:
         return "No image was readable."
-    if test.alarm_at is None or test.change_at is None:
+    if test.since_change is None:
         return (
             f"No alarm in {counted(test.images, 'image')}: the evidence is at most "
             f"{test.largest:.1f}, under the threshold of {test.threshold:.1f}."
         )
-    return f"Alarm at image {test.alarm_at}: {action(test)}."
+    found = action(test, baseline=baseline)
+    if test.alarm_at is not None:
+        return f"Alarm at image {test.alarm_at}: {found}."
+    if test.new_source_at is not None:
+        return f"New source at image {test.new_source_at}: {found}."
+    return f"No decision yet: {found}."

@@ -34,10 +34,19 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "imc perceive scan.dcm",
     "imc perceive radiographs/ --json > noise.jsonl",
-    "imc perceive --monitor incoming/ --plot drift.png --fail-on-alarm",
+    "imc perceive --monitor incoming/ --baseline clean/ --fail-on-alarm",
     "find incoming -newer last-run -type f | imc perceive -",
 )
-MONITORS = ("order", "window", "false_alarms", "run_length", "fail_on_alarm", "plot")
+MONITORS = (
+    "baseline",
+    "order",
+    "window",
+    "false_alarms",
+    "run_length",
+    "fail_on_alarm",
+    "fail_on_new_source",
+    "plot",
+)
 """Parameters that say nothing without --monitor."""
 
 
@@ -73,6 +82,15 @@ def perceive(
             help="Test a stream for drift: a line of JSON per image, and a summary at the end.",
         ),
     ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            "--baseline",
+            metavar="FOLDER",
+            help="Your own clean images, 30 or more, better 100: the stream is compared with them "
+            "instead of the bank's references, and the guarantee holds for your source.",
+        ),
+    ] = None,
     order: Annotated[
         Order, typer.Option("--by", help="Order of the stream: by name, or by file time.")
     ] = Order.NAME,
@@ -102,7 +120,15 @@ def perceive(
         bool,
         typer.Option(
             "--fail-on-alarm",
-            help="Exit with 3 where the alarm was raised, also where an image was refused.",
+            help="Exit with 3 where the alarm for noise was raised, also where an image was "
+            "refused.",
+        ),
+    ] = False,
+    fail_on_new_source: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-new-source",
+            help="Exit with 4 where a new source was reported and no alarm was raised.",
         ),
     ] = False,
     plot: Annotated[
@@ -117,8 +143,9 @@ def perceive(
     """Name the noise in each image, its severity and how sure that is.
 
     An image that is refused gets its line on stderr and the others are still answered; the exit
-    code is then 2. With --monitor an alarm is raised when images stop looking like the bank's
-    clean references; it changes the exit code only with --fail-on-alarm.
+    code is then 2. With --monitor an alarm is raised when images stop being as clean as the bank's
+    references, or your own (--baseline); good images of another source are reported as such. Either
+    changes the exit code only with --fail-on-alarm, --fail-on-new-source.
     """
     from imc_app.corruption import image_corruption
     from imc_app.session import open_calibrator
@@ -133,7 +160,16 @@ def perceive(
     if monitor:
         if noise:
             raise InputRefused("--noise corrupts images on purpose; leave it out with --monitor")
-        options = MonitorOptions(order, window, false_alarms, run_length, fail_on_alarm, plot)
+        options = MonitorOptions(
+            order=order,
+            window=window,
+            false_alarms=false_alarms,
+            run_length=run_length,
+            fail_on_alarm=fail_on_alarm,
+            fail_on_new_source=fail_on_new_source,
+            plot=plot,
+            baseline=baseline,
+        )
         monitor_images(images, options, opened, frame=frame)
         return
     _refuse_monitoring(context)
@@ -161,9 +197,9 @@ def _show(result: PerceivedFile, *, as_json: bool) -> None:
     if as_json:
         report = {
             "source": str(result.path),
-            "sha256": result.sha256,
-            "width": result.width,
-            "height": result.height,
+            "sha256": result.image.sha256,
+            "width": result.image.width,
+            "height": result.image.height,
             "noise": noise,
         }
         typer.echo(json.dumps(report, ensure_ascii=False))

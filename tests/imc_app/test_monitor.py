@@ -31,12 +31,17 @@ LINE_KEYS = {
     "evidence",
     "alarm",
     "shares",
+    "content_p_value",
+    "new_source",
 }
-CLEAN_GREY, NOISY_GREY, BROKEN_GREY = 40, 200, 250
+CLEAN_GREY, DIM_GREY, NOISY_GREY, BROKEN_GREY = 40, 100, 200, 250
 
 
 class GreyCalibrator:
-    """Calls an image noisy where it is bright, and its features not finite where it is white."""
+    """Calls an image noisy where it is bright, and its features not finite where it is white.
+
+    Grey in between it calls clean, at a p-value above its threshold that is small all the same.
+    """
 
     def __init__(self) -> None:
         self.bank = SimpleNamespace(
@@ -52,13 +57,14 @@ class GreyCalibrator:
             raise BankRefused("the encoder's features of this image are not finite")
         noisy = grey >= NOISY_GREY
         kind = "motion" if noisy else "clean"
-        p_value = 1 / 385 if noisy else 0.6
+        dim = not noisy and grey >= DIM_GREY
+        p_value = 1 / 385 if noisy else 0.02 if dim else 0.6
         return NoisePerception(
             kind=kind,
             severity=3 * noisy,
             probability=0.9,
             clean_p_value=p_value,
-            posterior={kind: 0.9},
+            posterior={kind: 0.9, "unknown" if dim else "zoom": 0.1 + 0.5 * dim},
         )
 
     def perceive_batch(self, images: Sequence[MedicalImage]) -> list[NoisePerception]:
@@ -81,6 +87,7 @@ def grey_scan(path: Path, grey: int) -> Path:
 
 def scans(folder: Path, clean: int, noisy: int) -> Path:
     """`clean` dark scans and then `noisy` bright ones, numbered without leading zeros."""
+    folder.mkdir(exist_ok=True)
     for number in range(clean + noisy):
         grey_scan(folder / f"{number}.png", CLEAN_GREY if number < clean else NOISY_GREY)
     return folder
@@ -128,8 +135,8 @@ def test_the_alarm_says_what_a_person_can_do(
     (said,) = ran.err.splitlines()
     _, summary = lines_of(ran)
     assert said.startswith(f"imc: alarm at image {summary['alarm_at']}, ")
-    assert "most images since image 20 are noisy, motion most often" in summary["action"]
-    assert "have the scanner" in said and "build a bank from such images" in said
+    assert "images since image 20 are noisy, motion most often" in summary["action"]
+    assert "have the scanner" in said and "--baseline" not in said
     assert imc("perceive", "--monitor", "--quiet", tmp_path).err == ""
 
 
@@ -140,14 +147,100 @@ def test_a_stream_without_an_alarm_asks_for_no_action(
     assert lines_of(ran)[1]["action"] is None
 
 
-def test_images_that_drift_but_pass_one_by_one_may_be_a_new_source() -> None:
-    from imc_app.drift_alarm import action
-    from vision.monitor import DriftMonitor
+def of_another_source(folder: Path, images: int, seed: int = 0) -> Path:
+    """Scans of another size that pass one by one, and are less clean than the references."""
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for number in range(images):
+        pixels = rng.integers(DIM_GREY, NOISY_GREY, size=(8, 16)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
 
-    test = DriftMonitor(384)
-    while test.alarm_at is None:  # far from clean p-values as a whole, none at the gate
-        test.update(0.02, "clean")
-    assert "although most of them pass one by one" in action(test)
+
+def test_good_images_of_another_source_are_no_failing_scanner(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    known = scans(tmp_path / "a", 60, 0)
+    ran = imc("perceive", "--monitor", known, of_another_source(tmp_path / "b", 30))
+    (said,) = ran.err.splitlines()
+    _, summary = lines_of(ran)
+    assert ran.code == 0 and not summary["alarm"] and summary["alarm_at"] is None
+    assert summary["cause"] == "new source" and 60 < summary["new_source_at"] < 90
+    assert said.startswith(f"imc: new source at image {summary['new_source_at']}, ")
+    assert "unlike that of the first 50 images" in said
+    assert "collect 50 or more such pictures and give their folder as --baseline" in said
+
+
+def test_a_new_source_from_the_beginning_is_reported_without_references_for_its_content(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    ran = imc("perceive", "--monitor", of_another_source(tmp_path / "b", 60))
+    _, summary = lines_of(ran)
+    assert (summary["cause"], summary["alarm"]) == ("new source", False)
+    assert summary["unlike_since_change"] is None
+    assert "a weak noise is not excluded" in ran.err
+
+
+def test_a_new_source_has_an_exit_code_of_its_own(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    new = of_another_source(tmp_path / "b", 60)
+    assert imc("perceive", "--monitor", new, "--fail-on-alarm").code == 0
+    assert imc("perceive", "--monitor", new, "--fail-on-new-source").code == 4
+    both = ("--fail-on-alarm", "--fail-on-new-source")
+    assert imc("perceive", "--monitor", scans(tmp_path / "a", 0, 30), *both).code == 3
+
+
+def test_a_stream_like_its_baseline_is_clean_whatever_the_bank_says_of_it(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    own = of_another_source(tmp_path / "own", 40)
+    stream = of_another_source(tmp_path / "b", 60, seed=1)
+    ran = imc("perceive", "--monitor", stream, "--baseline", own)
+    lines, summary = lines_of(ran)
+    assert (ran.code, ran.err, summary["cause"]) == (0, "", None)
+    assert {line["baseline_p_value"] for line in lines} == {1.0}
+    assert (summary["baseline"], summary["in_baseline"]) == (40, 0)
+    assert "independent of each other and of the baseline's pictures" in summary["promise"]
+
+
+def test_noise_in_a_source_with_a_baseline_raises_the_alarm(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    own = of_another_source(tmp_path / "own", 40)
+    noisy = scans(tmp_path / "noisy", 0, 30)
+    ran = imc("perceive", "--monitor", noisy, "--baseline", own, "--fail-on-alarm")
+    assert ran.code == 3 and lines_of(ran)[1]["cause"] == "noise"
+
+
+def test_pictures_of_the_baseline_in_the_stream_are_counted(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    own = of_another_source(tmp_path / "own", 40)
+    assert lines_of(imc("perceive", "--monitor", own, "--baseline", own))[1]["in_baseline"] == 40
+
+
+def test_repeats_and_unreadable_files_do_not_count_for_a_baseline(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    own = of_another_source(tmp_path / "own", 29)
+    (own / "again.png").write_bytes((own / "0.png").read_bytes())
+    (own / "no.png").write_bytes((own / "0.png").read_bytes()[:40])
+    ran = imc("perceive", "--monitor", scans(tmp_path / "a", 3, 0), "--baseline", own)
+    assert (ran.code, ran.out) == (2, "")
+    refused, said = ran.err.splitlines()
+    assert "no.png" in refused
+    assert "29 different readable pictures; give at least 30, better 50" in said
+
+
+def test_a_noisy_baseline_is_noticed(
+    imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
+) -> None:
+    own = of_another_source(tmp_path / "own", 40)
+    for grey in range(NOISY_GREY, NOISY_GREY + 10):
+        grey_scan(own / f"bright-{grey}.png", grey)
+    ran = imc("perceive", "--monitor", scans(tmp_path / "a", 3, 0), "--baseline", own)
+    assert "10 of 50 pictures are called noisy one by one" in ran.err
 
 
 def test_an_alarm_can_fail_the_command(
@@ -282,8 +375,9 @@ def test_the_picture_of_a_course_ends_in_a_sentence() -> None:
         test.update(0.001, "motion")
     assert test.alarm_at is not None
     said = verdict(test)
-    assert said.startswith(f"Alarm at image {test.alarm_at}: most images since image 20 are noisy")
-    assert "motion most often (20 of 20)" in said and said.endswith(".")
+    assert said.startswith(f"Alarm at image {test.alarm_at}: ")
+    assert "20 of 20 images since image 20 are noisy, motion most often (20)" in said
+    assert said.endswith(".")
 
 
 def test_a_long_course_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +387,7 @@ def test_a_long_course_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_plot, "POINTS", 10)
     course = monitor_plot.Course()
     for index in range(100):
-        course.add(DriftStatus(index, 0.0, False, {"clean": 1.0}))
+        course.add(DriftStatus(index, 0.0, False, False, {"clean": 1.0}))
     assert len(course.kept) <= 10
     assert np.ptp(np.diff([one.index for one in course.kept])) == 0
 
@@ -310,6 +404,8 @@ def test_a_long_course_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
         (("--monitor", "-"), "alone"),
         (("--fail-on-alarm",), "--monitor"),
         (("--window", 20), "--monitor"),
+        (("--baseline", "own"), "--monitor"),
+        (("--monitor", "--baseline", "nowhere"), "no such folder"),
     ],
 )
 def test_what_cannot_be_monitored_is_refused(

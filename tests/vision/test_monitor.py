@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.monitor import DriftMonitor, Floats, PowerMartingale, conservative_p_values
+from vision.monitor import Cause, DriftMonitor
+from vision.sequential_test import (
+    EXACT_SCORES,
+    MOST_SCORES,
+    Floats,
+    OnlineRanks,
+    PowerMartingale,
+    conservative_p_values,
+)
 
 RUNS, IMAGES = 300, 2000
 DELTA = 0.05
@@ -92,8 +100,8 @@ def test_order_matters() -> None:
     for p_value, last in zip(mixed, np.sort(mixed)[::-1], strict=True):
         scattered.update(float(p_value), "clean")
         sorted_out.update(float(last), "clean")
-    assert scattered.alarm_at is None
-    assert sorted_out.alarm_at is not None
+    assert scattered.change_at is None
+    assert sorted_out.change_at is not None
 
 
 def test_kinds_are_counted_since_the_change() -> None:
@@ -104,7 +112,8 @@ def test_kinds_are_counted_since_the_change() -> None:
     images_to_alarm(monitor, 1 / 385)
     monitor.update(1 / 385, "motion")
     assert monitor.main_noise == "motion"
-    assert "ghosting" not in monitor.since_change
+    assert monitor.since_change is not None
+    assert "ghosting" not in monitor.since_change.kinds
     assert monitor.counts["ghosting"] == 1
 
 
@@ -120,8 +129,8 @@ def test_the_alarm_stays_until_a_restart_and_nothing_is_left_after_it() -> None:
 def test_shares_are_those_of_the_window() -> None:
     monitor = DriftMonitor(None, window=4)
     for kind in ("clean", "clean", "motion", "clean", "motion"):
-        standing = monitor.update(0.5, kind)
-    assert standing.shares == {"clean": 0.5, "motion": 0.5}
+        status = monitor.update(0.5, kind)
+    assert status.shares == {"clean": 0.5, "motion": 0.5}
     assert monitor.counts == {"clean": 3, "motion": 2}
 
 
@@ -166,3 +175,89 @@ def test_impossible_guarantees_are_refused() -> None:
         DriftMonitor(0)
     with pytest.raises(ValueError, match="window"):
         DriftMonitor(100, window=0)
+
+
+def changed(*kinds: str, content: float | None = None, content_images: int = 0) -> DriftMonitor:
+    """A clean stream, and then 60 images far from clean, of those kinds in turn."""
+    monitor = DriftMonitor(384, content_images=content_images)
+    feed_clean(monitor, 50)
+    for number in range(60):
+        monitor.update(1 / 385, kinds[number % len(kinds)], content)
+    return monitor
+
+
+def test_images_with_one_kind_of_noise_are_noisy_whatever_they_show() -> None:
+    for content in (None, 0.5, 0.01):
+        monitor = changed("motion", "motion", "clean", content=content)
+        assert (monitor.cause, monitor.new_source_at) == (Cause.NOISE, None)
+
+
+def test_images_that_show_something_else_and_pass_one_by_one_are_a_new_source() -> None:
+    monitor = changed("clean", content=0.02)
+    assert (monitor.cause, monitor.alarm_at) == (Cause.NEW_SOURCE, None)
+    assert monitor.content_is_unlike
+    assert monitor.new_source_at is not None and monitor.new_source_at < 70
+
+
+def test_noise_that_few_images_show_is_noise_where_the_content_is_as_before() -> None:
+    kinds = ("motion", "ghosting", "low_dose", *["clean"] * 9)
+    assert changed(*kinds, content=0.5).cause is Cause.NOISE
+    assert changed(*kinds, content=0.02).cause is Cause.NEW_SOURCE
+    assert changed(*kinds).cause is Cause.NEW_SOURCE
+
+
+def test_content_of_a_stream_that_changed_at_once_has_no_references() -> None:
+    monitor = DriftMonitor(384, content_images=50)
+    for number in range(80):
+        monitor.update(1 / 385, "clean", 0.5 if number >= 50 else None)
+    assert monitor.cause is Cause.NEW_SOURCE and not monitor.content_is_known
+
+
+def test_a_new_source_that_becomes_noisy_raises_the_alarm() -> None:
+    monitor = changed("clean", content=0.02)
+    assert monitor.alarm_at is None
+    assert images_to_alarm(monitor, 1 / 385) <= 30
+    assert monitor.new_source_at is not None and monitor.alarm_at > monitor.new_source_at
+
+
+def test_too_few_images_since_the_change_are_undecided() -> None:
+    monitor = DriftMonitor(384)
+    while monitor.cause is None:
+        monitor.update(1 / 385, "clean")
+    assert (monitor.cause, monitor.new_source_at) == (Cause.UNDECIDED, None)
+
+
+def ranked_streams(baseline: int, images: int, shift: float) -> Floats:
+    """p-values of streams beside each other, each among its own baseline, (images, runs)."""
+    rng = np.random.default_rng(4)
+    runs = []
+    for _ in range(RUNS):
+        ranks = OnlineRanks(rng.normal(size=baseline))
+        scores = rng.normal(shift, size=images)
+        runs.append([ranks.p_value(float(score)) for score in scores])
+    return np.array(runs).T
+
+
+def test_a_baseline_of_thirty_keeps_the_guarantee_exactly() -> None:
+    alarms = largest_evidence(ranked_streams(30, 200, 0.0)) >= np.log10(1 / DELTA)
+    assert alarms.sum() <= MOST_ALARMS
+
+
+@pytest.mark.parametrize(("baseline", "images"), [(30, 16), (50, 10), (100, 6)])
+def test_a_baseline_finds_a_shift_within_few_images(baseline: int, images: int) -> None:
+    found = largest_evidence(ranked_streams(baseline, images, 10.0)) >= np.log10(1 / 0.01)
+    assert np.mean(found) >= 0.9
+
+
+def test_ranks_take_constant_memory_and_merged_ones_are_never_too_small() -> None:
+    rng = np.random.default_rng(5)
+    scores = rng.normal(size=MOST_SCORES + 3000)
+    ranks, known = OnlineRanks(scores[:100]), list(scores[:100])
+    for score in scores[100:]:
+        found = ranks.p_value(float(score))
+        exact = (1 + np.count_nonzero(np.array(known) >= score)) / (1 + len(known))
+        known.append(score)
+        assert exact - 1e-12 <= found <= exact + 0.01
+        if exact * len(known) < EXACT_SCORES / 2:
+            assert found == pytest.approx(exact)
+    assert len(ranks) <= MOST_SCORES
