@@ -95,7 +95,7 @@ class Run:
         self.kinds[kind] += 1
         if content_p_value is not None:
             self.compared += 1
-            self.unlike += content_p_value <= UNLIKE_BELOW
+            self.unlike += int(content_p_value <= UNLIKE_BELOW)
 
 
 class DriftMonitor:

@@ -48,7 +48,6 @@ _GRID_RATIO = 1.1
 RANK_TOLERANCE = 1e-9
 """Tolerance, so that a p-value k / (n + 1) in floating point has rank k."""
 
-
 MOST_SCORES, EXACT_SCORES = 4096, 1024
 """Scores that `OnlineRanks` keeps, and how many of the largest are never merged."""
 
@@ -109,8 +108,9 @@ class OnlineRanks:
     later p-values larger, never smaller.
     """
 
-    def __init__(self, baseline: Floats) -> None:
-        """Begin with the non-conformity scores of a baseline, (n,)."""
+    def __init__(self, baseline: Floats, seed: int = 0) -> None:
+        """Begin with the non-conformity scores of a baseline, (n,); ties are broken by `seed`."""
+        self._rng = np.random.default_rng(seed)
         self._scores = np.sort(baseline)
         self._counts = np.ones(len(baseline))
 
@@ -120,7 +120,9 @@ class OnlineRanks:
 
     def p_value(self, score: float) -> float:
         """p-value of the stream's next score, which then joins the others."""
-        place = int(np.searchsorted(self._scores, score, side="left"))
+        first = np.searchsorted(self._scores, score, side="left")
+        last = np.searchsorted(self._scores, score, side="right")
+        place = int(self._rng.integers(first, last, endpoint=True))
         p_value = (1.0 + self._counts[place:].sum()) / (1.0 + self._counts.sum())
         self._scores = np.insert(self._scores, place, score)
         self._counts = np.insert(self._counts, place, 1.0)

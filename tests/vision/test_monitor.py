@@ -249,6 +249,12 @@ def test_a_baseline_finds_a_shift_within_few_images(baseline: int, images: int) 
     assert np.mean(found) >= 0.9
 
 
+def test_equal_scores_are_ranked_at_random_and_evenly() -> None:
+    ranks = OnlineRanks(np.zeros(50))
+    found = [ranks.p_value(0.0) for _ in range(400)]
+    assert 0.4 < np.mean(found) < 0.6 and min(found) < 0.05 and max(found) > 0.95
+
+
 def test_ranks_take_constant_memory_and_merged_ones_are_never_too_small() -> None:
     rng = np.random.default_rng(5)
     scores = rng.normal(size=MOST_SCORES + 3000)

@@ -112,7 +112,7 @@ class ContentReferences:
         for known, scores in self._fitted:
             at_least = np.count_nonzero(scores >= _nearness(cdist(found[None], known))[0])
             p_values.append((1 + at_least) / (1 + len(scores)))
-        return max(p_values)
+        return float(max(p_values))
 
 
 def _nearness(distances: Floats) -> Floats:
