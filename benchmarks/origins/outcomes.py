@@ -40,8 +40,8 @@ class Restoration(Protocol):
         """Why noise that was found was not corrected; empty otherwise."""
 
     @property
-    def perception(self) -> NoisePerception:
-        """The noise found."""
+    def perception(self) -> NoisePerception | None:
+        """The noise found; None where the picture was not examined."""
 
     @property
     def predicted_share(self) -> float | None:
@@ -104,8 +104,8 @@ class Outcome:
     """Whether a pixel was changed."""
     declined: str
     found: str
-    """The kind that was perceived."""
-    p_value: float
+    """The kind that was perceived; `not examined` where the picture is too small."""
+    p_value: float | None
     predicted_share: float | None
     noisy_error: float
     """Mean squared difference to the clean picture in grey levels, before."""
@@ -162,7 +162,7 @@ def _outcome(
     state: Restoration,
     encoder: VisionEncoder | None,
 ) -> Outcome:
-    touched = state.image.sha256 != noisy.sha256
+    touched, perception = state.image.sha256 != noisy.sha256, state.perception
     measured = encoder is not None and touched and case[0] != CLEAN
     return Outcome(
         origin=origin,
@@ -171,8 +171,8 @@ def _outcome(
         severity=case[1],
         touched=touched,
         declined="" if touched else state.declined,
-        found=state.perception.kind,
-        p_value=state.perception.clean_p_value,
+        found=perception.kind if perception else "not examined",
+        p_value=perception.clean_p_value if perception else None,
         predicted_share=state.predicted_share,
         noisy_error=_squared_error(noisy, clean),
         left_error=_squared_error(state.image, clean),

@@ -25,7 +25,13 @@ OWN_SHARE = 0.5
 """Share of the draws that are `imc_noise`'s own."""
 
 SPREAD = 3.0
-"""The wanted squared error is within a factor of √3 of the own draw's, log-uniform."""
+"""The wanted squared error is within a factor of √3 of the own draw's, log-uniform, but for
+`SATURATING`."""
+
+SATURATING = ("defocus", "motion_blur", "zoom", "pixelate", "jpeg", "gibbs", "undersampling")
+"""Kinds whose error hardly grows any more once detail is gone, so that twice the error would be
+several times the extent: of these the own draw's error is the most that is wanted, a third of it
+the least."""
 
 GRAIN_ERROR = 0.2**2
 """Squared error up to which grain above severity 5 reaches: σ .2 of full scale, as others add it
@@ -120,6 +126,8 @@ def variant_draw(
     """
     difference = (own.astype(np.float32) - rgb.astype(np.float32)) / np.float32(255.0)
     target = float(np.mean(difference**2)) * SPREAD ** float(rng.uniform(-0.5, 0.5))
+    if kind in SATURATING:
+        target /= SPREAD**0.5
     if target <= 0.0:
         return own
     if kind in GRAINS and severity > STRONGEST:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from imc_noise.image.planes import Planes
 from vision.build.noise_variants.matching import amplitude, sampled, squared_error
 
+STRONGEST = 3.0
+"""Largest logarithm of a gain: e^-3, 5 % of the signal, is left at the darkest place."""
+
 Grid = NDArray[np.float32]
 Shape = Callable[[Grid, Grid, np.random.Generator], NDArray[np.floating]]
 """(rows (H, 1), columns (1, W), both in [-1, 1]; generator) -> a smooth (H, W)."""
@@ -57,7 +60,7 @@ def _multiplied(
         lambda a: squared_error(change(clean, part, a), clean),
         target,
         0.01,
-        6.0,
+        STRONGEST,
     )
     return change(planes, field, found)
 

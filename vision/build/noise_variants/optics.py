@@ -115,7 +115,7 @@ def pixelate(planes: Planes, target: float, rng: np.random.Generator) -> Planes:
 
 
 def jpeg(planes: Planes, target: float, rng: np.random.Generator) -> Planes:
-    """Lossy files of other encoders' settings: colours halved, the block grid elsewhere, twice."""
+    """Lossy files of quality 67 to 5: colours halved, the block grid elsewhere, stored twice."""
     subsampling, twice = int(rng.integers(3)), bool(rng.random() < 0.2)
     corner = rng.integers(8, size=2) if rng.random() < 0.4 else np.zeros(2, np.int64)
 
@@ -129,7 +129,7 @@ def jpeg(planes: Planes, target: float, rng: np.random.Generator) -> Planes:
 
     grey = one_plane(planes)
     coarseness = amplitude(
-        lambda a: squared_error(stored(grey, a), grey), target, 1.25, 40.0, steps=4
+        lambda a: squared_error(stored(grey, a), grey), target, 1.5, 20.0, steps=4
     )
     return stored(planes, coarseness)
 

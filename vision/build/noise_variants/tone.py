@@ -28,8 +28,9 @@ def contrast_down(planes: Planes, target: float, rng: np.random.Generator) -> Pl
 
 
 def contrast_up(planes: Planes, target: float, rng: np.random.Generator) -> Planes:
-    """Greys spread about the mean, mid-grey or a random level: linear, or along an S-curve."""
-    centre = (float(planes.mean()), 0.5, float(rng.uniform(0.2, 0.7)))[int(rng.integers(3))]
+    """Greys spread about the mean or a level near it: linear, or along an S-curve."""
+    # about a level far from the mean, a dark picture would turn all black
+    centre = float(planes.mean()) + float(rng.uniform(-0.1, 0.15)) * (rng.random() < 0.5)
     if rng.random() < 0.3:
 
         def sigmoid(grey: Planes, gain: float) -> Planes:
