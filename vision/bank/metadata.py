@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from vision.report import CLEAN
 
-__all__ = ["FORMAT", "BankMetadata", "stored_fingerprint"]
+__all__ = ["FORMAT", "BankMetadata", "StoredHeader", "stored_fingerprint"]
 
 FORMAT: Literal["imc-prototypes-4"] = "imc-prototypes-4"
 
@@ -28,10 +28,56 @@ Severity = Annotated[int, Field(ge=1, le=6)]
 Share = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class BankMetadata(BaseModel):
-    """The description of a bank, kept as JSON in the file's header."""
+class StoredHeader(BaseModel):
+    """What a file of fitted parts says of itself, kept as JSON in its header."""
 
     model_config = ConfigDict(frozen=True, strict=True)
+
+    def to_header(self) -> dict[str, str]:
+        """As metadata of a safetensors file; without what is at its default of nothing."""
+        unset = {name for name in ("blocks",) if not getattr(self, name, None)}
+        return {_KEY: json.dumps(self.model_dump(exclude=unset), sort_keys=True)}
+
+    @staticmethod
+    def format_of(header: dict[str, str] | None) -> object:
+        """The format that a header names; None where it describes no such file."""
+        held = _read(header)
+        return held.get("format") if isinstance(held, dict) else None
+
+    @classmethod
+    def from_header(cls, header: dict[str, str] | None) -> Self:
+        """Read and check. Raises ValueError naming the field that is wrong, not its value."""
+        try:
+            return cls.model_validate(_read(header))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            why = str(first["msg"]).removeprefix("Value error, ")
+            raise ValueError(f"{where}: {why}" if where else why) from None
+
+
+ClassPairs = Annotated[
+    list[Annotated[list[Name | int], Field(min_length=2, max_length=2)]],
+    Field(min_length=2, max_length=_MOST_CLASSES),
+]
+"""[kind, severity], clean first with severity 0."""
+
+
+def checked_pairs(classes: list[list[str | int]]) -> tuple[tuple[str, int], ...]:
+    """Every class as (kind, severity). Raises ValueError where they are no such list."""
+    for kind, severity in classes:
+        if not isinstance(kind, str) or not isinstance(severity, int) or severity > 6:
+            raise ValueError("classes are pairs of a kind and a severity")
+    pairs = tuple((str(kind), int(severity)) for kind, severity in classes)
+    if pairs[0] != (CLEAN, 0) or any(severity < 1 for _, severity in pairs[1:]):
+        raise ValueError("its classes do not begin with clean, or another has no severity")
+    if len(set(pairs)) != len(pairs):
+        raise ValueError("its classes repeat")
+    return pairs
+
+
+class BankMetadata(StoredHeader):
+    """The description of a prototype bank."""
 
     format: Literal["imc-prototypes-4"] = FORMAT
     fingerprint: Annotated[str, Field(min_length=1, max_length=200)]
@@ -42,24 +88,15 @@ class BankMetadata(BaseModel):
     side: Annotated[int, Field(ge=16, le=4096)]
     perception_tap: Annotated[str, Field(max_length=200)]
     taps: Annotated[list[Name], Field(max_length=_MOST_CLASSES)]
-    classes: Annotated[
-        list[Annotated[list[Name | int], Field(min_length=2, max_length=2)]],
-        Field(min_length=2, max_length=_MOST_CLASSES),
-    ]
-    """[kind, severity], clean first with severity 0."""
+    classes: ClassPairs
     restored: dict[str, dict[str, Share]]
     blocks: Annotated[str, Field(max_length=500)] = ""
     """Dotted name of the vision blocks where they were named (`--blocks`), else empty."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        for kind, severity in self.classes:
-            if not isinstance(kind, str) or not isinstance(severity, int) or severity > 6:
-                raise ValueError("classes are pairs of a kind and a severity")
         pairs = self.class_pairs
-        if pairs[0] != (CLEAN, 0) or any(severity < 1 for _, severity in pairs[1:]):
-            raise ValueError("its classes do not begin with clean, or another has no severity")
-        for name, values in (("classes", pairs), ("kinds", self.kinds), ("taps", self.taps)):
+        for name, values in (("kinds", self.kinds), ("taps", self.taps)):
             if len(set(values)) != len(values):
                 raise ValueError(f"its {name} repeat")
         if not set(self.kinds) <= {kind for kind, _ in pairs}:
@@ -71,29 +108,7 @@ class BankMetadata(BaseModel):
     @property
     def class_pairs(self) -> tuple[tuple[str, int], ...]:
         """Every class as (kind, severity)."""
-        return tuple((str(kind), int(severity)) for kind, severity in self.classes)
-
-    def to_header(self) -> dict[str, str]:
-        """As metadata of a safetensors file; without `blocks` where none were named."""
-        held = self.model_dump(exclude={"blocks"} if not self.blocks else set())
-        return {_KEY: json.dumps(held, sort_keys=True)}
-
-    @staticmethod
-    def format_of(header: dict[str, str] | None) -> object:
-        """The format that a header names; None where it describes no bank."""
-        held = _read(header)
-        return held.get("format") if isinstance(held, dict) else None
-
-    @classmethod
-    def from_header(cls, header: dict[str, str] | None) -> BankMetadata:
-        """Read and check. Raises ValueError naming the field that is wrong, not its value."""
-        try:
-            return cls.model_validate(_read(header))
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            why = str(first["msg"]).removeprefix("Value error, ")
-            raise ValueError(f"{where}: {why}" if where else why) from None
+        return checked_pairs(self.classes)
 
 
 def stored_fingerprint(path: Path) -> str | None:

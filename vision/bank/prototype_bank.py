@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as serialize
-from safetensors.torch import save_file
 from torch import Tensor
 
-from imc_core.files import replacing
 from vision.bank.checks import check_classifiers, check_maps, check_restorer
 from vision.bank.metadata import FORMAT, BankMetadata
+from vision.bank.stored import check_values, named_below, reading, write_parts
 from vision.calibrate.cascade import TapMaps
 from vision.errors import BankRefused
 from vision.perceive.noise_classifier import SCORER_TYPES, SOURCES, NoiseClassifier
 from vision.perceive.noise_features import Gaussians
 from vision.restore.restorer import PixelRestorer, restorer_classes
 
-_DTYPES = (torch.float16, torch.float32, torch.float64, torch.int64)
-_LARGEST = 1e15
-"""Fitted values stay below some millions."""
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision."""
 
@@ -106,15 +100,7 @@ class PrototypeBank:
         Raises BankRefused where it cannot be written: a full disk leaves what was there.
         """
         tensors, header = self._contents()
-        target = Path(path)
-        try:
-            with replacing(target) as writing:
-                save_file(tensors, writing, metadata=header)
-        except (OSError, SafetensorError) as problem:
-            raise BankRefused(
-                f"prototype bank {target.name!r} cannot be written ({_reason(problem)}): free some "
-                "space or name another folder, and run the same command again"
-            ) from problem
+        write_parts(path, tensors, header, "prototype bank")
 
     @classmethod
     def load(cls, path: str | Path, *, fingerprint: str | None) -> PrototypeBank:
@@ -128,7 +114,7 @@ class PrototypeBank:
         remedy = "build it again with `imc prototypes build`"
         if not source.is_file():
             raise BankRefused(f"{named} is not a file: {remedy}")
-        try:
+        with reading(named, remedy):
             with safe_open(source, framework="pt") as stored:
                 header = stored.metadata()
                 if BankMetadata.format_of(header) != FORMAT:
@@ -142,21 +128,12 @@ class PrototypeBank:
                         "for this model with `imc prototypes build`"
                     )
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            _check_values(tensors)
+            check_values(tensors)
             bank = cls._from(metadata, tensors)
             check_maps(bank.maps)
             check_classifiers(bank._classifiers, bank.maps, bank.perception_tap)
             if bank.restorer is not None:
                 check_restorer(bank.restorer)
-        except BankRefused:
-            raise
-        except (SafetensorError, OSError) as problem:
-            raise BankRefused(f"{named} is truncated or no safetensors file: {remedy}") from problem
-        except KeyError as problem:
-            raise BankRefused(f"{named} lacks a part ({problem}): {remedy}") from problem
-        except Exception as problem:  # whatever arrays of a wrong shape or type run into
-            why = str(problem).partition("\n")[0][:200] or type(problem).__name__
-            raise BankRefused(f"{named} does not fit together ({why}): {remedy}") from problem
         return bank
 
     @property
@@ -167,13 +144,7 @@ class PrototypeBank:
     @classmethod
     def _from(cls, about: BankMetadata, tensors: dict[str, Tensor]) -> PrototypeBank:
         def under(prefix: str) -> dict[str, Tensor]:
-            return {
-                name[len(prefix) :]: tensor.to(
-                    torch.float32 if tensor.dtype == torch.float16 else tensor.dtype
-                )
-                for name, tensor in tensors.items()
-                if name.startswith(prefix)
-            }
+            return named_below(prefix, tensors)
 
         def arrays(prefix: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
             return {key: value.double().numpy() for key, value in under(prefix).items()}
@@ -227,22 +198,3 @@ def _classifier_tensors(prefix: str, classifier: NoiseClassifier) -> dict[str, T
             tensors[f"{prefix}.density.{name}.{key}"] = torch.from_numpy(value)
         tensors[f"{prefix}.clean.{name}"] = torch.from_numpy(classifier.clean_scores[name])
     return tensors
-
-
-def _check_values(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse values that are not finite, and types that hold no such values."""
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _DTYPES:
-            raise ValueError(f"{name!r} is stored as {tensor.dtype}")
-        if not tensor.numel():
-            continue
-        lowest, highest = map(float, torch.aminmax(tensor))
-        if not math.isfinite(lowest + highest):
-            raise ValueError(f"it holds values that are not finite in {name!r}")
-        if max(-lowest, highest) > _LARGEST:
-            raise ValueError(f"it holds values above {_LARGEST:.0e} in {name!r}")
-
-
-def _reason(problem: Exception) -> str:
-    said = getattr(problem, "strerror", None) or str(problem)
-    return str(said).partition("\n")[0][:120]

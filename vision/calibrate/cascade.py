@@ -1,12 +1,4 @@
-"""Calibration maps of one tap: closed-form estimates of what noise took from the features.
-
-    X' = X + g * sum_k p_k W_k phi(X),    W_k = argmin |(X_0 - X_k) - W phi(X_k)|^2 + lambda |W|^2
-
-X are the patch tokens, standardised channel by channel on clean references, X_0 those of the clean
-image and X_k those under class k; p_k is the posterior and g the step size. phi concatenates a
-token with its neighbours' mean, its position, the image's mean, and CLS if there is one
-(`vision.calibrate.token_context`). `vision.calibrate.moments` fits the maps.
-"""
+"""The maps of one tap of a prototype bank, with the distance to clean that accepts a change."""
 
 from __future__ import annotations
 
@@ -16,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vision.calibrate.class_maps import ClassMaps, calibration_weights, check_map_shapes
 from vision.calibrate.moments import FittedMap
 from vision.calibrate.token_context import FeatureScaler
 from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
 from vision.encoder.token_statistics import token_statistics
 
-DROP_BELOW = 0.03
-"""Probabilities below this are set to zero, and the others renormalised to sum one."""
+__all__ = ["STEP_SIZES", "CleanDistance", "TapMaps", "calibration_weights", "fit_distance"]
 
 STEP_SIZES = (1.0, 0.5)
 """Values of g that are tried, largest first, until one brings the features nearer to clean."""
@@ -95,71 +87,21 @@ def fit_distance(clean: Tensor, calibrated: Tensor, noisy_means: Tensor) -> Clea
 
 
 @dataclass(frozen=True)
-class TapMaps:
+class TapMaps(ClassMaps):
     """The calibration maps of one tap, and the distance that accepts or rejects a change.
 
-    The low-rank maps of all classes are concatenated: class k's take `ranks[k]` columns of `left`
-    and rows of `right`, after those of the classes before it. A class without a map has rank 0.
+    Without a map the tap is measured, never changed.
     """
 
-    scaler: FeatureScaler
     distance: CleanDistance
-    ranks: Tensor
-    """(classes,) int64 rank of each noisy class's map; last that of the map of all classes."""
-    left: Tensor
-    """(context, sum of ranks)."""
-    right: Tensor
-    """(sum of ranks, dim)."""
-    cap: float
-    """Largest |X' - X| / |X| of standardised features; larger changes are scaled down to it."""
 
     @classmethod
     def of(
         cls, scaler: FeatureScaler, distance: CleanDistance, maps: Sequence[FittedMap], cap: float
     ) -> TapMaps:
         """From the maps of every class; the last is that of all classes."""
-        return cls(
-            scaler,
-            distance,
-            torch.tensor([one.rank for one in maps]),
-            torch.cat([one.left for one in maps], dim=1),
-            torch.cat([one.right for one in maps]),
-            cap,
-        )
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no class has a map here: the tap is measured, never changed."""
-        return len(self.right) == 0
-
-    def has_map_for(self, weights: Tensor) -> Tensor:
-        """(images,) bool: whether a class with a nonzero weight (images, classes) has a map."""
-        return (weights[:, self.ranks > 0] != 0.0).any(dim=1)
-
-    def change(self, features: Tensor, layout: TokenLayout, weights: Tensor) -> Tensor:
-        """The change sum_k p_k W_k phi, scaled down to the cap; (images, tiles, tokens, dim).
-
-        Args:
-            features: (images, tiles, tokens, dim).
-            layout: of the tokens; prefix tokens (CLS, registers) are not changed.
-            weights: (images, classes) of the noisy classes and, last, of `unknown`.
-        """
-        context = self.scaler.context(features, layout)
-        patches = self.scaler.patches(features, layout)
-        residual = torch.zeros_like(patches)
-        shares = weights.repeat_interleave(self.ranks, dim=1)
-        for image, share in enumerate(shares):
-            used = share.nonzero().flatten()
-            if len(used):
-                reduced = (context[image] @ self.left[:, used]) * share[used]
-                residual[image] = (reduced @ self.right[used])[0]
-        norm = patches.flatten(1).norm(dim=1)
-        size = residual.flatten(1).norm(dim=1)
-        shrink = (self.cap * norm / size.clamp_min(1e-9)).clamp_max(1.0)
-        residual = residual * shrink[:, None, None, None] * self.scaler.scale
-        change = torch.zeros(features.shape, dtype=torch.float32, device=features.device)
-        change[:, :, layout.prefix :] = residual
-        return change
+        one = ClassMaps.of_maps(scaler, maps, cap)
+        return cls(scaler, one.ranks, one.left, one.right, cap, distance)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""
@@ -182,25 +124,15 @@ class TapMaps:
         """
         if "ranks" not in tensors:
             tensors = _concatenated(tensors)
-        centre, ranks = tensors["centre"], tensors["ranks"]
-        left, right = tensors["left"], tensors["right"]
-        dim, total = len(centre), int(ranks.sum())
-        sizes = {2 * dim + POSITION_FEATURES + dim * parts for parts in (1, 2)}
-        statistics = (_statistics(dim), *tensors["distance_centre"].shape)
-        checks = {
-            "ranks": ranks.shape == (classes,) and bool((ranks >= 0).all()),
-            "scale": tensors["scale"].shape == centre.shape == (dim,),
-            "distance_project": tensors["distance_project"].shape == statistics,
-            "left": left.dim() == 2 and left.shape[1] == total and len(left) in sizes,
-            "right": right.shape == (total, dim),
-            "limits": tensors["limits"].shape == (2,),
-        }
-        for name, fits in checks.items():
-            if not fits:
+        check_map_shapes(tensors, classes)
+        statistics = (_statistics(len(tensors["centre"])), *tensors["distance_centre"].shape)
+        for name, shape in (("distance_project", statistics), ("limits", (2,))):
+            if tensors[name].shape != shape:
                 raise ValueError(f"{name} has the wrong shape {tuple(tensors[name].shape)}")
         cap, band = tensors["limits"].tolist()
         distance = CleanDistance(tensors["distance_project"], tensors["distance_centre"], band)
-        return cls(FeatureScaler(centre, tensors["scale"]), distance, ranks, left, right, cap)
+        scaler = FeatureScaler(tensors["centre"], tensors["scale"])
+        return cls(scaler, tensors["ranks"], tensors["left"], tensors["right"], cap, distance)
 
 
 def _statistics(dim: int) -> int:
@@ -228,16 +160,3 @@ def _concatenated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "left": left[kept][:, order].permute(1, 0, 2).flatten(1),
         "right": right[kept].flatten(0, 1),
     }
-
-
-def calibration_weights(posterior: Tensor) -> Tensor:
-    """Weights of the maps, (images, classes + 1), from posteriors (images, 1 + classes + 1).
-
-    Probabilities below `DROP_BELOW` are set to zero and the others renormalised. The column of
-    clean, whose map is zero, is dropped after that.
-    """
-    kept = torch.where(posterior < DROP_BELOW, torch.zeros_like(posterior), posterior)
-    total = kept.sum(dim=1, keepdim=True)
-    # All below the threshold: nothing to renormalise, the posterior is used as it is.
-    kept = torch.where(total > 0, kept / total.clamp_min(1e-12), posterior)
-    return kept[:, 1:].float()

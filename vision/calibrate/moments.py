@@ -25,6 +25,9 @@ explains more, because solving for a large context is expensive."""
 MIN_GAIN = 0.01
 """Share of the held-out residual that a map must explain to be kept."""
 
+_OUTPUTS = 4
+"""Output directions that are solved for, relative to the largest rank."""
+
 _RANK_TOLERANCE = 0.97
 """The rank is the smallest that explains this share of what the best rank explains."""
 
@@ -50,10 +53,13 @@ class FittedMap:
 class Moments:
     """Streaming sufficient statistics of one map, in two folds for cross-validation."""
 
-    def __init__(self, context: int, dim: int) -> None:
-        self.gram = torch.zeros(2, context, context, dtype=torch.float64)
-        self.cross = torch.zeros(2, context, dim, dtype=torch.float64)
-        self.power = torch.zeros(2, dtype=torch.float64)
+    def __init__(
+        self, context: int, dim: int, *, device: torch.device | str | None = None
+    ) -> None:
+        """Moments of a map from `context` entries of phi to `dim` channels, kept on `device`."""
+        self.gram = torch.zeros(2, context, context, dtype=torch.float64, device=device)
+        self.cross = torch.zeros(2, context, dim, dtype=torch.float64, device=device)
+        self.power = torch.zeros(2, dtype=torch.float64, device=device)
 
     def add(self, context: Context, residual: Tensor, folds: Tensor) -> None:
         """Add a batch.
@@ -89,32 +95,43 @@ class Moments:
         self.cross += other.cross
         self.power += other.power
 
-    def solve(self, rank: int) -> FittedMap:
-        """The map of at most `rank`, or of rank 0 where less than `MIN_GAIN` is explained."""
-        strength, explained = self._best_strength()
+    def solve(self, rank: int, *, min_gain: float = MIN_GAIN) -> FittedMap:
+        """The map of at most `rank`, or of rank 0 where less than `min_gain` is explained.
+
+        Only output directions that vary with phi at all are solved for, `_OUTPUTS` times `rank`.
+        """
+        outputs = _leading(self.cross.sum(0).T @ self.cross.sum(0), _OUTPUTS * rank)
+        cross = self.cross @ outputs
+        strength, explained = self._best_strength(cross, rank)
         gain, chosen = 0.0, 0
         if len(explained):
-            by_rank = explained[:rank] / self.power.sum().clamp_min(1e-12)
+            by_rank = explained / self.power.sum().clamp_min(1e-12)
             most = float(by_rank.max())
             # a map may explain a little although its first directions explain nothing
             if most > 0.0:
                 chosen = int((by_rank >= _RANK_TOLERANCE * most).nonzero()[0]) + 1
                 gain = float(by_rank[chosen - 1])
         context, dim = self.cross.shape[1:]
-        if gain < MIN_GAIN:
+        if gain < min_gain:
             return FittedMap(torch.zeros(context, 0), torch.zeros(0, dim), max(gain, 0.0))
         gram = self.gram.sum(0)
-        full = _ridge(gram, self.cross.sum(0), strength)
-        right = _directions(full, gram)[:, :chosen]
-        return FittedMap((full @ right).float(), right.T.contiguous().float(), gain)
+        full = _ridge(gram, cross.sum(0), strength)
+        right = _leading(full.T @ gram @ full, rank)[:, :chosen]
+        left = (full @ right).float().cpu()
+        return FittedMap(left, (outputs @ right).T.contiguous().float().cpu(), gain)
 
-    def _best_strength(self) -> tuple[float, Tensor]:
-        """(lambda, (dim,) residual explained by the first 1, 2, ... directions); empty if none."""
+    def _best_strength(self, cross: Tensor, rank: int) -> tuple[float, Tensor]:
+        """(lambda, (rank,) residual explained by the first 1, 2, ... directions); empty if none.
+
+        `cross` are the moments with the outputs solved for, (2, context, outputs).
+        """
         best, strength, fitted = 0.0, LAMBDAS[0], list[Tensor]()
         last = -math.inf
         for one in LAMBDAS:
-            maps = [_ridge(self.gram[fold], self.cross[fold], one) for fold in (0, 1)]
-            explained = sum(float(self._steps(maps[fold], 1 - fold).sum()) for fold in (0, 1))
+            maps = [_ridge(self.gram[fold], cross[fold], one) for fold in (0, 1)]
+            explained = sum(
+                float(self._steps(maps[fold], cross[1 - fold], 1 - fold).sum()) for fold in (0, 1)
+            )
             if explained < last:
                 break
             last = explained
@@ -122,15 +139,15 @@ class Moments:
                 best, strength, fitted = explained, one, maps
         found = torch.zeros(0, dtype=torch.float64)
         for fold, full in enumerate(fitted):
-            steps = self._steps(full, 1 - fold, _directions(full, self.gram[fold])).cumsum(0)
+            # orthonormal directions, so that explained residuals add up
+            directions = _leading(full.T @ self.gram[fold] @ full, rank)
+            projected = cross[1 - fold] @ directions
+            steps = self._steps(full @ directions, projected, 1 - fold).cumsum(0).cpu()
             found = steps if not len(found) else found + steps
         return strength, found
 
-    def _steps(self, full: Tensor, fold: int, directions: Tensor | None = None) -> Tensor:
-        """(dim,) residual of a fold that each direction of a map's output explains."""
-        cross = self.cross[fold]
-        if directions is not None:  # orthonormal, so that explained residuals add up
-            full, cross = full @ directions, cross @ directions
+    def _steps(self, full: Tensor, cross: Tensor, fold: int) -> Tensor:
+        """(outputs,) residual of a fold that each output of a map explains."""
         return (2.0 * full * cross - full * (self.gram[fold] @ full)).sum(0)
 
     def to_tensors(self) -> dict[str, Tensor]:
@@ -147,10 +164,16 @@ class Moments:
         return moments
 
 
-def _directions(full: Tensor, gram: Tensor) -> Tensor:
-    """(dim, dim) orthonormal directions of the output, largest share of the fit first."""
-    vectors: Tensor = torch.linalg.eigh(full.T @ gram @ full)[1]
-    return vectors.flip(1)
+def _leading(second: Tensor, count: int) -> Tensor:
+    """(n, at most count) leading eigenvectors of a positive (n, n) matrix, largest first.
+
+    By randomised subspace iteration (Halko, Martinsson and Tropp 2011), always with the same draw.
+    """
+    kept = min(count, len(second))
+    with torch.random.fork_rng(devices=[second.device] if second.is_cuda else []):
+        torch.manual_seed(0)
+        found: Tensor = torch.svd_lowrank(second, q=min(kept + 8, len(second)), niter=4)[0]
+    return found[:, :kept]
 
 
 def _ridge(gram: Tensor, cross: Tensor, strength: float) -> Tensor:

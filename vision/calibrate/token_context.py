@@ -59,8 +59,17 @@ class FeatureScaler:
         """Standardised patches (images, tiles, patches, dim) of (images, tiles, tokens, dim)."""
         return (features[:, :, layout.prefix :].to(torch.float32) - self.centre) / self.scale
 
-    def context(self, features: Tensor, layout: TokenLayout) -> Context:
-        """phi of (images, tiles, tokens, dim) features."""
+    def context(
+        self, features: Tensor, layout: TokenLayout, *, size: int | None = None
+    ) -> Context:
+        """phi of (images, tiles, tokens, dim) features.
+
+        Args:
+            features: (images, tiles, tokens, dim).
+            layout: of the tokens.
+            size: entries of phi that are wanted: without the parts that are constant over a tile
+                where it is that of the varying part; None: all.
+        """
         patches = self.patches(features, layout)
         images, tiles, count, _ = patches.shape
         position = position_features(layout).to(patches.device)
@@ -69,6 +78,8 @@ class FeatureScaler:
             _NEIGHBOURS * neighbour_mean(patches, layout),
             position.expand(images, tiles, count, POSITION_FEATURES),
         ]
+        if size == sum(part.shape[-1] for part in varying):
+            return Context(torch.cat(varying, dim=-1), patches.new_zeros(images, tiles, 0))
         mean = _IMAGE * patches.mean(dim=(1, 2))
         constant = [mean[:, None].expand(images, tiles, -1)]
         if layout.prefix:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
@@ -92,7 +93,7 @@ def fit_class_scorer(
     targets[np.arange(len(labels)), labels] = 1.0
     gram = features.T @ (features * weight[:, None])
     gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
-    weights = np.linalg.solve(gram, features.T @ (targets * weight[:, None]))
+    weights = cho_solve(cho_factor(gram), features.T @ (targets * weight[:, None]))
     return ClassScorer(centre, scale, project, frequencies, phases, weights.astype(np.float64))
 
 
@@ -108,11 +109,11 @@ def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
     covariance = within.T @ within / len(within)
     covariance = (1.0 - _SHRINK) * covariance + _SHRINK * np.diag(np.diag(covariance))
     covariance[np.diag_indices_from(covariance)] += 1e-4
-    values, vectors = np.linalg.eigh(covariance)
-    whiten = vectors / np.sqrt(values)
-    between = (means[present] - means[present].mean(axis=0)) @ whiten
-    discriminants = np.linalg.svd(between, full_matrices=False)[2][: max(len(present) - 1, 1)]
-    return np.asarray(whiten @ discriminants.T, dtype=np.float64)
+    factor = np.linalg.cholesky(covariance)
+    between = solve_triangular(factor, (means[present] - means[present].mean(axis=0)).T, lower=True)
+    kept = max(len(present) - 1, 1)
+    discriminants = np.linalg.svd(between.T, full_matrices=False)[2][:kept]
+    return np.asarray(solve_triangular(factor.T, discriminants.T), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def test_a_bank_is_written_whole_or_not_at_all(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vision.bank.prototype_bank.save_file", full)
+    monkeypatch.setattr("vision.bank.stored.save_file", full)
     with pytest.raises(BankRefused, match="No space left"):
         bank.save(target)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the bank before"]

@@ -1,0 +1,51 @@
+"""What a build asks of the acquisition half: classes, scores and restored pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.reading.medical_image import MedicalImage
+
+Size = tuple[int, int]
+"""(height, width) in pixels at which the model sees a picture."""
+
+
+class RestoredPicture(Protocol):
+    """The decision about one picture."""
+
+    @property
+    def image(self) -> MedicalImage:
+        """The restored picture; the picture itself (same object) where it was left as it was."""
+
+
+class AcquisitionSource(Protocol):
+    """The model-independent half: perceives noise from pixels and restores pictures."""
+
+    @property
+    def classes(self) -> tuple[tuple[str, int], ...]:
+        """Clean first, as ("clean", 0); then every (kind, severity)."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its file."""
+
+    def scores(
+        self, pictures: Sequence[MedicalImage], sizes: Sequence[Size]
+    ) -> NDArray[np.float64]:
+        """(n, classes) class scores of n pictures at the sizes at which the model sees them."""
+
+    def restore_batch(
+        self, pictures: Sequence[MedicalImage], sizes: Sequence[Size]
+    ) -> Sequence[RestoredPicture]:
+        """Restored pictures, or the pictures themselves where restoring is not surely better."""
+
+
+def seen_sizes(encoder: VisionEncoder, pictures: Sequence[MedicalImage]) -> list[Size]:
+    """Size of each picture at the model's input; its own where that varies by picture."""
+    own = [(picture.height, picture.width) for picture in pictures]
+    return [encoder.input_size(*size) or size for size in own]
