@@ -45,7 +45,6 @@ class AcquisitionSource(Protocol):
         """Restored pictures, or the pictures themselves where restoring is not surely better."""
 
 
-def seen_sizes(encoder: VisionEncoder, pictures: Sequence[MedicalImage]) -> list[Size]:
-    """Size of each picture at the model's input; its own where that varies by picture."""
-    own = [(picture.height, picture.width) for picture in pictures]
-    return [encoder.input_size(*size) or size for size in own]
+def working_sizes(encoder: VisionEncoder, pictures: Sequence[MedicalImage]) -> list[Size]:
+    """Size of each picture at which the model sees it and it is restored."""
+    return [encoder.working_size(picture.height, picture.width) for picture in pictures]

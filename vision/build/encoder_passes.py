@@ -121,7 +121,7 @@ class EncoderPasses:
         if not rows:
             return
         wanted = torch.stack([clean[i] for i in rows]).to(patches)
-        scaler = self.scalers[tap]
+        scaler = self.scalers[tap].to(features.device)
         dim = patches.shape[-1]
         varying = 2 * dim + POSITION_FEATURES if self.references < dim else None
         context = scaler.context(features[rows], layout, size=varying)
@@ -165,7 +165,8 @@ class EncoderPasses:
                     if tap in known and known[tap].rank:
                         hidden = _single(features)
                         layout = infer_layout(hidden.shape[2], aspect)
-                        return apply_map(hidden, layout, self.scalers[tap], known[tap])
+                        scaler = self.scalers[tap].to(hidden.device)
+                        return apply_map(hidden, layout, scaler, known[tap].to(hidden.device))
                     if tap in taps:
                         at.append((tap, _single(features)))
                     return None

@@ -60,7 +60,8 @@ def apply_map(
     """Features (images, tiles, tokens, dim) with the map's change added to the patches."""
     if not fitted.rank:
         return features
-    change = ((scaler.context(features, layout) @ fitted.left) @ fitted.right) * scaler.scale
+    context = scaler.context(features, layout, size=len(fitted.left))
+    change = ((context @ fitted.left) @ fitted.right) * scaler.scale
     changed = features.clone()
     changed[:, :, layout.prefix :] += change
     return changed

@@ -49,6 +49,10 @@ class FittedMap:
         """Rank of the map; 0 means that there is none."""
         return len(self.right)
 
+    def to(self, device: torch.device) -> FittedMap:
+        """The same on a device."""
+        return FittedMap(self.left.to(device), self.right.to(device), self.gain)
+
 
 class Moments:
     """Streaming sufficient statistics of one map, in two folds for cross-validation."""

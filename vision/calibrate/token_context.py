@@ -55,6 +55,10 @@ class FeatureScaler:
     scale: Tensor
     """(dim,) standard deviation, floored."""
 
+    def to(self, device: torch.device) -> FeatureScaler:
+        """The same on a device."""
+        return FeatureScaler(self.centre.to(device), self.scale.to(device))
+
     def patches(self, features: Tensor, layout: TokenLayout) -> Tensor:
         """Standardised patches (images, tiles, patches, dim) of (images, tiles, tokens, dim)."""
         return (features[:, :, layout.prefix :].to(torch.float32) - self.centre) / self.scale

@@ -14,11 +14,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vision.encoder.token_layout import TokenLayout, position_features
+from vision.encoder.component_statistics import (
+    FLOOR,
+    autocorrelation,
+    by_brightness,
+    copies,
+    grid_shape,
+    log_trend,
+    quantiles,
+    slow_trend,
+)
+from vision.encoder.token_layout import TokenLayout
 
 LEADING = 24
 """Principal components of clean patches."""
@@ -30,13 +39,14 @@ _PER_KIND = (3, 8)
 _ROUNDING = 3e-6
 """Variance, relative to the mean square of a channel, that is added along every direction: twice
 what bfloat16 rounds, so that a statistic is of the features and not of their rounding."""
-_FLOOR = 1e-8
-"""Added under logarithms of energies along directions of clean variance one."""
 _QUANTILES = (0.25, 0.5, 0.9)
 _SMOOTH = 4
 """Leading components whose slow trend over the grid is measured (bias fields)."""
-_MEANS = 16
-"""Leading components whose mean over patches is a statistic (brightness and contrast)."""
+_LEVELS = 16
+"""Leading components of which mean and extremes over patches are statistics (brightness)."""
+_LEVEL_QUANTILES = (0.02, 0.1, 0.5, 0.9, 0.98)
+_COPIED = 8
+"""Leading components of which displaced copies in dark patches are looked for (ghosts)."""
 
 
 def second_moments(patches: Tensor) -> Tensor:
@@ -92,12 +102,13 @@ class TokenSpectrum:
     def statistics(self, features: Tensor, layout: TokenLayout) -> Tensor:
         """One vector per image, (images, s) float32, of features (images, tiles, tokens, dim).
 
-        Along each direction: the mean (leading ones), the logarithms of standard deviation and of
-        three quantiles of the absolute value over patches, and of the energy of differences between
-        neighbours along rows and columns relative to the variance. In bands of directions: local
-        energy in quarters of the patches from dark to bright (noise that depends on the signal),
-        and the autocorrelation of the grid (displaced copies). The slow trend over the grid of the
-        leading components (bias fields).
+        Along each direction: the logarithms of standard deviation and of three quantiles of the
+        absolute value over patches, and of the energy of differences between neighbours along rows
+        and columns relative to the variance. Of leading components: mean and quantiles over patches
+        (brightness, contrast), slow trends over the grid (bias fields), and the regression of dark
+        patches on displaced bright ones (ghosts). In bands of directions: local energy in quarters
+        of the patches from dark to bright (noise that depends on the signal), and the
+        autocorrelation of the grid (displaced copies).
         """
         patches = features[:, :, layout.prefix :].to(torch.float32)
         images, tiles, count, _ = patches.shape
@@ -105,16 +116,20 @@ class TokenSpectrum:
         flat = along.reshape(images, tiles * count, -1)
         mean = flat.mean(dim=1)
         variance = (flat - mean[:, None]).square().mean(dim=1)
-        log_variance = torch.log(variance + _FLOOR)
-        grid = (along - mean[:, None, None]).unflatten(2, _grid(layout))
-        parts = [mean[:, :_MEANS], 0.5 * log_variance, *_log_quantiles(flat.abs(), _QUANTILES)]
+        log_variance = torch.log(variance + FLOOR)
+        grid = (along - mean[:, None, None]).unflatten(2, grid_shape(layout))
+        parts = [mean[:, :_LEVELS], *quantiles(flat[:, :, :_LEVELS], _LEVEL_QUANTILES)]
+        parts.append(0.5 * log_variance)
+        parts += [torch.log(q + FLOOR**0.5) for q in quantiles(flat.abs(), _QUANTILES)]
         for axis in (2, 3):
             energy = grid.diff(dim=axis).square().flatten(1, 3).mean(dim=1)
-            parts.append(torch.log(energy.nan_to_num() + _FLOOR) - log_variance)
-        parts.append(_by_brightness(flat, self.bands))
-        unit = grid / (variance + _FLOOR).sqrt()[:, None, None, None]
-        parts.append(_autocorrelation(unit, self.bands))
-        parts.append(_trend(along[..., :_SMOOTH], layout))
+            parts.append(torch.log(energy.nan_to_num() + FLOOR) - log_variance)
+        parts.append(by_brightness(flat, self.bands))
+        unit = grid / (variance + FLOOR).sqrt()[:, None, None, None]
+        parts.append(autocorrelation(unit, self.bands))
+        parts.append(slow_trend(along[..., :_SMOOTH], layout))
+        parts.append(log_trend(along[..., 0].mean(dim=1), layout))
+        parts.append(copies(along.mean(dim=1)[..., :_COPIED], layout))
         return torch.cat(parts, dim=1)
 
     @property
@@ -143,71 +158,3 @@ def _split(leading: int) -> list[int]:
     """Widths of the bands of the leading components: the first, up to the eighth, the others."""
     edges = sorted({min(edge, leading) for edge in (0, 1, 8, LEADING)})
     return [after - before for before, after in zip(edges, edges[1:], strict=False)]
-
-
-def _grid(layout: TokenLayout) -> tuple[int, int]:
-    """Rows and columns of patches; one row where there is no grid."""
-    return (layout.height, layout.width) if layout.has_grid else (1, layout.patches)
-
-
-def _log_quantiles(values: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
-    """Logarithms of quantiles over the second axis of (images, patches, k), without interpolation.
-
-    By selection along contiguous memory: several times faster than `Tensor.kthvalue`.
-    """
-    ranks = [min(int(share * values.shape[1]), values.shape[1] - 1) for share in shares]
-    lying = values.transpose(1, 2).contiguous().cpu().numpy()
-    found = torch.from_numpy(np.partition(lying, ranks, axis=2)[:, :, ranks]).to(values.device)
-    return [torch.log(one + _FLOOR**0.5) for one in found.unbind(2)]
-
-
-def _by_brightness(flat: Tensor, bands: Sequence[int]) -> Tensor:
-    """(images, 8 * bands): log mean and median energy of each band in quarters by brightness."""
-    apart = flat.square().split(list(bands), dim=2)
-    energy = torch.stack([band.mean(dim=2) for band in apart], dim=2)
-    order = flat[:, :, 0].argsort(dim=1)[:, :, None].expand_as(energy)
-    quarters = energy.gather(1, order).tensor_split(4, dim=1)
-    found = [torch.log(one.mean(dim=1) + _FLOOR) for one in quarters if one.shape[1]]
-    found += [torch.log(one.median(dim=1).values + _FLOOR) for one in quarters if one.shape[1]]
-    found += [found[-1]] * (8 - len(found))  # fewer than four patches
-    return torch.cat(found, dim=1)
-
-
-def _autocorrelation(grid: Tensor, bands: Sequence[int]) -> Tensor:
-    """(images, 2 * 8 * bands) circular autocorrelation along rows and columns, by band.
-
-    Of shifts by one and two patches, by a half, a third and a quarter of the grid; and the largest,
-    its excess over the median, and the spread over all shifts from two patches on.
-    """
-    found = []
-    for axis in (2, 3):
-        size = grid.shape[axis]
-        power = torch.fft.rfft(grid, dim=axis).abs().square().mean(dim=(1, 5 - axis))
-        correlation = torch.fft.irfft(power, n=size, dim=1)
-        correlation = correlation / (correlation[:, :1] + _FLOOR)
-        for band in correlation.split(list(bands), dim=2):
-            one = band.mean(dim=2)
-            far = one[:, min(2, size - 1) : max(size // 2 + 1, min(2, size - 1) + 1)]
-            most = far.amax(dim=1)
-            shifts = [one[:, shift % size] for shift in (1, 2, size // 2, size // 3, size // 4)]
-            excess = most - far.median(dim=1).values
-            found += [*shifts, most, excess, far.std(dim=1, correction=0)]
-    return torch.stack(found, dim=1)
-
-
-def _trend(leading: Tensor, layout: TokenLayout) -> Tensor:
-    """(images, components + 5) log share of slow cosines in the variance, and the first's weights.
-
-    Zeros where there is no grid.
-    """
-    images, _, count, components = leading.shape
-    found = leading.new_zeros(images, components + 5)
-    if layout.has_grid and count > 10:
-        over_tiles = leading.mean(dim=1)
-        basis = torch.linalg.qr(position_features(layout)).Q.to(leading)
-        slow = torch.einsum("pk,npc->nkc", basis, over_tiles)[:, 1:]
-        total = (over_tiles - over_tiles.mean(dim=1, keepdim=True)).square().sum(dim=1)
-        share = torch.log(slow.square().sum(dim=1) + _FLOOR) - torch.log(total + _FLOOR)
-        found[:, :components] = share
-        found[:, components:] = slow[:, :5, 0] / count**0.5
-    return found

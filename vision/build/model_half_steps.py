@@ -1,0 +1,252 @@
+"""The steps of building a model half; each is reported, computed once, stored and loaded again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vision.bank.model_half import RESTORED, UNRESTORED
+from vision.build.acquisition_source import AcquisitionSource, working_sizes
+from vision.build.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
+from vision.build.encoder_passes import EncoderPasses
+from vision.build.feature_store import FeatureStore
+from vision.build.finished_steps import FinishedSteps
+from vision.build.map_fit import MapFit
+from vision.build.witness_rows import WitnessRows
+from vision.calibrate.cascade import CleanDistance, fit_distance
+from vision.calibrate.moments import MIN_GAIN
+from vision.calibrate.token_context import fit_scaler
+from vision.encoder.token_spectrum import TokenSpectrum
+from vision.encoder.vision_encoder import VisionEncoder
+from vision.errors import BankRefused
+from vision.reading.medical_image import MedicalImage
+
+CLEAN_VIEWS = 4
+"""Views of each reference: itself, resized, and two turned and cropped ones."""
+
+RESTORED_GAIN = 0.05
+"""Share of the left-out residual that a map must explain after the picture was restored: below it
+the answers do not change (on SLAKE, maps beside the pixel stage restored .1 point of flips)."""
+
+_WITNESS_SHARE, _WITNESS_MOST = 0.75, 160
+_MAP_SHARE, _MAP_MOST = 0.375, 96
+"""Share of the references, and most of them, that each class is drawn on: for the witness, and of
+those for the maps. Each class begins with another reference."""
+
+_DIRECTION_TOKENS = 8192
+_DIRECTION_DRAWS = (16, 96)
+"""Patches of each kind that its directions are fitted on, and least and most draws for them."""
+
+_COARSE = 2
+"""Kinds with at most this many severities have draws spread over the whole scale."""
+
+_SIDE = 224
+"""Size of draws, in model inputs, where the model's input side varies by image."""
+
+
+class ModelHalfSteps:
+    """The long steps of one build, in order."""
+
+    def __init__(
+        self,
+        encoder: VisionEncoder,
+        images: list[MedicalImage],
+        taps: tuple[str, ...],
+        classes: Sequence[tuple[str, int]],
+        acquisition: AcquisitionSource | None,
+        finished: FinishedSteps,
+        seed: int,
+        rank: int,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> None:
+        self.encoder = encoder
+        self.classes = list(classes)
+        self.acquisition = acquisition
+        self.finished = finished
+        self.seed = seed
+        self.progress = progress
+        self.done, self.of = 0, len(classes) + 4
+        side = encoder.input_side or _SIDE
+        self.small = [resized(image, NATIVE_SIDES * side) for image in images]
+        # Where the number of tiles or tokens follows the image's size, a reference and its draws
+        # must have the same size to be compared token by token.
+        fixed = encoder.has_fixed_tokens
+        self.images = images if fixed else self.small
+        self.draw_side = side if fixed else None
+        self.side = side
+        self.passes = EncoderPasses(encoder, taps, FeatureStore(finished.folder))
+        self.passes.taps = self.passes.readable_taps(images[0])
+        if not self.passes.taps:
+            raise BankRefused(
+                "no layer of the vision encoder passes features that can be read as tokens: PDC "
+                "works for this model with the acquisition half alone"
+            )
+        self.rows = WitnessRows()
+        stages = {UNRESTORED: MIN_GAIN}
+        if acquisition is not None:
+            stages[RESTORED] = RESTORED_GAIN
+        self.fits = {
+            stage: MapFit(self.passes, rank=rank, min_gain=gain) for stage, gain in stages.items()
+        }
+        self.calibrated: dict[str, list[Tensor]] = {tap: [] for tap in self.passes.taps}
+
+    def run(self) -> None:
+        """Everything up to the fit of the witness."""
+        self.next("clean references")
+        # always computed: the clean features that it keeps are held by no finished step
+        clean = self.passes.clean_moments(self.images)
+        for tap, moments in clean.items():
+            sums = [moments[:-1, -1], moments[:-1, :-1].diagonal()]
+            count = moments[-1, -1].expand_as(sums[0])
+            self.passes.scalers[tap] = fit_scaler(torch.stack([*sums, count]))
+        noisy = self._step("noise directions", self._noisy_moments)
+        kinds = list(dict.fromkeys(kind for kind, _ in self.classes[1:]))
+        self.passes.spectra = {
+            tap: TokenSpectrum.fit(clean[tap], [noisy[f"{kind}.{tap}"] for kind in kinds])
+            for tap in self.passes.taps
+        }
+        self.rows.extend(self._step("clean views", self._clean_rows))
+        names = [f"class {kind} {severity}" for kind, severity in self.classes[1:]]
+        known = next((i for i, name in enumerate(names) if not self.finished.has(name)), len(names))
+        for stage, fit in self.fits.items():
+            fit.load_pooled(_below(f"{stage}.", self.finished.load(f"pooled {known}") or {}))
+        for label, name in enumerate(names, start=1):
+            self.next(name)
+            found = self.finished.load(name) if label <= known else None
+            if found is None:
+                found = self._class(label)
+                # pooled moments first, so that they always include every finished step
+                self.finished.save(f"pooled {label}", self._pooled())
+                self.finished.save(name, found)
+                self.finished.remove(f"pooled {label - 1}")
+            self.rows.extend(_below("rows.", found))
+            for stage, fit in self.fits.items():
+                fit.load(self.classes[label][0], _below(f"{stage}.", found))
+            for tap in self.passes.taps:
+                if f"calibrated.{tap}" in found:
+                    self.calibrated[tap].append(found[f"calibrated.{tap}"])
+
+    def distances(self) -> dict[str, CleanDistance]:
+        """By tap: distance of an image's statistics to those of clean references."""
+        labels = np.array(self.rows.labels)
+        found = {}
+        for tap, values in self.rows.statistics(self.passes.taps).items():
+            statistics = torch.from_numpy(values)
+            means = [statistics[labels == k].mean(0) for k in range(1, len(self.classes))]
+            clean = statistics[labels == 0]
+            calibrated = torch.cat(self.calibrated[tap]) if self.calibrated[tap] else clean
+            found[tap] = fit_distance(clean, calibrated, torch.stack(means))
+        return found
+
+    def next(self, what: str) -> None:
+        """Report the next step and count it."""
+        if self.progress is not None:
+            self.progress(what, self.done, self.of)
+        self.done += 1
+
+    # -- details --------------------------------------------------------------------------------
+
+    def _step(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        self.next(name)
+        found = self.finished.load(name)
+        if found is None:
+            found = make()
+            self.finished.save(name, found)
+        return found
+
+    def _draws(self, label: int, numbers: Sequence[int], draw: int) -> list[MedicalImage]:
+        kind, severity = self.classes[label]
+        of_kind = Counter(name for name, _ in self.classes)[kind]
+        draw_one = partial(
+            noisy_draw,
+            kind=kind,
+            severity=severity,
+            draw=draw,
+            side=self.draw_side,
+            seed=self.seed,
+            spread=1.0 if of_kind <= _COARSE else 0.5,
+        )
+        return [draw_one(self.small[number]) for number in numbers]
+
+    def _chosen(self, label: int, share: float, most: int) -> list[int]:
+        """Numbers of the references that a class is drawn on, in an order of its own."""
+        order = np.random.default_rng([self.seed, label]).permutation(len(self.small))
+        return [int(i) for i in order[: max(min(round(share * len(order)), most), 2)]]
+
+    def _noisy_moments(self) -> dict[str, Tensor]:
+        """Second moments of noisy patches by kind and tap, from draws of all its severities."""
+        least, most = _DIRECTION_DRAWS
+        tokens = self.passes.store.get(self.passes.taps[0], 0).shape[:2].numel()
+        found: dict[str, Tensor] = {}
+        by_kind: dict[str, list[int]] = {}
+        for label, (kind, _) in enumerate(self.classes[1:], start=1):
+            by_kind.setdefault(kind, []).append(label)
+        for kind, labels in by_kind.items():
+            each = -(-min(max(_DIRECTION_TOKENS // tokens, least), most) // len(labels))
+            drawn = [
+                image
+                for label in labels
+                # a draw of its own: the witness is fitted on draws that set no direction
+                for image in self._draws(label, self._chosen(label, 1.0, each), draw=1)
+            ]
+            for tap, moments in self.passes.second_moments(drawn).items():
+                found[f"{kind}.{tap}"] = moments
+        return found
+
+    def _clean_rows(self) -> dict[str, Tensor]:
+        rows = WitnessRows()
+        for view in range(CLEAN_VIEWS):
+            source = self.images if view == 0 else self.small
+            views = [clean_view(one, view, side=self.side, seed=self.seed) for one in source]
+            self._examine(rows, views, 0, range(len(views)))
+        return rows.to_tensors()
+
+    def _examine(
+        self, rows: WitnessRows, images: Sequence[MedicalImage], label: int, numbers: Sequence[int]
+    ) -> None:
+        scores = None
+        if self.acquisition is not None:
+            scores = self.acquisition.scores(images, working_sizes(self.encoder, images))
+        rows.add(self.passes.statistics(images), scores, label, numbers)
+
+    def _class(self, label: int) -> dict[str, Tensor]:
+        """Witness rows and maps of one class."""
+        numbers = self._chosen(label, _WITNESS_SHARE, _WITNESS_MOST)
+        drawn = self._draws(label, numbers, draw=0)
+        rows = WitnessRows()
+        self._examine(rows, drawn, label, numbers)
+        found = {f"rows.{name}": tensor for name, tensor in rows.to_tensors().items()}
+        used = len(self._chosen(label, _MAP_SHARE, _MAP_MOST))
+        drawn, numbers = drawn[:used], numbers[:used]
+        maps = self.fits[UNRESTORED].fit(drawn, numbers)
+        found |= {f"{UNRESTORED}.{name}": tensor for name, tensor in maps.items()}
+        if self.acquisition is not None:
+            sizes = working_sizes(self.encoder, drawn)
+            restored = [one.image for one in self.acquisition.restore_batch(drawn, sizes)]
+            maps = self.fits[RESTORED].fit(restored, numbers)
+            found |= {f"{RESTORED}.{name}": tensor for name, tensor in maps.items()}
+            changed = [a for a, b in zip(restored, drawn, strict=True) if a is not b]
+            if changed:
+                statistics = self.passes.statistics(changed)
+                found |= {f"calibrated.{tap}": rows for tap, rows in statistics.items()}
+        return found
+
+    def _pooled(self) -> dict[str, Tensor]:
+        return {
+            f"{stage}.{name}": tensor
+            for stage, fit in self.fits.items()
+            for name, tensor in fit.pooled_tensors().items()
+        }
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
