@@ -225,7 +225,8 @@ def show(
         Path | None,
         typer.Argument(
             metavar="BANK",
-            help="A bank (.safetensors). Default: the model's own, or the embedded model's.",
+            help="A bank or model half (.safetensors). Default: the model's own, or the embedded "
+            "model's.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -247,13 +248,23 @@ def show(
             f"prototype bank {file}: no such file; give what imc prototypes build wrote"
         )
     with waiting(f"reading {file.name}"):
+        from imc_app.commands.model_half_show import model_half_document, show_model_half
         from imc_app.commands.prototypes_show import bank_document, show_bank
+        from vision.bank.metadata import stored_format
+        from vision.bank.model_half import FORMAT, ModelHalf
         from vision.bank.prototype_bank import PrototypeBank
 
-        known = PrototypeBank.load(file, fingerprint=None)
+        known: ModelHalf | PrototypeBank
+        if stored_format(file) == FORMAT:
+            known = ModelHalf.load(file, fingerprint=None, acquisition=None)
+        else:
+            known = PrototypeBank.load(file, fingerprint=None)
     fits = None if model is None else open_encoder(model).fingerprint == known.fingerprint
-    document = bank_document(known, file, fits=fits)
+    if isinstance(known, ModelHalf):
+        document, show_document = model_half_document(known, file, fits=fits), show_model_half
+    else:
+        document, show_document = bank_document(known, file, fits=fits), show_bank
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
-        show_bank(document)
+        show_document(document)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from vision.report import CLEAN
 
-__all__ = ["FORMAT", "BankMetadata", "StoredHeader", "stored_fingerprint"]
+__all__ = ["FORMAT", "BankMetadata", "StoredHeader", "stored_fingerprint", "stored_format"]
 
 FORMAT: Literal["imc-prototypes-4"] = "imc-prototypes-4"
 
@@ -111,13 +111,24 @@ class BankMetadata(StoredHeader):
         return checked_pairs(self.classes)
 
 
+def stored_format(path: Path) -> object:
+    """The format that a file names; None where it is no bank and no model half."""
+    return _stored(path, "format")
+
+
 def stored_fingerprint(path: Path) -> str | None:
-    """The fingerprint of the model that a bank file is for; None where the file is no bank."""
+    """The fingerprint of the model that a file is for; None where it is no bank or model half."""
+    found = _stored(path, "fingerprint")
+    return found if isinstance(found, str) else None
+
+
+def _stored(path: Path, name: str) -> object:
     try:
         with safe_open(path, framework="pt") as stored:
-            return BankMetadata.from_header(stored.metadata()).fingerprint
+            held = _read(stored.metadata())
     except (SafetensorError, OSError, ValueError):
         return None
+    return held.get(name) if isinstance(held, dict) else None
 
 
 def _read(header: dict[str, str] | None) -> object:
