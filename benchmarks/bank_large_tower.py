@@ -1,132 +1,150 @@
-"""What a bank for a tower of CLIP-L's size costs to build: memory, time, size.
+"""What a model half for a tower of CLIP-L's size costs to build: CPU hours by part, and memory.
 
-    python benchmarks/bank_large_tower.py [--images 32] [--kinds low_contrast] [--rank 32]
+    python benchmarks/bank_large_tower.py [--blocks 24] [--channels 1024] [--references 64]
 
-Random weights and generated phantoms: what the bank restores means nothing, what it costs does. A
-small bank is built; from the CPU seconds of its steps follows what a default one would take
-(`imc prototypes build`: 384 images, every kind). The peak is that of the whole process, the model
-and PyTorch among it.
+Every part of a build (`vision.build.model_half`) is timed by itself on a few images: passes of the
+encoder, statistics and moments per image, fits per class and tap. Each is multiplied by its own
+count in a default build, all classes of the core and further kinds. Random weights and generated
+phantoms: what the parts would find means nothing, what they cost does. What the acquisition half
+costs (scores of every draw, restoration of the maps' draws) is its own and is not counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
-import tempfile
 import time
-from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from large_tower import large_encoder, phantoms
 
-from imc_app.commands.prototypes_show import part_sizes
 from imc_noise import CORE_IMAGE
-from vision.build.draws import SEVERITY_ABOVE_MAX
-from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
+from vision.build.draws import SEVERITY_ABOVE_MAX, noisy_draw
+from vision.build.encoder_passes import EncoderPasses
+from vision.build.feature_store import FeatureStore
+from vision.build.model_half import DEFAULT_RANK, witness_taps
+from vision.build.model_half_steps import CLEAN_VIEWS, Counts
+from vision.build.prototypes import MORE_KINDS, bank_classes
+from vision.calibrate.token_context import channel_sums, fit_scaler
+from vision.encoder.token_spectrum import TokenSpectrum
+from vision.perceive.noise_features import fit_class_scorer
 
-DEFAULT_IMAGES = 384
-DEFAULT_GRID = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX)
-CALIBRATED = 320
-"""References that the maps of a class are fitted on
-(`vision.build.residual_training.CASCADE_IMAGES`)."""
-MIXED = 48 * len(CORE_IMAGE) * (len(CORE_IMAGE) - 1)
-"""Mixtures that a default bank looks at, each twice."""
-FEW_DRAWS = 2
-"""Draws of every class where there are few references; a default bank has one."""
+GRID = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX)
+CROSS_FITS = 5
+"""Fits of a class scorer per tap: one without each fold, and one on all."""
 
 
 def peak_gb() -> float:
+    """Peak resident memory of the process, the model and PyTorch among it."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-class Clock:
-    """CPU seconds of every step of a build, by the first word of its name."""
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU seconds, all threads together."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
 
-    def __init__(self) -> None:
-        self.spent: dict[str, list[float]] = defaultdict(list)
-        self._step, self._begun = "", 0.0
 
-    def tell(self, what: str, done: int, of: int) -> None:
-        """A step begins."""
-        self.stop()
-        self._step, self._begun = what.split()[0], time.process_time()
-        print(f"{done:3} of {of}: {what} ({peak_gb():.1f} GB)", flush=True)
+@dataclass(frozen=True)
+class Part:
+    """One part of a build: what it costs once, and how often a default build does it."""
 
-    def stop(self) -> None:
-        """The step at hand ends."""
-        if self._step:
-            self.spent[self._step].append(time.process_time() - self._begun)
+    name: str
+    seconds: float
+    count: int
 
-    def full(self, images: int) -> dict[str, float]:
-        """CPU seconds of a default build's steps, as far as this one's tell."""
-        classes = len(bank_classes(CORE_IMAGE, DEFAULT_GRID))
-        kinds = len(CORE_IMAGE) + len(MORE_KINDS)
-        once = {step: max(spent) for step, spent in self.spent.items()}
-        look = once["perceive"] / (FEW_DRAWS * images)
-        return {
-            "clean": once["clean"] * DEFAULT_IMAGES / images,
-            "perceive": look * DEFAULT_IMAGES * classes,
-            "restore": once["restore"] * DEFAULT_IMAGES / images * len(DEFAULT_GRID) * kinds,
-            "calibrate": once["calibrate"] * CALIBRATED / (FEW_DRAWS * images) * classes,
-            "mixtures": 2 * MIXED * look,
-        }
+    @property
+    def hours(self) -> float:
+        return self.seconds * self.count / 3600
+
+
+def parts_of(args: argparse.Namespace) -> list[Part]:
+    """Every part, timed on `args.images` images."""
+    encoder = large_encoder(args.blocks, args.channels)
+    pictures = phantoms(args.images)
+    taps = witness_taps(encoder)
+    classes = bank_classes(CORE_IMAGE, GRID)
+    kinds = len(CORE_IMAGE) + len(MORE_KINDS)
+    counts = Counts.of(args.references, tokens=(encoder.input_side or 336) ** 2 // 14**2)
+    draws = counts.witness * len(classes)
+    mapped = counts.maps * len(classes)
+    directions = counts.directions * kinds
+    passes = EncoderPasses(encoder, taps, FeatureStore(), references=args.references)
+    each = len(pictures)
+
+    def passed(tap: str) -> float:
+        run = EncoderPasses(encoder, (tap,), FeatureStore())
+        return cpu_seconds(lambda: list(run._run(pictures, (tap,)))) / each
+
+    to_tap = {tap: passed(tap) for tap in taps}
+    clean = cpu_seconds(lambda: passes.clean_moments(pictures)) / each - to_tap[taps[-1]]
+    moments = passes.second_moments(pictures)
+    for tap in taps:
+        patches = torch.stack([passes.store.get(tap, i) for i in range(each)])
+        passes.scalers[tap] = fit_scaler(channel_sums(patches))
+    noisy = [
+        noisy_draw(picture, "gaussian", 5, 0, side=encoder.input_side, seed=0)
+        for picture in pictures
+    ]
+    drawn = cpu_seconds(
+        lambda: [noisy_draw(p, "motion", 5, 0, side=encoder.input_side, seed=0) for p in pictures]
+    )
+    other = passes.second_moments(noisy)
+    per_kind = cpu_seconds(lambda: TokenSpectrum.fit(moments[taps[0]], [other[taps[0]]]))
+    passes.spectra = {tap: TokenSpectrum.fit(moments[tap], [other[tap]] * kinds) for tap in taps}
+    statistics = cpu_seconds(lambda: passes.statistics(noisy)) / each - to_tap[taps[-1]]
+    numbers = list(range(each))
+    first = taps[:1]
+    of_maps = cpu_seconds(lambda: passes.moments(noisy, numbers, {}, first)) / each
+    of_maps -= to_tap[taps[0]]
+    one = passes.moments(noisy, numbers, {}, first)[taps[0]]
+    solved = cpu_seconds(lambda: one.solve(DEFAULT_RANK))
+    size = passes.spectra[taps[0]].size
+    rows = draws + CLEAN_VIEWS * args.references
+    rng = np.random.default_rng(0)
+    labels = np.arange(rows) % (len(classes) + 1)
+    scorer = cpu_seconds(
+        lambda: fit_class_scorer(rng.normal(size=(rows, size)), labels, len(classes) + 1, rng)
+    )
+    whole = (CLEAN_VIEWS + 1) * args.references + directions + draws
+    # maps of unrestored pictures: a pass to each tap; of restored ones: one to the last
+    return [
+        Part("passes to the last tap", to_tap[taps[-1]], whole + mapped),
+        *(Part(f"passes to {tap}, maps of unrestored", to_tap[tap], mapped) for tap in taps),
+        Part("second moments of an image, all taps", clean, args.references + directions),
+        Part("directions of a kind at a tap", per_kind, kinds * len(taps)),
+        Part("statistics of an image, all taps", statistics, CLEAN_VIEWS * args.references + draws),
+        Part("moments of a map, one image and tap", of_maps, 2 * mapped * len(taps)),
+        Part("fit of a map", solved, 2 * (len(classes) + 1) * len(taps)),
+        Part("fit of a class scorer", scorer, CROSS_FITS * len(taps)),
+        Part("a noisy draw", drawn / each, draws + directions),
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=32)
-    parser.add_argument("--kinds", default="low_contrast", help="comma-separated")
-    parser.add_argument("--severities", default="5", help="comma-separated")
-    parser.add_argument("--rank", type=int, default=32)
+    parser.add_argument("--images", type=int, default=4, help="timed")
+    parser.add_argument("--references", type=int, default=64, help="of the build counted")
     parser.add_argument("--blocks", type=int, default=24)
     parser.add_argument("--channels", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="keep the bank, for calibration_cost.py")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    kinds = tuple(args.kinds.split(","))
-    severities = tuple(map(int, args.severities.split(",")))
-    encoder = large_encoder(args.blocks, args.channels)
-    references = phantoms(args.images)
+    with torch.inference_mode():
+        parts = parts_of(args)
     print(
-        f"{args.images} phantoms, {', '.join(kinds)} at {args.severities}, rank {args.rank}, "
-        f"{args.blocks} blocks of {args.channels} channels, {args.threads} threads; "
-        f"before the build {peak_gb():.1f} GB"
+        f"{args.blocks} blocks of {args.channels} channels, {args.references} references, "
+        f"{args.threads} threads; timed on {args.images} phantoms; "
+        f"peak resident memory {peak_gb():.1f} GB\n"
     )
-    clock, begun = Clock(), (time.process_time(), time.perf_counter())
-    bank = build_bank(
-        encoder,
-        references,
-        kinds=kinds,
-        severities=severities,
-        more_kinds=(),
-        rank=args.rank,
-        fewest=args.images,
-        progress=clock.tell,
-    )
-    clock.stop()
-    spent = time.process_time() - begun[0], time.perf_counter() - begun[1]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bank.safetensors"
-        bank.save(path)
-        size, parts = path.stat().st_size, part_sizes(path)
-    if args.out is not None:
-        bank.save(args.out)
-    print(
-        f"built in {spent[0]:.0f} s of CPU ({spent[1]:.0f} s by the clock), {encoder.forwards} "
-        f"whole passes; peak resident memory {peak_gb():.1f} GB; file {size / 1e6:.1f} MB"
-    )
-    print("| part | MB |\n| --- | --- |")
-    for part, length in parts.items():
-        print(f"| {part} | {length / 1e6:.2f} |")
-    print("taps with a map:", ", ".join(bank.taps) or "none")
-    print("\n| step | CPU s, one | CPU h, a default bank |\n| --- | --- | --- |")
-    full = clock.full(args.images)
-    for step, seconds in full.items():
-        one = max(clock.spent.get(step, [0.0]))
-        print(f"| {step} | {one:.1f} | {seconds / 3600:.2f} |")
-    print(f"| all | {spent[0]:.0f} | {sum(full.values()) / 3600:.1f} |")
+    print("| part | CPU s, one | count | CPU h |\n| --- | --- | --- | --- |")
+    for part in parts:
+        print(f"| {part.name} | {part.seconds:.3f} | {part.count} | {part.hours:.2f} |")
+    print(f"| all | | | {sum(part.hours for part in parts):.1f} |")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Fits the calibration maps of one stage: class by class at every tap, and one of all classes.
 
-A map is fitted on features that the maps at earlier taps have changed. Most maps explain too little
-and are left out. So one pass fits every tap as if no earlier tap had a map, which is exact up to
-the first tap that gets one; only the taps after it need another pass, with that map applied.
+A map is fitted on features that the maps at earlier taps have changed. Where most taps get a map,
+each tap has a pass of its own, which ends there. Where most maps explain too little and are left
+out, one pass fits every tap as if no earlier tap had a map, which is exact up to the first tap that
+gets one; only the taps after it need another pass, with that map applied.
 """
 
 from __future__ import annotations
@@ -26,19 +27,25 @@ _POOLED = ("gram", "cross", "power")
 class MapFit:
     """Maps of every class and tap of one stage."""
 
-    def __init__(self, passes: EncoderPasses, *, rank: int, min_gain: float) -> None:
+    def __init__(
+        self, passes: EncoderPasses, *, rank: int, min_gain: float, expect_maps: bool
+    ) -> None:
         """Begin without a class.
 
         Args:
             passes: of the encoder.
             rank: largest rank of a map.
             min_gain: share of the residual of left-out references that a map must explain.
+            expect_maps: whether most taps will get a map; decides what passes cost, not what is
+                fitted.
         """
         self.passes = passes
         self.rank = rank
         self.min_gain = min_gain
+        self.expect_maps = expect_maps
         self.pooled: dict[str, Moments] = {}
-        self.fitted: dict[str, list[FittedMap]] = {tap: [] for tap in passes.taps}
+        self.fitted: dict[str, list[FittedMap | None]] = {tap: [] for tap in passes.taps}
+        """By tap: of each class; None where no draw has its reference's tokens."""
         self.gains: dict[str, dict[str, list[float]]] = {tap: {} for tap in passes.taps}
 
     def fit(self, images: Sequence[MedicalImage], numbers: Sequence[int]) -> dict[str, Tensor]:
@@ -50,8 +57,9 @@ class MapFit:
         fitted: dict[str, FittedMap] = {}
         left = list(self.passes.taps)
         while left:
-            moments = self.passes.moments(images, numbers, fitted, left)
-            for tap in tuple(left):
+            now = left[:1] if self.expect_maps else list(left)
+            moments = self.passes.moments(images, numbers, fitted, now)
+            for tap in now:
                 left.remove(tap)
                 if tap not in moments:  # no draw has its reference's tokens there
                     continue
@@ -69,22 +77,24 @@ class MapFit:
     def load(self, kind: str, found: Mapping[str, Tensor]) -> None:
         """Add the result of `fit` for a class of this kind, computed now or by an earlier run."""
         for tap in self.passes.taps:
-            if f"gain.{tap}" not in found:
-                raise KeyError(f"gain.{tap}")
-            gain = float(found[f"gain.{tap}"])
-            one = FittedMap(found[f"left.{tap}"], found[f"right.{tap}"], gain)
+            one = None
+            if f"gain.{tap}" in found:
+                gain = float(found[f"gain.{tap}"])
+                one = FittedMap(found[f"left.{tap}"], found[f"right.{tap}"], gain)
             self.fitted[tap].append(one)
-            self.gains[tap].setdefault(kind, []).append(gain if one.rank else 0.0)
+            self.gains[tap].setdefault(kind, []).append(one.gain if one and one.rank else 0.0)
 
     def maps(self) -> dict[str, ClassMaps]:
-        """The fitted maps by tap; taps without a map are left out."""
-        found = {}
-        for tap in self.passes.taps:
-            pooled = self.pooled[tap].solve(self.rank, min_gain=self.min_gain)
-            maps = ClassMaps.of_maps(self.passes.scalers[tap], [*self.fitted[tap], pooled], CAP)
+        """The fitted maps by tap, in order of depth; taps without a map are left out."""
+        found: dict[str, ClassMaps] = {}
+        for tap, moments in self.pooled.items():
+            pooled = moments.solve(self.rank, min_gain=self.min_gain)
+            none = FittedMap(pooled.left[:, :0], pooled.right[:0], 0.0)
+            every = [*(one or none for one in self.fitted[tap]), pooled]
+            maps = ClassMaps.of_maps(self.passes.scalers[tap], every, CAP)
             if not maps.is_empty:
                 found[tap] = maps
-        return found
+        return {tap: found[tap] for tap in self.passes.taps if tap in found}
 
     def mean_gains(self) -> dict[str, dict[str, float]]:
         """By tap and kind: share of the left-out residual explained, mean over severities."""

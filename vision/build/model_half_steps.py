@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -33,20 +34,32 @@ RESTORED_GAIN = 0.05
 """Share of the left-out residual that a map must explain after the picture was restored: below it
 the answers do not change (on SLAKE, maps beside the pixel stage restored .1 point of flips)."""
 
-_WITNESS_SHARE, _WITNESS_MOST = 0.75, 160
-_MAP_SHARE, _MAP_MOST = 0.375, 96
-"""Share of the references, and most of them, that each class is drawn on: for the witness, and of
-those for the maps. Each class begins with another reference."""
-
-_DIRECTION_TOKENS = 8192
-_DIRECTION_DRAWS = (16, 96)
-"""Patches of each kind that its directions are fitted on, and least and most draws for them."""
-
 _COARSE = 2
 """Kinds with at most this many severities have draws spread over the whole scale."""
 
 _SIDE = 224
 """Size of draws, in model inputs, where the model's input side varies by image."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many draws of each class, and for the directions of each kind, a build takes."""
+
+    witness: int
+    """Three quarters of the references, at most 160; each class begins with another reference."""
+    maps: int
+    """Of those, for the maps: three eighths of the references, at most 96."""
+    directions: int
+    """So many that about 8,192 patches set the directions of a kind, 16 to 96 draws."""
+
+    @classmethod
+    def of(cls, references: int, *, tokens: int) -> Counts:
+        """Counts for so many references with so many patches each."""
+        return cls(
+            witness=max(min(round(0.75 * references), 160), 2),
+            maps=max(min(round(0.375 * references), 96), 2),
+            directions=min(max(8192 // tokens, 16), 96),
+        )
 
 
 class ModelHalfSteps:
@@ -91,7 +104,10 @@ class ModelHalfSteps:
         if acquisition is not None:
             stages[RESTORED] = RESTORED_GAIN
         self.fits = {
-            stage: MapFit(self.passes, rank=rank, min_gain=gain) for stage, gain in stages.items()
+            stage: MapFit(
+                self.passes, rank=rank, min_gain=gain, expect_maps=stage == UNRESTORED
+            )
+            for stage, gain in stages.items()
         }
         self.calibrated: dict[str, list[Tensor]] = {tap: [] for tap in self.passes.taps}
 
@@ -173,26 +189,29 @@ class ModelHalfSteps:
         )
         return [draw_one(self.small[number]) for number in numbers]
 
-    def _chosen(self, label: int, share: float, most: int) -> list[int]:
+    def _chosen(self, label: int, count: int) -> list[int]:
         """Numbers of the references that a class is drawn on, in an order of its own."""
         order = np.random.default_rng([self.seed, label]).permutation(len(self.small))
-        return [int(i) for i in order[: max(min(round(share * len(order)), most), 2)]]
+        return [int(i) for i in order[:count]]
+
+    @property
+    def _counts(self) -> Counts:
+        first = self.passes.store.get(self.passes.taps[0], 0)
+        return Counts.of(len(self.small), tokens=first.shape[0] * first.shape[1])
 
     def _noisy_moments(self) -> dict[str, Tensor]:
         """Second moments of noisy patches by kind and tap, from draws of all its severities."""
-        least, most = _DIRECTION_DRAWS
-        tokens = self.passes.store.get(self.passes.taps[0], 0).shape[:2].numel()
         found: dict[str, Tensor] = {}
         by_kind: dict[str, list[int]] = {}
         for label, (kind, _) in enumerate(self.classes[1:], start=1):
             by_kind.setdefault(kind, []).append(label)
         for kind, labels in by_kind.items():
-            each = -(-min(max(_DIRECTION_TOKENS // tokens, least), most) // len(labels))
+            each = -(-self._counts.directions // len(labels))
             drawn = [
                 image
                 for label in labels
                 # a draw of its own: the witness is fitted on draws that set no direction
-                for image in self._draws(label, self._chosen(label, 1.0, each), draw=1)
+                for image in self._draws(label, self._chosen(label, each), draw=1)
             ]
             for tap, moments in self.passes.second_moments(drawn).items():
                 found[f"{kind}.{tap}"] = moments
@@ -216,13 +235,12 @@ class ModelHalfSteps:
 
     def _class(self, label: int) -> dict[str, Tensor]:
         """Witness rows and maps of one class."""
-        numbers = self._chosen(label, _WITNESS_SHARE, _WITNESS_MOST)
+        numbers = self._chosen(label, self._counts.witness)
         drawn = self._draws(label, numbers, draw=0)
         rows = WitnessRows()
         self._examine(rows, drawn, label, numbers)
         found = {f"rows.{name}": tensor for name, tensor in rows.to_tensors().items()}
-        used = len(self._chosen(label, _MAP_SHARE, _MAP_MOST))
-        drawn, numbers = drawn[:used], numbers[:used]
+        drawn, numbers = drawn[: self._counts.maps], numbers[: self._counts.maps]
         maps = self.fits[UNRESTORED].fit(drawn, numbers)
         found |= {f"{UNRESTORED}.{name}": tensor for name, tensor in maps.items()}
         if self.acquisition is not None:
