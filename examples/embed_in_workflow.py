@@ -15,19 +15,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 
-from graphs import IMCContext, build_imc_graph, load_context
-from imc_agents import Answer, Decision, Plain
+from graphs import IMCContext, build_imc_graph, load_context, serializer
+from imc_agents import Answer, Decision
 from imc_reference import MODEL_DIR
-from vision import CalibrationReport, NoisePerception
-
-STATE_TYPES: tuple[type, ...] = (*Plain.__subclasses__(), NoisePerception, CalibrationReport)
-"""What imc keeps in state; a checkpoint file may bring back these types and no others."""
+from vision import NoisePerception
 
 URGENT_WORDS = ("bleed", "hemorrhage", "pneumothorax", "rupture", "stroke")
 
@@ -101,8 +97,8 @@ def build_workflow(checkpointer: SqliteSaver) -> CompiledStateGraph[Any, IMCCont
 
 
 def open_saver(connection: sqlite3.Connection) -> SqliteSaver:
-    """Keep checkpoints in `connection`; what is read back is limited to STATE_TYPES."""
-    return SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=STATE_TYPES))
+    """Keep checkpoints in `connection`; no types but those of imc's state are read back."""
+    return SqliteSaver(connection, serde=serializer())
 
 
 def run_until_signature(

@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from graphs.checkpoints.images import ImageFolder
     from graphs.checkpoints.kept import CheckpointsRefused, KeptThreads
     from graphs.checkpoints.opening import data_folder, open_checkpointer
+    from graphs.checkpoints.serializing import STATE_TYPES, serializer
 
 __all__ = [
+    "STATE_TYPES",
     "CheckpointsRefused",
     "ImageFolder",
     "KeptThreads",
     "data_folder",
     "open_checkpointer",
+    "serializer",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -25,5 +28,6 @@ __getattr__, __dir__ = lazy_names(
         "graphs.checkpoints.images": ("ImageFolder",),
         "graphs.checkpoints.kept": ("CheckpointsRefused", "KeptThreads"),
         "graphs.checkpoints.opening": ("data_folder", "open_checkpointer"),
+        "graphs.checkpoints.serializing": ("STATE_TYPES", "serializer"),
     },
 )

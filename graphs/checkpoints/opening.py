@@ -12,14 +12,13 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from graphs.checkpoints.compact import CompactSerializer
 from graphs.checkpoints.images import ImageFolder
 from graphs.checkpoints.kept import CheckpointsRefused
-from imc_agents.state import Plain
-from vision.report import CalibrationReport, NoisePerception
+from graphs.checkpoints.serializing import knowing_the_state, serializer
 
 DATABASE, IMAGES = "checkpoints.sqlite", ".images"
 URL_SCHEMES = ("postgres://", "postgresql://")
+
 
 def open_checkpointer(spec: str | Path | BaseCheckpointSaver[Any] | None) -> Any:
     """The checkpointer that `spec` names.
@@ -27,7 +26,7 @@ def open_checkpointer(spec: str | Path | BaseCheckpointSaver[Any] | None) -> Any
     Args:
         spec: `sqlite`, the database in the user's data directory (`data_folder`); a path of an
             SQLite file, made where it is missing; a `postgresql://` URL; a checkpointer, returned
-            as it is; or None, for none.
+            with the state's types known to it (`knowing_the_state`); or None, for none.
 
     Returns:
         A `KeptThreads`, the checkpointer given, or None.
@@ -36,8 +35,10 @@ def open_checkpointer(spec: str | Path | BaseCheckpointSaver[Any] | None) -> Any
         CheckpointsRefused: a database that cannot be opened or written, one of another program, a
             Postgres driver that is not installed, or a URL of another kind.
     """
-    if spec is None or isinstance(spec, BaseCheckpointSaver):
-        return spec
+    if spec is None:
+        return None
+    if isinstance(spec, BaseCheckpointSaver):
+        return knowing_the_state(spec)
     named = str(spec)
     if named.startswith(URL_SCHEMES):
         from graphs.checkpoints.postgres import open_postgres
@@ -72,9 +73,3 @@ def _make_private(folder: Path) -> None:
             f"{folder}: cannot be made ({error.strerror}); set XDG_DATA_HOME to a folder of yours, "
             "name a file for the checkpoints, or keep none"
         ) from error
-
-
-def serializer() -> CompactSerializer:
-    """What reads and writes state: these types and no others, and no pickle."""
-    types: tuple[type, ...] = (*Plain.__subclasses__(), NoisePerception, CalibrationReport)
-    return CompactSerializer(allowed_msgpack_modules=types)
