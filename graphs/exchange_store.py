@@ -19,7 +19,7 @@ from langgraph.runtime import ExecutionInfo
 from imc_agents.exchanges import Exchange
 from imc_core.errors import IMCError
 
-__all__ = ["ExchangeStore", "ExchangesRefused", "StoredExchange", "beside"]
+__all__ = ["ExchangeStore", "ExchangesRefused", "StoredExchange", "exchanges_path"]
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS exchanges (
@@ -47,9 +47,10 @@ class StoredExchange(NamedTuple):
     exchange: Exchange
 
 
-def beside(database: Path) -> Path:
-    """The file of exchanges that belongs to a checkpoint database."""
-    return database.with_name(f"{database.stem}.exchanges.sqlite")
+def exchanges_path(images: Path) -> Path:
+    """The file of exchanges beside a checkpoint database, by the folder of the database's images
+    (`KeptThreads.images.path`)."""
+    return images.with_suffix(".exchanges")
 
 
 class ExchangeStore:

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from graphs.checkpoints.kept import CheckpointsRefused, KeptThreads
+from graphs.exchange_store import ExchangeStore, exchanges_path
 from graphs.imc import build_imc_graph
 from graphs.stores import NAME_PREFIX
 
@@ -97,7 +98,7 @@ def steps(kept: KeptThreads, thread: str) -> list[ThreadStep]:
 
 
 def delete(kept: KeptThreads, thread: str) -> None:
-    """Delete a thread and the pictures that no other thread names.
+    """Delete a thread, its exchanges, and the pictures that no other thread names.
 
     Raises:
         ThreadUnknown: there is none of that name.
@@ -105,6 +106,9 @@ def delete(kept: KeptThreads, thread: str) -> None:
     if thread not in {name for name, _, _ in kept.thread_sizes()}:
         raise _unknown(kept, thread)
     kept.delete_thread(thread)
+    exchanges = exchanges_path(kept.images.path)
+    if exchanges.is_file():
+        ExchangeStore(exchanges).delete(thread)
     still_named = {name.removeprefix(NAME_PREFIX) for name in kept.image_names()}
     for sha256 in kept.images.names():
         if sha256 not in still_named:

@@ -184,6 +184,17 @@ def open_threads(place: str) -> KeptThreads:
         ) from refusal
 
 
+def with_exchanges(context: IMCContext, kept: KeptThreads) -> IMCContext:
+    """The context, with a store of every request to the model beside the threads.
+
+    Raises:
+        ExchangesRefused: it cannot be opened.
+    """
+    from graphs.exchange_store import ExchangeStore, exchanges_path
+
+    return replace(context, exchanges=ExchangeStore(exchanges_path(kept.images.path)))
+
+
 def find_question(place: str, thread: str) -> KeptQuestion:
     """A thread that `imc ask` began.
 

@@ -96,3 +96,12 @@ CheckpointsOption = Annotated[
         rich_help_panel=THREADS,
     ),
 ]
+KeepExchanges = Annotated[
+    bool,
+    typer.Option(
+        "--keep-exchanges",
+        help="Keep every prompt and reply of the model beside the thread, as plain text; imc "
+        "threads delete deletes them too.",
+        rich_help_panel=THREADS,
+    ),
+]

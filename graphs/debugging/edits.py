@@ -98,7 +98,8 @@ def update_state(
     updated = config
     try:
         for step in steps:
-            updated = graph.bulk_update_state(_with_runtime(updated, context), [step])
+            given = _with_runtime({**config, **updated}, context)
+            updated = graph.bulk_update_state(given, [step])
     except IMCError as error:
         raise DebugRefused(f"state is left as it was: {error}") from error
     except (InvalidUpdateError, ValueError, TypeError, KeyError) as error:

@@ -60,6 +60,7 @@ class DebugSession(Generic[Context]):
         thread_id: str | None = None,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         listener: Listener | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare a session; nothing runs yet.
 
@@ -69,6 +70,7 @@ class DebugSession(Generic[Context]):
             thread_id: of a thread to open with `open`, or to begin; None: a new one.
             checkpointer: where state is kept; None: the graph's own, else in memory.
             listener: called at each event of a run: a node begins, ends, asks the model.
+            metadata: recorded with every checkpoint.
         """
         saver = checkpointer if checkpointer is not None else graph.checkpointer
         if not isinstance(saver, BaseCheckpointSaver):
@@ -77,6 +79,7 @@ class DebugSession(Generic[Context]):
         self.context = context
         self.thread_id = thread_id or uuid4().hex[:12]
         self.listener = listener
+        self._metadata = dict(metadata or {})
         self.nodes = tuple(node_names(self.graph))
         self.breakpoints: set[Breakpoint] = set()
         self.stops: list[Stop] = []
@@ -283,7 +286,8 @@ class DebugSession(Generic[Context]):
         path, leaf = _leaf(self._snapshot())
         before = dict(leaf.values)
         valid = validated(self._graph_at(path), values)
-        update_state(self.graph, leaf.config, valid, self.context)
+        config: RunnableConfig = {**leaf.config, "metadata": self._metadata}
+        update_state(self.graph, config, valid, self.context)
         self._at = None
         return self._stop("edited", Superstep(), before, self._snapshot(), path)
 
@@ -364,7 +368,7 @@ class DebugSession(Generic[Context]):
 
     @property
     def _thread(self) -> RunnableConfig:
-        return {"configurable": {"thread_id": self.thread_id}}
+        return {"configurable": {"thread_id": self.thread_id}, "metadata": self._metadata}
 
     def _config_of(self, name: str) -> RunnableConfig:
         return {
@@ -372,7 +376,8 @@ class DebugSession(Generic[Context]):
                 "thread_id": self.thread_id,
                 "checkpoint_ns": "",
                 "checkpoint_id": name,
-            }
+            },
+            "metadata": self._metadata,
         }
 
     @property

@@ -20,6 +20,7 @@ from imc_app.options import (
     Dtype,
     DtypeOption,
     Frame,
+    KeepExchanges,
     ModelOption,
     PluginOption,
     ProfileOption,
@@ -121,6 +122,7 @@ def ask(
             rich_help_panel=THREADS,
         ),
     ] = False,
+    keep_exchanges: KeepExchanges = False,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -153,10 +155,12 @@ def ask(
     }
     noises = tuple(noise or ())
     if batch is not None or out is not None:
-        if batch is None or out is None or image is not None or as_json or html or example:
+        alone = image is not None or as_json or html or example or keep_exchanges
+        if batch is None or out is None or alone:
             raise InputRefused(
-                "--batch and --out belong together, without IMAGE, QUESTION, --json, --html or "
-                "--example; write imc ask --batch questions.csv --out answers.csv"
+                "--batch and --out belong together, without IMAGE, QUESTION, --json, --html, "
+                "--example or --keep-exchanges; write imc ask --batch questions.csv "
+                "--out answers.csv"
             )
         opened = partial(open_context, model, prototypes, **options)
         ask_batch(batch, out, opened, noise=noises, frame=frame, seed=seed, times=times)
@@ -164,7 +168,8 @@ def ask(
     shown = Shown(as_json, times, html)
     if resume is not None:
         _check_resumed(context)
-        resume_one(resume, checkpoints, shown, model=model, prototypes=prototypes, device=device)
+        moved = {"model": model, "prototypes": prototypes, "device": device}
+        resume_one(resume, checkpoints, shown, keep_exchanges=keep_exchanges, **moved)
         return
     if example:
         image, question, noises = _take_example(image, question, noises, announce=not as_json)
@@ -173,14 +178,24 @@ def ask(
             "ask needs an image and a question; write imc ask IMAGE QUESTION, or imc ask --example"
         )
     settings = AskSettings.of(model=model, prototypes=prototypes, noise=noises, **options)
-    place = None if ephemeral else checkpoints
-    ask_one(image, question, settings, shown, frame=frame, checkpoints=place)
+    if ephemeral and keep_exchanges:
+        raise InputRefused("--keep-exchanges keeps them beside a thread: leave --ephemeral out")
+    ask_one(
+        image,
+        question,
+        settings,
+        shown,
+        frame=frame,
+        checkpoints=None if ephemeral else checkpoints,
+        keep_exchanges=keep_exchanges,
+    )
 
 
 def _check_resumed(context: typer.Context) -> None:
     """Refuse what a thread has already: it is finished with the options it was begun with."""
     allowed = {
-        "resume", "checkpoints", "model", "prototypes", "device", "as_json", "times", "html",
+        "resume", "checkpoints", "keep_exchanges", "model", "prototypes", "device", "as_json",
+        "times", "html",
     }  # fmt: skip
     for parameter in context.command.params:
         name = parameter.name or ""

@@ -73,13 +73,16 @@ def ask_one(
     *,
     frame: int | None,
     checkpoints: str | None,
+    keep_exchanges: bool = False,
 ) -> None:
     """Ask one question; `checkpoints`: where its thread is kept, None for nowhere.
+
+    `keep_exchanges`: beside the thread, each request to the model and its reply.
 
     Raises:
         IMCError: whatever is refused, in one line.
     """
-    from imc_app.kept_questions import KeptQuestion, open_threads
+    from imc_app.kept_questions import KeptQuestion, open_threads, with_exchanges
     from imc_app.session import answer_request, lacks_bank, missing_bank, read_request
 
     first = "torch" not in sys.modules
@@ -92,6 +95,8 @@ def ask_one(
             outcome = answer_request(context, request, timings=shown.times)
     else:
         thread = KeptQuestion(kept, settings)
+        if keep_exchanges:
+            context = with_exchanges(context, kept)
         if first or (sys.stderr.isatty() and not is_quiet()):
             notice(f"thread {thread.thread}; if it is stopped: imc ask --resume {thread.thread}")
         with waiting("answering"):
@@ -108,6 +113,7 @@ def resume_one(
     model: str | None,
     prototypes: Path | None,
     device: str,
+    keep_exchanges: bool = False,
 ) -> None:
     """Finish the question of a thread, or show its answer again.
 
@@ -117,7 +123,7 @@ def resume_one(
     Raises:
         IMCError: whatever is refused, in one line.
     """
-    from imc_app.kept_questions import find_question
+    from imc_app.kept_questions import find_question, with_exchanges
     from imc_app.session import lacks_bank, missing_bank
 
     found = find_question(checkpoints, thread)
@@ -128,6 +134,8 @@ def resume_one(
         device=None if device == "auto" else device,
     )
     context = settings.open()
+    if keep_exchanges:
+        context = with_exchanges(context, found.kept)
     with waiting("answering"):
         outcome, request = found.resume(context, timings=shown.times)
     lacking = missing_bank(settings.model) if lacks_bank(context) else None

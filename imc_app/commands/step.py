@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,10 +9,12 @@ import typer
 from imc_app.command import examples
 from imc_app.commands.ask import Method
 from imc_app.options import (
+    THREADS,
     DeviceOption,
     Dtype,
     DtypeOption,
     Frame,
+    KeepExchanges,
     ModelOption,
     PluginOption,
     ProfileOption,
@@ -73,16 +74,37 @@ def step(
     example: Annotated[
         bool, typer.Option("--example", help="Step through the example of imc ask.")
     ] = False,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints",
+            metavar="PLACE",
+            help="Keep the thread: sqlite (the file in your data directory), a file of your own, "
+            "or postgresql://USER@HOST/DATABASE. Default: in memory.",
+            rich_help_panel=THREADS,
+        ),
+    ] = None,
+    thread: Annotated[
+        str | None,
+        typer.Option(
+            "--thread",
+            metavar="THREAD",
+            help="Step on in a kept thread, where it stopped; imc threads list names them.",
+            rich_help_panel=THREADS,
+        ),
+    ] = None,
+    keep_exchanges: KeepExchanges = False,
 ) -> None:
     """Step through one question: breakpoints, state, edits, forks, prompts and replies.
 
     Commands are read from the keyboard, or from stdin, one a line; help lists them. Where stdin is
     no terminal, a refused command makes the exit code 2, and the others are still carried out.
-    State is held in memory: what is to stay is written with w FILE.html.
+    Without --checkpoints state is held in memory, and what is to stay is written with w FILE.html.
     """
     from graphs.debugging.loading import load_graph
-    from graphs.debugging.session import DebugSession, in_memory
-    from imc_app.session import open_context, read_request
+    from imc_app.kept_questions import AskSettings
+    from imc_app.session import read_request
+    from imc_app.stepping.opening import open_session, open_state
     from imc_app.stepping.prompt import StepPrompt
     from imc_core.plugins import load_plugins
 
@@ -97,6 +119,45 @@ def step(
 
         shown = ct_example()
         image, question, noises = str(shown.image), shown.question, (*shown.noise, *noises)
+    _check_input(image, question, graph, given, thread)
+    more = _read_input(given)
+    state = open_state(checkpoints, thread, keep_exchanges=keep_exchanges)
+    own = load_graph(graph, state.checkpointer) if graph is not None else None
+    request = None
+    if image is not None and question is not None:
+        request = read_request(image, question, noises, frame=frame, seed=seed)
+    settings = AskSettings.of(
+        model=model,
+        prototypes=prototypes,
+        profile=profile,
+        protected=tuple(protected or ()),
+        method=method.value,
+        seed=seed,
+        device=device,
+        dtype=dtype.value,
+        noise=noises,
+    )
+    session = open_session(state, own, settings)
+    if state.kept and thread is None:
+        typer.echo(f"thread {state.thread}")
+    begins = {**_asked(request, image, session.context), **more} if thread is None else None
+    code = StepPrompt(session).run(begins)
+    if code:
+        raise typer.Exit(code)
+
+
+def _check_input(
+    image: str | None,
+    question: str | None,
+    graph: str | None,
+    given: str | None,
+    thread: str | None,
+) -> None:
+    """Refuse what cannot begin a run, or begins two."""
+    if thread is not None:
+        if image is not None or given is not None:
+            raise InputRefused("--thread steps on in a kept thread: give no image and no --input")
+        return
     if (image is None) != (question is None):
         raise InputRefused("step needs both an image and a question: imc step IMAGE QUESTION")
     if graph is None and (image is None or given is not None):
@@ -104,32 +165,6 @@ def step(
             "step needs an image and a question: imc step IMAGE QUESTION, or imc step --example; "
             "--input is for a graph of your own (--graph FILE.py:NAME)"
         )
-    more = _read_input(given)
-    saver = in_memory()
-    own = load_graph(graph, saver) if graph is not None else None
-    request = None
-    if image is not None and question is not None:
-        request = read_request(image, question, noises, frame=frame, seed=seed)
-    opened = partial(
-        open_context,
-        model,
-        prototypes,
-        profile=profile,
-        protected=tuple(protected or ()),
-        method=method.value,
-        seed=seed,
-        device=device,
-        dtype=dtype.value,
-    )
-    context = opened() if own is None or _takes_context(own) else None
-    if own is None:
-        from graphs.imc import build_imc_graph
-
-        own = build_imc_graph()
-    session = DebugSession(own, context=context, checkpointer=saver)
-    code = StepPrompt(session).run({**_asked(request, image, context), **more})
-    if code:
-        raise typer.Exit(code)
 
 
 def _asked(request: Request | None, path: str | None, context: Any) -> dict[str, Any]:
@@ -153,16 +188,3 @@ def _read_input(text: str | None) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise InputRefused('--input: give one JSON object, as in \'{"question": "..."}\'')
     return given
-
-
-def _takes_context(graph: Any) -> bool:
-    """Whether a graph of one's own is given the model: its context is an IMCContext."""
-    from graphs.context import IMCContext
-
-    schema = getattr(graph, "context_schema", None)
-    if schema is None or schema is IMCContext:
-        return schema is not None
-    raise InputRefused(
-        f"--graph: its context is a {schema.__name__}, which the command cannot make: use "
-        "graphs.DebugSession with a context of your own"
-    )

@@ -95,14 +95,17 @@ class StepPrompt:
             "help": self._help,
         }
 
-    def run(self, given: dict[str, Any]) -> int:
-        """Begin a run with the graph's input, then carry out commands to `q` or the end of stdin.
+    def run(self, given: dict[str, Any] | None) -> int:
+        """Carry out commands to `q` or the end of stdin.
+
+        Args:
+            given: the graph's input, with which a run begins; None: where the thread stopped.
 
         Returns:
             The exit code: at a terminal 0; for a script 2 where a command was refused, and 1 where
             a node has failed last, or the model gave no answer.
         """
-        self._show(self.session.start(given))
+        self._show(self.session.open() if given is None else self.session.start(given))
         typer.echo("help lists the commands")
         for line in _lines():
             word, _, rest = line.strip().partition(" ")

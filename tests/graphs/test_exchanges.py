@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from graphs.context import IMCContext, load_context
-from graphs.exchange_store import ExchangesRefused, ExchangeStore, beside
+from graphs.exchange_store import ExchangesRefused, ExchangeStore
 from graphs.imc import build_imc_graph
 from graphs.sms import build_sms_graph
 from imc_agents.chat.recording import RequestRecorder
@@ -178,8 +178,7 @@ def kept(context: IMCContext, store: ExchangeStore) -> IMCContext:
 
 
 def test_exchanges_are_kept_by_thread_checkpoint_and_node(tmp_path: Path) -> None:
-    database = tmp_path / "threads.sqlite"
-    store = ExchangeStore(beside(database))
+    store = ExchangeStore(tmp_path / "kept.sqlite")
     graph = build_imc_graph(checkpointer=InMemorySaver())
     context = kept(context_of(calibrator=FakeCalibrator("gaussian")), store)
     asked: Any = {"image": context.images.put(grey_square()), "question": TYPO}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from graphs.exchange_store import ExchangeStore
 from tests.conftest import REPOSITORY, Imc, Ran
 
 IMAGE = REPOSITORY / "examples" / "phantom_ct.png"
@@ -182,3 +184,48 @@ def test_a_graph_file_that_fails_is_named_with_its_line(step: Step, tmp_path: Pa
         file.write_text(source)
         ran = step("", "--graph", f"{file}:graph")
         assert ran.code == 2 and sentence in ran.err
+
+
+# kept threads
+
+
+def test_a_kept_thread_is_stepped_on_and_finished_by_ask(
+    step: Step, imc: Imc, embedded_model: Path, tmp_path: Path
+) -> None:
+    place = ("--checkpoints", tmp_path / "threads.sqlite")
+    begun = step("b verifier\nc\n", IMAGE, TYPO, *place, "--keep-exchanges")
+    thread = begun.out.splitlines()[0].removeprefix("thread ")
+    stepped = step('h\nn\nx\ne question="What organ is this?"\n', "--thread", thread, *place)
+    assert stepped.code == 0
+    assert "next: verifier" in stepped.out
+    assert "coordinator: loglikelihood" not in stepped.out  # not kept by this run
+    asked = imc("ask", "--resume", thread, "--json", *place, "--keep-exchanges")
+    assert json.loads(asked.out)["question"]["original"] == "What organ is this?"
+    kept = ExchangeStore(tmp_path / "threads.sqlite.exchanges")
+    assert {one.exchange.node for one in kept.of(thread)} >= {"coordinator", "answer"}
+    assert imc("threads", "delete", thread, *place).code == 0
+    assert kept.of(thread) == []
+    unknown = step("n\n", "--thread", thread, *place)
+    assert unknown.code == 2 and "is not kept in" in unknown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("step", IMAGE, TYPO, "--keep-exchanges"), "add --checkpoints"),
+        (("step", IMAGE, TYPO, "--thread", "x"), "give no image"),
+        (("ask", IMAGE, TYPO, "--ephemeral", "--keep-exchanges"), "leave --ephemeral out"),
+    ],
+)
+def test_exchanges_are_kept_beside_a_thread_alone(
+    imc: Imc, arguments: tuple[object, ...], sentence: str
+) -> None:
+    ran = imc(*arguments)
+    assert ran.code == 2 and sentence in ran.err
+
+
+def test_no_exchange_is_kept_without_being_asked_for(
+    imc: Imc, embedded_model: Path, tmp_path: Path
+) -> None:
+    imc("ask", IMAGE, TYPO, "--checkpoints", tmp_path / "threads.sqlite")
+    assert not (tmp_path / "threads.sqlite.exchanges").exists()
