@@ -38,6 +38,10 @@ class SteppableGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
         vars(graph).update({**vars(compiled), **own})
         return graph
 
+    def copy(self, update: dict[str, Any] | None = None) -> Self:
+        """As LangGraph's, which would leave out attributes of our own."""
+        return self.of(self, **(update or {}))
+
     def stream(
         self, input: Any, config: RunnableConfig | None = None, **rest: Any
     ) -> Iterator[Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from graphs.checkpoints import open_checkpointer
 from graphs.context import IMCContext
 from graphs.debugging import DebugRefused, DebugSession
 from graphs.debugging.session import in_memory
@@ -123,3 +125,26 @@ def test_exchanges_that_were_kept_are_shown_by_a_later_session(tmp_path: Path) -
     assert [one.node for one in later.exchanges()] == [
         one.node for run in first.runs for one in run.exchanges
     ]
+
+
+def test_a_session_keeps_its_thread_and_its_image(tmp_path: Path) -> None:
+    Image.new("L", (20, 10), 90).save(tmp_path / "slice.png")
+    asked = {"image": str(tmp_path / "slice.png"), "question": CLEAN}
+    saver = open_checkpointer(tmp_path / "threads.sqlite")
+    session = DebugSession(
+        build_imc_graph(), context=context_of(), checkpointer=saver, metadata={"by": "a test"}
+    )
+    session.start(asked)
+    session.step()
+    session.edit({"question": TYPO})
+    (tmp_path / "slice.png").unlink()
+    later = DebugSession(
+        build_imc_graph(),
+        context=context_of(),
+        checkpointer=saver,
+        thread_id=session.thread_id,
+    )
+    later.open()
+    assert later.run().after["decision"].used == CLEAN
+    config = {"configurable": {"thread_id": session.thread_id}}
+    assert any(found.metadata.get("by") == "a test" for found in saver.list(config))
