@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from graphs.exchange_store import ExchangeStore
     from graphs.imc import add_imc, build_imc_graph
     from graphs.refining import refine_batch
+    from graphs.rooted_images import RootedImages
     from graphs.sms import add_sms, build_sms_graph
     from graphs.state import IMCInput, IMCOutput, IMCState, SMSInput, SMSOutput, SMSState
     from graphs.stores import FeatureStore, ImageStore
+    from graphs.tool import imc_tool
 
 __all__ = [
     "DebugSession",
@@ -30,6 +32,7 @@ __all__ = [
     "IMCOutput",
     "IMCState",
     "ImageStore",
+    "RootedImages",
     "SMSInput",
     "SMSOutput",
     "SMSState",
@@ -38,6 +41,7 @@ __all__ = [
     "add_sms",
     "build_imc_graph",
     "build_sms_graph",
+    "imc_tool",
     "load_context",
     "open_checkpointer",
     "refine_batch",
@@ -60,6 +64,7 @@ __getattr__, __dir__ = lazy_names(
         "graphs.imc": ("add_imc", "build_imc_graph"),
         "graphs.refining": ("refine_batch",),
         "graphs.sms": ("add_sms", "build_sms_graph"),
+        "graphs.rooted_images": ("RootedImages",),
         "graphs.state": (
             "IMCInput",
             "IMCOutput",
@@ -69,5 +74,6 @@ __getattr__, __dir__ = lazy_names(
             "SMSState",
         ),
         "graphs.stores": ("FeatureStore", "ImageStore"),
+        "graphs.tool": ("imc_tool",),
     },
 )

@@ -103,6 +103,30 @@ class IMCContext:
         policy = Policy.model_validate({**self.policy.model_dump(), **changes})
         return replace(self, policy=policy)
 
+    def with_agents(
+        self,
+        chat: BaseChatModel,
+        prompts: PromptSet | None = None,
+        *,
+        faults: tuple[type[Exception], ...] = (),
+    ) -> IMCContext:
+        """The same context with the four agents on another chat model, which is given text alone.
+
+        Args:
+            chat: any LangChain chat model; without `score` and `choose` it is asked.
+            prompts: its own prompts of the agents; None: the `instruct` ones. The answer keeps the
+                prompt of the model that answers.
+            faults: errors of its client that do not stop the graph, beside those known already.
+        """
+        own = prompts if prompts is not None else load_prompts("instruct")
+        return replace(
+            self,
+            agent_chat=chat,
+            prompts=own.model_copy(update={"answer": self.prompts.answer}),
+            faults=(*self.faults, *faults),
+        )
+
+
 
 Resolve = Callable[[Any], IMCContext]
 """From the run's context to the `IMCContext` that the nodes use."""

@@ -20,16 +20,20 @@ NOT_READ = (
 class RootedImages(ImageStore):
     """An image store that reads files from under one folder and nowhere else."""
 
-    def __init__(self, root: str | Path | None, capacity: int = 32) -> None:
+    def __init__(
+        self, root: str | Path | None, *, held: ImageStore | None = None, capacity: int = 32
+    ) -> None:
         """
         Args:
             root: the folder; None: no file is read, images come as blocks.
+            held: a store whose images may be named too.
             capacity: images held in memory.
 
         Raises:
             ImageRefused: `root` is no folder.
         """
         super().__init__(capacity)
+        self.held = held
         self.root = None if root is None else Path(root).resolve()
         if self.root is not None and not self.root.is_dir():
             raise ImageRefused(f"image folder {str(root)!r} is not a folder; name one that exists")
@@ -40,13 +44,17 @@ class RootedImages(ImageStore):
         if isinstance(named, bytes):
             return read_image(named)
         if named.startswith(NAME_PREFIX):
-            return super().read(named)
+            return super().read(named) if self.held is None else self.held.read(named)
         if named.startswith("data:"):
             return read_image(named)
         try:
             return read_image(self._under_root(named))
         except (ImageRefused, OSError, ValueError, RuntimeError):  # a loop of links is the last
             raise ImageRefused(NOT_READ) from None
+
+    def put(self, image: MedicalImage) -> str:
+        """Hold an image; returns its name."""
+        return super().put(image) if self.held is None else self.held.put(image)
 
     def _under_root(self, named: str) -> Path:
         if self.root is None:

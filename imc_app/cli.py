@@ -27,6 +27,7 @@ from imc_app.commands import (
     bench,
     example,
     graph,
+    mcp,
     perceive,
     prototypes,
     reference,
@@ -63,6 +64,7 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(threads.app, name="threads")
 app.command("graph", epilog=graph.EXAMPLES)(graph.graph)
 app.command("step", epilog=step.EXAMPLES)(step.step)
+app.command("mcp", epilog=mcp.EXAMPLES)(mcp.mcp)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("example", epilog=example.EXAMPLES)(example.example)
 app.add_typer(reference.app, name="reference")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from examples import agent_with_imc_tool, compare_two_images, other_agents
 from examples.embed_in_workflow import run_until_signature, sign
 from examples.make_phantoms import SIDE, main
 from examples.own_noise_and_method import measure
-from graphs import IMCContext, load_context
+from graphs import IMCContext, build_imc_graph, imc_tool, load_context
 from tests.conftest import REPOSITORY
 
 IMAGE = REPOSITORY / "examples" / "phantom_ct.png"
@@ -50,6 +51,47 @@ def test_no_pixels_reach_the_file(context: IMCContext, tmp_path: Path) -> None:
     run_until_signature(database, context, IMAGE, "What organ is shown?", "study-3")
     image_row = np.asarray(Image.open(IMAGE))[SIDE // 2, 100:132].tobytes()
     assert image_row not in database.read_bytes()
+
+
+def test_imc_runs_twice_in_one_workflow_and_stops_in_it_for_a_person(
+    context: IMCContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    reviewed = context.with_policy(review="always")
+    workflow = compare_two_images.build_workflow()
+    given = {
+        "question": "What organ is shown?",
+        "current": str(IMAGE),
+        "prior": str(IMAGE.with_name("phantom_mri.png")),
+    }
+    before = [*compare_two_images.steps(workflow, given, reviewed)]
+    for part in ("current", "prior"):
+        assert {(part, "vision"), (part, "coordinator")} <= set(before)
+        assert (part, "answer") not in before
+    approved = compare_two_images.approvals(workflow)
+    after = [*compare_two_images.steps(workflow, approved, reviewed)]
+    assert {("current", "answer"), ("prior", "answer"), ("workflow", "compare")} <= set(after)
+    assert workflow.get_state(compare_two_images.THREAD).values["report"]
+    assert not caplog.records
+
+
+def test_an_agent_is_answered_by_the_tool_and_told_of_refusals(context: IMCContext) -> None:
+    agent = agent_with_imc_tool.build_agent(imc_tool(context, image_root=IMAGE.parent))
+    said = agent_with_imc_tool.ask(agent, "phantom_ct.png: What organ is shown?")
+    assert said.startswith("The tool says:\nAnswer: ")
+    refused = agent_with_imc_tool.ask(agent, "/etc/passwd: What organ is shown?")
+    assert refused.startswith("The tool says:\nRefused: the image cannot be read")
+
+
+def test_the_agents_run_on_another_chat_model_with_its_own_prompts(context: IMCContext) -> None:
+    mixed = other_agents.with_word_list(context)
+    passes = context.chat.calls  # type: ignore[attr-defined]
+    state = build_imc_graph().invoke(
+        {"image": str(IMAGE), "question": "What modaliy is this?"}, context=mixed
+    )
+    assert state["decision"].used == "What modality is this?"
+    assert context.chat.calls == passes + 1  # type: ignore[attr-defined]  # the answer alone
+    notes = [step.note for step in state["trace"] if step.node == "coordinator"]
+    assert "gives no log-likelihoods" in notes[0]
 
 
 def test_the_example_images_are_the_ones_that_are_drawn(tmp_path: Path) -> None:

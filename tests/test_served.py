@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import signal
 import socket
@@ -14,14 +13,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import httpx
 import pytest
-from langgraph.graph import END, START, StateGraph
-from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_sync_client
 
+from examples.remote_node import build_workflow, image_block
 from tests.conftest import REPOSITORY, Imc
 from tests.imc_app.test_refusals import assert_refused
 
@@ -156,12 +154,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> N
     pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
 
 
-def block() -> dict[str, str]:
-    encoded = base64.b64encode(IMAGE.read_bytes()).decode()
-    return {"type": "image", "base64": encoded, "mime_type": "image/png"}
-
-
-@pytest.mark.parametrize("image", ["ct.png", block()], ids=["path", "block"])
+@pytest.mark.parametrize("image", ["ct.png", image_block(IMAGE)], ids=["path", "block"])
 def test_one_question_is_answered_through_the_sdk(server: Server, image: Any) -> None:
     result = server.ask(image)
     assert "__error__" not in result, result
@@ -211,24 +204,10 @@ def test_a_body_over_the_limit_is_refused(server: Server) -> None:
     assert reply.status_code == 413
 
 
-class Study(TypedDict, total=False):
-    """A workflow on another machine."""
-
-    image: Any
-    question: str
-    answer: dict[str, Any]
-    draft: str
-
-
 def test_the_served_graph_is_a_node_of_another_graph(server: Server) -> None:
-    builder = StateGraph(Study)
-    builder.add_node("imc", RemoteGraph("imc", url=server.url, api_key=TOKEN))
-    builder.add_node("draft", lambda state: {"draft": f"Answer: {state['answer']['text']}"})
-    builder.add_edge(START, "imc")
-    builder.add_edge("imc", "draft")
-    builder.add_edge("draft", END)
-    state = builder.compile().invoke({"image": block(), "question": QUESTION})
-    assert state["draft"] == "Answer: ct"
+    workflow = build_workflow(server.url, TOKEN)
+    state = workflow.invoke({"image": image_block(IMAGE), "question": QUESTION})
+    assert state["draft"].startswith("ct (confidence 0.9")
 
 
 def test_nothing_was_sent_anywhere(server: Server) -> None:
