@@ -52,7 +52,9 @@ def open_checkpointer(spec: str | Path | BaseCheckpointSaver[Any] | None) -> Any
         )
     from graphs.checkpoints.sqlite import open_sqlite
 
-    path = data_folder() / DATABASE if named == "sqlite" else Path(named)
+    path = data_folder() / DATABASE if named == "sqlite" else Path(named).expanduser()
+    if not path.name or "\x00" in named:
+        raise CheckpointsRefused(f"checkpoints in {named!r}: that names no file; give a path")
     if named == "sqlite":
         _make_private(path.parent)
     return open_sqlite(path, serializer(), ImageFolder(path.with_name(path.name + IMAGES)))

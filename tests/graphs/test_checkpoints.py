@@ -290,6 +290,9 @@ def a_pipe(path: Path) -> Path:
         (a_folder, "not a file"),
         (a_pipe, "not a file"),
         (lambda _: "mysql://host/db", "sqlite, a path or a postgresql:// URL"),
+        (lambda _: "", "names no file"),
+        (lambda _: "/", "names no file"),
+        (lambda _: "a\x00b", "names no file"),
     ],
 )
 def test_what_holds_no_checkpoints_is_refused(database: Path, made: Any, said: str) -> None:
