@@ -38,7 +38,8 @@ class SmoothingAcquisition:
         self, pictures: Sequence[MedicalImage], sizes: Sequence[tuple[int, int]]
     ) -> NDArray[np.float64]:
         found = np.stack([_statistics(picture) for picture in pictures])
-        return -np.abs(found[:, None] - self.centres[None]).sum(axis=2)
+        distances = np.abs(found[:, None] - self.centres[None]).sum(axis=2)
+        return -np.asarray(distances, dtype=np.float64)
 
     def restore_batch(
         self, pictures: Sequence[MedicalImage], sizes: Sequence[tuple[int, int]]
