@@ -32,52 +32,46 @@ def quantiles(values: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
     return list(found.to(values.device).unbind(2))
 
 
-def by_brightness(flat: Tensor, bands: Sequence[int]) -> Tensor:
-    """(images, 8 * bands): log mean and median energy of each band in quarters by brightness."""
-    apart = flat.square().split(list(bands), dim=2)
-    energy = torch.stack([band.mean(dim=2) for band in apart], dim=2)
-    order = flat[:, :, 0].argsort(dim=1)[:, :, None].expand_as(energy)
-    quarters = energy.gather(1, order).tensor_split(4, dim=1)
-    found = [torch.log(one.mean(dim=1) + FLOOR) for one in quarters if one.shape[1]]
-    found += [torch.log(one.median(dim=1).values + FLOOR) for one in quarters if one.shape[1]]
-    found += [found[-1]] * (8 - len(found))  # fewer than four patches
-    return torch.cat(found, dim=1)
+def band_energies(components: Tensor, bands: Sequence[int]) -> Tensor:
+    """(images, n, bands) mean square over each band of (images, n, k) components."""
+    apart = components.square().split(list(bands), dim=2)
+    return torch.stack([band.mean(dim=2) for band in apart], dim=2)
 
 
-def autocorrelation(grid: Tensor, bands: Sequence[int]) -> Tensor:
-    """(images, 2 * 8 * bands) circular autocorrelation along rows and columns, by band.
+def log_quantiles(energy: Tensor, shares: tuple[float, ...]) -> Tensor:
+    """(images, shares * bands) logarithms of quantiles over the second axis of an energy.
 
-    Of shifts by one and two patches, by a half, a third and a quarter of the grid; and the largest,
-    its excess over the median, and the spread over all shifts from two patches on.
+    Of an energy of nothing, where there is one row of patches: zeros.
     """
-    found = []
-    for axis in (2, 3):
-        size = grid.shape[axis]
-        power = torch.fft.rfft(grid, dim=axis).abs().square().mean(dim=(1, 5 - axis))
-        correlation = torch.fft.irfft(power, n=size, dim=1)
-        correlation = correlation / (correlation[:, :1] + FLOOR)
-        for band in correlation.split(list(bands), dim=2):
-            one = band.mean(dim=2)
-            far = one[:, min(2, size - 1) : max(size // 2 + 1, min(2, size - 1) + 1)]
-            most = far.amax(dim=1)
-            shifts = [one[:, shift % size] for shift in (1, 2, size // 2, size // 3, size // 4)]
-            excess = most - far.median(dim=1).values
-            found += [*shifts, most, excess, far.std(dim=1, correction=0)]
-    return torch.stack(found, dim=1)
+    images, count, bands = energy.shape
+    if not count:
+        return energy.new_zeros(images, len(shares) * bands)
+    return torch.cat([torch.log(one + FLOOR) for one in quantiles(energy, shares)], dim=1)
+
+
+def by_brightness(energy: Tensor, brightness: Tensor) -> list[Tensor]:
+    """(images, patches, bands) energies in four equal parts of the patches, the darkest first.
+
+    Fewer than four patches are repeated.
+    """
+    order = brightness.argsort(dim=1)[:, :, None].expand_as(energy)
+    ordered = energy.gather(1, order)
+    if ordered.shape[1] < 4:
+        ordered = ordered.repeat_interleave(4, dim=1)
+    return list(ordered.tensor_split(4, dim=1))
 
 
 def slow_trend(leading: Tensor, layout: TokenLayout) -> Tensor:
-    """(images, components + 5) log share of slow cosines in the variance, and the first's weights.
+    """(images, k + 5) log share of slow cosines in k components' variance, the first's weights.
 
-    Zeros where there is no grid.
+    Of components (images, patches, k). Zeros where there is no grid.
     """
-    images, _, count, components = leading.shape
+    images, count, components = leading.shape
     found = leading.new_zeros(images, components + 5)
     if layout.has_grid and count > 10:
-        over_tiles = leading.mean(dim=1)
         basis = torch.linalg.qr(position_features(layout)).Q.to(leading)
-        slow = torch.einsum("pk,npc->nkc", basis, over_tiles)[:, 1:]
-        total = (over_tiles - over_tiles.mean(dim=1, keepdim=True)).square().sum(dim=1)
+        slow = torch.einsum("pk,npc->nkc", basis, leading)[:, 1:]
+        total = (leading - leading.mean(dim=1, keepdim=True)).square().sum(dim=1)
         share = torch.log(slow.square().sum(dim=1) + FLOOR) - torch.log(total + FLOOR)
         found[:, :components] = share
         found[:, components:] = slow[:, :5, 0] / count**0.5

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from vision.encoder.component_statistics import (
     FLOOR,
-    autocorrelation,
+    band_energies,
     by_brightness,
     copies,
     grid_shape,
+    log_quantiles,
     log_trend,
     quantiles,
     slow_trend,
@@ -31,15 +32,19 @@ from vision.encoder.token_layout import TokenLayout
 
 LEADING = 24
 """Principal components of clean patches."""
-PATTERNS = 96
-"""Directions of largest, and as many of smallest, ratio over all kinds together."""
-_PER_KIND = (3, 8)
-"""Fewest and most of them for one kind."""
+BAND = 4
+"""Directions whose energy is one statistic: single ones vary too much over images. The first eight
+leading components, which are the most different from each other, are bands of their own."""
+_SINGLE = 8
+_FEW_KINDS = 8
+"""With at most this many kinds, each has two bands of largest and two of smallest ratio; else one
+each."""
 
 _ROUNDING = 3e-6
 """Variance, relative to the mean square of a channel, that is added along every direction: twice
 what bfloat16 rounds, so that a statistic is of the features and not of their rounding."""
-_QUANTILES = (0.25, 0.5, 0.9)
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+_QUARTER_QUANTILES = _DIFFERENCE_QUANTILES = (0.1, 0.5, 0.9)
 _SMOOTH = 4
 """Leading components whose slow trend over the grid is measured (bias fields)."""
 _LEVELS = 16
@@ -75,8 +80,8 @@ class TokenSpectrum:
     directions: Tensor
     """(dim, directions), each divided by the standard deviation of clean patches along it."""
     bands: tuple[int, ...]
-    """Widths of consecutive bands of directions: in three bands the leading components, then the
-    patterns of each kind."""
+    """Widths of consecutive bands of directions: of the leading components, then of each kind's
+    patterns, those of largest ratio first."""
 
     @classmethod
     def fit(cls, clean: Tensor, noisy: Sequence[Tensor]) -> TokenSpectrum:
@@ -86,14 +91,15 @@ class TokenSpectrum:
         rounding = (_ROUNDING * power + 1e-30) * torch.eye(len(mean), dtype=mean.dtype)
         values, vectors = torch.linalg.eigh(covariance + rounding)
         whiten = vectors.flip(1) / values.flip(0).sqrt()
-        found, bands = [whiten[:, :LEADING]], _split(min(LEADING, len(mean)))
-        least, most = _PER_KIND
-        width = min(max(PATTERNS // max(len(noisy), 1), least), most, max(len(mean) // 2, 1))
+        found = [whiten[:, :LEADING]]
+        leading = found[0].shape[1]
+        bands = [1] * min(_SINGLE, leading) + _split(leading - min(_SINGLE, leading))
+        width = min(BAND * (2 if len(noisy) <= _FEW_KINDS else 1), len(mean) // 2)
         for moments in noisy:
             other = whiten.T @ (_covariance(moments)[0] + rounding) @ whiten
             patterns = whiten @ torch.linalg.eigh(other).eigenvectors
             found += [patterns[:, -width:].flip(1), patterns[:, :width]]
-            bands += [width, width]
+            bands += 2 * _split(width)
         directions = torch.cat(found, dim=1)
         # the sign of an eigenvector is arbitrary; brightness is compared along the first
         signs = torch.where(directions.sum(0) < 0.0, -1.0, 1.0)
@@ -102,34 +108,32 @@ class TokenSpectrum:
     def statistics(self, features: Tensor, layout: TokenLayout) -> Tensor:
         """One vector per image, (images, s) float32, of features (images, tiles, tokens, dim).
 
-        Along each direction: the logarithms of standard deviation and of three quantiles of the
-        absolute value over patches, and of the energy of differences between neighbours along rows
-        and columns relative to the variance. Of leading components: mean and quantiles over patches
-        (brightness, contrast), slow trends over the grid (bias fields), and the regression of dark
-        patches on displaced bright ones (ghosts). In bands of directions: local energy in quarters
-        of the patches from dark to bright (noise that depends on the signal), and the
-        autocorrelation of the grid (displaced copies).
+        Of leading components: mean and quantiles over patches (brightness, contrast), slow trends
+        over the grid (bias fields), and the regression of dark patches on displaced bright ones
+        (ghosts). Of the energy in each band of directions: log quantiles over all patches, and,
+        with the log mean, over quarters of them from dark to bright (noise that depends on the
+        signal). Of the differences between neighbours along rows and columns: the same quantiles.
+        Quantiles, because edges make up the mean energy of a picture and flat regions show noise.
         """
         patches = features[:, :, layout.prefix :].to(torch.float32)
         images, tiles, count, _ = patches.shape
         along = (patches - self.centre.to(patches)) @ self.directions.to(patches)
         flat = along.reshape(images, tiles * count, -1)
-        mean = flat.mean(dim=1)
-        variance = (flat - mean[:, None]).square().mean(dim=1)
-        log_variance = torch.log(variance + FLOOR)
-        grid = (along - mean[:, None, None]).unflatten(2, grid_shape(layout))
-        parts = [mean[:, :_LEVELS], *quantiles(flat[:, :, :_LEVELS], _LEVEL_QUANTILES)]
-        parts.append(0.5 * log_variance)
-        parts += [torch.log(q + FLOOR**0.5) for q in quantiles(flat.abs(), _QUANTILES)]
+        leading = flat[:, :, :_LEVELS]
+        energy = band_energies(flat, self.bands)
+        parts = [leading.mean(dim=1), *quantiles(leading, _LEVEL_QUANTILES)]
+        parts.append(log_quantiles(energy, _QUANTILES))
+        for quarter in by_brightness(energy, flat[:, :, 0]):
+            parts.append(torch.log(quarter.mean(dim=1) + FLOOR))
+            parts.append(log_quantiles(quarter, _QUARTER_QUANTILES))
+        grid = along.unflatten(2, grid_shape(layout))
         for axis in (2, 3):
-            energy = grid.diff(dim=axis).square().flatten(1, 3).mean(dim=1)
-            parts.append(torch.log(energy.nan_to_num() + FLOOR) - log_variance)
-        parts.append(by_brightness(flat, self.bands))
-        unit = grid / (variance + FLOOR).sqrt()[:, None, None, None]
-        parts.append(autocorrelation(unit, self.bands))
-        parts.append(slow_trend(along[..., :_SMOOTH], layout))
-        parts.append(log_trend(along[..., 0].mean(dim=1), layout))
-        parts.append(copies(along.mean(dim=1)[..., :_COPIED], layout))
+            steps = band_energies(grid.diff(dim=axis).flatten(1, 3), self.bands)
+            parts.append(log_quantiles(steps, _DIFFERENCE_QUANTILES))
+        over_tiles = along.mean(dim=1)
+        parts.append(slow_trend(over_tiles[..., :_SMOOTH], layout))
+        parts.append(log_trend(over_tiles[..., 0], layout))
+        parts.append(copies(over_tiles[..., :_COPIED], layout))
         return torch.cat(parts, dim=1)
 
     @property
@@ -154,7 +158,7 @@ class TokenSpectrum:
         return cls(centre, directions, tuple(bands.tolist()))
 
 
-def _split(leading: int) -> list[int]:
-    """Widths of the bands of the leading components: the first, up to the eighth, the others."""
-    edges = sorted({min(edge, leading) for edge in (0, 1, 8, LEADING)})
-    return [after - before for before, after in zip(edges, edges[1:], strict=False)]
+def _split(directions: int) -> list[int]:
+    """Widths of bands of at most `BAND` directions."""
+    full, rest = divmod(directions, BAND)
+    return [BAND] * full + [rest] * (rest > 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,10 @@ Floats = NDArray[np.float64]
 
 ENCODER, ACQUISITION, JOINT = "encoder", "acquisition", "joint"
 """Sources of a posterior: the tokens, the acquisition half, and both together."""
+
+_SHRINK = 0.1
+"""Weight of the diagonal in the covariance behind the discriminants: with 120 SLAKE references .03,
+.1 and .3 named 89, 87 and 85 % of kinds and found 67, 74 and 69 % at 1 % of clean."""
 
 _FOLDS = 4
 """Folds of the references: the scores behind densities and p-values come from fits that did not
@@ -98,15 +103,16 @@ def fit_encoder_witness(
             references; None: tokens alone.
     """
     folds = rng.permutation(int(references.max()) + 1) % _FOLDS
+    fit = partial(fit_class_scorer, shrink=_SHRINK)
     scorers: dict[str, ClassScorer] = {}
     held_out: list[Floats] = []
     for tap, values in statistics.items():
         scores = np.zeros((len(values), len(classes)))
         for fold in range(_FOLDS):
             held = folds[references] == fold
-            part = fit_class_scorer(values[~held], labels[~held], len(classes), rng)
+            part = fit(values[~held], labels[~held], len(classes), rng)
             scores[held] = part(values[held])
-        scorers[tap] = fit_class_scorer(values, labels, len(classes), rng)
+        scorers[tap] = fit(values, labels, len(classes), rng)
         held_out.append(scores)
     sources = {ENCODER: np.concatenate(held_out, axis=1)} if held_out else {}
     if acquisition is not None:

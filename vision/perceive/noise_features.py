@@ -23,7 +23,7 @@ _FOURIER = 768
 _SHORT = 96
 """Statistics longer than this are first reduced to the directions that separate the classes."""
 _SHRINK = 0.3
-"""Weight of the diagonal in the within-class covariance behind those directions."""
+"""Default weight of the diagonal in the within-class covariance behind those directions."""
 _RIDGE = 1e-2
 _CLIP = 12.0
 """Standard deviations at which a statistic is clipped."""
@@ -67,9 +67,16 @@ class ClassScorer:
 
 
 def fit_class_scorer(
-    statistics: Floats, labels: Labels, classes: int, rng: np.random.Generator
+    statistics: Floats,
+    labels: Labels,
+    classes: int,
+    rng: np.random.Generator,
+    *,
+    shrink: float = _SHRINK,
 ) -> ClassScorer:
     """Fit on statistics (n, p) with class numbers (n,).
+
+    `shrink` is the weight of the diagonal in the within-class covariance behind the discriminants.
 
     Every class has the same weight, except clean (class 0), which has that of five classes: of all
     severities of one kind.
@@ -77,7 +84,7 @@ def fit_class_scorer(
     centre = statistics.mean(axis=0)
     scale: Floats = np.maximum(statistics.std(axis=0), 1e-6)
     standard = np.clip((statistics - centre) / scale, -_CLIP, _CLIP)
-    project = _directions(standard, labels, classes)
+    project = _directions(standard, labels, classes, shrink)
     reduced = standard @ project
     spread = np.sqrt(2.0 * reduced.var(axis=0).sum()) + 1e-9
     frequencies = rng.normal(size=(reduced.shape[1], _FOURIER)) / spread
@@ -97,7 +104,7 @@ def fit_class_scorer(
     return ClassScorer(centre, scale, project, frequencies, phases, weights.astype(np.float64))
 
 
-def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
+def _directions(standard: Floats, labels: Labels, classes: int, shrink: float) -> Floats:
     """Identity for short statistics; for long ones the linear discriminants (Fisher 1936)."""
     if standard.shape[1] <= _SHORT:
         return np.eye(standard.shape[1])
@@ -107,7 +114,7 @@ def _directions(standard: Floats, labels: Labels, classes: int) -> Floats:
         means[k] = standard[labels == k].mean(axis=0)
     within = standard - means[labels]
     covariance = within.T @ within / len(within)
-    covariance = (1.0 - _SHRINK) * covariance + _SHRINK * np.diag(np.diag(covariance))
+    covariance = (1.0 - shrink) * covariance + shrink * np.diag(np.diag(covariance))
     covariance[np.diag_indices_from(covariance)] += 1e-4
     factor = np.linalg.cholesky(covariance)
     between = solve_triangular(factor, (means[present] - means[present].mean(axis=0)).T, lower=True)
