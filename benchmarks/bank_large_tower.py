@@ -25,7 +25,7 @@ from imc_noise import CORE_IMAGE
 from vision.build.draws import SEVERITY_ABOVE_MAX, noisy_draw
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
-from vision.build.model_half import DEFAULT_RANK, witness_taps
+from vision.build.model_half import DEFAULT_RANK, shallow_blocks
 from vision.build.model_half_steps import CLEAN_VIEWS, Counts
 from vision.build.prototypes import MORE_KINDS, bank_classes
 from vision.calibrate.token_context import channel_sums, fit_scaler
@@ -64,9 +64,11 @@ class Part:
 
 def parts_of(args: argparse.Namespace) -> list[Part]:
     """Every part, timed on `args.images` images."""
-    encoder = large_encoder(args.blocks, args.channels)
+    read = shallow_blocks(args.blocks)
+    # no deeper block is built: no pass of a build reaches it
+    encoder = large_encoder(read[-1] + 1, args.channels)
     pictures = phantoms(args.images)
-    taps = witness_taps(encoder)
+    taps = ("embed", *(f"block.{number}" for number in read))
     classes = bank_classes(CORE_IMAGE, GRID)
     kinds = len(CORE_IMAGE) + len(MORE_KINDS)
     counts = Counts.of(args.references, tokens=(encoder.input_side or 336) ** 2 // 14**2)

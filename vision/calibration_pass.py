@@ -143,11 +143,11 @@ class CalibrationPass:
             done.append(f"features corrected at {', '.join(taps)}")
         if self.rejected[i]:
             done.append(f"no correction at {', '.join(self.rejected[i])}, where it did not help")
-        return f"{_found(perception)}: {'; '.join(done)}{self._limits()}"
+        return f"{describe_noise(perception)}: {'; '.join(done)}{self._limits()}"
 
     def _why_unchanged(self, perception: NoisePerception, i: int) -> str:
         if perception.clean_p_value > self.alpha:
-            p_value = f"{_p_value(perception)}, above {self.alpha:g}"
+            p_value = f"{describe_p_value(perception)}, above {self.alpha:g}"
             return f"no noise detected ({p_value}): image left as it was{self._limits()}"
         if not self.calibrate:
             why = ", correction was not requested"
@@ -155,7 +155,7 @@ class CalibrationPass:
             why = ", but the correction did not help"
         else:
             why = ", but the prototype bank has no correction for it"
-        return f"{_found(perception)}{why}: image left as it was{self._limits()}"
+        return f"{describe_noise(perception)}{why}: image left as it was{self._limits()}"
 
     def _limits(self) -> str:
         """What restricts the result, each in brackets: no readable taps, few references."""
@@ -175,12 +175,14 @@ class CalibrationPass:
         return "".join(f" ({note})" for note in notes)
 
 
-def _found(perception: NoisePerception) -> str:
+def describe_noise(perception: NoisePerception) -> str:
+    """What was found and how sure, for a person."""
     if perception.kind == UNKNOWN:
-        return f"unknown kind of noise detected ({_p_value(perception)})"
+        return f"unknown kind of noise detected ({describe_p_value(perception)})"
     noise = f"{perception.kind}, severity {perception.severity}"
-    return f"noise detected ({noise}; {_p_value(perception)})"
+    return f"noise detected ({noise}; {describe_p_value(perception)})"
 
 
-def _p_value(perception: NoisePerception) -> str:
+def describe_p_value(perception: NoisePerception) -> str:
+    """The p-value of "no noise", for a person."""
     return f'p-value for "no noise": {perception.clean_p_value:.2g}'

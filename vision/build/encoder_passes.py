@@ -38,6 +38,8 @@ class EncoderPasses:
 
     def readable_taps(self, image: MedicalImage) -> tuple[str, ...]:
         """Those of the taps at which the encoder passes features that can be read as tokens."""
+        if not self.taps:
+            return ()
         found = {tap for _, _, at in self._run([image], self.taps) for tap, _ in at}
         return tuple(tap for tap in self.taps if tap in found)
 

@@ -26,7 +26,7 @@ from vision.errors import BankRefused
 from vision.perceive.encoder_witness import fit_encoder_witness
 from vision.reading.medical_image import MedicalImage
 
-__all__ = ["build_model_half", "witness_taps"]
+__all__ = ["build_model_half", "shallow_blocks", "witness_taps"]
 
 Progress = Callable[[str, int, int], None]
 """(name of the step, steps done, steps in all)."""
@@ -47,8 +47,13 @@ def witness_taps(encoder: VisionEncoder) -> tuple[str, ...]:
     blocks = sum(tap.startswith("block.") for tap in encoder.taps)
     if not blocks:
         return encoder.taps[-1:]
-    chosen = {f"block.{min(int(depth * blocks), blocks - 1)}" for depth in _DEPTHS}
+    chosen = {f"block.{number}" for number in shallow_blocks(blocks)}
     return tuple(tap for tap in encoder.taps if tap == "embed" or tap in chosen)
+
+
+def shallow_blocks(blocks: int) -> tuple[int, ...]:
+    """Numbers of the blocks that are read in a tower of so many blocks."""
+    return tuple(dict.fromkeys(min(int(depth * blocks), blocks - 1) for depth in _DEPTHS))
 
 
 def build_model_half(

@@ -95,9 +95,9 @@ class Moments:
 
     def merge(self, other: Moments) -> None:
         """Add another map's moments (the map of all classes is fitted on the sum)."""
-        self.gram += other.gram
-        self.cross += other.cross
-        self.power += other.power
+        self.gram += other.gram.to(self.gram)
+        self.cross += other.cross.to(self.cross)
+        self.power += other.power.to(self.power)
 
     def solve(self, rank: int, *, min_gain: float = MIN_GAIN) -> FittedMap:
         """The map of at most `rank`, or of rank 0 where less than `min_gain` is explained.
@@ -109,7 +109,7 @@ class Moments:
         strength, explained = self._best_strength(cross, rank)
         gain, chosen = 0.0, 0
         if len(explained):
-            by_rank = explained / self.power.sum().clamp_min(1e-12)
+            by_rank = explained / max(float(self.power.sum()), 1e-12)
             most = float(by_rank.max())
             # a map may explain a little although its first directions explain nothing
             if most > 0.0:

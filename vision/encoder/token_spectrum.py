@@ -62,7 +62,7 @@ def second_moments(patches: Tensor) -> Tensor:
     """
     flat = patches.reshape(-1, patches.shape[-1])
     full = torch.cat([flat, flat.new_ones(len(flat), 1)], dim=1)
-    return (full.T @ full).to("cpu", torch.float64)
+    return (full.T @ full).cpu().double()
 
 
 def _covariance(moments: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from tests.vision.acquisition_stand_in import CLASSES, Decision, SmoothingAcquisition
-from tests.vision.conftest import corrupted, scan
+from tests.vision.conftest import corrupted, scan, small_llava, small_processor
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
@@ -176,3 +176,10 @@ def test_a_stopped_build_resumes_to_the_same_file(encoder: VisionEncoder, tmp_pa
 def test_too_few_images_are_refused(encoder: VisionEncoder) -> None:
     with pytest.raises(BankRefused, match="at least 64 different clean images, got 12"):
         build_model_half(encoder, REFERENCES[:12], SmoothingAcquisition())
+
+
+def test_a_tower_without_readable_taps_is_refused() -> None:
+    encoder = VisionEncoder(small_llava(), small_processor())
+    encoder.taps = ()
+    with pytest.raises(BankRefused, match="with the acquisition half alone"):
+        build_model_half(encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12)
