@@ -1,0 +1,268 @@
+"""The acquisition half: perceives and restores pictures without a model, and says how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vision.acquisition.benefit import BenefitPredictor
+from vision.acquisition.evidence import Novelty, evidence
+from vision.acquisition.restoration import Restoration
+from vision.acquisition.restorer import EnsembleRestorer
+from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
+from vision.acquisition.statistics import picture_statistics
+from vision.calibrate.cascade import calibration_weights
+from vision.perceive.noise_classifier import NoiseClassifier, NoisePosterior
+from vision.reading.medical_image import MedicalImage
+from vision.report import NoisePerception
+from vision.restore.stripes import STRIPES, remove_stripes
+
+Floats = NDArray[np.float64]
+Size = tuple[int, int]
+
+SHIPPED = Path(__file__).parent.parent / "data" / "acquisition.safetensors"
+
+ALPHA = 0.04
+"""Significance level of the test "this picture is clean", against clean pictures of every origin. A
+picture that fails it is changed only where the restoration is also predicted to do no harm; of clean
+pictures that leaves a fraction of this level (`docs/results/origins.md`)."""
+MAX_ROUNDS = 3
+"""Most restorations of one picture: a mixture of two noises takes two, and the third confirms."""
+RESIDUAL_ALPHA = 0.05
+"""A restored picture is restored once more if its p-value of "nothing left to correct" is at most
+this."""
+
+
+@dataclass(frozen=True)
+class AcquisitionHalf:
+    """Noise classifiers, restorer and benefit predictor, fitted on clean images of many origins."""
+
+    origins: dict[str, int]
+    """Number of references by origin."""
+    seed: int
+    classifier: NoiseClassifier = field(repr=False)
+    """Of pictures as they come."""
+    residual_classifier: NoiseClassifier = field(repr=False)
+    """Of restored pictures; its clean class is "restored, no noise left"."""
+    restorer: EnsembleRestorer = field(repr=False)
+    novelty: Novelty = field(repr=False)
+    benefit: BenefitPredictor = field(repr=False)
+    stripes_left: float = 0.5
+    """Share of the squared error that the removal of stripes leaves: 0.75 quantile of its draws."""
+    digest: str = ""
+    """SHA-256 of its file; empty where it was not loaded from one."""
+
+    @staticmethod
+    @cache
+    def shipped() -> AcquisitionHalf:
+        """The one that comes with the package. Raises BankRefused where its file is damaged."""
+        return AcquisitionHalf.load(SHIPPED)
+
+    @staticmethod
+    def load(path: str | Path) -> AcquisitionHalf:
+        """Read from a file (`vision.acquisition.half_file`). Raises BankRefused."""
+        from vision.acquisition.half_file import load_half
+
+        return load_half(Path(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write as one safetensors file, whole or not at all. Raises BankRefused."""
+        from vision.acquisition.half_file import save_half
+
+        save_half(self, Path(path))
+
+    @property
+    def classes(self) -> tuple[tuple[str, int], ...]:
+        """Every class as (kind, severity), clean first."""
+        return self.classifier.classes
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of noise that it knows."""
+        return tuple(dict.fromkeys(kind for kind, severity in self.classes if severity > 0))
+
+    def scores(self, images: Sequence[MedicalImage], sizes: Sequence[Size] | None = None) -> Floats:
+        """Class scores (n, classes) of pictures at working sizes; `nan` for those too small."""
+        found = np.full((len(images), len(self.classes)), np.nan)
+        for i, (image, size) in enumerate(zip(images, self._sizes(images, sizes), strict=True)):
+            if min(size) >= MIN_SIDE:
+                statistics = picture_statistics(planes_of(image, size))
+                found[i] = self.classifier.scorers["pixels"](statistics[None])[0]
+        return found
+
+    def perceive_batch(
+        self,
+        images: Sequence[MedicalImage],
+        sizes: Sequence[Size] | None = None,
+        *,
+        alpha: float = ALPHA,
+    ) -> list[NoisePerception | None]:
+        """The noise in each picture; None for those too small to be examined."""
+        found: list[NoisePerception | None] = []
+        for image, size in zip(images, self._sizes(images, sizes), strict=True):
+            if min(size) < MIN_SIDE:
+                found.append(None)
+                continue
+            posterior = self._posterior(planes_of(image, size))
+            found.append(self.classifier.report(posterior, alpha=alpha))
+        return found
+
+    def restore_batch(
+        self,
+        images: Sequence[MedicalImage],
+        sizes: Sequence[Size] | None = None,
+        *,
+        alpha: float = ALPHA,
+        restore: bool = True,
+        max_rounds: int = MAX_ROUNDS,
+    ) -> list[Restoration]:
+        """Perceive, and restore what is noisy where that is surely better.
+
+        Args:
+            images: of any sizes.
+            sizes: (height, width) in pixels at which each is seen; None: its own size, up to a
+                shorter side of 672.
+            alpha: pictures with a p-value above this count as clean and are returned unchanged.
+            restore: False: perceive only.
+            max_rounds: most restorations of one picture.
+        """
+        rounds = max_rounds if restore else 0
+        return [
+            self._restore(image, size, alpha, rounds)
+            for image, size in zip(images, self._sizes(images, sizes), strict=True)
+        ]
+
+    # -- details --------------------------------------------------------------------------------
+
+    @staticmethod
+    def _sizes(images: Sequence[MedicalImage], sizes: Sequence[Size] | None) -> Sequence[Size]:
+        if sizes is not None:
+            return sizes
+        return [working_size(image.height, image.width) for image in images]
+
+    def _posterior(self, planes: Tensor) -> NoisePosterior:
+        return self.classifier.predict({"pixels": picture_statistics(planes)[None]})[0]
+
+    def _nonconformity(self, statistics: Floats) -> float:
+        scores = self.classifier.scorers["pixels"](statistics[None])
+        return float(self.classifier.nonconformity("pixels", scores)[0])
+
+    @torch.inference_mode()
+    def _restore(
+        self, image: MedicalImage, size: Size, alpha: float, max_rounds: int
+    ) -> Restoration:
+        if min(size) < MIN_SIDE:
+            small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
+            return Restoration(image, None, declined=small)
+        planes = planes_of(image, size)
+        statistics = picture_statistics(planes)
+        posterior = self.classifier.predict({"pixels": statistics[None]})[0]
+        perception = self.classifier.report(posterior, alpha=alpha)
+        start = Restoration(image, perception, posterior=posterior)
+        if posterior.clean_p_value > alpha or max_rounds < 1:
+            return start
+        state = _State(planes, statistics, posterior)
+        self._without_stripes(state)
+        while state.unfinished and len(state.rounds) < max_rounds:
+            self._round(state)
+        done = replace(start, declined=state.declined)
+        if not state.rounds:
+            return done
+        return replace(
+            done,
+            image=_with_change(image, planes, state.planes),
+            rounds=state.rounds,
+            predicted_share=1.0 - state.left,
+            weights=state.weights.numpy() if state.weights is not None else None,
+        )
+
+    def _without_stripes(self, state: _State) -> None:
+        """Remove stripes where there are any and the picture comes nearer to clean by it."""
+        grey = state.planes.mean(0)
+        clear = remove_stripes(grey)
+        if clear is grey:
+            return
+        trial = as_stored(state.planes + (clear - grey))
+        after = picture_statistics(trial)
+        nearer = self._nonconformity(after) < self._nonconformity(state.statistics)
+        if not nearer:
+            return
+        state.accept(STRIPES, trial, after, left=self.stripes_left)
+        state.posterior = self.residual_classifier.predict({"pixels": after[None]})[0]
+        state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
+
+    def _round(self, state: _State) -> None:
+        """One restoration under the posterior of the present state."""
+        first = not state.rounds
+        classifier = self.classifier if first else self.residual_classifier
+        weights = calibration_weights(torch.from_numpy(state.posterior.probabilities)[None])
+        noise = classifier.most_likely_noise(state.posterior.probabilities)
+        found = self.restorer(state.planes[None], weights)
+        trial = as_stored(state.planes + found.changes[0].mean(dim=0))
+        after = picture_statistics(trial)
+        vector = evidence(
+            state.planes,
+            found,
+            posterior=state.posterior,
+            classifier=classifier,
+            novelty=self.novelty,
+            before=state.statistics,
+            after=after,
+        )
+        harm, share = self.benefit(vector[None])
+        if harm[0] > self.benefit.most_harm or share[0] <= 0.0:
+            state.declined = (
+                f"a correction for {noise.replace('_', ' ')} was not surely better "
+                f"(estimated risk of harm {harm[0]:.2f}, allowed {self.benefit.most_harm:.2f})"
+            )
+            state.unfinished = False
+            return
+        state.accept(noise, trial, after, left=1.0 - float(share[0]))
+        state.weights = weights[0] if state.weights is None else state.weights + weights[0]
+        state.posterior = self.residual_classifier.predict({"pixels": after[None]})[0]
+        state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
+
+
+@dataclass
+class _State:
+    """One picture between the rounds."""
+
+    planes: Tensor
+    statistics: Floats
+    posterior: NoisePosterior
+    rounds: list[str] = field(default_factory=list)
+    weights: Tensor | None = None
+    left: float = 1.0
+    """Predicted share of the squared error that is left."""
+    declined: str = ""
+    unfinished: bool = True
+
+    def accept(self, noise: str, trial: Tensor, statistics: Floats, *, left: float) -> None:
+        self.planes, self.statistics = trial, statistics
+        self.rounds.append(noise)
+        self.left *= left
+
+
+def as_stored(planes: Tensor) -> Tensor:
+    """As 8-bit pixels hold it: clipped to [0, 1] and rounded to one of 256 levels."""
+    return torch.round(planes.clamp(0.0, 1.0) * 255.0) / 255.0
+
+
+def _with_change(image: MedicalImage, before: Tensor, after: Tensor) -> MedicalImage:
+    """`image` with the change from `before` to `after` (planes, H, W), enlarged to its own size."""
+    change = after - before
+    shape = (image.height, image.width)
+    if tuple(change.shape[1:]) != shape:
+        change = F.interpolate(change[None], size=shape, mode="bicubic", align_corners=False)[0]
+    levels = image.rgb.astype(np.float32) + 255.0 * change.permute(1, 2, 0).numpy()
+    return MedicalImage.from_rgb(
+        np.clip(np.rint(levels), 0, 255).astype(np.uint8), image.source_format
+    )
