@@ -34,17 +34,17 @@ Arrays = dict[str, NDArray[np.float64]]
 
 STRIPED = "kspace_spike"
 """The kind of noise whose stripes are found without prototypes."""
-DRAWS = 13
+DRAWS = 10
 """Noisy draws of each reference."""
-VIEWS = 4
+VIEWS = 3
 """Clean views of each reference."""
-MAP_DRAWS = 6
+MAP_DRAWS = 5
 """Draws, the first ones, on which the pixel maps are fitted."""
 PIXELS = 1024
 """Randomly chosen pixels of each of them."""
-TRIALS = 4
+TRIALS = 3
 """Trial restorations of draws with one noise, for each reference."""
-MIXED_TRIALS = 2
+MIXED_TRIALS = 1
 """Trial restorations of draws with two noises."""
 
 
