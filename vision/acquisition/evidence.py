@@ -18,7 +18,8 @@ from scipy.special import entr
 from torch import Tensor
 
 from vision.acquisition.restorer import MemberChanges
-from vision.perceive.noise_classifier import NoiseClassifier, NoisePosterior
+from vision.perceive.noise_density import NoisePosterior
+from vision.perceive.pixel_classifier import PixelClassifier
 from vision.restore.scale_space import blurred
 
 Floats = NDArray[np.float64]
@@ -81,7 +82,7 @@ def evidence(
     found: MemberChanges,
     *,
     posterior: NoisePosterior,
-    classifier: NoiseClassifier,
+    classifier: PixelClassifier,
     novelty: Novelty,
     before: Floats,
     after: Floats,
@@ -109,14 +110,13 @@ def evidence(
     logs += torch.log(found.mass[0] + _LEAST_MASS).tolist()
     severities = np.array([severity for _, severity in classifier.classes], dtype=np.float64)
     noisy = posterior.probabilities[1:-1]
-    scores = classifier.scorers["pixels"](before[None])
     novelties = novelty(np.stack([before, after]))
     return np.array(
         [
             *logs,
             float((noisy * severities[1:]).sum() / (noisy.sum() + 1e-9)),
             float(entr(posterior.probabilities).sum()),
-            float(classifier.nonconformity("pixels", scores)[0]),
+            float(classifier.nonconformity(before[None])[0]),
             *novelties,
             math.log(min(planes.shape[1:]) / 224.0),
             float(len(planes) > 1),

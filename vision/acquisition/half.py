@@ -20,7 +20,8 @@ from vision.acquisition.restorer import EnsembleRestorer
 from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
 from vision.calibrate.cascade import calibration_weights
-from vision.perceive.noise_classifier import NoiseClassifier, NoisePosterior
+from vision.perceive.noise_density import NoisePosterior
+from vision.perceive.pixel_classifier import PixelClassifier
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -48,9 +49,9 @@ class AcquisitionHalf:
     origins: dict[str, int]
     """Number of references by origin."""
     seed: int
-    classifier: NoiseClassifier = field(repr=False)
+    classifier: PixelClassifier = field(repr=False)
     """Of pictures as they come."""
-    residual_classifier: NoiseClassifier = field(repr=False)
+    residual_classifier: PixelClassifier = field(repr=False)
     """Of restored pictures; its clean class is "restored, no noise left"."""
     restorer: EnsembleRestorer = field(repr=False)
     novelty: Novelty = field(repr=False)
@@ -95,7 +96,7 @@ class AcquisitionHalf:
         for i, (image, size) in enumerate(zip(images, self._sizes(images, sizes), strict=True)):
             if min(size) >= MIN_SIDE:
                 statistics = picture_statistics(planes_of(image, size))
-                found[i] = self.classifier.scorers["pixels"](statistics[None])[0]
+                found[i] = self.classifier.scorer(statistics[None])[0]
         return found
 
     def perceive_batch(
@@ -149,11 +150,10 @@ class AcquisitionHalf:
         return [working_size(image.height, image.width) for image in images]
 
     def _posterior(self, planes: Tensor) -> NoisePosterior:
-        return self.classifier.predict({"pixels": picture_statistics(planes)[None]})[0]
+        return self.classifier.predict(picture_statistics(planes)[None])[0]
 
     def _nonconformity(self, statistics: Floats) -> float:
-        scores = self.classifier.scorers["pixels"](statistics[None])
-        return float(self.classifier.nonconformity("pixels", scores)[0])
+        return float(self.classifier.nonconformity(statistics[None])[0])
 
     @torch.inference_mode()
     def _restore(
@@ -164,7 +164,7 @@ class AcquisitionHalf:
             return Restoration(image, None, declined=small)
         planes = planes_of(image, size)
         statistics = picture_statistics(planes)
-        posterior = self.classifier.predict({"pixels": statistics[None]})[0]
+        posterior = self.classifier.predict(statistics[None])[0]
         perception = self.classifier.report(posterior, alpha=alpha)
         start = Restoration(image, perception, posterior=posterior)
         if posterior.clean_p_value > alpha or max_rounds < 1:
@@ -196,7 +196,7 @@ class AcquisitionHalf:
         if not nearer:
             return
         state.accept(STRIPES, trial, after, left=self.stripes_left)
-        state.posterior = self.residual_classifier.predict({"pixels": after[None]})[0]
+        state.posterior = self.residual_classifier.predict(after[None])[0]
         state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
 
     def _round(self, state: _State) -> None:
@@ -227,7 +227,7 @@ class AcquisitionHalf:
             return
         state.accept(noise, trial, after, left=1.0 - float(share[0]))
         state.weights = weights[0] if state.weights is None else state.weights + weights[0]
-        state.posterior = self.residual_classifier.predict({"pixels": after[None]})[0]
+        state.posterior = self.residual_classifier.predict(after[None])[0]
         state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
 
 

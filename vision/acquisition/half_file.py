@@ -23,8 +23,9 @@ from vision.acquisition.scales import SCALES
 from vision.acquisition.statistics import picture_statistics
 from vision.errors import BankRefused
 from vision.perceive.fourier_ridge import FourierRegression
-from vision.perceive.noise_classifier import NoiseClassifier
+from vision.perceive.noise_density import NoiseDensity
 from vision.perceive.noise_features import Gaussians
+from vision.perceive.pixel_classifier import PixelClassifier
 from vision.report import CLEAN
 
 FORMAT: Literal["imc-acquisition-1"] = "imc-acquisition-1"
@@ -154,7 +155,7 @@ def _check(half: AcquisitionHalf) -> None:
     blank = torch.linspace(0.0, 1.0, _TRIAL_SIDE).expand(1, _TRIAL_SIDE, _TRIAL_SIDE)
     statistics = picture_statistics(blank)[None]
     for classifier in (half.classifier, half.residual_classifier):
-        one = classifier.predict({"pixels": statistics})[0]
+        one = classifier.predict(statistics)[0]
         if one.probabilities.shape != (len(half.classes) + 1,):
             raise ValueError("posterior")
         if not np.isfinite(one.probabilities).all() or not 0.0 <= one.clean_p_value <= 1.0:
@@ -170,23 +171,24 @@ def _check(half: AcquisitionHalf) -> None:
         raise ValueError("novelty")
 
 
-def _classifier_tensors(classifier: NoiseClassifier) -> dict[str, Tensor]:
-    tensors = dict(classifier.scorers["pixels"].to_tensors())
-    for key, value in classifier.densities["pixels"].to_tensors().items():
+def _classifier_tensors(classifier: PixelClassifier) -> dict[str, Tensor]:
+    tensors = classifier.scorer.to_tensors()
+    for key, value in classifier.density.gaussians.to_tensors().items():
         tensors[f"density.{key}"] = torch.from_numpy(value)
-    tensors["clean_scores"] = torch.from_numpy(classifier.clean_scores["pixels"])
-    return tensors  # type: ignore[return-value]
+    tensors["clean_scores"] = torch.from_numpy(classifier.density.clean_scores)
+    return tensors
 
 
 def _classifier(
     classes: tuple[tuple[str, int], ...], tensors: dict[str, Tensor]
-) -> NoiseClassifier:
+) -> PixelClassifier:
     density = {name: one.double().numpy() for name, one in _part("density", tensors).items()}
-    return NoiseClassifier(
+    return PixelClassifier(
         classes,
-        {"pixels": FourierRegression.from_tensors(tensors)},  # type: ignore[dict-item]
-        {"pixels": Gaussians.from_tensors(density)},
-        {"pixels": tensors["clean_scores"].double().numpy()},
+        FourierRegression.from_tensors(tensors),
+        NoiseDensity(
+            Gaussians.from_tensors(density), tensors["clean_scores"].double().numpy()
+        ),
     )
 
 

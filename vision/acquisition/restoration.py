@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.perceive.noise_classifier import NoisePosterior
+from vision.perceive.noise_density import NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 

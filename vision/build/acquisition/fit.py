@@ -32,8 +32,9 @@ from vision.build.acquisition.passes import Arrays, MapMoments, Predictors
 from vision.build.acquisition.references import FOLDS, OriginReferences, Reference
 from vision.build.finished_steps import FinishedSteps
 from vision.perceive.fourier_ridge import FoldMoments, FourierFeatures, FourierRegression
-from vision.perceive.noise_classifier import PRIOR_CLEAN, NoiseClassifier
+from vision.perceive.noise_density import NoiseDensity, log_priors
 from vision.perceive.noise_features import fit_gaussians
+from vision.perceive.pixel_classifier import PixelClassifier
 from vision.report import CLEAN, UNKNOWN
 
 Floats = NDArray[np.float64]
@@ -277,13 +278,13 @@ class AcquisitionFit:
         folds = self._fold_numbers[self.first.references]
         return _CrossFit(self._features, arrays["after"], left, folds, len(self.noisy) + 1)
 
-    def _classifier(self, without: tuple[int, ...]) -> NoiseClassifier:
+    def _classifier(self, without: tuple[int, ...]) -> PixelClassifier:
         return self._scoring.classifier(without, self.noisy)
 
-    def _residual(self, without: tuple[int, ...]) -> NoiseClassifier:
+    def _residual(self, without: tuple[int, ...]) -> PixelClassifier:
         return self._residual_scoring.classifier(without, self.noisy)
 
-    def _classifier_of_fold(self, fold: int) -> NoiseClassifier:
+    def _classifier_of_fold(self, fold: int) -> PixelClassifier:
         return self._classifier((fold,))
 
     @cached_property
@@ -432,7 +433,7 @@ class _CrossFit:
 
     def classifier(
         self, without: tuple[int, ...], noisy: Sequence[tuple[str, int]]
-    ) -> NoiseClassifier:
+    ) -> PixelClassifier:
         """Fitted outside the folds `without`; densities and p-values from cross-fitted scores."""
         rows = ~np.isin(self.folds, without)
         scores = np.zeros((len(self.labels), self.classes))
@@ -440,16 +441,14 @@ class _CrossFit:
             own = self.folds == fold
             weights = self._solve((*without, fold))
             scores[own] = (self.transformed[torch.from_numpy(own)] @ weights).double().numpy()
-        log_prior = np.full(self.classes, np.log((1.0 - PRIOR_CLEAN) / (self.classes - 1)))
-        log_prior[0] = np.log(PRIOR_CLEAN)
-        density = fit_gaussians(scores[rows], self.labels[rows], log_prior)
-        regression = FourierRegression(self.features, self._solve(without))
-        named = ((CLEAN, 0), *noisy)
-        scorers, densities = {"pixels": regression}, {"pixels": density}
-        fitted = NoiseClassifier(named, scorers, densities, {})  # type: ignore[arg-type]
-        clean = rows & (self.labels == 0)
-        conformal = np.sort(fitted.nonconformity("pixels", scores[clean]))
-        return NoiseClassifier(named, scorers, densities, {"pixels": conformal})  # type: ignore[arg-type]
+        log_prior = log_priors(self.classes)
+        density = NoiseDensity(fit_gaussians(scores[rows], self.labels[rows], log_prior))
+        clean = np.sort(density.nonconformity(scores[rows & (self.labels == 0)]))
+        return PixelClassifier(
+            ((CLEAN, 0), *noisy),
+            FourierRegression(self.features, self._solve(without)),
+            NoiseDensity(density.gaussians, clean),
+        )
 
     def _solve(self, without: Sequence[int]) -> Tensor:
         key = tuple(sorted(without))

@@ -22,7 +22,7 @@ from vision.acquisition.scales import SCALES, scale_index
 from vision.acquisition.statistics import picture_statistics
 from vision.build.acquisition.references import Draw, Drawer, Reference, chosen_pixels
 from vision.calibrate.cascade import calibration_weights
-from vision.perceive.noise_classifier import NoiseClassifier
+from vision.perceive.pixel_classifier import PixelClassifier
 from vision.restore.landmarks import LandmarkRegression
 from vision.restore.pixel_context import pixel_context
 from vision.restore.thumbnails import additive_loss, log_gain, loss_in_cells, thumbnail_vectors
@@ -156,7 +156,7 @@ def first_trials(
     reference: Reference,
     classes: Classes,
     seed: int,
-    classifier: NoiseClassifier,
+    classifier: PixelClassifier,
     restorer: EnsembleRestorer,
     novelty: Novelty,
     members: Tensor,
@@ -179,7 +179,7 @@ def second_trials(
     reference: Reference,
     classes: Classes,
     seed: int,
-    classifiers: tuple[NoiseClassifier, NoiseClassifier],
+    classifiers: tuple[PixelClassifier, PixelClassifier],
     restorer: EnsembleRestorer,
     novelty: Novelty,
     members: Tensor,
@@ -204,9 +204,9 @@ def second_trials(
 
 
 def _restored(
-    planes: Tensor, classifier: NoiseClassifier, restorer: EnsembleRestorer, members: Tensor
+    planes: Tensor, classifier: PixelClassifier, restorer: EnsembleRestorer, members: Tensor
 ) -> Tensor:
-    posterior = classifier.predict({"pixels": picture_statistics(planes)[None]})[0]
+    posterior = classifier.predict(picture_statistics(planes)[None])[0]
     weights = calibration_weights(torch.from_numpy(posterior.probabilities)[None])
     change = restorer(planes[None], weights, members).changes[0].mean(0)
     return as_stored(planes + change)
@@ -215,13 +215,13 @@ def _restored(
 def _trial(
     draw: Draw,
     planes: Tensor,
-    classifier: NoiseClassifier,
+    classifier: PixelClassifier,
     restorer: EnsembleRestorer,
     novelty: Novelty,
     members: Tensor,
 ) -> Arrays:
     before = picture_statistics(planes)
-    posterior = classifier.predict({"pixels": before[None]})[0]
+    posterior = classifier.predict(before[None])[0]
     weights = calibration_weights(torch.from_numpy(posterior.probabilities)[None])
     found = restorer(planes[None], weights, members)
     restored = as_stored(planes + found.changes[0].mean(0))
