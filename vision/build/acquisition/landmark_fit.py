@@ -42,7 +42,7 @@ def fit_landmarks(
         seed: of the first landmarks.
     """
     centre = vectors.mean(dim=0)
-    scale = vectors.std(dim=0).mean().clamp_min(1e-6)
+    scale = vectors.std(dim=0, correction=0).mean().clamp_min(1e-6)
     landmarks = _landmarks((vectors - centre) / scale, pictures, seed)
     distances = squared_distances(landmarks, landmarks)
     apart = distances[distances > 0]
