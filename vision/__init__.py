@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
-    from vision.bank.prototype_bank import PrototypeBank
+    from vision.acquisition import AcquisitionHalf, Restoration
+    from vision.bank.model_half import ModelHalf
     from vision.build.finished_steps import remove_steps
-    from vision.build.prototypes import build_bank
+    from vision.build.model_half import build_model_half
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
     from vision.errors import BankRefused, EncoderRefused, ImageRefused
     from vision.monitor import Cause, DriftMonitor, DriftStatus
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vision.report import CalibrationReport, NoisePerception
 
 __all__ = [
+    "AcquisitionHalf",
     "BankRefused",
     "CalibratedImage",
     "CalibrationReport",
@@ -32,9 +34,10 @@ __all__ = [
     "ImageRefused",
     "MedicalImage",
     "NoisePerception",
-    "PrototypeBank",
+    "ModelHalf",
+    "Restoration",
     "VisionEncoder",
-    "build_bank",
+    "build_model_half",
     "read_image",
     "remove_steps",
 ]
@@ -42,9 +45,11 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "vision.bank.prototype_bank": ("PrototypeBank",),
+        "vision.acquisition.half": ("AcquisitionHalf",),
+        "vision.acquisition.restoration": ("Restoration",),
+        "vision.bank.model_half": ("ModelHalf",),
         "vision.build.finished_steps": ("remove_steps",),
-        "vision.build.prototypes": ("build_bank",),
+        "vision.build.model_half": ("build_model_half",),
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
         "vision.errors": ("BankRefused", "EncoderRefused", "ImageRefused"),
         "vision.monitor": ("Cause", "DriftMonitor", "DriftStatus"),

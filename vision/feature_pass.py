@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.bank.model_half import ModelHalf
-from vision.calibrate.cascade import STEP_SIZES
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.vision_encoder import EncodedImage, PixelInputs, VisionEncoder
 from vision.reading.medical_image import MedicalImage
+
+STEP_SIZES = (1.0, 0.5)
+"""Shares of a map's change that are tried, largest first, until one brings the features nearer to
+clean."""
 
 __all__ = ["CalibratedFeatures", "ObservedImage", "calibrate_features", "observe"]
 
@@ -50,6 +53,15 @@ class CalibratedFeatures:
     """The same after it."""
     strengths: list[float] = field(default_factory=list)
     """Norm of each change over the norm of the patches, standardised."""
+    distances: list[float] = field(default_factory=list)
+    """Distance to clean at every tap of the model half, after what was changed there."""
+
+    @property
+    def clean_distance(self) -> float | None:
+        """Root mean square of `distances`; None where no tap could be read."""
+        if not self.distances:
+            return None
+        return float(np.sqrt(np.mean(np.square(self.distances))))
 
 
 def observe(
@@ -140,18 +152,23 @@ class _MapPass:
     def visit(self, tap: str, features: Tensor) -> Tensor | None:
         """The encoder's hook: features to use instead of `features` at `tap`; None: unchanged."""
         maps = self.maps.get(tap)
-        if maps is None:
+        if tap not in self.half.distances:
             return None
         hidden = features.detach().float().cpu()
         finite = torch.isfinite(hidden).flatten(1).all(dim=1)
-        waiting = (finite & maps.has_map_for(self.weights)).nonzero().flatten().tolist()
-        if not waiting:
-            return None
         layout = infer_layout(hidden.shape[2], self.aspect)
         spectrum, distance = self.half.spectra[tap], self.half.distances[tap]
+        ending = distance.of(spectrum.statistics(torch.nan_to_num(hidden), layout))
+        if maps is None:
+            waiting = []
+        else:
+            waiting = (finite & maps.has_map_for(self.weights)).nonzero().flatten().tolist()
+        if maps is None or not waiting:
+            self._end(ending)
+            return None
         change = torch.zeros_like(hidden)
         change[waiting] = maps.change(hidden[waiting], layout, self.weights[waiting])
-        before = distance.of(spectrum.statistics(hidden, layout))
+        before = ending.clone()
         changed = features.clone()
         for step_size in STEP_SIZES:
             if not waiting:
@@ -161,6 +178,7 @@ class _MapPass:
             accepted = distance.accepts(before[waiting], after).tolist()
             for place, (row, kept) in enumerate(zip(waiting, accepted, strict=True)):
                 if kept:
+                    ending[row] = after[place]
                     changed[row] = trial[place].to(changed)
                     one = self.changes[row]
                     one.taps.append(tap)
@@ -172,4 +190,9 @@ class _MapPass:
             waiting = [row for row, kept in zip(waiting, accepted, strict=True) if not kept]
         for row in waiting:
             self.changes[row].rejected.append(tap)
+        self._end(ending)
         return changed if len(waiting) < len(self.changes) else None
+
+    def _end(self, distances: Tensor) -> None:
+        for one, distance in zip(self.changes, distances.tolist(), strict=True):
+            one.distances.append(distance)

@@ -112,7 +112,8 @@ def load_half(path: Path) -> AcquisitionHalf:
     except ValidationError as problem:
         first = problem.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "its description"
-        raise BankRefused(f"{named} is damaged or no acquisition half ({where}): {_REMEDY}") from None
+        why = f"{named} is damaged or no acquisition half ({where}): {_REMEDY}"
+        raise BankRefused(why) from None
     except (SafetensorError, OSError, RecursionError) as problem:
         raise BankRefused(
             f"{named} is damaged or no acquisition half ({type(problem).__name__}): {_REMEDY}"

@@ -28,8 +28,8 @@ class Restoration:
     """Why a correction was not made, or not continued; empty where none was declined."""
     posterior: NoisePosterior | None = field(default=None, repr=False)
     """Of the input."""
-    weights: NDArray[np.float32] | None = field(default=None, repr=False)
-    """(classes,) weights under which it was restored, summed over the rounds."""
+    scores: NDArray[np.float64] | None = field(default=None, repr=False)
+    """(classes,) class scores of the input, for a second witness to be joined with."""
 
     @property
     def restored(self) -> bool:

@@ -8,22 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vision.encoder.seen_size import MIN_SIDE, working_size
 from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import resize_rgb
 
 SCALES = (112, 224, 336, 448, 672)
 """Shorter sides in pixels for which maps are fitted; a picture takes those of the nearest, in
 logarithm, to its own shorter side."""
-LARGEST_SIDE = SCALES[-1]
-"""Larger pictures are classified and restored at this shorter side, and the change is enlarged."""
-MIN_SIDE = 16
-"""Pictures with a shorter side than this are not examined."""
 
-
-def working_size(height: int, width: int) -> tuple[int, int]:
-    """(height, width) of a picture of this size while it is restored: its own up to the largest."""
-    scale = min(1.0, LARGEST_SIDE / min(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+__all__ = ["MIN_SIDE", "SCALES", "planes_of", "scale_index", "working_size"]
 
 
 def scale_index(shorter: float) -> int:
@@ -39,4 +32,5 @@ def planes_of(image: MedicalImage, size: tuple[int, int]) -> Tensor:
         rgb = resize_rgb(rgb, size)
     grey = np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2])
     kept = rgb[..., :1] if grey else rgb
-    return torch.from_numpy(np.ascontiguousarray(kept.transpose(2, 0, 1)).astype(np.float32)) / 255.0
+    planes = np.ascontiguousarray(kept.transpose(2, 0, 1)).astype(np.float32)
+    return torch.from_numpy(planes) / 255.0

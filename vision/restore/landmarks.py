@@ -46,7 +46,7 @@ class LandmarkRegression:
         return torch.cat([near, linear, standard.new_ones(len(standard), 1)], dim=1)
 
     def mass(self, vectors: Tensor) -> Tensor:
-        """Sum of the kernel over the landmarks, (n,): near zero for a picture unlike all of them."""
+        """Sum of the kernel over the landmarks, (n,): near zero for a picture unlike them all."""
         return self.transform(vectors)[:, : len(self.landmarks)].sum(dim=1)
 
     def to_tensors(self) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 _DENSE_FROM = 12
 """Radius from which a product with the whole matrix is faster than a convolution."""
 

@@ -458,7 +458,7 @@ class _CrossFit:
 
 
 class _ByFold:
-    """A pass over one reference with the fits that have not met its fold; can be sent to workers."""
+    """A pass over one reference with the fits that have not met its fold; goes to workers."""
 
     def __init__(
         self,

@@ -21,12 +21,12 @@ from vision.acquisition.restorer import PIXEL_FEATURES, EnsembleRestorer, protot
 from vision.acquisition.scales import SCALES, scale_index
 from vision.acquisition.statistics import picture_statistics
 from vision.build.acquisition.references import Draw, Drawer, Reference, chosen_pixels
-from vision.calibrate.cascade import calibration_weights
+from vision.calibrate.class_maps import calibration_weights
 from vision.perceive.pixel_classifier import PixelClassifier
 from vision.restore.landmarks import LandmarkRegression
 from vision.restore.pixel_context import pixel_context
-from vision.restore.thumbnails import additive_loss, log_gain, loss_in_cells, thumbnail_vectors
 from vision.restore.stripes import remove_stripes
+from vision.restore.thumbnails import additive_loss, log_gain, loss_in_cells, thumbnail_vectors
 from vision.restore.tone_curves import curve_covariates, tone_features
 
 Classes = Sequence[tuple[str, int]]
@@ -114,7 +114,7 @@ class MapMoments:
 
 
 Predictors = dict[str, tuple[LandmarkRegression, LandmarkRegression]]
-"""By kind, `unknown` included: regressions of loss and gain whose members are the folds left out."""
+"""By kind, `unknown` included: regressions of loss and gain; members are the folds left out."""
 
 
 def map_moments(

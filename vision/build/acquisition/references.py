@@ -49,7 +49,7 @@ COARSE = (2, 4)
 """Severities of the others' classes."""
 
 SCALE_SHARES = (0.4, 0.2, 0.28, 0.08, 0.04)
-"""Shares of the draws by working scale: large pictures cost most, and their maps lean on others'."""
+"""Shares of the draws by working scale: large ones cost most, and their maps lean on others'."""
 _JITTER = 1.15
 """A draw's shorter side is within this factor of its scale; that of half of the draws is it."""
 _SQUARE = 0.5
