@@ -13,15 +13,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.acquisition.benefit import BenefitPredictor
-from vision.acquisition.evidence import Novelty, evidence
+from vision.acquisition.evidence import evidence
+from vision.acquisition.half_file import load_parts, save_parts
+from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
-from vision.acquisition.restorer import EnsembleRestorer
 from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
 from vision.calibrate.class_maps import calibration_weights
 from vision.perceive.noise_density import NoisePosterior
-from vision.perceive.pixel_classifier import PixelClassifier
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -43,23 +42,8 @@ this."""
 
 
 @dataclass(frozen=True)
-class AcquisitionHalf:
+class AcquisitionHalf(HalfParts):
     """Noise classifiers, restorer and benefit predictor, fitted on clean images of many origins."""
-
-    origins: dict[str, int]
-    """Number of references by origin."""
-    seed: int
-    classifier: PixelClassifier = field(repr=False)
-    """Of pictures as they come."""
-    residual_classifier: PixelClassifier = field(repr=False)
-    """Of restored pictures; its clean class is "restored, no noise left"."""
-    restorer: EnsembleRestorer = field(repr=False)
-    novelty: Novelty = field(repr=False)
-    benefit: BenefitPredictor = field(repr=False)
-    stripes_left: float = 0.5
-    """Share of the squared error that the removal of stripes leaves: 0.75 quantile of its draws."""
-    digest: str = ""
-    """SHA-256 of its file; empty where it was not loaded from one."""
 
     @staticmethod
     @cache
@@ -69,26 +53,12 @@ class AcquisitionHalf:
 
     @staticmethod
     def load(path: str | Path) -> AcquisitionHalf:
-        """Read from a file (`vision.acquisition.half_file`). Raises BankRefused."""
-        from vision.acquisition.half_file import load_half
-
-        return load_half(Path(path))
+        """Read from a file. Raises BankRefused where that is not possible."""
+        return AcquisitionHalf(**vars(load_parts(Path(path))))
 
     def save(self, path: str | Path) -> None:
         """Write as one safetensors file, whole or not at all. Raises BankRefused."""
-        from vision.acquisition.half_file import save_half
-
-        save_half(self, Path(path))
-
-    @property
-    def classes(self) -> tuple[tuple[str, int], ...]:
-        """Every class as (kind, severity), clean first."""
-        return self.classifier.classes
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """Kinds of noise that it knows."""
-        return tuple(dict.fromkeys(kind for kind, severity in self.classes if severity > 0))
+        save_parts(self, Path(path))
 
     def scores(self, images: Sequence[MedicalImage], sizes: Sequence[Size] | None = None) -> Floats:
         """Class scores (n, classes) of pictures at working sizes; `nan` for those too small."""

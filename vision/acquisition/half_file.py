@@ -17,7 +17,7 @@ from torch import Tensor
 from imc_core.files import replacing
 from vision.acquisition.benefit import BenefitPredictor
 from vision.acquisition.evidence import EVIDENCE, Novelty
-from vision.acquisition.half import AcquisitionHalf
+from vision.acquisition.parts import HalfParts
 from vision.acquisition.restorer import EnsembleRestorer, restorer_classes
 from vision.acquisition.scales import SCALES
 from vision.acquisition.statistics import picture_statistics
@@ -54,7 +54,7 @@ class _Header(BaseModel):
     most_harm: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
-def save_half(half: AcquisitionHalf, path: Path) -> None:
+def save_parts(half: HalfParts, path: Path) -> None:
     """Write the file, whole or not at all. Raises BankRefused where it cannot be written."""
     tensors: dict[str, Tensor] = {}
     for name, classifier in (
@@ -89,7 +89,7 @@ def save_half(half: AcquisitionHalf, path: Path) -> None:
         ) from problem
 
 
-def load_half(path: Path) -> AcquisitionHalf:
+def load_parts(path: Path) -> HalfParts:
     """Read and check the file.
 
     Raises BankRefused: no such file, damaged, of another version, or with parts that do not fit.
@@ -124,7 +124,7 @@ def load_half(path: Path) -> AcquisitionHalf:
         raise BankRefused(f"{named} is damaged: its parts do not fit together; {_REMEDY}") from None
 
 
-def _assembled(header: _Header, tensors: dict[str, Tensor], digest: str) -> AcquisitionHalf:
+def _assembled(header: _Header, tensors: dict[str, Tensor], digest: str) -> HalfParts:
     if tuple(header.scales) != SCALES or tuple(header.evidence) != EVIDENCE:
         raise ValueError("scales or evidence differ")
     classes = tuple((kind, severity) for kind, severity in header.classes)
@@ -134,7 +134,7 @@ def _assembled(header: _Header, tensors: dict[str, Tensor], digest: str) -> Acqu
         exact = tensor.float()
         if not bool(torch.isfinite(exact).all()) or bool((exact.abs() > _LARGEST).any()):
             raise ValueError("not finite")
-    half = AcquisitionHalf(
+    half = HalfParts(
         origins=dict(header.origins),
         seed=header.seed,
         classifier=_classifier(classes, _part("classifier", tensors)),
@@ -151,7 +151,7 @@ def _assembled(header: _Header, tensors: dict[str, Tensor], digest: str) -> Acqu
     return half
 
 
-def _check(half: AcquisitionHalf) -> None:
+def _check(half: HalfParts) -> None:
     """Run every part once on a blank picture. Raises ValueError or RuntimeError."""
     blank = torch.linspace(0.0, 1.0, _TRIAL_SIDE).expand(1, _TRIAL_SIDE, _TRIAL_SIDE)
     statistics = picture_statistics(blank)[None]
