@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -151,6 +151,8 @@ def load_context(
     model_path: str | Path,
     bank_path: str | Path | None = None,
     *,
+    acquisition: str | Path | None = None,
+    stages: Collection[str] = ("pixels", "features"),
     profile: str | Path | None = None,
     method: Method = "imc",
     seed: int = 0,
@@ -167,8 +169,10 @@ def load_context(
 
     Args:
         model_path: a HuggingFace folder or cached id.
-        bank_path: prototype bank; None: the model folder's own, or none. The thresholds beside it
-            (`imc_agents.thresholds`) are read too.
+        bank_path: model half of PDC; None: the model folder's own, or none: pictures are restored
+            all the same. The thresholds beside it (`imc_agents.thresholds`) are read too.
+        acquisition: an acquisition half of one's own; None: the shipped one.
+        stages: of PDC: `pixels`, `features` or both.
         profile: prompt profile; None: `reference` for the embedded model, else `instruct`.
         method: what is done before the model answers.
         seed: recorded with every answer.
@@ -207,6 +211,8 @@ def load_context(
         local.processor,
         name=REFERENCE_MODEL if reference else local.name,
         bank_path=bank,
+        acquisition=acquisition,
+        stages=stages,
         profile=profile if profile is not None else ("reference" if reference else "instruct"),
         vocabularies=[own_words] if own_words.is_file() else [],
         protected=table,
@@ -230,6 +236,8 @@ def context_over(
     *,
     name: str,
     bank_path: str | Path | None = None,
+    acquisition: str | Path | None = None,
+    stages: Collection[str] = ("pixels", "features"),
     profile: str | Path = "instruct",
     vocabularies: Sequence[Path] = (),
     protected: ProtectedTable | None = None,
@@ -243,7 +251,9 @@ def context_over(
         model: an image-text-to-text model in eval mode.
         processor: its processor.
         name: how documents call it.
-        bank_path: its prototype bank; None: nothing is perceived or calibrated.
+        bank_path: its model half of PDC; None: pictures are restored, features not calibrated.
+        acquisition: an acquisition half of one's own; None: the shipped one.
+        stages: of PDC: `pixels`, `features` or both.
         profile: prompt profile.
         vocabularies: `word<TAB>count` files of words that questions use.
         protected: the words that no repair may change; None: the shipped ones.
@@ -256,9 +266,13 @@ def context_over(
     from imc_agents.chat.chat_model import ChatLocalMLLM
     from imc_agents.language.lexicon import Lexicon
     from imc_agents.thresholds import QuestionThresholds, language_fingerprint
+    from vision.acquisition import AcquisitionHalf
     from vision.pdc import Calibrator
 
-    calibrator = Calibrator.load(model, processor, bank_path, blocks=blocks)
+    half = None if acquisition is None else AcquisitionHalf.load(acquisition)
+    calibrator = Calibrator.load(
+        model, processor, bank_path, acquisition=half, blocks=blocks, stages=stages
+    )
     policy = policy if policy is not None else Policy()
     if thresholds_path is not None:
         measured = QuestionThresholds.load(thresholds_path, fingerprint=language_fingerprint(model))

@@ -226,16 +226,14 @@ def open_calibrator(
     device: str = "auto",
     dtype: str = "auto",
 ) -> Calibrator:
-    """Load a model's image side with its prototype bank: the one given, or the model's own.
+    """Load a model's image side with its model half: the one given, or the model's own.
 
-    Raises ModelRefused, and BankRefused where there is no bank: nothing can be perceived.
+    Raises ModelRefused, BankRefused.
     """
     from vision.errors import BankRefused
 
     check_files(model, prototypes)
     bank = prototypes if prototypes is not None else bank_of(model)
-    if bank is None:
-        raise BankRefused(missing_bank(model))
     with waiting(f"loading model {model_name(model)}"):
         from imc_agents.chat.loading import load_local_mllm
         from vision.pdc import Calibrator
@@ -246,23 +244,8 @@ def open_calibrator(
         return Calibrator.load(local.model, local.processor, bank)
 
 
-def lacks_bank(context: IMCContext) -> bool:
-    """Whether no noise in images can be found: the model has no prototype bank."""
-    return context.calibrator is None or context.calibrator.bank is None
-
-
-def missing_bank(model: str | None) -> str:
-    """What to do where a model has no prototype bank: noise in images cannot be found without."""
-    name = model_name(model)
-    return (
-        f"model {name} has no prototype bank, so noise in images cannot be found; build one with "
-        f"imc prototypes build --model {name} --images FOLDER --out bank.safetensors (FOLDER: 64 "
-        "or more clean images of your domain), then add --prototypes bank.safetensors"
-    )
-
-
 def bank_of(model: str | None) -> Path | None:
-    """The prototype bank in a model's folder; None where there is none. Raises ModelRefused."""
+    """The model half in a model's folder; None where there is none. Raises ModelRefused."""
     own = check_files(model) / BANK_PATH.name
     return own if own.is_file() else None
 
@@ -274,6 +257,6 @@ def check_files(model: str | None, prototypes: Path | None = None) -> Path:
 
     if prototypes is not None and not prototypes.is_file():
         raise BankRefused(
-            f"prototype bank {prototypes}: no such file; build one with imc prototypes build"
+            f"model half {prototypes}: no such file; build one with imc prototypes build"
         )
     return find_model(MODEL_DIR if model is None else model)

@@ -32,7 +32,6 @@ def show_answer(
     with_times: bool = True,
     applied: Sequence[NoiseRequest] = (),
     correction: str = "",
-    missing_bank: str | None = None,
 ) -> None:
     """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps).
 
@@ -42,7 +41,6 @@ def show_answer(
         with_times: the measured milliseconds too.
         applied: what `--noise` put on image and question before they were asked.
         correction: why the image was corrected or left as it was.
-        missing_bank: why noise in the image could not be found, where the model has no bank.
     """
     from rich.text import Text
 
@@ -52,7 +50,7 @@ def show_answer(
     if applied:
         rows.append(("applied", Text(describe_applied(applied), style="dim")))
     rows += [
-        *_image_rows(document, correction, missing_bank),
+        *_image_rows(document, correction),
         *_question_rows(document["question"]),
         ("steps", describe_steps(document["trace"], with_times=with_times)),
         ("model", Text(f"{document['model']}, method {document['method']}")),
@@ -61,14 +59,12 @@ def show_answer(
         out.print(Text().append(f"{label:10}", "dim").append_text(text))
 
 
-def _image_rows(
-    document: Document, correction: str, missing_bank: str | None
-) -> list[tuple[str, Text]]:
+def _image_rows(document: Document, correction: str) -> list[tuple[str, Text]]:
     """What was found and done; where noise was found and left, why."""
     from rich.text import Text
 
     image = document["image"]
-    rows = [("image", describe_image(image, missing_bank or correction))]
+    rows = [("image", describe_image(image, correction))]
     if image["noise"] is not None and image["noise"]["kind"] != "clean" and not image["calibrated"]:
         rows.append(("", Text(one_line(correction), style="dim")))
     return rows

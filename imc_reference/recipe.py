@@ -66,8 +66,10 @@ def bank_references(data: Path, seed: int) -> list[MedicalImage]:
 def build_reference_bank(
     model_dir: Path, data: Path, *, seed: int, out: Path | None = None, say: Say = print
 ) -> Path:
-    """Build a bank from `bank_references`; `out` None: `prototypes.safetensors` by the weights."""
-    from vision.build.prototypes import build_bank
+    """Build the model half from `bank_references`; `out` None: `prototypes.safetensors` by the
+    weights."""
+    from vision.acquisition import AcquisitionHalf
+    from vision.build.model_half import build_model_half
     from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
     model = AutoModelForImageTextToText.from_pretrained(
@@ -77,15 +79,16 @@ def build_reference_bank(
         model, load_processor(str(model_dir)), fingerprint=model_fingerprint(model)
     )
     references = bank_references(data, seed)
-    say(f"prototype bank from {len(references)} clean images")
-    bank = build_bank(
+    say(f"model half from {len(references)} clean images")
+    half = build_model_half(
         encoder,
         references,
+        AcquisitionHalf.shipped(),
         seed=seed,
-        progress=lambda what, done, of: say(f"bank: {what} ({done} of {of})"),
+        progress=lambda what, done, of: say(f"model half: {what} ({done} of {of})"),
     )
     path = out if out is not None else model_dir / "prototypes.safetensors"
-    bank.save(path)
+    half.save(path)
     return path
 
 

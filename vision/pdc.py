@@ -112,6 +112,13 @@ class Calibrator:
         return AcquisitionHalf.shipped() if self._given is None else self._given
 
     @property
+    def p_values_are_approximate(self) -> bool:
+        """Whether the gate's p-values come from a normal approximation: few clean scores."""
+        if "pixels" not in self.stages and self.model_half is not None:
+            return self.model_half.witness.p_values_are_approximate
+        return self.acquisition.classifier.density.is_approximate
+
+    @property
     def perceives(self) -> bool:
         """Whether images are examined at all."""
         return bool(self.stages)

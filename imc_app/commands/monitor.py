@@ -59,10 +59,9 @@ class Monitored:
         self.repeated = 0
         """Images that are pictures of the baseline."""
         self.content = ContentReferences() if baseline is None else baseline.content
-        bank = calibrator.bank
         self.ranks = None if baseline is None else OnlineRanks(baseline.scores)
         self.test: DriftMonitor = DriftMonitor(
-            bank.images if bank is not None and baseline is None else None,
+            references(calibrator) if baseline is None else None,
             false_alarms=options.false_alarms,
             run_length=options.run_length,
             window=options.window,
@@ -104,7 +103,7 @@ class Monitored:
 
     def summary(self, refused: int) -> dict[str, Any]:
         """The last line."""
-        test, bank, since = self.test, self.calibrator.bank, self.test.since_change
+        test, since = self.test, self.test.since_change
         return {
             "images": test.images,
             "refused": refused,
@@ -125,7 +124,7 @@ class Monitored:
             "false_alarms": test.false_alarms,
             "run_length": test.run_length,
             "action": self.action or None,
-            "references": None if bank is None else bank.images,
+            "references": references(self.calibrator),
             "baseline": None if self.baseline is None else len(self.baseline.scores),
             "in_baseline": None if self.baseline is None else self.repeated,
             "promise": self._promise(),
@@ -133,16 +132,16 @@ class Monitored:
 
     def _promise(self) -> str:
         """What the test guarantees, and under which conditions."""
-        test, bank = self.test, self.calibrator.bank
+        test = self.test
         if self.baseline is not None:
             others = "the baseline's pictures"
-        elif bank is not None and bank.noise_classifier.p_values_are_approximate:
+        elif self.calibrator.p_values_are_approximate:
             return (
-                "none: fewer than 200 clean scores in the bank, so its p-values come from a normal "
-                "approximation; build it from more images, or give --baseline"
+                "none: fewer than 200 clean scores, so that p-values come from a normal "
+                "approximation; give --baseline"
             )
         else:
-            others = "the bank's references"
+            others = "the acquisition half's references, and come from their origins"
         given = f"for images that are independent of each other and of {others}, and as clean"
         if test.run_length is None:
             return (
@@ -155,6 +154,14 @@ class Monitored:
         return (
             f"{promise}; fails with probability {test.false_alarms:g} over the choice of references"
         )
+
+
+def references(calibrator: Calibrator) -> int:
+    """Number of clean references behind the p-values."""
+    half = calibrator.model_half
+    if "pixels" not in calibrator.stages and half is not None:
+        return half.images
+    return sum(calibrator.acquisition.origins.values())
 
 
 def monitor(
@@ -207,7 +214,7 @@ def monitor(
     typer.echo(json.dumps({"summary": stream.summary(refused)}))
     if course is not None and options.plot is not None:
         pictures = None if baseline is None else len(baseline.scores)
-        course.draw(options.plot, test, calibrator.bank, pictures)
+        course.draw(options.plot, test, calibrator, pictures)
     if interrupted:
         raise typer.Abort()
     if options.fail_on_alarm and test.alarm_at is not None:
