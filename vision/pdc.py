@@ -155,6 +155,21 @@ class Calibrator:
         encoder = VisionEncoder(model, processor, fingerprint=fingerprint, blocks=blocks)
         return cls(encoder, half, acquisition=acquisition, stages=stages)
 
+    def with_stages(self, stages: Collection[str]) -> Calibrator:
+        """The same encoder and halves with these stages on.
+
+        A stage alone perceives from its own source: `pixels`, the picture; `features`, the
+        encoder's witness. Raises BankRefused and ValueError as the constructor does.
+        """
+        return Calibrator(
+            self.encoder,
+            self.model_half,
+            acquisition=self._given,
+            stages=stages,
+            alpha=self.alpha,
+            max_rounds=self.max_rounds,
+        )
+
     def perceive(self, image: MedicalImage) -> NoisePerception:
         """Perceive the noise of one image. Raises BankRefused as `perceive_batch` does."""
         return self.perceive_batch([image])[0]
