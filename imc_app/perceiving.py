@@ -48,7 +48,7 @@ def perceive_files(
     """
     calibrator: Calibrator | None = None
     for paths in batches:
-        for held in _read(paths, frame, corrupt):
+        for held in read_parts(paths, frame, corrupt):
             if calibrator is None and not all(isinstance(image, str) for _, image in held):
                 calibrator = open_calibrator()
             yield from _perceive(calibrator, held)
@@ -58,10 +58,12 @@ Held = list[tuple[Path, "MedicalImage | str"]]
 """Each path with its image, or the line that says why there is none."""
 
 
-def _read(
-    paths: Sequence[Path], frame: int | None, corrupt: Callable[[MedicalImage], MedicalImage]
+def read_parts(
+    paths: Sequence[Path],
+    frame: int | None,
+    corrupt: Callable[[MedicalImage], MedicalImage] = lambda image: image,
 ) -> Iterator[Held]:
-    """The batch read, in parts of at most `TOGETHER_PIXELS` and one image."""
+    """The images of paths, in parts of at most `TOGETHER_PIXELS` and one image."""
     from vision.reading.medical_image import read_image
 
     held: Held = []
