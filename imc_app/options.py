@@ -49,6 +49,15 @@ PrototypesOption = Annotated[
         "the model's folder.",
     ),
 ]
+AcquisitionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--acquisition",
+        metavar="FILE",
+        help="An acquisition half of your own: what imc prototypes acquisition wrote. Default: the "
+        "shipped one.",
+    ),
+]
 ProfileOption = Annotated[
     str,
     typer.Option(

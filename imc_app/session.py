@@ -239,7 +239,6 @@ def open_calibrator(
 
     Raises ModelRefused, BankRefused.
     """
-    from vision.errors import BankRefused
 
     check_files(model, prototypes)
     bank = prototypes if prototypes is not None else bank_of(model)

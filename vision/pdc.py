@@ -68,7 +68,7 @@ class Calibrator:
         *,
         acquisition: AcquisitionHalf | None = None,
         stages: Collection[str] = STAGES,
-        alpha: float = ALPHA,
+        alpha: float | None = None,
         max_rounds: int = MAX_ROUNDS,
     ) -> None:
         """Put the halves together; either stage can be left out, to measure the other alone.
@@ -78,7 +78,8 @@ class Calibrator:
             model_half: the encoder's; None: pictures are restored, features are not calibrated.
             acquisition: the acquisition half; None: the shipped one.
             stages: of `STAGES`; empty: images are encoded as they are.
-            alpha: images with a p-value of clean above this are left unchanged; between 0 and 1.
+            alpha: images with a p-value of clean above this are left unchanged; between 0 and 1;
+                None: `ALPHA`, or `WITNESS_ALPHA` where the encoder's witness perceives alone.
             max_rounds: most restorations of one picture.
 
         Raises:
@@ -87,7 +88,7 @@ class Calibrator:
                 half.
             ValueError: `alpha` is not between 0 and 1, or a stage is unknown.
         """
-        if not 0.0 < alpha < 1.0:
+        if alpha is not None and not 0.0 < alpha < 1.0:
             raise ValueError(f"alpha is a probability between 0 and 1, got {alpha!r}")
         if unknown := set(stages) - set(STAGES):
             named = ", ".join(sorted(unknown))
@@ -95,7 +96,9 @@ class Calibrator:
         self.encoder = encoder
         self.model_half = model_half
         self.stages = frozenset(stages)
-        self.alpha = alpha
+        usual = WITNESS_ALPHA if self.stages == {"features"} else ALPHA
+        self.alpha = usual if alpha is None else alpha
+        self._alpha = alpha
         self.max_rounds = max_rounds
         self._given = acquisition
         if model_half is not None:
@@ -166,7 +169,7 @@ class Calibrator:
             self.model_half,
             acquisition=self._given,
             stages=stages,
-            alpha=self.alpha,
+            alpha=self._alpha,
             max_rounds=self.max_rounds,
         )
 
@@ -345,9 +348,9 @@ class Calibrator:
             found = half.witness.predict(stacked_statistics([observed[i] for i in finite]))
             posteriors = dict(zip(finite, found, strict=True))
         perceptions = {
-            i: half.witness.report(one, alpha=WITNESS_ALPHA) for i, one in posteriors.items()
+            i: half.witness.report(one, alpha=self.alpha) for i, one in posteriors.items()
         }
-        noisy = [i for i, one in posteriors.items() if one.clean_p_value <= WITNESS_ALPHA]
+        noisy = [i for i, one in posteriors.items() if one.clean_p_value <= self.alpha]
         seconds: dict[int, CalibratedFeatures] = {}
         if noisy and calibrate and half.maps_for(UNRESTORED):
             weights = torch.cat([self._weights(posteriors[i]) for i in noisy])
@@ -357,7 +360,7 @@ class Calibrator:
             seconds = dict(zip(noisy, calibrated, strict=True))
         done = []
         for i, one in enumerate(observed):
-            writer = self._writer(perceptions.get(i), calibrate=calibrate, alpha=WITNESS_ALPHA)
+            writer = self._writer(perceptions.get(i), calibrate=calibrate)
             second = seconds.get(i)
             features = second.features if second is not None and second.taps else one.features
             done.append(
@@ -388,12 +391,9 @@ class Calibrator:
         found = half.witness.predict(tokens, stacked if joint else None)
         return dict(zip(rows, found, strict=True))
 
-    def _writer(
-        self, perception: NoisePerception | None, *, calibrate: bool, alpha: float | None = None
-    ) -> ReportWriter:
-        level = self.alpha if alpha is None else alpha
+    def _writer(self, perception: NoisePerception | None, *, calibrate: bool) -> ReportWriter:
         return ReportWriter(
-            perception, alpha=level, calibrate=calibrate, limits=self._limits()
+            perception, alpha=self.alpha, calibrate=calibrate, limits=self._limits()
         )
 
     def _limits(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from vision.bank.model_half import ModelHalf
 from vision.build.model_half import build_model_half
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
-from vision.features_alone import FeatureCalibrator
+from vision.pdc import Calibrator
 
 OTHERS = [scan(number) for number in range(700, 708)]
 
@@ -30,7 +30,7 @@ def test_a_clean_image_takes_one_pass_and_keeps_its_features(
 ) -> None:
     plain = encoder.encode_batch(OTHERS)
     begun = count_forwards()
-    found = FeatureCalibrator(encoder, half, alpha=1e-4).calibrate_batch(OTHERS)
+    found = Calibrator(encoder, half, stages=["features"], alpha=1e-4).calibrate_batch(OTHERS)
     assert count_forwards() - begun == 1
     assert not any(one.report.applied for one in found)
     for one, other in zip(found, plain, strict=True):
@@ -43,7 +43,7 @@ def test_features_of_noisy_images_come_nearer_to_the_clean_ones(
 ) -> None:
     noisy = [corrupted(image, "low_contrast", 5) for image in OTHERS]
     begun = count_forwards()
-    found = FeatureCalibrator(encoder, half, alpha=0.05).calibrate_batch(noisy)
+    found = Calibrator(encoder, half, stages=["features"], alpha=0.05).calibrate_batch(noisy)
     assert count_forwards() - begun == 2
     assert all(one.report.applied for one in found)
     clean, plain = encoder.encode_batch(OTHERS), encoder.encode_batch(noisy)
@@ -53,14 +53,14 @@ def test_features_of_noisy_images_come_nearer_to_the_clean_ones(
         for one, before, wanted in zip(found, plain, clean, strict=True)
     ]
     assert np.mean(nearer) > 0.8
-    assert "features corrected at embed" in found[0].report.reason
+    assert "features calibrated at embed" in found[0].report.reason
 
 
 def test_without_calibration_noise_is_only_reported(
     encoder: VisionEncoder, half: ModelHalf
 ) -> None:
     noisy = corrupted(OTHERS[0], "low_contrast", 5)
-    found = FeatureCalibrator(encoder, half, alpha=0.05)(noisy, calibrate=False)
+    found = Calibrator(encoder, half, stages=["features"], alpha=0.05)(noisy, calibrate=False)
     assert found.perception is not None
     assert found.perception.kind == "low_contrast"
     assert "correction was not requested" in found.report.reason
@@ -69,4 +69,4 @@ def test_without_calibration_noise_is_only_reported(
 def test_the_half_of_another_model_is_refused(half: ModelHalf) -> None:
     other = VisionEncoder(small_llava(seed=1), small_processor())
     with pytest.raises(BankRefused, match="another model"):
-        FeatureCalibrator(other, half)
+        Calibrator(other, half, stages=["features"])

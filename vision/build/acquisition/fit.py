@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from imc_core.plugins import load_plugins
+from imc_noise.registry import own_noise_digests
 from vision.acquisition.benefit import WORSE, BenefitPredictor, log_ratio
 from vision.acquisition.evidence import Novelty
 from vision.acquisition.half import ALPHA, AcquisitionHalf
@@ -83,6 +85,7 @@ class AcquisitionFit:
         *,
         seed: int = 0,
         jobs: int = 1,
+        plugins: Sequence[str] = (),
         unfinished: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -93,6 +96,7 @@ class AcquisitionFit:
             classes: noisy classes.
             seed: of every draw.
             jobs: worker processes.
+            plugins: files that register noises of one's own, for the workers.
             unfinished: folder for the results of finished steps, from which a stopped fit resumes.
             progress: called before every step.
 
@@ -102,6 +106,7 @@ class AcquisitionFit:
         self.noisy = tuple(classes)
         self.seed = seed
         self.jobs = jobs
+        self.plugins = tuple(plugins)
         self.progress = progress
         self.finished = FinishedSteps(unfinished, self._identity())
         every = references.references
@@ -118,7 +123,8 @@ class AcquisitionFit:
         """Make the passes, in `jobs` processes; finished steps are loaded."""
         context = get_context("spawn")
         every = self.references.references
-        with ProcessPoolExecutor(self.jobs, mp_context=context, initializer=_one_thread) as pool:
+        begin = partial(_begin, self.plugins)
+        with ProcessPoolExecutor(self.jobs, mp_context=context, initializer=begin) as pool:
             self.statistics = self._rows(pool, "statistics", self._statistics_pass, every)
             self._moments = self._map_pass(pool)
             self.first = self._rows(pool, "first", self._first_pass, every)
@@ -392,7 +398,9 @@ class AcquisitionFit:
         for reference in self.references.references:
             digest.update(f"{reference.origin} {reference.fold} ".encode())
             digest.update(hashlib.sha256(reference.file.read_bytes()).digest())
+        own = own_noise_digests(dict.fromkeys(kind for kind, _ in self.noisy))
         return {
+            **({"own_noises": own} if own else {}),
             "format": "imc-unfinished-acquisition-1",
             "images": digest.hexdigest(),
             "classes": [list(pair) for pair in self.noisy],
@@ -494,8 +502,10 @@ def _chunks(references: Sequence[Reference]) -> list[Sequence[Reference]]:
     return [references[start : start + _CHUNK] for start in range(0, len(references), _CHUNK)]
 
 
-def _one_thread() -> None:
+def _begin(plugins: Sequence[str]) -> None:
+    """In a worker: one thread, and noises of one's own."""
     torch.set_num_threads(1)
+    load_plugins([Path(file) for file in plugins])
 
 
 def _over(task: Callable[[Reference], Arrays], references: Sequence[Reference]) -> list[Arrays]:
