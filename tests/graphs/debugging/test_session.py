@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
 
 from graphs.debugging import DebugRefused, DebugSession, NodeRun, NodeStarted, tree_lines
 from graphs.debugging.session import in_memory
@@ -285,6 +287,42 @@ def test_a_listener_sees_nodes_begin_and_end_and_may_stop_the_run() -> None:
     session.start({"number": 1})
     assert session.run().reason == "stopped"
     assert seen == ["first began", "first ended"]
+
+
+def asynchronous() -> DebugSession[Any]:
+    async def first(state: Count) -> Count:
+        await asyncio.sleep(0)
+        return {"number": state["number"] + 1}
+
+    async def fails(state: Count) -> Count:
+        raise ValueError("about patient Doe")
+
+    async def goes(state: Count) -> str:
+        return "fails" if state["number"] > 5 else END
+
+    outer = StateGraph(Count)
+    outer.add_node("first", first)
+    outer.add_node("fails", fails)
+    outer.add_edge(START, "first")
+    outer.add_conditional_edges("first", goes, ["fails", END])
+    session: DebugSession[Any] = DebugSession(outer.compile())
+    session.start({"number": 1})
+    return session
+
+
+def test_asynchronous_nodes_and_edges_are_stepped_and_edited() -> None:
+    session = asynchronous()
+    assert session.step().after["number"] == 2
+    assert session.edit({"number": 9}).next == ("fails",)
+    failed = session.step()
+    assert failed.reason == "failed" and failed.error is not None
+    assert "ValueError at test_session.py" in failed.error
+    assert session.fork(1).next == ("first",)
+    assert session.run().reason == "end"
+
+
+async def test_a_session_may_be_used_where_an_event_loop_runs() -> None:
+    assert asynchronous().run().after["number"] == 2
 
 
 # the page
