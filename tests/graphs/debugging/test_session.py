@@ -336,7 +336,9 @@ def test_the_export_escapes_everything_and_loads_nothing(tmp_path: Path) -> None
     assert (tmp_path / "session.html").read_text("utf-8") == page
     assert "<script" not in page and "<b>thread" not in page and "\x1b" not in page
     assert "&lt;script&gt;alert(1)" in page
-    assert "src=" not in page.replace("default-src", "") and "http://" not in page
+    loads = page.replace("default-src", "").replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert "src=" not in loads and "http://" not in loads
+    assert page.count("<svg") == 1
     for nodes in ("first", "inner", "last"):
         assert f"after {nodes}" in page
     with pytest.raises(DebugRefused, match="cannot be written"):
