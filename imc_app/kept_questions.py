@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from imc_app.refusals import InputRefused
 from imc_app.session import Outcome, Request, answer_state, open_context, outcome_of
+from imc_app.stages import STAGES
 
 if TYPE_CHECKING:
     from graphs.checkpoints.kept import KeptThreads
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 RECORD = "imc_ask"
 """Key of a checkpoint's metadata under which the settings of `imc ask` lie."""
+
+_LISTS = ("protected", "noise", "stages")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class AskSettings:
     profile: str = "auto"
     protected: tuple[str, ...] = ()
     method: str = "imc"
+    stages: tuple[str, ...] = STAGES
     seed: int = 0
     device: str = "auto"
     dtype: str = "auto"
@@ -62,7 +66,7 @@ class AskSettings:
             names = {one.name for one in fields(cls)}
             if not isinstance(found, dict) or not found.keys() <= names:
                 raise ValueError("other keys")
-            lists = {name: tuple(found[name]) for name in ("protected", "noise") if name in found}
+            lists = {name: tuple(found[name]) for name in _LISTS if name in found}
             return cls(**{**found, **lists})
         except (ValueError, TypeError):
             raise InputRefused(
@@ -78,6 +82,7 @@ class AskSettings:
             profile=self.profile,
             protected=tuple(map(Path, self.protected)),
             method=cast("Method", self.method),
+            stages=self.stages,
             seed=self.seed,
             device=self.device,
             dtype=self.dtype,

@@ -7,13 +7,14 @@ and loads only then: a mistyped path is refused at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from imc_app.corruption import NoiseRequest, corrupt_image, corrupt_question, parse_noise
 from imc_app.notices import detail, waiting
 from imc_app.options import REFERENCE
+from imc_app.stages import STAGES
 from imc_reference import BANK_PATH, MODEL_DIR
 
 if TYPE_CHECKING:
@@ -69,11 +70,14 @@ def open_context(
     profile: str = "auto",
     protected: Sequence[Path] = (),
     method: Method = "imc",
+    stages: Sequence[str] = STAGES,
     seed: int = 0,
     device: str = "auto",
     dtype: str = "auto",
 ) -> IMCContext:
     """Load a model (None: the embedded one) and everything the graphs need beside it.
+
+    `stages`: those of the image's correction that are on.
 
     Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
     in one line.
@@ -90,7 +94,7 @@ def open_context(
     with waiting(f"loading model {model_name(model)}"):
         from graphs.context import load_context
 
-        return load_context(
+        context = load_context(
             MODEL_DIR if model is None else model,
             prototypes,
             profile=None if profile == "auto" else profile,
@@ -100,6 +104,10 @@ def open_context(
             device=device,
             dtype=cast("Any", dtype),
         )
+    calibrator = context.calibrator
+    if calibrator is None or tuple(stages) == STAGES:
+        return context
+    return replace(context, calibrator=calibrator.with_stages(stages))
 
 
 def model_name(model: str | None) -> str:
@@ -223,6 +231,7 @@ def open_calibrator(
     model: str | None,
     prototypes: Path | None = None,
     *,
+    stages: Sequence[str] = STAGES,
     device: str = "auto",
     dtype: str = "auto",
 ) -> Calibrator:
@@ -243,7 +252,8 @@ def open_calibrator(
         local = load_local_mllm(
             MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
         )
-        return Calibrator.load(local.model, local.processor, bank)
+        calibrator = Calibrator.load(local.model, local.processor, bank)
+        return calibrator if tuple(stages) == STAGES else calibrator.with_stages(stages)
 
 
 def lacks_bank(context: IMCContext) -> bool:

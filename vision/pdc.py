@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from vision.bank.prototype_bank import PrototypeBank
 from vision.calibration_pass import CalibrationPass
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder, model_fingerprint
 from vision.errors import BankRefused
+from vision.perceive.noise_classifier import SOURCES
 from vision.reading.medical_image import MedicalImage
-from vision.report import CalibrationReport, NoisePerception
+from vision.report import PIXELS, CalibrationReport, NoisePerception
 from vision.rounds import MAX_ROUNDS, perceive_and_restore
 
 ALPHA = 0.0075
@@ -82,6 +84,8 @@ class Calibrator:
         self.bank = bank
         self.alpha = alpha
         self.max_rounds = max_rounds
+        self.sources: tuple[str, ...] = SOURCES
+        """Sources of statistics from which the noise of an image is classified."""
         self.pixels = pixels
         self.features = features
 
@@ -111,6 +115,29 @@ class Calibrator:
             blocks = bank.blocks or None if blocks is None else blocks
         return cls(VisionEncoder(model, processor, fingerprint=fingerprint, blocks=blocks), bank)
 
+    def with_stages(self, stages: Sequence[str]) -> Calibrator:
+        """The same encoder and bank with these stages on, `pixels` and `features`.
+
+        A stage alone classifies noise from its own source of statistics: `pixels`, the picture's;
+        `features`, the encoder's, as in the method that this project implements.
+
+        Raises BankRefused for `features` alone where the bank has no statistics of the encoder.
+        """
+        other = copy.copy(self)
+        other.pixels, other.features = PIXELS in stages, "features" in stages
+        other.sources = tuple(
+            source
+            for source, used in zip(SOURCES, (other.features, other.pixels), strict=True)
+            if used
+        )
+        known = None if self.bank is None else self.bank.noise_classifier.scorers.keys()
+        if known is not None and not known & set(other.sources):
+            raise BankRefused(
+                "the prototype bank has no statistics of this encoder's features: use the stage "
+                "pixels, or both"
+            )
+        return other
+
     def perceive(self, image: MedicalImage) -> NoisePerception:
         """Classify the noise of one image; the encoder runs only as far as the perception tap.
 
@@ -129,7 +156,12 @@ class Calibrator:
                 "`imc prototypes build`"
             )
         states = perceive_and_restore(
-            self.encoder, self.bank, images, alpha=self.alpha, restore=False
+            self.encoder,
+            self.bank,
+            images,
+            alpha=self.alpha,
+            restore=False,
+            sources=self.sources,
         )
         found = []
         for state in states:
@@ -167,6 +199,7 @@ class Calibrator:
             alpha=self.alpha,
             restore=calibrate and self.pixels,
             max_rounds=self.max_rounds,
+            sources=self.sources,
         )
         done: dict[int, CalibratedImage] = {}
         prepared = self.encoder.prepare_many([state.image for state in states])

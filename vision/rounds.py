@@ -20,7 +20,7 @@ from vision.calibrate.cascade import calibration_weights
 from vision.encoder.seen_size import MIN_SIDE
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.perceive.image_statistics import ImageStatistics, compute_statistics
-from vision.perceive.noise_classifier import NoiseClassifier, NoisePosterior
+from vision.perceive.noise_classifier import SOURCES, NoiseClassifier, NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.restore.restorer import PixelRestorer, WorkingImage, predict_changes
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -62,6 +62,7 @@ def perceive_and_restore(
     alpha: float,
     restore: bool,
     max_rounds: int = MAX_ROUNDS,
+    sources: Sequence[str] = SOURCES,
 ) -> list[ImageState]:
     """Classify the noise of every image, and restore an image while that brings it nearer to clean.
 
@@ -72,9 +73,12 @@ def perceive_and_restore(
         alpha: images with a p-value above this count as clean and are returned unchanged.
         restore: False: classify only.
         max_rounds: most restorations of one image.
+        sources: of statistics from which the noise of the input image is classified.
     """
     statistics = compute_statistics(encoder, images, side=bank.side, tap=bank.perception_tap)
-    posteriors = bank.noise_classifier.predict(statistics.by_source)
+    posteriors = bank.noise_classifier.predict(
+        {name: values for name, values in statistics.by_source.items() if name in sources}
+    )
     states = [ImageState(image) for image in images]
     weights = calibration_weights(
         torch.stack([torch.from_numpy(one.probabilities) for one in posteriors])

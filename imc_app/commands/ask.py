@@ -29,6 +29,7 @@ from imc_app.options import (
     Seed,
 )
 from imc_app.refusals import InputRefused
+from imc_app.stages import ALL_STAGES, STAGES, StagesOption, parse_stages
 
 EXAMPLES = examples(
     "imc ask --example",
@@ -62,6 +63,7 @@ def ask(
             "imc: both."
         ),
     ] = Method.IMC,
+    stages: StagesOption = ALL_STAGES,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     profile: ProfileOption = "auto",
@@ -145,10 +147,17 @@ def ask(
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
+    used = parse_stages(stages)
+    if used != STAGES and method in (Method.NONE, Method.SMS):
+        raise InputRefused(
+            f"--stages {stages}: --method {method.value} corrects no image; use pdc or imc, or "
+            "leave one of the two out"
+        )
     options: dict[str, Any] = {
         "profile": profile,
         "protected": tuple(protected or ()),
         "method": method.value,
+        "stages": used,
         "seed": seed,
         "device": device,
         "dtype": dtype.value,

@@ -27,6 +27,7 @@ from imc_app.options import (
 )
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
+from imc_app.stages import ALL_STAGES, StagesOption, parse_stages
 
 if TYPE_CHECKING:
     from vision.pdc import Calibrator
@@ -60,6 +61,7 @@ def perceive(
             "line from stdin.",
         ),
     ],
+    stages: StagesOption = ALL_STAGES,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     device: DeviceOption = "auto",
@@ -154,8 +156,10 @@ def perceive(
     load_plugins(plugin or ())
     corrupt = image_corruption(noise or (), seed)
 
+    used = parse_stages(stages)
+
     def opened() -> Calibrator:
-        return open_calibrator(model, prototypes, device=device, dtype=dtype.value)
+        return open_calibrator(model, prototypes, stages=used, device=device, dtype=dtype.value)
 
     if monitor:
         if noise:

@@ -15,7 +15,7 @@ from imc_core import lazy_names
 if TYPE_CHECKING:
     from imc_bench.methods.baselines import REWRITE, Denoised, Rewritten, SpellChecked
     from imc_bench.methods.catalogue import get_methods, register, registry
-    from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, encode
+    from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, OneStage, encode
     from imc_bench.methods.protocol import (
         Method,
         PreparedImage,
@@ -33,6 +33,7 @@ __all__ = [
     "BaselineMethod",
     "Denoised",
     "Method",
+    "OneStage",
     "PreparedQuestion",
     "Rewritten",
     "PreparedImage",
@@ -51,7 +52,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "imc_bench.methods.baselines": ("REWRITE", "Denoised", "Rewritten", "SpellChecked"),
         "imc_bench.methods.catalogue": ("get_methods", "register", "registry"),
-        "imc_bench.methods.mission": ("IMC", "PDC", "SMS", "BaselineMethod", "encode"),
+        "imc_bench.methods.mission": ("IMC", "PDC", "SMS", "BaselineMethod", "OneStage", "encode"),
         "imc_bench.methods.protocol": (
             "Method",
             "PreparedQuestion",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from imc_bench.conditions import RunRefused
 from imc_bench.denoisers import median, non_local_means, total_variation, wiener
 from imc_bench.methods.baselines import Denoised, Rewritten, SpellChecked
-from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod
+from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, OneStage
 from imc_bench.methods.protocol import Method
 from imc_core.plugins import OwnEntries
 
@@ -25,6 +25,8 @@ def registry() -> dict[str, Method]:
         Denoised("nlm", non_local_means),
         SpellChecked(),
         Rewritten(),
+        OneStage("pixels"),
+        OneStage("features"),
         *_OWN.values(),
     ]
     return {method.name: method for method in methods}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 from graphs.refining import refine_batch
 from imc_bench.conditions import RunRefused
@@ -41,6 +43,30 @@ class PDC(BaselineMethod):
     def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
         """Perceived and calibrated; bit-identical to the plain features where the gate is shut."""
         return encode(images, tools, calibrate=True)
+
+
+class OneStage(BaselineMethod):
+    """`pdc-pixels`, `pdc-features`: one stage alone, to measure it by itself.
+
+    Each classifies noise from its own source of statistics; `pdc-features` is the form in which
+    the encoder perceives and prototypes calibrate its features.
+    """
+
+    acts_on: Side = "image"
+
+    def __init__(self, stage: Literal["pixels", "features"]) -> None:
+        """Switch the other stage off."""
+        self.name = f"pdc-{stage}"
+        self.image_side = f"{CALIBRATED}: {stage}"
+        self.stage = stage
+
+    def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
+        """As `pdc`; features carry the stage's name, so that answers about them are not shared."""
+        calibrator = tools.context.calibrator
+        if calibrator is not None:
+            calibrator = calibrator.with_stages([self.stage])
+            tools = replace(tools, context=replace(tools.context, calibrator=calibrator))
+        return encode(images, tools, calibrate=True, label=self.image_side)
 
 
 class SMS(BaselineMethod):

@@ -18,6 +18,8 @@ SIDE_WORDS: Mapping[str, str] = {
 METHOD_WORDS: Mapping[str, str] = {
     "none": "the model as it is",
     "pdc": "image corrected",
+    "pdc-pixels": "picture corrected",
+    "pdc-features": "features corrected",
     "sms": "question corrected",
     "imc": "image and question corrected",
     "median": "median filter",

@@ -184,3 +184,20 @@ def test_only_what_the_method_did_counts(
     clean: str, given: str, asked: str, found: list[str]
 ) -> None:
     assert new_violations(clean, given, asked) == found
+
+
+@pytest.mark.parametrize(("stage", "witness"), [("pixels", "pixels"), ("features", "encoder")])
+def test_a_stage_alone_classifies_from_its_own_source_and_corrects_by_itself(
+    stage: str, witness: str, bench_context: IMCContext, phantom: MedicalImage
+) -> None:
+    noisy = MedicalImage.from_rgb(
+        apply_image("gaussian", phantom.rgb, 5, noise_rng("phantom", "gaussian", 5))
+    )
+    method = registry()[f"pdc-{stage}"]
+    (alone,) = method.prepare_images([noisy], Tools(bench_context))
+    assert alone.perception is not None
+    assert alone.perception.posterior == alone.perception.witnesses[witness]
+    assert set(alone.perception.witnesses) == {witness}
+    assert alone.key == noisy.sha256 + (f":calibrated: {stage}" if alone.touched else "")
+    calibrator = bench_context.calibrator
+    assert calibrator is not None and calibrator.pixels and calibrator.features
