@@ -19,6 +19,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Overwrite, StateUpdate
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
+from graphs.debugging.asynchronous import awaited, is_asynchronous
 from graphs.debugging.values import DebugRefused
 from imc_core.errors import IMCError, where_raised
 
@@ -99,7 +100,7 @@ def update_state(
     try:
         for step in steps:
             given = _with_runtime({**config, **updated}, context)
-            updated = graph.bulk_update_state(given, [step])
+            updated = _write(graph, given, step)
     except IMCError as error:
         raise DebugRefused(f"state is left as it was: {error}") from error
     except (InvalidUpdateError, ValueError, TypeError, KeyError) as error:
@@ -114,6 +115,12 @@ def update_state(
             "the graph's input can be edited; step once, then edit it"
         )
     return updated
+
+
+def _write(graph: Graph, config: RunnableConfig, step: list[StateUpdate]) -> RunnableConfig:
+    if is_asynchronous(graph):  # its edges may be asynchronous too
+        return awaited(lambda: graph.abulk_update_state(config, [step]))
+    return graph.bulk_update_state(config, [step])
 
 
 def _with_runtime(config: RunnableConfig, context: Any) -> RunnableConfig:

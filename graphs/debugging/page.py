@@ -32,7 +32,12 @@ section { margin-top: 2rem; }
 
 
 def session_page(
-    graph: str, thread: str, history: Sequence[Checkpoint], stops: Sequence[Stop]
+    graph: str,
+    thread: str,
+    history: Sequence[Checkpoint],
+    stops: Sequence[Stop],
+    *,
+    picture: str = "",
 ) -> str:
     """The page.
 
@@ -41,11 +46,13 @@ def session_page(
         thread: id of the thread.
         history: its checkpoints, oldest first.
         stops: of the session, in order.
+        picture: of the graph, as SVG; put in as it is.
     """
     numbers = {one.id: one.number for one in history}
     body = [
         f"<h1>{_text(graph)}: a debug session</h1>",
         f"<p>Thread {_text(thread)}: {len(history)} checkpoints, {len(stops)} stops.</p>",
+        f"<section><h2>Graph</h2>{picture}</section>" if picture else "",
         "<section><h2>Checkpoints</h2>",
         f"<pre>{_tree(history)}</pre></section>",
         "<section><h2>Steps</h2>",

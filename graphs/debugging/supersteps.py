@@ -11,6 +11,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel import Pregel
 
+from graphs.debugging.asynchronous import is_asynchronous, iterated
 from graphs.debugging.values import Breakpoint, Listener, NodeRun, NodeStarted
 from imc_agents.exchanges import Exchange
 from imc_core.errors import IMCError, where_raised
@@ -70,21 +71,23 @@ def run_superstep(
         context: of the run.
         breakpoints: those in subgraphs stop a subgraph that is run as one node.
         stepping: paths of subgraphs whose nodes are steps of their own; None: of all.
-        listener: called at each event.
+        listener: called at each event, in the caller's thread.
     """
     step = Superstep()
     running: dict[str, _Running] = {}
     with _subgraphs_stopping(graph, breakpoints, stepping):
-        parts = graph.stream(
-            given,
-            config,
-            context=context,
-            stream_mode=["tasks", "custom"],
-            interrupt_before="*",
-            durability="sync",
-            subgraphs=True,
-            version="v2",
-        )
+        how: dict[str, Any] = {
+            "context": context,
+            "stream_mode": ["tasks", "custom"],
+            "interrupt_before": "*",
+            "durability": "sync",
+            "subgraphs": True,
+            "version": "v2",
+        }
+        if is_asynchronous(graph):
+            parts = iterated(lambda: graph.astream(given, config, **how))
+        else:
+            parts = graph.stream(given, config, **how)
         try:
             for part in parts:
                 _watch(part, running, step, listener)

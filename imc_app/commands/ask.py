@@ -177,8 +177,15 @@ def ask(
     shown = Shown(as_json, times, html)
     if resume is not None:
         _check_resumed(context)
-        moved = {"model": model, "prototypes": prototypes, "device": device}
-        resume_one(resume, checkpoints, shown, keep_exchanges=keep_exchanges, **moved)
+        resume_one(
+            resume,
+            checkpoints,
+            shown,
+            model=model,
+            prototypes=prototypes,
+            device=device,
+            keep_exchanges=keep_exchanges,
+        )
         return
     if example:
         image, question, noises = _take_example(image, question, noises, announce=not as_json)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
 
 from graphs.debugging import DebugRefused, DebugSession, NodeRun, NodeStarted, tree_lines
 from graphs.debugging.session import in_memory
@@ -287,6 +289,42 @@ def test_a_listener_sees_nodes_begin_and_end_and_may_stop_the_run() -> None:
     assert seen == ["first began", "first ended"]
 
 
+def asynchronous() -> DebugSession[Any]:
+    async def first(state: Count) -> Count:
+        await asyncio.sleep(0)
+        return {"number": state["number"] + 1}
+
+    async def fails(state: Count) -> Count:
+        raise ValueError("about patient Doe")
+
+    async def goes(state: Count) -> str:
+        return "fails" if state["number"] > 5 else END
+
+    outer = StateGraph(Count)
+    outer.add_node("first", first)
+    outer.add_node("fails", fails)
+    outer.add_edge(START, "first")
+    outer.add_conditional_edges("first", goes, ["fails", END])
+    session: DebugSession[Any] = DebugSession(outer.compile())
+    session.start({"number": 1})
+    return session
+
+
+def test_asynchronous_nodes_and_edges_are_stepped_and_edited() -> None:
+    session = asynchronous()
+    assert session.step().after["number"] == 2
+    assert session.edit({"number": 9}).next == ("fails",)
+    failed = session.step()
+    assert failed.reason == "failed" and failed.error is not None
+    assert "ValueError at test_session.py" in failed.error
+    assert session.fork(1).next == ("first",)
+    assert session.run().reason == "end"
+
+
+async def test_a_session_may_be_used_where_an_event_loop_runs() -> None:
+    assert asynchronous().run().after["number"] == 2
+
+
 # the page
 
 
@@ -298,7 +336,9 @@ def test_the_export_escapes_everything_and_loads_nothing(tmp_path: Path) -> None
     assert (tmp_path / "session.html").read_text("utf-8") == page
     assert "<script" not in page and "<b>thread" not in page and "\x1b" not in page
     assert "&lt;script&gt;alert(1)" in page
-    assert "src=" not in page.replace("default-src", "") and "http://" not in page
+    loads = page.replace("default-src", "").replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert "src=" not in loads and "http://" not in loads
+    assert page.count("<svg") == 1
     for nodes in ("first", "inner", "last"):
         assert f"after {nodes}" in page
     with pytest.raises(DebugRefused, match="cannot be written"):

@@ -19,8 +19,9 @@ def patches(images: int, *, grain: float, seed: int) -> torch.Tensor:
     contrast = 0.5 + torch.rand(images, 1, 1, 1, generator=draw)  # of every image its own
     strong = 10.0 * contrast * torch.randn(images, 1, LAYOUT.tokens, 3, generator=draw)
     weak = 0.1 * torch.randn(images, 1, LAYOUT.tokens, DIM - 3, generator=draw)
-    features = torch.cat([strong, weak], dim=3) @ mixing.T
-    return features + grain * torch.randn(features.shape, generator=draw)
+    features: torch.Tensor = torch.cat([strong, weak], dim=3) @ mixing.T
+    noisy: torch.Tensor = features + grain * torch.randn(features.shape, generator=draw)
+    return noisy
 
 
 @pytest.fixture(scope="module")
