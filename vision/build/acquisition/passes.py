@@ -34,11 +34,11 @@ Arrays = dict[str, NDArray[np.float64]]
 
 STRIPED = "kspace_spike"
 """The kind of noise whose stripes are found without prototypes."""
-DRAWS = 10
+DRAWS = 22
 """Noisy draws of each reference."""
-VIEWS = 3
+VIEWS = 6
 """Clean views of each reference."""
-MAP_DRAWS = 5
+MAP_DRAWS = 11
 """Draws, the first ones, on which the pixel maps are fitted."""
 PIXELS = 1024
 """Randomly chosen pixels of each of them."""

@@ -16,7 +16,7 @@ from vision.build.wider_draws import wider_draw
 from vision.errors import BankRefused
 from vision.reading import read_image
 from vision.reading.medical_image import MedicalImage
-from vision.reading.resizing import resize_rgb
+from vision.reading.resizing import at_size, resize_rgb
 
 FOLDS = 6
 """Origins are dealt to this many folds; every choice is judged on folds that were left out."""
@@ -48,7 +48,7 @@ GRID = (1, 2, 3, 4, 5, 6)
 COARSE = (2, 4)
 """Severities of the others' classes."""
 
-SCALE_SHARES = (0.4, 0.2, 0.28, 0.08, 0.04)
+SCALE_SHARES = (0.55, 0.18, 0.2, 0.05, 0.02)
 """Shares of the draws by working scale: large ones cost most, and their maps lean on others'."""
 _JITTER = 1.15
 """A draw's shorter side is within this factor of its scale; that of half of the draws is it."""
@@ -58,6 +58,8 @@ _AT_SIZE = 0.7
 """Share of the draws to which noise is added at the working size; to the others at up to `_FINER`
 times that, so that resizing has smoothed it."""
 _FINER = 1.5
+_LARGEST = SCALES[-1] * _JITTER * _FINER
+"""Shorter side in pixels to which a reference is reduced."""
 _ENLARGED = 1.2
 """A draw enlarges its picture by at most this factor."""
 _MORE_WEIGHT = 0.6
@@ -153,7 +155,11 @@ class Drawer:
         self, reference: Reference, classes: Sequence[tuple[str, int]], seed: int
     ) -> None:
         self.reference = reference
-        self.image = reference.load()
+        loaded = reference.load()
+        # read once and reduced once: no draw is larger than this
+        shorter = min(1.0, _LARGEST / min(loaded.height, loaded.width))
+        size = (round(loaded.height * shorter), round(loaded.width * shorter))
+        self.image = at_size(loaded, size)
         self.classes = tuple(classes)
         self.seed = seed
         core = np.array([len({s for k, s in classes if k == kind}) > 2 for kind, _ in classes])
