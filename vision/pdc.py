@@ -32,11 +32,14 @@ class CalibratedImage:
     perception: NoisePerception | None
     """None where there is no bank, or the features are not finite."""
     report: CalibrationReport
+    restored: MedicalImage | None = None
+    """The restored picture that was encoded; None where the input image itself was."""
 
     def _repr_html_(self) -> str:
         """What was found and done, as a notebook shows it."""
         found = "" if self.perception is None else self.perception._repr_html_()
-        return found + self.report._repr_html_()
+        picture = "" if self.restored is None else self.restored._repr_html_()
+        return found + self.report._repr_html_() + picture
 
 
 class Calibrator:
@@ -216,5 +219,8 @@ class Calibrator:
             asked = [images[i] for i in positions]
             encoded = self.encoder.encode_inputs(inputs, asked, intervene=task.visit)
             for row, (i, features) in enumerate(zip(positions, encoded, strict=True)):
-                done[i] = CalibratedImage(features, task.perception(row), task.report(row))
+                restored = states[i].image if states[i].rounds else None
+                done[i] = CalibratedImage(
+                    features, task.perception(row), task.report(row), restored
+                )
         return [done[i] for i in range(len(images))]
