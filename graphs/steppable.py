@@ -8,12 +8,14 @@ ambiguous where two nodes ran side by side. And it hands the breakpoints of a ru
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StateUpdate
+from langgraph.types import Command, StateUpdate
+from pydantic_core import to_jsonable_python
 
 from graphs.channels import Appended, Checked
 from graphs.drawing.notebook import LocalDisplay
@@ -46,13 +48,14 @@ class SteppableGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **rest: Any
     ) -> Iterator[Any]:
         """As LangGraph's; stops at the breakpoints of the graph around this one too."""
-        yield from super().stream(input, config, **self._stops(config, rest))
+        yield from super().stream(_storable(input), config, **self._stops(config, rest))
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **rest: Any
     ) -> AsyncIterator[Any]:
         """As LangGraph's; stops at the breakpoints of the graph around this one too."""
-        async for event in super().astream(input, config, **self._stops(config, rest)):
+        stops = self._stops(config, rest)
+        async for event in super().astream(_storable(input), config, **stops):
             yield event
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Supersteps) -> RunnableConfig:
@@ -100,6 +103,23 @@ class SteppableGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
             if own and names != "*" and not stops.get(when):
                 stops[when] = own
         return stops
+
+
+def _storable(given: Any) -> Any:
+    """A run's input; a reply that cannot be stored, or is none, as the empty text.
+
+    LangGraph fails at either with an error of its own. The node that waits for the reply asks for
+    it again.
+    """
+    if not isinstance(given, Command) or given.update or given.goto:
+        return given
+    try:
+        if given.resume is not None:
+            to_jsonable_python(given.resume, inf_nan_mode="constants")
+            return given
+    except (ValueError, RecursionError):
+        pass  # it is no plain value
+    return replace(given, resume="")
 
 
 def _run_around(config: RunnableConfig | None) -> Any:
