@@ -35,6 +35,12 @@ def studio(
             "--bench", metavar="RUN", help="A store of imc bench run to show. Repeatable."
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FOLDER", help="Folder of the data sets that --bench measured."
+        ),
+    ] = None,
     graph: Annotated[
         str | None,
         typer.Option(
@@ -96,5 +102,5 @@ def studio(
         device=device,
         dtype=dtype.value,
     )
-    made = Studio(opened, checkpointer=checkpointer, graph=own, stores=stores)
+    made = Studio(opened, checkpointer=checkpointer, graph=own, stores=stores, data=data)
     serve(made, port=port, announce=lambda address: typer.echo(f"imc studio: {address}"))

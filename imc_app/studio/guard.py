@@ -34,10 +34,6 @@ HEADERS = (
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
-class TooLarge(Exception):
-    """A body exceeded the limit while it was read."""
-
-
 class Guard:
     """ASGI middleware around the whole server, sockets included."""
 
@@ -119,28 +115,31 @@ class Guard:
         if not said.isdigit() or int(said) > self.max_body:
             await _refuse(scope, receive, send, 413, too_large)
             return
-        read, started = 0, False
+        read, refused = 0, False
 
         async def counted() -> Message:
-            nonlocal read
+            nonlocal read, refused
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self.max_body:
-                raise TooLarge
-            return message
+            if read <= self.max_body:
+                return message
+            if not refused:  # the application below would turn an error into one of its own
+                refused = True
+                await _refuse(scope, receive, send, 413, too_large)
+            return {"type": "http.disconnect"}
 
         async def answered(message: Message) -> None:
-            nonlocal started
+            if refused:
+                return
             if message["type"] == "http.response.start":
-                started = True
                 message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
             await send(message)
 
         try:
             await self.app(scope, counted, answered)
-        except TooLarge:
-            if not started:
-                await _refuse(scope, receive, send, 413, too_large)
+        except Exception:
+            if not refused:
+                raise
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, why: str) -> None:

@@ -44,10 +44,16 @@ def free_socket(port: int) -> socket.socket:
 def register_pages(studio: Studio) -> None:
     """Register every page of the studio with NiceGUI."""
     from imc_app.studio.ask_page import add_ask_page
+    from imc_app.studio.bench_page import add_bench_page
+    from imc_app.studio.image_page import add_image_page
+    from imc_app.studio.noise_page import add_noise_page
     from imc_app.studio.step_page import add_step_page
 
     add_ask_page(studio)
     add_step_page(studio)
+    add_image_page(studio)
+    add_noise_page(studio)
+    add_bench_page(studio)
 
 
 def make_app(studio: Studio, *, token: str, port: int) -> ASGIApp:

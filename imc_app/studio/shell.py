@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from nicegui import ui
 
-from imc_app.studio.threads import sentence
+from imc_app.studio.watched import sentence
 
 PAGES = {
     "Ask": "/",
@@ -20,8 +20,8 @@ PAGES = {
 STYLE = """
 <style>
 :root { --soft: #555; --line: #8884; --bar: #0072b2; --out: #b2182b; --in: #00704a;
-  --q-primary: #0b63a5 !important; }
-.body--dark { --q-primary: #4a97d2 !important; --soft: #aaa; --bar: #56b4e9; --out: #ff8a80; --in: #5fd3a2; }
+}
+.body--dark { --soft: #aaa; --bar: #56b4e9; --out: #ff8a80; --in: #5fd3a2; }
 .body--dark .imc-graph { --visited: #5fd3a2; --failed: #ff8a80; --running: #56b4e9;
   --next: #ffb74d; }
 .body--light .imc-graph { --visited: #00704a; --failed: #b2182b; --running: #0072b2;
@@ -46,6 +46,8 @@ del { color: var(--out); } ins { color: var(--in); font-weight: 600; text-decora
 .imc-main td, .imc-main th { text-align: left; padding: .15rem .7rem .15rem 0;
   border-bottom: 1px solid var(--line); vertical-align: top; font-weight: inherit; }
 .imc-main th { font-weight: 600; } td.number, th.number { text-align: right; }
+.imc-main summary { display: list-item; cursor: pointer; }
+.body--dark .imc-main .q-btn.text-primary, .body--dark .imc-main a { color: #8cc4f0 !important; }
 .bars { width: 45%; min-width: 5rem; } .wide { overflow-x: auto; max-width: 100%; }
 .bar { display: inline-block; height: .7rem; background: var(--bar); }
 .imc-main pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0;
@@ -67,6 +69,7 @@ def shell(page: str, *, wide_title: str = "") -> Iterator[Refusal]:
     """
     ui.page_title(f"{wide_title or page} - imc studio")
     ui.add_head_html(STYLE)
+    ui.colors(primary="#0b63a5")
     ui.html('<a class="imc-skip" href="#main">Skip to content</a>', sanitize=False)
     links = "".join(
         f'<a href="{place}"{" aria-current=page" if name == page else ""}>{name}</a>'

@@ -107,11 +107,11 @@ class StepView:
 
     def step(self) -> None:
         """Run the nodes that wait."""
-        self._begin("stepping", lambda: self.session.step(into=True), anew=False)
+        self._begin("stepping", lambda: self.session.step(into=True))
 
     def run(self) -> None:
         """Run to a breakpoint or the end."""
-        self._begin("running", lambda: self.session.run(), anew=False)
+        self._begin("running", lambda: self.session.run())
 
     def stop(self) -> None:
         """Stop a run after its present step."""
@@ -124,28 +124,28 @@ class StepView:
             if first is None:
                 raise InputRefused("nothing has run yet: step or continue")
             number = first.number
-            self._begin("restarting", lambda: self.session.fork(number))
+            self._begin("restarting", lambda: self.session.fork(number), anew=True)
 
     def _fork(self, number: int) -> None:
-        self._begin("forking", lambda: self.session.fork(number))
+        self._begin("forking", lambda: self.session.fork(number), anew=True)
 
     def _run_again(self, number: int) -> None:
-        self._begin("running again", lambda: self.session.run_again(number))
+        self._begin("running again", lambda: self.session.run_again(number), anew=True)
 
     def _edit(self, key: str, text: str) -> None:
-        self._begin("editing", lambda: self.session.edit_json(key, text), anew=False)
+        self._begin("editing", lambda: self.session.edit_json(key, text))
 
     def _reply(self) -> None:
         said = str(self.said.value or "").strip()
         with self.refusal.shown():
             if not said:
                 raise InputRefused("write a reply first: yes, no, or another question")
-            self._begin("running", lambda: self.session.run(reply=said), anew=False)
+            self._begin("running", lambda: self.session.run(reply=said))
             self.said.set_value("")
 
-    def _begin(self, doing: str, job: Callable[[], Any], *, anew: bool = True) -> None:
+    def _begin(self, doing: str, job: Callable[[], Any], *, anew: bool = False) -> None:
         with self.refusal.shown():
-            self.studio.begin(self.thread, doing, job, anew=anew)
+            self.studio.move(self.thread, doing, job, anew=anew)
 
     def _key(self, event: events.KeyEventArguments) -> None:
         modified = event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta

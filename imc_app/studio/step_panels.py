@@ -100,7 +100,7 @@ class RequestPanel:
     @property
     def exchanges(self) -> list[Any]:
         """Those of the chosen node, in order."""
-        runs = [run for run in self.thread.ended if self.node in ("", run.node)]
+        runs = [run for run in self.thread.node_runs if self.node in ("", run.node)]
         return [one for run in runs for one in run.exchanges]
 
     def _fill(self) -> None:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from graphs.checkpoints.kept import KeptThreads
 from graphs.debugging import DebugSession
-from imc_app.refusals import InputRefused, one_line
-from imc_app.studio.threads import StudioThread, sentence
+from graphs.stores import Recent
+from imc_app.refusals import InputRefused
+from imc_app.studio.threads import StudioThread
+from imc_app.studio.watched import Computation, Watched
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 64
 """Threads that are in memory; older ones are read from their checkpoints again."""
+MOST_COMPUTATIONS = 16
+"""Comparisons and noise experiments whose results are in memory, with their pictures."""
 
 
 class Studio:
@@ -40,6 +44,7 @@ class Studio:
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         graph: Pregel[Any, Any, Any, Any] | None = None,
         stores: Sequence[Path] = (),
+        data: Path | None = None,
     ) -> None:
         """Prepare; `load` opens the model.
 
@@ -48,7 +53,9 @@ class Studio:
             checkpointer: where threads are kept; None: in memory.
             graph: the graph that is stepped; None: the imc graph.
             stores: of benchmark runs, for the Bench page.
+            data: folder of their data sets.
         """
+        self.data = data
         self.stores = tuple(stores)
         self._open_context = open_context
         self._context: IMCContext | None = None
@@ -56,22 +63,16 @@ class Studio:
         self.own_graph = graph
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="studio")
         self._threads: OrderedDict[str, StudioThread] = OrderedDict()
+        self._computations: OrderedDict[str, Computation] = OrderedDict()
+        self._pictures: Recent[str, MedicalImage] = Recent(MOST_COMPUTATIONS)
         self._tasks: set[asyncio.Task[Any]] = set()
-
-    @property
-    def loaded(self) -> IMCContext | None:
-        """The model and all beside it, where it is loaded."""
-        return self._context
-
-    async def context(self) -> IMCContext:
-        """The model and all beside it; loaded when first needed. Raises what loading raises."""
-        return await asyncio.get_running_loop().run_in_executor(self.worker, self._loaded)
 
     def preload(self) -> None:
         """Load the model in the background; where it fails, the first question says why."""
-        self.worker.submit(self._loaded)
+        self.worker.submit(self.open)
 
-    def _loaded(self) -> IMCContext:
+    def open(self) -> IMCContext:
+        """The model and all beside it; loaded when first needed. On the worker alone."""
         if self._context is None:
             self._context = self._open_context()
         return self._context
@@ -104,18 +105,17 @@ class Studio:
         from imc_agents.safeguards.question_checks import check_question
 
         check_question(question)
-        thread = self._put(self._session(None))
-        thread.image, thread.question = image, question
-        thread._state = {"question": question}
+        thread = self._put(StudioThread(self._session(None), question))
+        thread.image = image
 
         def run() -> None:
-            context = self._loaded().with_policy(method=method, review=review)
+            context = self.open().with_policy(method=method, review=review)
             thread.session.context = context
             thread.session.start({"image": context.images.put(image), "question": question})
             if not stepping:
                 thread.session.run()
 
-        self.begin(thread, "starting" if stepping else "answering", run)
+        self.move(thread, "starting" if stepping else "answering", run, anew=True)
         return thread
 
     async def thread(self, name: str) -> StudioThread:
@@ -130,11 +130,11 @@ class Studio:
             return held
         if self.checkpointer is None:
             raise InputRefused(f"thread {name!r} is unknown: this studio keeps none after it ends")
-        session = self._session(await self.context(), name)
+        session = self._session(await self.work(self.open), name)
         await self.work(session.open)
-        thread = self._put(session)
+        thread = StudioThread(session)
         await self.work(lambda: self._read_again(thread))
-        return thread
+        return self._put(thread)
 
     def _read_again(self, thread: StudioThread) -> None:
         thread.read()
@@ -143,53 +143,93 @@ class Studio:
         if source is not None:
             kept = getattr(self.checkpointer, "images", None)
             if kept is not None:
-                self._loaded().images.search(kept)
-            thread.image = self._loaded().images.read(source)
+                self.open().images.search(kept)
+            thread.image = self.open().images.read(source)
 
-    def begin(
-        self, thread: StudioThread, doing: str, job: Callable[[], Any], *, anew: bool = True
-    ) -> None:
-        """Do a thread's job in the background; a thread has one at a time.
+    def begin(self, watched: Watched, doing: str, job: Callable[[], Any]) -> None:
+        """Do a job in the background. Call it on the event loop.
 
         Args:
-            thread: whose session the job moves.
+            watched: whose job it is; it has one at a time.
             doing: what the pages say of it.
-            job: run on the worker; a refusal becomes the thread's message.
+            job: run on the worker; its error becomes the message.
+
+        Raises:
+            InputRefused: another job of it goes on.
+        """
+        if watched.doing:
+            raise InputRefused(f"still {watched.doing}: wait until that ends, or stop it")
+        watched.began(doing)
+        task = asyncio.get_running_loop().create_task(self._run(watched, job))
+        self._tasks.add(task)  # the event loop holds tasks weakly
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, watched: Watched, job: Callable[[], Any]) -> None:
+        try:
+            await self.work(job)
+        except Exception as error:  # what the pages show; the server goes on
+            watched.ended(error)
+        else:
+            watched.ended(None)
+
+    def move(
+        self, thread: StudioThread, doing: str, job: Callable[[], Any], *, anew: bool = False
+    ) -> None:
+        """A job that moves a thread's session; its state is read when that has ended.
+
+        Args:
+            thread: whose session.
+            doing: what the pages say of it.
+            job: run on the worker.
             anew: forget the runs of nodes before it.
 
         Raises:
             InputRefused: another job of the thread goes on.
         """
-        if thread.doing:
-            raise InputRefused(f"this thread is {thread.doing}: wait until it ends, or stop it")
-        thread.doing, thread.message = doing, ""
-        if anew:
-            thread.ended.clear()
-        task = asyncio.get_running_loop().create_task(self._run(thread, job))
-        self._tasks.add(task)  # the event loop holds tasks weakly
-        task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, thread: StudioThread, job: Callable[[], Any]) -> None:
-        thread._loop = asyncio.get_running_loop()
-        thread.changed()
-
-        def done() -> None:
+        def moved() -> None:
+            if anew:
+                thread.node_runs.clear()
             try:
                 job()
             finally:
                 thread.read()
 
-        try:
-            await self.work(done)
-        except Exception as error:  # what a page shows; the server goes on
-            thread.message = sentence(error)
-        finally:
-            thread.doing = ""
-            thread.running.clear()
-            last = thread.session.stops[-1] if thread.session.stops else None
-            if last is not None and last.error and not thread.message:
-                thread.message = one_line(last.error)
-            thread.changed()
+        self.begin(thread, doing, moved)
+
+    def computation(self, key: str, doing: str, job: Callable[[], Any]) -> Computation:
+        """The computation of a key: begun where there is none yet. On the event loop."""
+        held = self._computations.get(key)
+        if held is not None and not (held.message and not held.doing):
+            return held
+        made = self._computations[key] = Computation()
+        while len(self._computations) > MOST_COMPUTATIONS:
+            self._computations.popitem(last=False)
+
+        def computed() -> None:
+            made.result = job()
+
+        self.begin(made, doing, computed)
+        return made
+
+    def put_picture(self, image: MedicalImage) -> str:
+        """Hold a picture for the Image page; returns the name in its address."""
+        self._pictures.put(image.sha256[:16], image)
+        return image.sha256[:16]
+
+    async def picture(self, name: str) -> MedicalImage:
+        """The picture of a name of `put_picture`, or of a thread.
+
+        Raises:
+            InputRefused: there is none.
+        """
+        held = self._pictures.get(name)
+        if held is not None:
+            return held
+        thread = await self.thread(name)
+        if thread.image is None:
+            raise InputRefused(f"thread {name!r} has no picture: choose one below")
+        return thread.image
 
     def _session(
         self, context: IMCContext | None, name: str | None = None
@@ -201,8 +241,7 @@ class Studio:
             graph, context=context, thread_id=name, checkpointer=self.checkpointer
         )
 
-    def _put(self, session: DebugSession[Any]) -> StudioThread:
-        thread = StudioThread(session)
+    def _put(self, thread: StudioThread) -> StudioThread:
         self._threads[thread.id] = thread
         for name in list(self._threads)[: max(0, len(self._threads) - MOST_THREADS)]:
             if not self._threads[name].doing:

@@ -6,25 +6,21 @@ tab, shows the thread's present state.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from graphs.debugging import DebugSession, NodeRun, NodeStarted, as_json
 from graphs.drawing import NodeTotals, totals_of_trace
 from imc_agents.state import TraceStep
-from imc_app.refusals import is_refusal, one_line, shortage
-from imc_core.errors import where_raised
+from imc_app.refusals import one_line
+from imc_app.studio.watched import Watched
 
 if TYPE_CHECKING:
 
     from graphs.debugging.history import Checkpoint
     from graphs.debugging.values import Event
     from vision.reading.medical_image import MedicalImage
-
-Watcher = Callable[[], None]
 
 SAID = {
     "opened": "stopped at the beginning",
@@ -39,35 +35,23 @@ SAID = {
 }
 
 
-def sentence(error: BaseException) -> str:
-    """What a page says of an error: the refusal, or a fault by its type and place alone."""
-    if is_refusal(error):
-        return one_line(str(error))
-    return one_line(shortage(error) or f"a fault of ours: {where_raised(error)}; please report it")
-
-
-class StudioThread:
+class StudioThread(Watched):
     """One thread and what is known of its runs."""
 
-    def __init__(self, session: DebugSession[Any]) -> None:
+    def __init__(self, session: DebugSession[Any], question: str = "") -> None:
+        super().__init__()
         self.session = session
         session.listener = self._heard
         self.image: MedicalImage | None = None
         """What was asked about; None: not read from its store yet."""
-        self.question = ""
-        self.doing = ""
-        """What goes on in the background; empty where nothing does."""
-        self.message = ""
-        """The last refusal or failure."""
+        self.question = question
         self.running: dict[str, float] = {}
         """Nodes that are running, with the time at which each began."""
-        self.ended: list[NodeRun] = []
+        self.node_runs: list[NodeRun] = []
         """Runs of nodes since the last start, also those of the step that still goes on."""
         self.history: list[Checkpoint] = []
         """The thread's checkpoints, as of the end of its last job."""
-        self._state: dict[str, Any] = {}
-        self._watchers: list[Watcher] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._state: dict[str, Any] = {"question": question} if question else {}
 
     @property
     def id(self) -> str:
@@ -79,7 +63,7 @@ class StudioThread:
         """State where the session stands, with what nodes have written since."""
         state = dict(self._state)
         if self.doing:
-            for run in self.ended:
+            for run in self.node_runs:
                 written = run.update if isinstance(run.update, dict) else {}
                 state |= {key: value for key, value in written.items() if key != "trace"}
         return state
@@ -89,9 +73,7 @@ class StudioThread:
         """What goes on, why it stopped, and what a person is asked."""
         lines = []
         stops = self.session.stops
-        if self.doing:
-            lines.append(f'<p class="soft">{escape(self.doing)} ...</p>')
-        elif stops:
+        if not self.doing and stops:
             last = stops[-1]
             waits = f"; next: {', '.join(last.next)}" if last.next else ""
             reason = str(last.breakpoint or "") if last.reason == "breakpoint" else ""
@@ -101,9 +83,7 @@ class StudioThread:
                 f"<p>A person is asked:</p><pre>{escape(as_json(asked))}</pre>"
                 for asked in last.interrupts
             ]
-        if self.message:
-            lines.append(f'<p class="imc-refusal">{escape(self.message)}</p>')
-        return "".join(lines)
+        return "".join(lines) + super().status_html
 
     @property
     def waits_for_person(self) -> bool:
@@ -121,7 +101,7 @@ class StudioThread:
         """What happened at each node so far, by id of the drawing."""
         found: dict[str, NodeTotals] = {}
         trace = []
-        for run in self.ended:
+        for run in self.node_runs:
             trace.append(_step(run))
         if not trace and not self.running:
             trace = list(self.state.get("trace") or [])
@@ -141,20 +121,13 @@ class StudioThread:
             found[name] = NodeTotals("running", found[name].runs + 1 if name in found else 1)
         return found
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Call `watcher`, on the event loop, whenever something has happened.
-
-        Returns:
-            What ends that.
-        """
-        self._loop = asyncio.get_running_loop()
-        self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher) if watcher in self._watchers else None
-
-    def changed(self) -> None:
-        """Call every watcher soon. On the event loop alone."""
-        for watcher in list(self._watchers):  # each by itself: one that fails holds up no other
-            asyncio.get_running_loop().call_soon(watcher)
+    def ended(self, error: BaseException | None) -> None:
+        """The job has ended. On the event loop."""
+        self.running.clear()
+        super().ended(error)
+        last = self.session.stops[-1] if self.session.stops else None
+        if last is not None and last.error and not self.message:
+            self.message = one_line(last.error)
 
     def _heard(self, event: Event) -> None:
         """An event of the run; in the thread that runs the graph."""
@@ -162,9 +135,8 @@ class StudioThread:
             self.running[event.node] = time.monotonic()
         elif isinstance(event, NodeRun):
             self.running.pop(event.node, None)
-            self.ended.append(event)
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.changed)
+            self.node_runs.append(event)
+        self.changed_elsewhere()
 
 
 def _step(run: NodeRun) -> TraceStep:
