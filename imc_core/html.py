@@ -49,8 +49,9 @@ def html_bars(shares: Mapping[str, float], *, most: int = 6) -> str:
         f'overflow-wrap:anywhere">'
         f'{escape(name)}</span><span style="width:3.2rem;text-align:right">{share:.3f}</span>'
         f'<span style="flex:0 1 8rem;min-width:2rem"><span style="display:inline-block;'
-        f'height:.6rem;opacity:.6;background:currentColor;width:{100 * min(1.0, max(0.0, share)):.1f}%"></span></span>'
-        "</div>"
+        f'height:.6rem;opacity:.6;background:currentColor;'
+        f'width:{100 * min(1.0, max(0.0, share)):.1f}%">'
+        "</span></span></div>"
         for name, share in shown
     )
     return f"<div>{lines}</div>"

@@ -46,7 +46,8 @@ def patch_changes(plain: EncodedImage, changed: EncodedImage) -> NDArray[np.floa
     before, after = before[layout.prefix :], after[layout.prefix :]
     norm = before.norm(dim=1).mean().clamp_min(1e-9)
     relative = (after - before).norm(dim=1) / norm
-    return relative.reshape(layout.height, layout.width).numpy().astype(np.float32)
+    found: NDArray[np.float32] = relative.reshape(layout.height, layout.width).numpy()
+    return found
 
 
 def _tokens(encoded: EncodedImage) -> torch.Tensor | None:

@@ -50,7 +50,9 @@ class PictureChoice:
 
         with self.refusal.shown():
             data = await event.file.read()
-            self._take(await run.io_bound(read_image, data))
+            image = await run.io_bound(read_image, data)
+            if image is not None:  # None: the server is stopping
+                self._take(image)
         self.upload.reset()
 
     def _example(self) -> None:

@@ -52,12 +52,15 @@ class StatePanel:
     def __init__(self, thread: StudioThread, edit: Callable[[str, str], None]) -> None:
         self.thread = thread
         self.changes = ui.html("", sanitize=False)
+        self.edit = edit
         with ui.row().classes("w-full items-end"):
             self.key = ui.select([], label="Edit key", on_change=self._fill).classes("grow")
-            save = ui.button("Save", on_click=lambda: edit(self.key.value or "", self.text.value))
-            save.props("no-caps dense outline")
+            ui.button("Save", on_click=self._save).props("no-caps dense outline")
         self.text = ui.textarea("New value, as JSON").classes("w-full").props("autogrow outlined")
         self.whole = ui.html("", sanitize=False)
+
+    def _save(self) -> None:
+        self.edit(str(self.key.value or ""), str(self.text.value))
 
     def _fill(self) -> None:
         value = self.thread.state.get(str(self.key.value))
