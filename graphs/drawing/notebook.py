@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from langgraph.graph.state import CompiledStateGraph
-
 from graphs.drawing.diagram import Diagram, Drawable, diagram_of
 from graphs.drawing.node_totals import NodeTotals, totals_of_trace
 from graphs.drawing.svg import draw_svg
@@ -46,15 +44,3 @@ class LocalDisplay:
 
     def _repr_html_(self) -> str:
         return show(cast("Drawable", self))._repr_html_()
-
-
-class DisplayedGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
-    """A compiled graph with that display."""
-
-
-def displayed_locally(
-    compiled: CompiledStateGraph[Any, Any, Any, Any],
-) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """A copy of what `StateGraph.compile` returned, whose display in a notebook is ours."""
-    parts = {name: part for name, part in vars(compiled).items() if name != "__orig_class__"}
-    return DisplayedGraph(**parts)
