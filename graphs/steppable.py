@@ -7,6 +7,7 @@ ambiguous where two nodes ran side by side. And it hands the breakpoints of a ru
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -60,21 +61,23 @@ class SteppableGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Supersteps) -> RunnableConfig:
         """As LangGraph's. Raises StateRefused for a value that its key cannot hold."""
-        return super().bulk_update_state(config, self._checked(supersteps))
+        return super().bulk_update_state(config, self._checked(config, supersteps))
 
     async def abulk_update_state(
         self, config: RunnableConfig, supersteps: Supersteps
     ) -> RunnableConfig:
         """As LangGraph's. Raises StateRefused for a value that its key cannot hold."""
-        return await super().abulk_update_state(config, self._checked(supersteps))
+        checked = await asyncio.to_thread(self._checked, config, supersteps)
+        return await super().abulk_update_state(config, checked)
 
-    def _checked(self, supersteps: Supersteps) -> list[list[StateUpdate]]:
+    def _checked(self, config: RunnableConfig, supersteps: Supersteps) -> list[list[StateUpdate]]:
         return [
-            [StateUpdate(self._checked_values(values), *rest) for values, *rest in updates]
+            [StateUpdate(self.checked_values(config, values), *rest) for values, *rest in updates]
             for updates in supersteps
         ]
 
-    def _checked_values(self, values: Any) -> Any:
+    def checked_values(self, config: RunnableConfig, values: Any) -> Any:
+        """The values of an update as the types of their keys. Raises StateRefused for others."""
         if not isinstance(values, Mapping):
             return values
         for key in values:
