@@ -29,7 +29,8 @@ from vision.build.model_half import DEFAULT_RANK, shallow_blocks
 from vision.build.model_half_steps import CLEAN_VIEWS, Counts
 from vision.build.prototypes import MORE_KINDS, bank_classes
 from vision.calibrate.token_context import channel_sums, fit_scaler
-from vision.encoder.token_spectrum import TokenSpectrum
+from vision.encoder.token_layout import infer_layout
+from vision.encoder.token_spectrum import TokenSpectrum, second_moments
 from vision.perceive.noise_features import fit_class_scorer
 
 GRID = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX)
@@ -75,16 +76,17 @@ def parts_of(args: argparse.Namespace) -> list[Part]:
     draws = counts.witness * len(classes)
     mapped = counts.maps * len(classes)
     directions = counts.directions * kinds
-    passes = EncoderPasses(encoder, taps, FeatureStore(), references=args.references)
+    passes = EncoderPasses(encoder, taps, FeatureStore())
     each = len(pictures)
+    passes.readable_taps(pictures[0])  # the first pass costs more
 
     def passed(tap: str) -> float:
         run = EncoderPasses(encoder, (tap,), FeatureStore())
         return cpu_seconds(lambda: list(run._run(pictures, (tap,)))) / each
 
     to_tap = {tap: passed(tap) for tap in taps}
-    clean = cpu_seconds(lambda: passes.clean_moments(pictures)) / each - to_tap[taps[-1]]
-    moments = passes.second_moments(pictures)
+    moments = passes.clean_moments(pictures)
+    passes.references = args.references  # of which the maps' context depends
     for tap in taps:
         patches = torch.stack([passes.store.get(tap, i) for i in range(each)])
         passes.scalers[tap] = fit_scaler(channel_sums(patches))
@@ -98,7 +100,16 @@ def parts_of(args: argparse.Namespace) -> list[Part]:
     other = passes.second_moments(noisy)
     per_kind = cpu_seconds(lambda: TokenSpectrum.fit(moments[taps[0]], [other[taps[0]]]))
     passes.spectra = {tap: TokenSpectrum.fit(moments[tap], [other[tap]] * kinds) for tap in taps}
-    statistics = cpu_seconds(lambda: passes.statistics(noisy)) / each - to_tap[taps[-1]]
+    tokens = [
+        (tap, features, infer_layout(features.shape[2], aspect))
+        for _, aspect, at in passes._run(noisy, taps)
+        for tap, features in at
+    ]
+    statistics = cpu_seconds(
+        lambda: [passes.spectra[tap].statistics(seen, layout) for tap, seen, layout in tokens]
+    )
+    statistics /= each
+    summed = cpu_seconds(lambda: [second_moments(seen) for _, seen, _ in tokens]) / each
     numbers = list(range(each))
     first = taps[:1]
     of_maps = cpu_seconds(lambda: passes.moments(noisy, numbers, {}, first)) / each
@@ -117,7 +128,7 @@ def parts_of(args: argparse.Namespace) -> list[Part]:
     return [
         Part("passes to the last tap", to_tap[taps[-1]], whole + mapped),
         *(Part(f"passes to {tap}, maps of unrestored", to_tap[tap], mapped) for tap in taps),
-        Part("second moments of an image, all taps", clean, args.references + directions),
+        Part("second moments of an image, all taps", summed, args.references + directions),
         Part("directions of a kind at a tap", per_kind, kinds * len(taps)),
         Part("statistics of an image, all taps", statistics, CLEAN_VIEWS * args.references + draws),
         Part("moments of a map, one image and tap", of_maps, 2 * mapped * len(taps)),

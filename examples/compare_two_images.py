@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -40,13 +40,13 @@ class Comparison(TypedDict, total=False):
     report: str
 
 
-def ask_about(which: str) -> Callable[[Any], dict[str, Any]]:
+def ask_about(which: Literal["current", "prior"]) -> Callable[[Comparison], Comparison]:
     """A node that puts the question to imc about one of the images."""
     imc = build_imc_graph()  # without a checkpointer: it is kept by the parent's
 
-    def ask(state: Any) -> dict[str, Any]:
-        result = imc.invoke({"image": state[which], "question": state["question"]})
-        return {f"{which}_answer": result.get("answer")}
+    def ask(state: Comparison) -> Comparison:
+        answer = imc.invoke({"image": state[which], "question": state["question"]}).get("answer")
+        return {"current_answer": answer} if which == "current" else {"prior_answer": answer}
 
     return ask
 

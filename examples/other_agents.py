@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from graphs import IMCContext, build_imc_graph, load_context, to_document
+from graphs import IMCContext, IMCOutput, build_imc_graph, load_context, to_document
 from imc_reference import MODEL_DIR
 from prompts import load_prompts
 
@@ -65,7 +65,8 @@ def main() -> None:
     """Ask a mistyped question; print the answer and how each agent worked."""
     context = with_word_list(load_context(MODEL_DIR))
     asked: Any = {"image": str(IMAGE), "question": "What modaliy is this?"}
-    document = to_document(build_imc_graph().invoke(asked, context=context), context)
+    state = cast("IMCOutput", build_imc_graph().invoke(asked, context=context))
+    document = to_document(state, context)
     print(document["question"]["used"], "→", document["answer"])
     for step in document["trace"]:
         print(f"{step['node']:12}{step['calls']} calls  {step.get('note', '')}")

@@ -16,8 +16,10 @@ from langgraph.runtime import get_runtime
 
 from graphs.checkpoints.kept import KeptThreads
 from graphs.context import IMCContext, Resolve
+from graphs.errors import StateRefused
 from graphs.steppable import SteppableGraph
 from graphs.stores import NAME_PREFIX
+from vision.reading.medical_image import read_image
 
 PARENTS_CHECKPOINTER = "__pregel_checkpointer"
 """Where LangGraph's configuration holds the checkpointer of the graph around this one."""
@@ -48,6 +50,28 @@ class IMCGraph(SteppableGraph):
         taken = await asyncio.to_thread(self._take_in, input, config, context)
         async for event in super().astream(taken, config, context=context, **rest):
             yield event
+
+    def checked_values(self, config: RunnableConfig, values: Any) -> Any:
+        """As for any update; an image is taken in, where the checkpointer keeps images.
+
+        Raises StateRefused for a value that its key cannot hold, ImageRefused for an image that
+        cannot be read.
+        """
+        checked = super().checked_values(config, values)
+        source = checked.get("image") if isinstance(checked, dict) else None
+        if source is None or (isinstance(source, str) and source.startswith(NAME_PREFIX)):
+            return checked
+        kept = self._kept(config)
+        if kept is not None:
+            image = read_image(source)
+            kept.images.put(image)
+            return {**checked, "image": NAME_PREFIX + image.sha256}
+        if isinstance(source, dict):
+            raise StateRefused(
+                "an image block cannot be written into this thread, whose checkpoints hold no "
+                "pixels: put the image into the context's image store and give its name, or a path"
+            )
+        return checked
 
     def _take_in(self, given: Any, config: RunnableConfig | None, context: Any) -> Any:
         kept = self._kept(config)

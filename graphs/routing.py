@@ -10,12 +10,11 @@ dropped, what the person wrote stands.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Literal
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json
 
 from imc_agents.coordinator import Next
 from imc_agents.state import Plain
@@ -53,8 +52,11 @@ def routed(state: State, goto: Next, *, calls_before: int = 0) -> Routing:
 
 def fingerprint(value: Any) -> str:
     """A digest of a value: equal values have equal ones, as Python values and as JSON."""
-    plain = json.dumps(to_jsonable_python(value, inf_nan_mode="constants"), sort_keys=True)
-    return blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    if isinstance(value, str):  # a file name need not be Unicode
+        plain = b'"' + value.encode("utf-8", "surrogatepass")
+    else:
+        plain = to_json(value, inf_nan_mode="constants")
+    return blake2b(plain, digest_size=8).hexdigest()
 
 
 def changed(state: State) -> list[str]:
@@ -94,9 +96,10 @@ def is_decided(state: State) -> bool:
 def after_coordinator(state: State) -> str:
     """The agent that follows the coordinator, `settled`, or the coordinator itself again."""
     routing: Routing | None = state.get("routing")
-    if routing is None or (changed(state) and not is_decided(state)):
-        return "coordinator"
-    return "settled" if is_decided(state) else routing.goto
+    edits = set(changed(state))
+    if state.get("decision") is not None and edits <= {"decision"}:
+        return "settled"
+    return "coordinator" if routing is None or edits else routing.goto
 
 
 def reached(state: State) -> Routing:

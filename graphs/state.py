@@ -117,7 +117,7 @@ class IMCState(SMSState, total=False):
     """Where the image comes from."""
     image_read: Annotated[str, Checked]
     """Fingerprint of that source, when it was read; written by the vision node, like the next
-    six."""
+    seven."""
     image_name: Annotated[str, Checked]
     """SHA-256 of its shape and pixels."""
     width: Annotated[int, Checked(Count)]
@@ -128,6 +128,8 @@ class IMCState(SMSState, total=False):
     """The noise it carries; None without a prototype bank."""
     calibration: Annotated[CalibrationReport | None, Checked]
     """Whether and how it was corrected, and why."""
+    restored: Annotated[str | None, Checked]
+    """Name of the restored picture in the context's image store; None where the image stays."""
     plain_image: Annotated[bool, Checked]
     """Whether a reviewer chose the uncorrected image; written by the review node too."""
     answer: Annotated[Answer | None, Checked]

@@ -7,13 +7,16 @@ ambiguous where two nodes ran side by side. And it hands the breakpoints of a ru
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StateUpdate
+from langgraph.types import Command, StateUpdate
+from pydantic_core import to_jsonable_python
 
 from graphs.channels import Appended, Checked
 from graphs.drawing.notebook import LocalDisplay
@@ -46,32 +49,35 @@ class SteppableGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
         self, input: Any, config: RunnableConfig | None = None, **rest: Any
     ) -> Iterator[Any]:
         """As LangGraph's; stops at the breakpoints of the graph around this one too."""
-        yield from super().stream(input, config, **self._stops(config, rest))
+        yield from super().stream(_storable(input), config, **self._stops(config, rest))
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **rest: Any
     ) -> AsyncIterator[Any]:
         """As LangGraph's; stops at the breakpoints of the graph around this one too."""
-        async for event in super().astream(input, config, **self._stops(config, rest)):
+        stops = self._stops(config, rest)
+        async for event in super().astream(_storable(input), config, **stops):
             yield event
 
     def bulk_update_state(self, config: RunnableConfig, supersteps: Supersteps) -> RunnableConfig:
         """As LangGraph's. Raises StateRefused for a value that its key cannot hold."""
-        return super().bulk_update_state(config, self._checked(supersteps))
+        return super().bulk_update_state(config, self._checked(config, supersteps))
 
     async def abulk_update_state(
         self, config: RunnableConfig, supersteps: Supersteps
     ) -> RunnableConfig:
         """As LangGraph's. Raises StateRefused for a value that its key cannot hold."""
-        return await super().abulk_update_state(config, self._checked(supersteps))
+        checked = await asyncio.to_thread(self._checked, config, supersteps)
+        return await super().abulk_update_state(config, checked)
 
-    def _checked(self, supersteps: Supersteps) -> list[list[StateUpdate]]:
+    def _checked(self, config: RunnableConfig, supersteps: Supersteps) -> list[list[StateUpdate]]:
         return [
-            [StateUpdate(self._checked_values(values), *rest) for values, *rest in updates]
+            [StateUpdate(self.checked_values(config, values), *rest) for values, *rest in updates]
             for updates in supersteps
         ]
 
-    def _checked_values(self, values: Any) -> Any:
+    def checked_values(self, config: RunnableConfig, values: Any) -> Any:
+        """The values of an update as the types of their keys. Raises StateRefused for others."""
         if not isinstance(values, Mapping):
             return values
         for key in values:
@@ -100,6 +106,23 @@ class SteppableGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
             if own and names != "*" and not stops.get(when):
                 stops[when] = own
         return stops
+
+
+def _storable(given: Any) -> Any:
+    """A run's input; a reply that cannot be stored, or is none, as the empty text.
+
+    LangGraph fails at either with an error of its own. The node that waits for the reply asks for
+    it again.
+    """
+    if not isinstance(given, Command) or given.update or given.goto:
+        return given
+    try:
+        if given.resume is not None:
+            to_jsonable_python(given.resume, inf_nan_mode="constants")
+            return given
+    except (ValueError, RecursionError):
+        pass  # it is no plain value
+    return replace(given, resume="")
 
 
 def _run_around(config: RunnableConfig | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from graphs.checkpoints.images import ImageFolder
@@ -68,8 +69,9 @@ class FeatureStore:
         return self._features.get((image_name, calibrated))
 
     def put(self, image_name: str, encoded: CalibratedImage, *, calibrated: bool) -> None:
-        """Store the result of one pass of the encoder."""
-        self._features.put((image_name, calibrated), encoded)
+        """Store the result of one pass of the encoder, without the restored picture: pixels are the
+        `ImageStore`'s."""
+        self._features.put((image_name, calibrated), replace(encoded, restored=None))
 
 
 class ImageStore:

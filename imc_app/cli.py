@@ -35,6 +35,7 @@ from imc_app.commands import (
     restore,
     serve,
     step,
+    studio,
     threads,
 )
 from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
@@ -68,6 +69,7 @@ app.command("graph", epilog=graph.EXAMPLES)(graph.graph)
 app.command("step", epilog=step.EXAMPLES)(step.step)
 app.command("mcp", epilog=mcp.EXAMPLES)(mcp.mcp)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
+app.command("studio", epilog=studio.EXAMPLES)(studio.studio)
 app.command("example", epilog=example.EXAMPLES)(example.example)
 app.add_typer(reference.app, name="reference")
 share_options(app, prototypes.app, bench.app, reference.app, threads.app)

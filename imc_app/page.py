@@ -60,12 +60,14 @@ def case_page(outcome: Outcome, request: Request, name: str) -> str:
         f'<p class="verdict"><strong>{_text(answer)}</strong> '
         f'<span class="soft">confidence {document["confidence"]:.2f} (mean probability of a token '
         "of the answer)</span></p>",
-        _question(document["question"]),
-        f'<p><img src="{_picture(request.image)}" width="{image["width"]}" '
+        "<h2>Question</h2>",
+        question_html(document["question"]),
+        "<h2>Image</h2>",
+        f'<p><img src="{picture_address(request.image)}" width="{image["width"]}" '
         f'alt="the image as it was asked about"></p>',
         f'<p>{_text(found)}.</p><p class="soft">{_text(outcome.correction)}</p>',
         _applied(request),
-        _posterior(image["noise"]),
+        posterior_html(image["noise"]),
         _steps(document),
         f'<p class="soft">model {_text(document["model"])}, method {document["method"]}, seed '
         f"{document['seed']}; image SHA-256 {image['sha256']}</p>",
@@ -85,7 +87,12 @@ def _text(text: object) -> str:
     return escape(one_line(str(text)))
 
 
-def _question(question: Document) -> str:
+def question_html(question: Document) -> str:
+    """The question with its changes marked, and why it was changed or left.
+
+    Args:
+        question: `question` of the document that `imc ask --json` prints.
+    """
     original, used = one_line(question["original"]), one_line(question["used"])
     if not question["changed"]:
         asked = f"<p>{escape(used)}</p>"
@@ -98,7 +105,7 @@ def _question(question: Document) -> str:
             for old, new in changes(original, used)
         ]
         asked = f"<p>{''.join(pieces)}</p><p>read as: {escape(used)}</p>"
-    return f'<h2>Question</h2>{asked}<p class="soft">{_text(question["reason"])}</p><h2>Image</h2>'
+    return f'{asked}<p class="soft">{_text(question["reason"])}</p>'
 
 
 def _applied(request: Request) -> str:
@@ -107,8 +114,12 @@ def _applied(request: Request) -> str:
     return f'<p class="soft">Applied before asking: {_text(describe_applied(request.applied))}.</p>'
 
 
-def _posterior(noise: Document | None) -> str:
-    """Bars of the most probable kinds."""
+def posterior_html(noise: Document | None) -> str:
+    """Bars of the most probable kinds; empty where the noise was not classified.
+
+    Args:
+        noise: `image.noise` of the document that `imc ask --json` prints.
+    """
     if noise is None:
         return ""
     seen = [(kind, share) for kind, share in noise["posterior"].items() if share >= 0.0005]
@@ -146,7 +157,7 @@ def _steps(document: Document) -> str:
     return f'<h2>Steps</h2><div class="wide"><table>{table}</table></div>'
 
 
-def _picture(image: MedicalImage) -> str:
+def picture_address(image: MedicalImage) -> str:
     """The image as a `data:` address of a PNG."""
     from PIL import Image
 

@@ -45,11 +45,13 @@ def html_bars(shares: Mapping[str, float], *, most: int = 6) -> str:
     """
     shown = sorted(shares.items(), key=lambda one: -one[1])[:most]
     lines = "".join(
-        f'<div style="display:flex;gap:.6rem;align-items:center"><span style="width:8rem">'
+        f'<div style="display:flex;gap:.6rem;align-items:center"><span style="flex:0 1 8rem;'
+        f'overflow-wrap:anywhere">'
         f'{escape(name)}</span><span style="width:3.2rem;text-align:right">{share:.3f}</span>'
-        f'<span style="width:8rem"><span style="display:inline-block;height:.6rem;opacity:.6;'
-        f'background:currentColor;width:{100 * min(1.0, max(0.0, share)):.1f}%"></span></span>'
-        "</div>"
+        f'<span style="flex:0 1 8rem;min-width:2rem"><span style="display:inline-block;'
+        f'height:.6rem;opacity:.6;background:currentColor;'
+        f'width:{100 * min(1.0, max(0.0, share)):.1f}%">'
+        "</span></span></div>"
         for name, share in shown
     )
     return f"<div>{lines}</div>"

@@ -205,7 +205,8 @@ class FakeCalibrator:
         )
         report = CalibrationReport(applied=calibrate and noisy, reason="the gate is closed")
         features = EncodedImage(image.sha256, (image.height, image.width), None)
-        return CalibratedImage(features, perception, report)
+        restored = grey_square() if report.applied else None
+        return CalibratedImage(features, perception, report, restored)
 
 
 def grey_square(value: int = 128, side: int = 16) -> MedicalImage:

@@ -55,7 +55,8 @@ class CalibratedImage:
     def _repr_html_(self) -> str:
         """What was found and done, as a notebook shows it."""
         found = "" if self.perception is None else self.perception._repr_html_()
-        return found + self.report._repr_html_()
+        picture = "" if self.restored is None else self.restored._repr_html_()
+        return found + self.report._repr_html_() + picture
 
 
 class Calibrator:

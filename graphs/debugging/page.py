@@ -10,7 +10,7 @@ from graphs.debugging.history import Checkpoint, tree_lines
 from graphs.debugging.values import Change, NodeRun, Stop, as_json
 from imc_agents.exchanges import Exchange
 
-__all__ = ["session_page"]
+__all__ = ["changes_html", "exchange_html", "session_page"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """No script, picture, font or address: the page shows text."""
@@ -71,6 +71,16 @@ def session_page(
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+
+
+def exchange_html(exchange: Exchange) -> str:
+    """One exchange with the model, folded; everything is escaped."""
+    return "".join(_exchange(exchange))
+
+
+def changes_html(changed: Sequence[Change]) -> str:
+    """A table of the keys that changed, before and after; empty for none."""
+    return "".join(_changes(changed))
 
 
 def _tree(history: Sequence[Checkpoint]) -> str:

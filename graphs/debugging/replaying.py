@@ -13,6 +13,7 @@ from graphs.debugging.values import DebugRefused
 from imc_agents.chat.recording import RequestRecorder
 from imc_agents.exchanges import Exchange
 from imc_agents.requests import Generate, Loglikelihood, MultipleChoice, Request
+from imc_core.errors import IMCError
 
 __all__ = ["ask_again"]
 
@@ -20,7 +21,7 @@ __all__ = ["ask_again"]
 def ask_again(
     exchange: Exchange, context: Any, state: Mapping[str, Any], *, prompt: str | None = None
 ) -> Exchange:
-    """The same request to the same model; its reply, as an exchange of its own.
+    """The same request to the same model; its reply, or its failure, as an exchange of its own.
 
     Args:
         exchange: what was asked.
@@ -60,7 +61,13 @@ def ask_again(
             most = context.policy.max_answer_tokens
             answer = partial(answer, features=features, max_new_tokens=most)
     found: list[Exchange] = []
-    RequestRecorder(exchange.node, [found.append]).record(chat, request, answer, features=features)
+    recorder = RequestRecorder(exchange.node, [found.append])
+    try:
+        recorder.record(chat, request, answer, features=features)
+    except IMCError:
+        raise  # a prompt that the model cannot be given
+    except context.faults:
+        pass  # the exchange names the failure
     return found[0]
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from graphs.drawing.diagram import Diagram, DiagramEdge, DiagramNode, diagram_of
     from graphs.drawing.html import draw_html
     from graphs.drawing.mermaid import draw_mermaid
-    from graphs.drawing.node_runs import NodeRun, runs_of_trace
-    from graphs.drawing.notebook import GraphPicture, displayed_locally, show
+    from graphs.drawing.node_totals import NodeTotals, totals_of_trace
+    from graphs.drawing.notebook import GraphPicture, LocalDisplay, show
     from graphs.drawing.png import draw_png
     from graphs.drawing.svg import draw_svg
 
@@ -21,15 +21,15 @@ __all__ = [
     "DiagramEdge",
     "DiagramNode",
     "GraphPicture",
-    "NodeRun",
+    "LocalDisplay",
+    "NodeTotals",
     "diagram_of",
-    "displayed_locally",
     "draw_ascii",
     "draw_html",
     "draw_mermaid",
     "draw_png",
     "draw_svg",
-    "runs_of_trace",
+    "totals_of_trace",
     "show",
 ]
 
@@ -40,8 +40,8 @@ __getattr__, __dir__ = lazy_names(
         "graphs.drawing.diagram": ("Diagram", "DiagramEdge", "DiagramNode", "diagram_of"),
         "graphs.drawing.html": ("draw_html",),
         "graphs.drawing.mermaid": ("draw_mermaid",),
-        "graphs.drawing.node_runs": ("NodeRun", "runs_of_trace"),
-        "graphs.drawing.notebook": ("GraphPicture", "displayed_locally", "show"),
+        "graphs.drawing.node_totals": ("NodeTotals", "totals_of_trace"),
+        "graphs.drawing.notebook": ("GraphPicture", "LocalDisplay", "show"),
         "graphs.drawing.png": ("draw_png",),
         "graphs.drawing.svg": ("draw_svg",),
     },

@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphs.drawing.diagram import Diagram, DiagramNode
 from graphs.drawing.geometry import Box, Metrics, Route
 from graphs.drawing.layout import lay_out
-from graphs.drawing.node_runs import NodeRun
+from graphs.drawing.node_totals import NodeTotals
 
 CHARACTERS = Metrics(
     character=1.0, small=1.0, padding=2.0, height=3.0, detail=1.0, terminal=3.0, column_gap=2.0,
@@ -21,7 +21,7 @@ Cell = tuple[int, int]
 STATES = {"visited": "", "failed": "FAILED ", "running": "RUNNING ", "next": "NEXT "}
 
 
-def draw_ascii(diagram: Diagram, runs: Mapping[str, NodeRun] | None = None) -> str:
+def draw_ascii(diagram: Diagram, runs: Mapping[str, NodeTotals] | None = None) -> str:
     """The drawing: `:` is an edge under a condition, `v` and `^` say where it leads.
 
     Nodes of subgraphs are called `subgraph:node`, without a frame. Nodes that a run did not visit
@@ -93,7 +93,7 @@ def _tracks(routes: Sequence[Route]) -> dict[tuple[int, int], int]:
     return tracks
 
 
-def _flat(node: DiagramNode, runs: Mapping[str, NodeRun] | None) -> DiagramNode:
+def _flat(node: DiagramNode, runs: Mapping[str, NodeTotals] | None) -> DiagramNode:
     label = node.id if node.kind == "node" or node.group else node.label
     unvisited = runs is not None and node.kind == "node" and node.id not in runs
     return replace(node, label=f"[{label}]" if unvisited else label, group="")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 NodeKind = Literal["start", "end", "node"]
@@ -45,6 +46,8 @@ class DiagramEdge:
     """Taken under a condition."""
     both_ways: bool = False
     """There is an edge from `target` to `source` too."""
+    circle: bool = False
+    """That edge is always taken: the two are one circle, and what follows is drawn under both."""
 
 
 @dataclass(frozen=True)
@@ -69,31 +72,39 @@ def diagram_of(graph: Drawable, *, xray: bool = False) -> Diagram:
         group, _, label = name.rpartition(SEPARATOR)
         kind = TERMINALS.get(label, "node")
         nodes.append(DiagramNode(name, label if kind == "node" else kind, kind, group))
-    pairs: dict[tuple[str, str], DiagramEdge] = {}
+    edges: dict[tuple[str, str], DiagramEdge] = {}
     for edge in drawn.edges:
         label = "" if edge.data is None else str(edge.data)
-        back = pairs.get((edge.target, edge.source))
-        there = pairs.get((edge.source, edge.target))
-        if back is not None and edge.source != edge.target:
-            pairs[edge.target, edge.source] = _joined(back, label, edge.conditional, both_ways=True)
-        elif there is not None:
-            pairs[edge.source, edge.target] = _joined(there, label, edge.conditional)
-        else:
-            pairs[edge.source, edge.target] = DiagramEdge(
-                edge.source, edge.target, label, edge.conditional
-            )
+        one = DiagramEdge(edge.source, edge.target, label, edge.conditional)
+        known = edges.get((edge.source, edge.target))
+        edges[edge.source, edge.target] = one if known is None else _joined(known, one)
+    steps = steps_from_start([node.id for node in nodes], list(edges))
+    pairs: list[DiagramEdge] = []
+    for (source, target), edge in edges.items():
+        back = edges.get((target, source))
+        if back is None or source == target:
+            pairs.append(edge)
+        elif steps[source] < steps[target] or (steps[source] == steps[target] and source < target):
+            both = replace(_joined(edge, back), conditional=edge.conditional)
+            pairs.append(replace(both, both_ways=True, circle=not back.conditional))
     title = getattr(graph, "name", None) or "graph"
-    return Diagram(tuple(nodes), tuple(pairs.values()), str(title))
+    return Diagram(tuple(nodes), tuple(pairs), str(title))
 
 
-def _joined(
-    edge: DiagramEdge, label: str, conditional: bool, *, both_ways: bool = False
-) -> DiagramEdge:
-    labels = dict.fromkeys(one for one in (edge.label, label) if one)
-    return DiagramEdge(
-        edge.source,
-        edge.target,
-        " / ".join(labels),
-        edge.conditional or conditional,
-        edge.both_ways or both_ways,
-    )
+def steps_from_start(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
+    """The least number of edges to each node from those that none leads to, else the first."""
+    reached = {target for source, target in edges if source != target}
+    waiting = [node for node in nodes if node not in reached] or list(nodes[:1])
+    steps = dict.fromkeys(waiting, 0)
+    for node in waiting:
+        for source, target in edges:
+            if source == node and target not in steps:
+                steps[target] = steps[node] + 1
+                waiting.append(target)
+    return {node: steps.get(node, len(nodes)) for node in nodes}
+
+
+def _joined(edge: DiagramEdge, other: DiagramEdge) -> DiagramEdge:
+    labels = dict.fromkeys(one for one in (edge.label, other.label) if one)
+    conditional = edge.conditional or other.conditional
+    return replace(edge, label=" / ".join(labels), conditional=conditional)

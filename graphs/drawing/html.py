@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from graphs.drawing.diagram import Diagram
-from graphs.drawing.node_runs import NodeRun
+from graphs.drawing.node_totals import NodeTotals
 from graphs.drawing.svg import draw_svg
 
 PAGE_STYLE = """
@@ -19,7 +19,7 @@ table { border-collapse: collapse; } td, th { text-align: left; padding: .2rem .
 
 
 def draw_html(
-    diagram: Diagram, runs: Mapping[str, NodeRun] | None = None, *, title: str | None = None
+    diagram: Diagram, runs: Mapping[str, NodeTotals] | None = None, *, title: str | None = None
 ) -> str:
     """The page of a diagram.
 
@@ -38,7 +38,7 @@ def draw_html(
     )
 
 
-def _table(runs: Mapping[str, NodeRun]) -> str:
+def _table(runs: Mapping[str, NodeTotals]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{run.state}</td>'
         f'<td class="number">{run.runs}</td>'

@@ -162,7 +162,7 @@ class _Level:
         """The rows; the first and the last of a subgraph are its frame's upper and lower side."""
         names = [*self.nodes, *self.inner]
         edges = list(self.edges)
-        back = [(target, source) for (source, target), one in self.edges.items() if one.both_ways]
+        back = [(target, source) for (source, target), one in self.edges.items() if one.circle]
         if self.group:
             reached = {target for source, target in edges if source != target}
             left = {source for source, target in edges if source != target}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from graphs.drawing.diagram import Drawable
-from graphs.drawing.node_runs import MARKS, NodeRun
+from graphs.drawing.node_totals import MARKS, NodeTotals
 
 CLASSES = """
 	classDef visited stroke:#00704a,stroke-width:2px
@@ -16,7 +16,7 @@ CLASSES = """
 
 
 def draw_mermaid(
-    graph: Drawable, runs: Mapping[str, NodeRun] | None = None, *, xray: bool = False
+    graph: Drawable, runs: Mapping[str, NodeTotals] | None = None, *, xray: bool = False
 ) -> str:
     """Mermaid text of a compiled graph.
 

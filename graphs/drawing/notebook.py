@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from langgraph.graph.state import CompiledStateGraph
-
 from graphs.drawing.diagram import Diagram, Drawable, diagram_of
-from graphs.drawing.node_runs import NodeRun, runs_of_trace
+from graphs.drawing.node_totals import NodeTotals, totals_of_trace
 from graphs.drawing.svg import draw_svg
 
 
@@ -18,7 +16,7 @@ class GraphPicture:
     """A graph, or a finished run of it, that shows itself in a notebook."""
 
     diagram: Diagram
-    runs: Mapping[str, NodeRun] | None = None
+    runs: Mapping[str, NodeTotals] | None = None
 
     def _repr_html_(self) -> str:
         return draw_svg(self.diagram, self.runs, within_page=True)
@@ -34,7 +32,7 @@ def show(
         state: what a run of it returned: its `trace` is drawn too.
         xray: draw the nodes of subgraphs too.
     """
-    runs = None if state is None else runs_of_trace(state.get("trace") or ())
+    runs = None if state is None else totals_of_trace(state.get("trace") or ())
     return GraphPicture(diagram_of(graph, xray=xray), runs)
 
 
@@ -46,15 +44,3 @@ class LocalDisplay:
 
     def _repr_html_(self) -> str:
         return show(cast("Drawable", self))._repr_html_()
-
-
-class DisplayedGraph(LocalDisplay, CompiledStateGraph[Any, Any, Any, Any]):
-    """A compiled graph with that display."""
-
-
-def displayed_locally(
-    compiled: CompiledStateGraph[Any, Any, Any, Any],
-) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """A copy of what `StateGraph.compile` returned, whose display in a notebook is ours."""
-    parts = {name: part for name, part in vars(compiled).items() if name != "__orig_class__"}
-    return DisplayedGraph(**parts)

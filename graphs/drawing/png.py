@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from graphs.drawing.diagram import Diagram
 from graphs.drawing.geometry import Box, Point, Route
 from graphs.drawing.layout import lay_out
-from graphs.drawing.node_runs import NodeRun
+from graphs.drawing.node_totals import NodeTotals
 
 MARGIN = 8.0
 STEPS = 96
@@ -38,7 +38,7 @@ MARKS = {"visited": "", "failed": "x ", "running": "... ", "next": "> "}
 
 def draw_png(
     diagram: Diagram,
-    runs: Mapping[str, NodeRun] | None = None,
+    runs: Mapping[str, NodeTotals] | None = None,
     *,
     scale: float = 2.0,
     dark: bool = False,
@@ -104,7 +104,7 @@ class _Pen:
         width = max(1, round(1.2 * self.scale))
         self.draw.rounded_rectangle(corners, radius * self.scale, fill, line, width)
 
-    def box(self, box: Box, runs: Mapping[str, NodeRun] | None) -> None:
+    def box(self, box: Box, runs: Mapping[str, NodeTotals] | None) -> None:
         node = box.node
         run = None if runs is None or node.kind != "node" else runs.get(node.id)
         unvisited = runs is not None and node.kind == "node" and run is None

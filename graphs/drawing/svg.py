@@ -8,7 +8,7 @@ from html import escape
 from graphs.drawing.diagram import Diagram
 from graphs.drawing.geometry import Box, Point, Route
 from graphs.drawing.layout import lay_out
-from graphs.drawing.node_runs import MARKS, NodeRun
+from graphs.drawing.node_totals import MARKS, NodeTotals
 
 MARGIN = 8.0
 ARROW = 4.0
@@ -54,7 +54,7 @@ Breakpoints = Mapping[str, frozenset[str]]
 
 def draw_svg(
     diagram: Diagram,
-    runs: Mapping[str, NodeRun] | None = None,
+    runs: Mapping[str, NodeTotals] | None = None,
     *,
     within_page: bool = False,
     breakpoints: Breakpoints | None = None,
@@ -89,7 +89,7 @@ def draw_svg(
     )
 
 
-def describe(diagram: Diagram, runs: Mapping[str, NodeRun] | None) -> str:
+def describe(diagram: Diagram, runs: Mapping[str, NodeTotals] | None) -> str:
     """The picture in one sentence, for those who do not see it."""
     names = [node.id for node in diagram.nodes if node.kind == "node"]
     if runs is None:
@@ -98,7 +98,7 @@ def describe(diagram: Diagram, runs: Mapping[str, NodeRun] | None) -> str:
     return f"run of {diagram.title}: {'; '.join(said) or 'no node has run'}"
 
 
-def _details(runs: Mapping[str, NodeRun]) -> dict[str, str]:
+def _details(runs: Mapping[str, NodeTotals]) -> dict[str, str]:
     return {name: run.detail for name, run in runs.items()}
 
 
@@ -157,7 +157,7 @@ def _left_head(tip: Point) -> str:
 
 
 def _box(
-    box: Box, runs: Mapping[str, NodeRun] | None, breakpoints: Breakpoints | None, chosen: str
+    box: Box, runs: Mapping[str, NodeTotals] | None, breakpoints: Breakpoints | None, chosen: str
 ) -> str:
     node, run = box.node, None if runs is None else runs.get(box.node.id)
     x, y = box.centre

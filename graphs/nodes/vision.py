@@ -62,6 +62,7 @@ class VisionNode:
                 "image_name": image.sha256,
                 "width": image.width,
                 "height": image.height,
+                "restored": None,
                 "plain_image": False,
                 "answer": None,
             }
@@ -78,6 +79,8 @@ class VisionNode:
                 }
             else:
                 update |= {"perception": result.perception, "calibration": result.report}
+                if result.restored is not None:
+                    update["restored"] = context.images.put(result.restored)
             if not context.policy.calibrates:
                 watch.notes.append(f"method {context.policy.method} does not correct images")
         return prefixed({**update, "trace": [watch.step]}, self.prefix)

@@ -16,7 +16,7 @@ from imc_app.refusals import InputRefused
 from imc_core.files import replace_file
 
 if TYPE_CHECKING:
-    from graphs.drawing import NodeRun
+    from graphs.drawing import NodeTotals
 
 EXAMPLES = examples(
     "imc graph --format ascii",
@@ -99,7 +99,7 @@ def graph(
 def _drawn(
     name: GraphName,
     drawing: DrawingFormat,
-    runs: dict[str, NodeRun] | None,
+    runs: dict[str, NodeTotals] | None,
     *,
     xray: bool,
     dark: bool,
@@ -119,14 +119,14 @@ def _drawn(
     return (draw_svg if drawing is DrawingFormat.SVG else draw_html)(diagram, runs)
 
 
-def read_runs(path: Path, name: GraphName) -> dict[str, NodeRun]:
+def read_runs(path: Path, name: GraphName) -> dict[str, NodeTotals]:
     """The runs of nodes in a document of `imc ask --json`.
 
     Raises InputRefused for a file that cannot be read, or holds no trace of this graph.
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from graphs.drawing import runs_of_trace
+    from graphs.drawing import totals_of_trace
     from imc_agents.state import TraceStep
 
     said = f"--run {str(path)!r}"
@@ -149,7 +149,7 @@ def read_runs(path: Path, name: GraphName) -> dict[str, NodeRun]:
         raise InputRefused(
             f"{said}: not the document of one question; write it with imc ask --json"
         ) from error
-    runs = runs_of_trace(trace)
+    runs = totals_of_trace(trace)
     if name is GraphName.SMS:
         runs = {node: one for node, one in runs.items() if node not in ("vision", "answer")}
     if not runs:

@@ -12,12 +12,13 @@ from typing import Any
 import typer
 
 from graphs.debugging.session import DebugSession
-from graphs.debugging.values import DebugRefused, Event, NodeRun, Stop
+from graphs.debugging.values import Event, NodeRun, Stop
 from imc_agents.exchanges import Exchange
 from imc_agents.state import Answer
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused, is_refusal, one_line
 from imc_app.stepping import show
+from imc_core.errors import IMCError
 
 ANSWERED, FAULT, REFUSED = 0, 1, 2
 """Exit codes, as in `imc_app.cli`."""
@@ -131,7 +132,7 @@ class StepPrompt:
             if command is None:
                 raise InputRefused(f"no command {name!r}; help lists the commands")
             command(rest)
-        except (DebugRefused, InputRefused) as error:
+        except IMCError as error:
             self.refused = True
             typer.echo(f"imc: {one_line(str(error))}", err=True)
         except KeyboardInterrupt:

@@ -257,10 +257,10 @@ def test_a_deleted_thread_leaves_nothing_in_the_file(database: Path, image: Path
 # what is refused
 
 
-def test_none_and_a_checkpointer_are_taken_as_they_are() -> None:
+def test_none_stays_none_and_a_checkpointer_keeps_its_storage() -> None:
     saver = InMemorySaver()
     assert open_checkpointer(None) is None
-    assert open_checkpointer(saver) is saver
+    assert open_checkpointer(saver).storage is saver.storage
 
 
 def not_a_database(path: Path) -> Path:

@@ -104,6 +104,26 @@ def test_an_image_edited_before_the_answer_is_perceived_anew(image: str, tmp_pat
     assert final["answer"].text == "yes"
 
 
+def test_an_edited_image_is_kept_by_name_where_images_are_kept(image: str, tmp_path: Path) -> None:
+    context = context_of()
+    graph = build_imc_graph(checkpointer=tmp_path / "t.sqlite", interrupt_before=["answer"])
+    graph.invoke({"image": image, "question": CLEAN}, thread(), context=context)
+    other = tmp_path / "other.png"
+    Image.new("L", (30, 30), 10).save(other)
+    graph.update_state(thread(), {"image": str(other)})
+    assert graph.get_state(thread()).values["image"].startswith("sha256:")
+    other.unlink()
+    graph.invoke(None, thread(), context=context)
+    assert graph.invoke(None, thread(), context=context)["width"] == 30
+
+
+def test_an_image_block_is_not_written_where_no_image_is_kept(image: str) -> None:
+    stepped = Stepped(image, CLEAN, ["answer"])
+    block = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
+    with pytest.raises(StateRefused, match="image store"):
+        stepped.edit({"image": block})
+
+
 # both branches wait
 
 

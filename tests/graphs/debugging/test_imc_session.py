@@ -60,6 +60,14 @@ def test_an_exchange_is_asked_again_with_another_prompt() -> None:
     assert session.state == before
 
 
+def test_a_model_that_fails_at_an_exchange_is_named() -> None:
+    session = opened()
+    session.run()
+    judged = next(one for one in session.exchanges("verifier") if one.options)
+    session.context.chat.agreement = RuntimeError("patient Doe")  # type: ignore[union-attr]
+    assert session.ask_again(judged).failure == "RuntimeError"
+
+
 def test_an_exchange_is_asked_of_a_model_alone() -> None:
     session = opened()
     session.run()

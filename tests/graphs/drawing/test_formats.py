@@ -12,14 +12,14 @@ from PIL import Image
 
 from graphs.drawing import (
     Diagram,
-    NodeRun,
+    NodeTotals,
     diagram_of,
     draw_ascii,
     draw_html,
     draw_mermaid,
     draw_png,
     draw_svg,
-    runs_of_trace,
+    totals_of_trace,
 )
 from tests.graphs.drawing.examples import TRACE, asking_graph, embedding_graph, waiting_graph
 
@@ -32,13 +32,13 @@ def diagram() -> Diagram:
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict[str, NodeRun]:
-    return runs_of_trace(TRACE)
+def runs() -> dict[str, NodeTotals]:
+    return totals_of_trace(TRACE)
 
 
 def snapshots() -> dict[str, str]:
     """What each snapshot file must hold; run this file as a program to write them."""
-    asking, runs = diagram_of(asking_graph()), runs_of_trace(TRACE)
+    asking, runs = diagram_of(asking_graph()), totals_of_trace(TRACE)
     return {
         "asking.txt": draw_ascii(asking),
         "asking-run.txt": draw_ascii(asking, runs),
@@ -55,14 +55,14 @@ def test_a_drawing_is_what_it_was(name: str) -> None:
     assert snapshots()[name] == (SNAPSHOTS / name).read_text("utf-8")
 
 
-def test_a_run_is_summed_over_the_steps_of_each_node(runs: dict[str, NodeRun]) -> None:
+def test_a_run_is_summed_over_the_steps_of_each_node(runs: dict[str, NodeTotals]) -> None:
     assert list(runs) == ["coordinator", "vision", "answer"]
     assert runs["coordinator"].detail == "×2 · 12 ms · 1 call"
     assert (runs["vision"].state, runs["answer"].state) == ("visited", "failed")
 
 
 def test_the_svg_says_what_happened_to_those_who_do_not_see_it(
-    diagram: Diagram, runs: dict[str, NodeRun]
+    diagram: Diagram, runs: dict[str, NodeTotals]
 ) -> None:
     svg = ElementTree.fromstring(draw_svg(diagram, runs))
     assert svg.get("role") == "img"
@@ -71,7 +71,7 @@ def test_the_svg_says_what_happened_to_those_who_do_not_see_it(
     )
 
 
-def test_the_svg_needs_nothing_beside_it(diagram: Diagram, runs: dict[str, NodeRun]) -> None:
+def test_the_svg_needs_nothing_beside_it(diagram: Diagram, runs: dict[str, NodeTotals]) -> None:
     for drawn in (draw_svg(diagram, runs), draw_html(diagram, runs)):
         outside = drawn.replace('xmlns="http://www.w3.org/2000/svg"', "")
         assert not re.findall(r"https?://|<script|@import|url\(|href=", outside)
@@ -100,7 +100,7 @@ def test_a_name_is_no_markup() -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_png_has_the_paper_and_the_colours_of_its_theme(
-    diagram: Diagram, runs: dict[str, NodeRun], dark: bool
+    diagram: Diagram, runs: dict[str, NodeTotals], dark: bool
 ) -> None:
     picture = Image.open(io.BytesIO(draw_png(diagram, runs, dark=dark)))
     pixels = {colour for _, colour in picture.getcolors(1 << 20) or ()}
@@ -109,7 +109,7 @@ def test_the_png_has_the_paper_and_the_colours_of_its_theme(
     assert failed in pixels
 
 
-def test_the_page_lists_the_steps(diagram: Diagram, runs: dict[str, NodeRun]) -> None:
+def test_the_page_lists_the_steps(diagram: Diagram, runs: dict[str, NodeTotals]) -> None:
     page = draw_html(diagram, runs)
     assert '<th scope="row">coordinator</th><td>visited</td><td class="number">2</td>' in page
     assert "no answer: &lt;RuntimeError&gt;" in page

@@ -16,7 +16,7 @@ MARKS: dict[RunState, str] = {"visited": "✓", "failed": "✗", "running": "…
 
 
 @dataclass(frozen=True)
-class NodeRun:
+class NodeTotals:
     """The steps of one node in one run."""
 
     state: RunState
@@ -47,22 +47,22 @@ class NodeRun:
         return ", ".join(parts)
 
 
-def runs_of_trace(trace: Iterable[TraceStep]) -> dict[str, NodeRun]:
+def totals_of_trace(trace: Iterable[TraceStep]) -> dict[str, NodeTotals]:
     """The runs of each node, in the order in which the nodes first ended.
 
     Args:
         trace: the steps of one question: `state["trace"]`, or `trace` of `imc ask --json`.
     """
-    runs: dict[str, NodeRun] = {}
+    runs: dict[str, NodeTotals] = {}
     for step in trace:
         ms = step.ms if step.ms > 0 else None
-        one = NodeRun("failed" if step.failed else "visited", 1, ms, step.calls, step.note)
+        one = NodeTotals("failed" if step.failed else "visited", 1, ms, step.calls, step.note)
         before = runs.get(step.node)
         runs[step.node] = one if before is None else _sum(before, one)
     return runs
 
 
-def _sum(before: NodeRun, one: NodeRun) -> NodeRun:
+def _sum(before: NodeTotals, one: NodeTotals) -> NodeTotals:
     notes = dict.fromkeys(note for note in (before.note, one.note) if note)
     times = [ms for ms in (before.ms, one.ms) if ms is not None]
     return replace(
