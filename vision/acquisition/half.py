@@ -34,6 +34,8 @@ ALPHA = 0.04
 """Significance level of the test "this picture is clean", against clean pictures of every origin. A
 picture that fails it is changed only where the restoration is also predicted to do no harm; of
 clean pictures that leaves a fraction of this level (`docs/results/origins.md`)."""
+LEAST_CONTRAST = 2.5 / 255.0
+"""A picture whose brightest and darkest pixels differ by less, in every plane, is not restored."""
 MAX_ROUNDS = 3
 """Most restorations of one picture: a mixture of two noises takes two, and the third confirms."""
 RESIDUAL_ALPHA = 0.05
@@ -140,6 +142,8 @@ class AcquisitionHalf(HalfParts):
         start = Restoration(image, perception, posterior=posterior, scores=scores)
         if posterior.clean_p_value > alpha or max_rounds < 1:
             return start
+        if _contrast(planes) < LEAST_CONTRAST:
+            return replace(start, declined="the picture holds one grey level: nothing to restore")
         state = _State(planes, statistics, posterior)
         self._without_stripes(state)
         while state.unfinished and len(state.rounds) < max_rounds:
@@ -163,7 +167,7 @@ class AcquisitionHalf(HalfParts):
         trial = as_stored(state.planes + (clear - grey))
         after = picture_statistics(trial)
         nearer = self._nonconformity(after) < self._nonconformity(state.statistics)
-        if not nearer:
+        if not nearer or self.stripes_left >= 1.0:
             return
         state.accept(STRIPES, trial, after, left=self.stripes_left)
         state.posterior = self.residual_classifier.predict(after[None])[0]
@@ -217,6 +221,12 @@ class _State:
         self.planes, self.statistics = trial, statistics
         self.rounds.append(noise)
         self.left *= left
+
+
+def _contrast(planes: Tensor) -> float:
+    """Largest range of a plane of (planes, H, W)."""
+    flat = planes.flatten(1)
+    return float((flat.amax(dim=1) - flat.amin(dim=1)).max())
 
 
 def as_stored(planes: Tensor) -> Tensor:
