@@ -25,7 +25,7 @@ class HalfParts:
     novelty: Novelty = field(repr=False)
     benefit: BenefitPredictor = field(repr=False)
     stripes_left: float = 0.5
-    """Share of the squared error that the removal of stripes leaves: 0.75 quantile of its draws."""
+    """Share of the squared error that the removal of stripes leaves: mean over its draws."""
     digest: str = ""
     """SHA-256 of its file; empty where it was not loaded from one."""
 

@@ -49,8 +49,10 @@ MAP_RIDGE = 1e-4
 """Ridge of the pixel maps, relative to the mean square of each feature."""
 OTHER_SCALES = 24.0
 """The other working scales' pictures count in a scale's map as this many of its own."""
-HARM_ALLOWED = 0.02
+HARM_ALLOWED = 0.03
 """Share of kept trial restorations, each origin counting alike, that may become worse."""
+_SURE_FROM = 0.1
+"""Share of the trials from which the share of harm is counted."""
 MOST_HARM = 0.25
 """Upper bound of the probability of harm at which a restoration is kept."""
 _BENEFIT = {"cosines": 400, "length_scale": 4.0}
@@ -158,7 +160,7 @@ class AcquisitionFit:
             restorer=_members_of(whole, chosen),
             novelty=Novelty.fit(self.statistics.arrays["statistics"][rows]),
             benefit=self._benefit(without),
-            stripes_left=float(np.quantile(self.statistics.arrays["stripes"], 0.75)),
+            stripes_left=_stripes_left(self.statistics.arrays["stripes"]),
         )
 
     # -- the passes -----------------------------------------------------------------------------
@@ -562,11 +564,18 @@ def _members_of(whole: EnsembleRestorer, members: Tensor) -> EnsembleRestorer:
     return EnsembleRestorer(whole.classes, whole.maps[:, members], prototypes)
 
 
+def _stripes_left(shares: Floats) -> float:
+    """Mean share of the squared error that the removal of stripes leaves; 1 where none was drawn."""
+    return float(np.minimum(shares, 1.0).mean()) if len(shares) else 1.0
+
+
 def _threshold(harm: Floats, worse: NDArray[np.bool_], weights: Floats) -> float:
     """Largest probability of harm at which at most `HARM_ALLOWED` of what is kept becomes worse."""
     order = np.argsort(harm)
-    share = np.cumsum(weights[order] * worse[order]) / np.cumsum(weights[order])
-    allowed = np.flatnonzero(share <= HARM_ALLOWED)
+    kept = np.cumsum(weights[order])
+    share = np.cumsum(weights[order] * worse[order]) / kept
+    # the first few say nothing of a share
+    allowed = np.flatnonzero((share <= HARM_ALLOWED) & (kept >= _SURE_FROM * kept[-1]))
     if not len(allowed):
         return 0.0
     return float(np.clip(harm[order][allowed[-1]], 0.0, MOST_HARM))

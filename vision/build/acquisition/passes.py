@@ -78,11 +78,12 @@ def compute_statistics(reference: Reference, classes: Classes, seed: int) -> Arr
 
 def _stripes_left(draw: Draw) -> float | None:
     """Share of the squared error that the removal of stripes leaves; None where it finds none."""
-    clear = remove_stripes(draw.grey)
-    if clear is draw.grey:
+    grey, wanted = draw.grey, draw.grey_clean
+    clear = remove_stripes(grey)
+    if clear is grey:
         return None
-    errors = [float((some - draw.grey_clean).square().mean()) for some in (clear, draw.grey)]
-    return min(1.0, errors[0] / max(errors[1], 1e-9))
+    errors = [float((some - wanted).square().mean()) for some in (clear, grey)]
+    return errors[0] / max(errors[1], 1e-9)
 
 
 @dataclass
