@@ -565,7 +565,7 @@ def _members_of(whole: EnsembleRestorer, members: Tensor) -> EnsembleRestorer:
 
 
 def _stripes_left(shares: Floats) -> float:
-    """Mean share of the squared error that the removal of stripes leaves; 1 where none was drawn."""
+    """Mean share of the squared error that removing stripes leaves; 1 where none was drawn."""
     return float(np.minimum(shares, 1.0).mean()) if len(shares) else 1.0
 
 
