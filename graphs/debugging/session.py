@@ -21,10 +21,13 @@ from graphs.debugging.replaying import ask_again
 from graphs.debugging.stepping import Context, SteppedThread, in_memory, innermost
 from graphs.debugging.supersteps import SEPARATOR, Superstep
 from graphs.debugging.values import DebugRefused, NodeRun, Stop
+from graphs.drawing.diagram import SEPARATOR as DRAWN_SEPARATOR
 from graphs.drawing.diagram import diagram_of
+from graphs.drawing.node_totals import totals_of_trace
 from graphs.drawing.svg import draw_svg
 from graphs.exchange_store import ExchangeStore
 from imc_agents.exchanges import Exchange
+from imc_agents.state import TraceStep
 from imc_core.files import replace_file
 
 __all__ = ["DebugSession", "in_memory"]
@@ -144,7 +147,9 @@ class DebugSession(SteppedThread[Context]):
             self.thread_id,
             self.history(),
             self.stops,
-            picture=draw_svg(diagram_of(self.graph, xray=True), within_page=True),
+            picture=draw_svg(
+                diagram_of(self.graph, xray=True), totals_of_trace(self._trace), within_page=True
+            ),
         )
         if path is not None:
             try:
@@ -154,6 +159,19 @@ class DebugSession(SteppedThread[Context]):
                     f"{str(path)!r} cannot be written ({error.strerror}): name another file"
                 ) from error
         return page
+
+    @property
+    def _trace(self) -> list[TraceStep]:
+        """The session's runs of nodes, named as a drawing names them."""
+        return [
+            TraceStep(
+                node=run.node.replace(SEPARATOR, DRAWN_SEPARATOR),
+                ms=run.ms,
+                calls=sum(one.passes or 1 for one in run.exchanges),
+                failed=run.error is not None,
+            )
+            for run in self.runs
+        ]
 
     def _graph_at(self, path: tuple[str, ...]) -> Pregel[Any, Any, Any, Any]:
         found = dict(self.graph.get_subgraphs(recurse=True)).get("|".join(path))

@@ -338,7 +338,7 @@ def test_the_export_escapes_everything_and_loads_nothing(tmp_path: Path) -> None
     assert "&lt;script&gt;alert(1)" in page
     loads = page.replace("default-src", "").replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert "src=" not in loads and "http://" not in loads
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 1 and 'class="node visited"' in page
     for nodes in ("first", "inner", "last"):
         assert f"after {nodes}" in page
     with pytest.raises(DebugRefused, match="cannot be written"):
