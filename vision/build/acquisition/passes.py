@@ -8,7 +8,6 @@ thumbnails; moments of the pixel maps; trial restorations, whose outcome is know
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from torch import Tensor
 
 from vision.acquisition.evidence import Novelty, evidence
 from vision.acquisition.half import as_stored
-from vision.acquisition.restorer import PIXEL_FEATURES, EnsembleRestorer, prototype_features
-from vision.acquisition.scales import SCALES, scale_index
+from vision.acquisition.restorer import EnsembleRestorer, prototype_features
+from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import picture_statistics
+from vision.build.acquisition.pixel_maps import MapMoments
 from vision.build.acquisition.references import Draw, Drawer, Reference, chosen_pixels
 from vision.calibrate.class_maps import calibration_weights
 from vision.perceive.pixel_classifier import PixelClassifier
@@ -84,34 +84,6 @@ def _stripes_left(draw: Draw) -> float | None:
         return None
     errors = [float((some - wanted).square().mean()) for some in (clear, grey)]
     return errors[0] / max(errors[1], 1e-9)
-
-
-@dataclass
-class MapMoments:
-    """Moments of the pixel maps, by working scale and class; the last class is of all kinds."""
-
-    gram: Tensor
-    """(scales, classes + 1, features, features)."""
-    cross: Tensor
-    """(scales, classes + 1, features)."""
-    power: Tensor
-    """(scales, classes + 1) number of pictures."""
-
-    @classmethod
-    def empty(cls, classes: int) -> MapMoments:
-        """No rows yet."""
-        shape = (len(SCALES), classes + 1)
-        return cls(
-            torch.zeros(*shape, PIXEL_FEATURES, PIXEL_FEATURES),
-            torch.zeros(*shape, PIXEL_FEATURES),
-            torch.zeros(shape),
-        )
-
-    def add(self, scale: int, label: int, features: Tensor, wanted: Tensor) -> None:
-        """Add pixels (n, features) of one picture with their changes (n,)."""
-        self.gram[scale, label] += features.T @ features
-        self.cross[scale, label] += features.T @ wanted
-        self.power[scale, label] += 1.0
 
 
 Predictors = dict[str, tuple[LandmarkRegression, LandmarkRegression]]
@@ -253,7 +225,6 @@ def _trial(
 
 
 __all__ = [
-    "MapMoments",
     "compute_statistics",
     "first_trials",
     "map_moments",
