@@ -44,9 +44,9 @@ results: $(VENV)/.installed-dev ## Measure the embedded model anew into docs/res
 	$(BIN)/python benchmarks/results.py --data "$(IMC_DATA)"
 	$(BIN)/python scripts/docs_tables.py --write
 
-ablations: $(VENV)/.installed-dev ## What each part of PDC is worth, into docs/results (IMC_DATA=...)
+ablations: $(VENV)/.installed-dev ## What each part of PDC contributes, into docs/results (IMC_DATA=...)
 	@test -n "$(IMC_DATA)" || { echo "make ablations: say IMC_DATA=/folder/that/holds/vqa-rad/and/slake" >&2; exit 1; }
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pdc_ablations.py --data "$(IMC_DATA)" --jobs 2
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pdc_ablations.py --data "$(IMC_DATA)"
 
 serve: $(VENV)/.installed-dev ## Serve the graph on this machine with the LangGraph server
 	$(BIN)/imc serve
