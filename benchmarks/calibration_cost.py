@@ -45,6 +45,15 @@ PARTS = (
     "prepare_many",
 )
 """Functions whose share of a noisy image's time is shown."""
+COLUMNS = (
+    "images",
+    "encoder, CPU s",
+    "PDC, CPU s",
+    "passes",
+    "beside the passes",
+    "min / max",
+    "rounds",
+)
 _OPEN = 1.0 - 1e-9
 """Significance level at which no image counts as clean."""
 
@@ -111,8 +120,7 @@ def main() -> None:
     clean = phantoms(args.pairs, start=HELD_OUT)
     encoder.encode(clean[0])  # the first pass pays for what is made once
     print(f"{args.blocks} blocks of {args.channels} channels, {args.threads} threads\n")
-    columns = "images|encoder, CPU s|PDC, CPU s|passes|beside the passes|min / max|rounds".split("|")
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
     halves = {
         "no model half": None,
         "model half without maps": large_model_half(encoder, own, maps=False),
