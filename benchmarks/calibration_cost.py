@@ -121,10 +121,11 @@ def main() -> None:
     encoder.encode(clean[0])  # the first pass pays for what is made once
     print(f"{args.blocks} blocks of {args.channels} channels, {args.threads} threads\n")
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+    whole = large_model_half(encoder, own)
     halves = {
         "no model half": None,
-        "model half without maps": large_model_half(encoder, own, maps=False),
-        "model half with all maps": large_model_half(encoder, own, maps=True),
+        "model half without maps": replace(whole, maps={}),
+        "model half with all maps": whole,
     }
     kind, severity = NOISE
     images = [noisy(one, kind, severity) for one in clean]

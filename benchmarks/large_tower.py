@@ -82,11 +82,9 @@ _CAP = 0.5
 
 
 @torch.inference_mode()
-def large_model_half(
-    encoder: VisionEncoder, acquisition: AcquisitionHalf, *, maps: bool
-) -> ModelHalf:
-    """A model half with parts of the sizes of a default build; `maps`: one of each class, tap by
-    tap, for restored pictures, as where all of them earn something."""
+def large_model_half(encoder: VisionEncoder, acquisition: AcquisitionHalf) -> ModelHalf:
+    """A model half with parts of the sizes of a default build, and a map of each class and tap for
+    restored pictures, as where all of them earn something."""
     taps, classes = witness_taps(encoder), acquisition.classes
     passes = EncoderPasses(encoder, taps, FeatureStore())
     pictures = phantoms(2)
@@ -120,7 +118,7 @@ def large_model_half(
         spectra=spectra,
         witness=witness,
         distances={tap: _distance(rows, labels) for tap, rows in statistics.items()},
-        maps={RESTORED: {tap: _maps(scalers[tap], len(classes)) for tap in taps}} if maps else {},
+        maps={RESTORED: {tap: _maps(scalers[tap], len(classes)) for tap in taps}},
         blocks=encoder.blocks,
     )
 
