@@ -239,8 +239,14 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-_PLACES = {"--data": "DATA", "--model": "MODEL", "--half": "FILE", "--acquisition": "FILE"}
-_OUTPUTS = ("--out", "--work")
+_PLACES = {
+    "--data": "DATA",
+    "--model": "MODEL",
+    "--half": "FILE",
+    "--acquisition": "FILE",
+    "--fit": "FIT",
+}
+_OUTPUTS = ("--out", "--work", "--json")
 
 
 def shown_command(arguments: Sequence[str]) -> str:

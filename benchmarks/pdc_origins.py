@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from measurement import say, sources_digest, without_data
+from measurement import say, shown_command, sources_digest
 from origins.document import document
 from origins.outcomes import SEED, own_corruptions, unmatched_corruptions
 from origins.page import make_page
@@ -129,7 +129,7 @@ def main() -> None:
     page = make_page(
         by_side,
         ground=f"{images} clean images of {len(origins)} origins, {noises}, seed {SEED}",
-        command=f"python benchmarks/pdc_origins.py {without_data(sys.argv[1:])}",
+        command=f"python benchmarks/pdc_origins.py {shown_command(sys.argv[1:])}",
     )
     if args.json:
         replace_file(args.json, json.dumps(document(by_side), indent=1) + "\n")
