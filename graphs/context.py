@@ -23,10 +23,11 @@ from imc_agents.safeguards.protected import ProtectedTable, load_protected
 from prompts import PromptSet, load_prompts
 
 if TYPE_CHECKING:
+    from vision.acquisition import AcquisitionHalf
     from vision.pdc import Calibrator
 
 BANK_FILE = "prototypes.safetensors"
-"""A model folder's own prototype bank."""
+"""A model folder's own model half of PDC."""
 VOCABULARY_FILE = "vocabulary.tsv"
 """A model folder's own words, with the counts of its training questions."""
 REFERENCE_MODEL = "imc-reference"
@@ -191,7 +192,9 @@ def load_context(
     Raises ModelRefused, BankRefused, EncoderRefused, MarginsRefused, ProtectedWordsRefused or
     PromptRefused, each in one line.
     """
-    table = load_protected(*map(Path, protected))  # before the model: a bad file costs no loading
+    # before the model: a bad file costs no loading
+    table = load_protected(*map(Path, protected))
+    half = _acquisition(acquisition)
     from imc_agents.chat.loading import load_local_mllm
 
     local = load_local_mllm(
@@ -211,7 +214,7 @@ def load_context(
         local.processor,
         name=REFERENCE_MODEL if reference else local.name,
         bank_path=bank,
-        acquisition=acquisition,
+        acquisition=half,
         stages=stages,
         profile=profile if profile is not None else ("reference" if reference else "instruct"),
         vocabularies=[own_words] if own_words.is_file() else [],
@@ -236,7 +239,7 @@ def context_over(
     *,
     name: str,
     bank_path: str | Path | None = None,
-    acquisition: str | Path | None = None,
+    acquisition: AcquisitionHalf | str | Path | None = None,
     stages: Collection[str] = ("pixels", "features"),
     profile: str | Path = "instruct",
     vocabularies: Sequence[Path] = (),
@@ -252,7 +255,7 @@ def context_over(
         processor: its processor.
         name: how documents call it.
         bank_path: its model half of PDC; None: pictures are restored, features not calibrated.
-        acquisition: an acquisition half of one's own; None: the shipped one.
+        acquisition: an acquisition half of one's own, or its file; None: the shipped one.
         stages: of PDC: `pixels`, `features` or both.
         profile: prompt profile.
         vocabularies: `word<TAB>count` files of words that questions use.
@@ -266,12 +269,15 @@ def context_over(
     from imc_agents.chat.chat_model import ChatLocalMLLM
     from imc_agents.language.lexicon import Lexicon
     from imc_agents.thresholds import QuestionThresholds, language_fingerprint
-    from vision.acquisition import AcquisitionHalf
     from vision.pdc import Calibrator
 
-    half = None if acquisition is None else AcquisitionHalf.load(acquisition)
     calibrator = Calibrator.load(
-        model, processor, bank_path, acquisition=half, blocks=blocks, stages=stages
+        model,
+        processor,
+        bank_path,
+        acquisition=_acquisition(acquisition),
+        blocks=blocks,
+        stages=stages,
     )
     policy = policy if policy is not None else Policy()
     if thresholds_path is not None:
@@ -286,6 +292,15 @@ def context_over(
         policy=policy,
         model_name=name,
     )
+
+
+def _acquisition(given: AcquisitionHalf | str | Path | None) -> AcquisitionHalf | None:
+    """Read an acquisition half of one's own. Raises BankRefused."""
+    from vision.acquisition import AcquisitionHalf
+
+    if given is None or isinstance(given, AcquisitionHalf):
+        return given
+    return AcquisitionHalf.load(given)
 
 
 def is_reference(folder: Path) -> bool:

@@ -45,8 +45,8 @@ PrototypesOption = Annotated[
         "--prototypes",
         "-p",
         metavar="FILE",
-        help="The model's prototype bank: what imc prototypes build wrote. Default: the file in "
-        "the model's folder.",
+        help="The model's half of PDC: what imc prototypes build wrote. Default: the file in the "
+        "model's folder; without one pictures are restored all the same.",
     ),
 ]
 AcquisitionOption = Annotated[

@@ -7,13 +7,14 @@ and loads only then: a mistyped path is refused at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from imc_app.corruption import NoiseRequest, corrupt_image, corrupt_question, parse_noise
 from imc_app.notices import detail, waiting
 from imc_app.options import REFERENCE
+from imc_app.perceivers import Perceiver, PicturePerceiver, check_acquisition, open_acquisition
 from imc_app.stages import STAGES
 from imc_reference import BANK_PATH, MODEL_DIR
 
@@ -67,6 +68,7 @@ def open_context(
     model: str | None,
     prototypes: Path | None = None,
     *,
+    acquisition: Path | None = None,
     profile: str = "auto",
     protected: Sequence[Path] = (),
     method: Method = "imc",
@@ -77,12 +79,13 @@ def open_context(
 ) -> IMCContext:
     """Load a model (None: the embedded one) and everything the graphs need beside it.
 
-    `stages`: those of the image's correction that are on.
+    `prototypes` is its model half, None: the one in its folder, or none; `acquisition` an
+    acquisition half of one's own, None: the shipped one; `stages` those of PDC that are on.
 
     Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
     in one line.
     """
-    check_files(model, prototypes)
+    check_files(model, prototypes, acquisition)
     if protected:
         from imc_agents.safeguards.protected import load_protected
 
@@ -94,9 +97,11 @@ def open_context(
     with waiting(f"loading model {model_name(model)}"):
         from graphs.context import load_context
 
-        context = load_context(
+        return load_context(
             MODEL_DIR if model is None else model,
             prototypes,
+            acquisition=acquisition,
+            stages=stages,
             profile=None if profile == "auto" else profile,
             protected=protected,
             method=method,
@@ -104,10 +109,6 @@ def open_context(
             device=device,
             dtype=cast("Any", dtype),
         )
-    calibrator = context.calibrator
-    if calibrator is None or tuple(stages) == STAGES:
-        return context
-    return replace(context, calibrator=calibrator.with_stages(stages))
 
 
 def model_name(model: str | None) -> str:
@@ -231,6 +232,7 @@ def open_calibrator(
     model: str | None,
     prototypes: Path | None = None,
     *,
+    acquisition: Path | None = None,
     stages: Sequence[str] = STAGES,
     device: str = "auto",
     dtype: str = "auto",
@@ -239,18 +241,43 @@ def open_calibrator(
 
     Raises ModelRefused, BankRefused.
     """
-
-    check_files(model, prototypes)
+    check_files(model, prototypes, acquisition)
     bank = prototypes if prototypes is not None else bank_of(model)
     with waiting(f"loading model {model_name(model)}"):
         from imc_agents.chat.loading import load_local_mllm
         from vision.pdc import Calibrator
 
+        half = None if acquisition is None else open_acquisition(acquisition)
         local = load_local_mllm(
             MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
         )
-        calibrator = Calibrator.load(local.model, local.processor, bank)
-        return calibrator if tuple(stages) == STAGES else calibrator.with_stages(stages)
+        return Calibrator.load(
+            local.model, local.processor, bank, acquisition=half, stages=stages
+        )
+
+
+def open_perceiver(
+    model: str | None,
+    prototypes: Path | None = None,
+    *,
+    acquisition: Path | None = None,
+    stages: Sequence[str] = STAGES,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Perceiver:
+    """What perceives the noise of pictures; a model is loaded only where one takes part.
+
+    That is where a model or model half is named: pictures are then perceived at the size at which
+    the model sees them; and where the encoder's witness perceives alone. Else the acquisition half
+    perceives, at each picture's own size.
+
+    Raises ModelRefused, BankRefused.
+    """
+    if model is None and prototypes is None and "pixels" in stages:
+        return PicturePerceiver(open_acquisition(acquisition))
+    return open_calibrator(
+        model, prototypes, acquisition=acquisition, stages=stages, device=device, dtype=dtype
+    )
 
 
 def bank_of(model: str | None) -> Path | None:
@@ -259,7 +286,9 @@ def bank_of(model: str | None) -> Path | None:
     return own if own.is_file() else None
 
 
-def check_files(model: str | None, prototypes: Path | None = None) -> Path:
+def check_files(
+    model: str | None, prototypes: Path | None = None, acquisition: Path | None = None
+) -> Path:
     """The model's folder; refuses what is not there before anything is imported for it."""
     from imc_agents.chat.loading import find_model
     from vision.errors import BankRefused
@@ -268,4 +297,6 @@ def check_files(model: str | None, prototypes: Path | None = None) -> Path:
         raise BankRefused(
             f"model half {prototypes}: no such file; build one with imc prototypes build"
         )
+    if acquisition is not None:
+        check_acquisition(acquisition)
     return find_model(MODEL_DIR if model is None else model)

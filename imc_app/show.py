@@ -149,7 +149,7 @@ def describe_noise(noise: Document) -> Text:
         text = Text("no noise found", style="green")
         return text.append(f" ({p_value}, above the threshold {ALPHA})", "dim")
     if noise["kind"] == "unknown":
-        kind, name = "an unknown kind", "of a kind that the bank does not know"
+        kind, name = "an unknown kind", "of no known kind"
     else:
         kind = name = plain(noise["kind"])
     severity = f", severity {noise['severity']} of 5" if noise["severity"] else ""

@@ -123,6 +123,13 @@ class Calibrator:
         return self.acquisition.classifier.density.is_approximate
 
     @property
+    def references(self) -> int:
+        """Number of clean references behind the gate's p-values."""
+        if "pixels" not in self.stages and self.model_half is not None:
+            return self.model_half.images
+        return sum(self.acquisition.origins.values())
+
+    @property
     def perceives(self) -> bool:
         """Whether images are examined at all."""
         return bool(self.stages)

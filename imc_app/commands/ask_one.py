@@ -80,11 +80,11 @@ def ask_one(
     Raises:
         IMCError: whatever is refused, in one line.
     """
-    from imc_app.kept_questions import KeptQuestion, open_threads, with_exchanges
+    from imc_app.kept_questions import PATHS, KeptQuestion, open_threads, with_exchanges
     from imc_app.session import answer_request, read_request
 
     first = "torch" not in sys.modules
-    shown.check(image, settings.model, settings.prototypes, *settings.protected)
+    shown.check(image, *(getattr(settings, name) for name in PATHS), *settings.protected)
     request = read_request(image, question, settings.noise, frame=frame, seed=settings.seed)
     kept = None if checkpoints is None else open_threads(checkpoints)
     context = settings.open()
@@ -109,13 +109,14 @@ def resume_one(
     *,
     model: str | None,
     prototypes: Path | None,
+    acquisition: Path | None,
     device: str,
     keep_exchanges: bool = False,
 ) -> None:
     """Finish the question of a thread, or show its answer again.
 
-    `model`, `prototypes` and `device` replace those that it was begun with, where they are given:
-    files may have moved.
+    `model`, `prototypes`, `acquisition` and `device` replace those that it was begun with, where
+    they are given: files may have moved.
 
     Raises:
         IMCError: whatever is refused, in one line.
@@ -127,6 +128,7 @@ def resume_one(
     settings = found.settings.changed(
         model=model,
         prototypes=None if prototypes is None else str(prototypes),
+        acquisition=None if acquisition is None else str(acquisition),
         device=None if device == "auto" else device,
     )
     context = settings.open()

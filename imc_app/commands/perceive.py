@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from imc_app.commands.monitor import monitor as monitor_images
 from imc_app.image_files import Order, image_batches
 from imc_app.notices import notice
 from imc_app.options import (
+    AcquisitionOption,
     AsJson,
     DeviceOption,
     Dtype,
@@ -25,12 +26,10 @@ from imc_app.options import (
     PrototypesOption,
     Seed,
 )
+from imc_app.perceivers import Perceiver
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
 from imc_app.stages import ALL_STAGES, StagesOption, parse_stages
-
-if TYPE_CHECKING:
-    from vision.pdc import Calibrator
 
 EXAMPLES = examples(
     "imc perceive scan.dcm",
@@ -64,6 +63,7 @@ def perceive(
     stages: StagesOption = ALL_STAGES,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
+    acquisition: AcquisitionOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     frame: Frame = None,
@@ -90,7 +90,7 @@ def perceive(
             "--baseline",
             metavar="FOLDER",
             help="Your own clean images, 30 or more, better 100: the stream is compared with them "
-            "instead of the bank's references, and the guarantee holds for your source.",
+            "instead of the shipped references, and the guarantee holds for your source.",
         ),
     ] = None,
     order: Annotated[
@@ -144,22 +144,34 @@ def perceive(
 ) -> None:
     """Name the noise in each image, its severity and how sure that is.
 
+    Its pixels are examined at its own size, and no model is loaded; with --model at the size at
+    which the model sees it; with --stages features by the model's encoder instead.
+
     An image that is refused gets its line on stderr and the others are still answered; the exit
-    code is then 2. With --monitor an alarm is raised when images stop being as clean as the bank's
+    code is then 2. With --monitor an alarm is raised when images stop being as clean as the
     references, or your own (--baseline); good images of another source are reported as such. Either
     changes the exit code only with --fail-on-alarm, --fail-on-new-source.
     """
     from imc_app.corruption import image_corruption
-    from imc_app.session import open_calibrator
+    from imc_app.perceivers import check_acquisition
+    from imc_app.session import open_perceiver
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
     corrupt = image_corruption(noise or (), seed)
-
     used = parse_stages(stages)
+    if acquisition is not None:
+        check_acquisition(acquisition)
 
-    def opened() -> Calibrator:
-        return open_calibrator(model, prototypes, stages=used, device=device, dtype=dtype.value)
+    def opened() -> Perceiver:
+        return open_perceiver(
+            model,
+            prototypes,
+            acquisition=acquisition,
+            stages=used,
+            device=device,
+            dtype=dtype.value,
+        )
 
     if monitor:
         if noise:

@@ -39,10 +39,11 @@ RANK = 12
 """`vision.build.model_half.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
 app = typer.Typer(
-    help="Build a model's prototype bank (what noise does to its features, fitted on clean "
-    "images), or show one.",
+    help="Fit either half of PDC on clean images (the acquisition half: noise in pictures, for "
+    "every model; the model half: noise in one model's features), or show one.",
     epilog=examples(
-        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-half.safetensors",
+        "imc prototypes acquisition --images origins/ -o my-acquisition.safetensors",
         "imc prototypes show",
     ),
     no_args_is_help=True,
@@ -51,14 +52,14 @@ app = typer.Typer(
 
 @app.callback()
 def prototypes() -> None:
-    """Build a model's prototype bank from clean, unlabelled images of its domain, or show one."""
+    """Fit either half of PDC on clean, unlabelled images, or show one."""
 
 
 @app.command(
     "build",
     epilog=examples(
-        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
-        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors "
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-half.safetensors",
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-half.safetensors "
         "--questions clean-questions.txt",
     ),
 )
@@ -75,7 +76,7 @@ def build(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="The bank to write (.safetensors)."),
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write (.safetensors)."),
     ],
     limit: Annotated[
         int,
@@ -93,7 +94,7 @@ def build(
             metavar="FILE",
             help="Clean questions of the domain, one a line (598 or more): how much more likely a "
             "correction must make a question (its margin) is measured on them and written beside "
-            "the bank.",
+            "the file.",
         ),
     ] = None,
     blocks: Annotated[
@@ -102,7 +103,7 @@ def build(
             "--blocks",
             metavar="NAME",
             help="Dotted name of the list of the model's vision blocks, where they are not found; "
-            "none: build without them. Stored in the bank.",
+            "none: build without them. Stored in the file.",
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -115,11 +116,12 @@ def build(
     Its time is estimated before it begins.
     """
     from imc_agents.thresholds import beside
+    from imc_app.perceivers import open_acquisition
     from imc_app.progress import progress_bar
     from imc_app.session import check_files, open_encoder
 
-    check_files(model)
-    check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions))
+    check_files(model, acquisition=acquisition)
+    check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
     asked = [] if questions is None else read_clean_questions(questions)
@@ -128,13 +130,12 @@ def build(
     _check_blocks(encoder, blocks)
     _check_replaced_bank(out, encoder)
     from imc_app.build_estimate import build_estimate
-    from vision.acquisition import AcquisitionHalf
     from vision.build.finished_steps import remove_steps
     from vision.build.model_half import build_model_half
     from vision.encoder.stages import describe_stages
 
     warn_if_coloured(clean)
-    half = AcquisitionHalf.shipped() if acquisition is None else AcquisitionHalf.load(acquisition)
+    half = open_acquisition(acquisition)
     for stage in describe_stages(encoder):
         notice(stage.sentence)
     notice(build_estimate(encoder, clean, half))
@@ -147,7 +148,7 @@ def build(
     remove_steps(unfinished)
     typer.echo(f"{out}: a model half from {len(clean)} images")
     if asked:
-        _measure_questions(model, out, asked)
+        _measure_questions(model, out, asked, acquisition)
 
 
 @app.command(
@@ -206,7 +207,9 @@ def acquisition_half(
     references = OriginReferences.of(origins)
     classes = noise_classes(more=(*MORE_KINDS, *further))
     count = len(references.references)
-    notice(f"{count} images of {len(origins)} origins, noise of {len(classes)} kinds and severities")
+    notice(
+        f"{count} images of {len(origins)} origins, noise of {len(classes)} kinds and severities"
+    )
     unfinished = out.with_name(f"{out.name}.partial")
     with progress_bar() as advance:
         fit = AcquisitionFit(
@@ -224,12 +227,12 @@ def acquisition_half(
 
 
 def _check_replaced_bank(out: Path, encoder: VisionEncoder) -> None:
-    """Refuse to replace the bank of another model."""
+    """Refuse to replace the model half of another model."""
     from vision.bank.metadata import stored_fingerprint
 
     if out.is_file() and stored_fingerprint(out) not in (None, encoder.fingerprint):
         raise InputRefused(
-            f"--out {str(out)!r}: the bank of another model is there and would be overwritten: "
+            f"--out {str(out)!r}: the half of another model is there and would be overwritten: "
             "remove it, or name another file"
         )
 
@@ -245,14 +248,18 @@ def _check_blocks(encoder: VisionEncoder, blocks: str | None) -> None:
         )
 
 
-def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
-    """Write the thresholds of the model's agents beside the bank."""
+def _measure_questions(
+    model: str, out: Path, asked: list[str], acquisition: Path | None
+) -> None:
+    """Write the thresholds of the model's agents beside the model half."""
     from graphs.context import load_context
     from graphs.question_thresholds import measure_thresholds
     from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
 
-    context = load_context(model, out, method="sms", thresholds=False)
+    context = load_context(
+        model, out, acquisition=acquisition, method="sms", thresholds=False
+    )
     with progress_bar() as advance:
         found = measure_thresholds(context, asked, progress=advance)
     found.save(beside(out))
@@ -267,16 +274,15 @@ def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
 @app.command(
     "show",
     epilog=examples(
-        "imc prototypes show", "imc prototypes show my-bank.safetensors -m my-mllm/ --json"
+        "imc prototypes show", "imc prototypes show my-half.safetensors -m my-mllm/ --json"
     ),
 )
 def show(
     bank: Annotated[
         Path | None,
         typer.Argument(
-            metavar="BANK",
-            help="A bank or model half (.safetensors). Default: the model's own, or the embedded "
-            "model's.",
+            metavar="FILE",
+            help="Either half (.safetensors). Default: the model's own, or the embedded model's.",
         ),
     ] = None,
     model: ModelOption = None,

@@ -39,6 +39,7 @@ def part_sizes(file: Path) -> dict[str, int]:
 
 
 def describe_thresholds(found: Document | None) -> str:
+    """A sentence about the agents' margins."""
     if found is None:
         return "shipped margins; build with --questions to measure this model's own"
     margins = ", ".join(f"{name} {value:g}" for name, value in found["margins"].items())
@@ -60,7 +61,3 @@ def restored_table(document: Document) -> list[str]:
         cells = ["" if share is None else f"{100 * share:.0f}" for share in shares]
         lines.append("  ".join([f"{plain(kind):{first}}", *map(str.rjust, cells, widths)]).rstrip())
     return lines
-
-
-def _size(length: int) -> str:
-    return f"{length / 1e6:.2f} MB" if length >= 10_000 else f"{length} bytes"

@@ -12,7 +12,7 @@ import typer
 from imc_app.command import examples
 from imc_app.image_files import BATCH, STDIN
 from imc_app.notices import notice
-from imc_app.options import Frame
+from imc_app.options import AcquisitionOption, Frame
 from imc_app.outputs import check_output_folder
 from imc_app.perceiving import read_parts
 from imc_app.progress import progress_bar
@@ -45,6 +45,7 @@ def restore(
             help="Where restored pictures and restore.csv go; not a folder of the images.",
         ),
     ],
+    acquisition: AcquisitionOption = None,
     frame: Frame = None,
 ) -> None:
     """Correct noisy pictures, without any model, and write those that were surely made better.
@@ -65,10 +66,10 @@ def restore(
                 "read as images next time; name another folder"
             )
     names = targets(images)
-    folder = RestoredFolder(out, names)
-    from vision.acquisition import AcquisitionHalf
+    from imc_app.perceivers import open_acquisition
 
-    half = AcquisitionHalf.shipped()
+    half = open_acquisition(acquisition)
+    folder = RestoredFolder(out, names)
     decisions: Counter[str] = Counter()
     paths = list(names)
     try:

@@ -79,7 +79,7 @@ def test_an_image_that_passes_the_gate_is_clean_however_narrowly() -> None:
 def test_unknown_noise_is_not_given_a_name() -> None:
     noise = {"kind": "unknown", "severity": 2, "probability": 0.7, "clean_p_value": 0.0001}
     said = describe_noise(noise).plain
-    assert said.startswith("noise found: of a kind that the bank does not know, severity 2 of 5")
+    assert said.startswith("noise found: of no known kind, severity 2 of 5")
     assert "under 0.0005" in said
 
 
