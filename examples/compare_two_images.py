@@ -10,7 +10,7 @@ who sees what would change before each answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -19,7 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from graphs import IMCContext, build_imc_graph, load_context, serializer
+from graphs import IMCContext, IMCInput, build_imc_graph, load_context, serializer
 from imc_agents import Answer
 from imc_reference import MODEL_DIR
 
@@ -40,15 +40,18 @@ class Comparison(TypedDict, total=False):
     report: str
 
 
-def ask_about(which: Literal["current", "prior"]) -> Callable[[Comparison], Comparison]:
+class AskAbout:
     """A node that puts the question to imc about one of the images."""
-    imc = build_imc_graph()  # without a checkpointer: it is kept by the parent's
 
-    def ask(state: Comparison) -> Comparison:
-        answer = imc.invoke({"image": state[which], "question": state["question"]}).get("answer")
-        return {"current_answer": answer} if which == "current" else {"prior_answer": answer}
+    def __init__(self, which: Literal["current", "prior"]) -> None:
+        self.which = which
+        self.imc = build_imc_graph()  # without a checkpointer: it is kept by the parent's
 
-    return ask
+    def __call__(self, state: Comparison) -> Comparison:
+        """Reads the image and the question; writes the image's answer."""
+        asked: IMCInput = {"image": state[self.which], "question": state["question"]}
+        answer = self.imc.invoke(asked).get("answer")
+        return {"current_answer": answer} if self.which == "current" else {"prior_answer": answer}
 
 
 def compare(state: Comparison) -> Comparison:
@@ -63,8 +66,8 @@ def compare(state: Comparison) -> Comparison:
 def build_workflow() -> CompiledStateGraph[Any, IMCContext, Any, Any]:
     """Both questions side by side, then the comparison."""
     builder = StateGraph(Comparison, context_schema=IMCContext)
-    builder.add_node("current", ask_about("current"))
-    builder.add_node("prior", ask_about("prior"))
+    builder.add_node("current", AskAbout("current"))
+    builder.add_node("prior", AskAbout("prior"))
     builder.add_node("compare", compare)
     builder.add_edge(START, "current")
     builder.add_edge(START, "prior")

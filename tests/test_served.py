@@ -20,6 +20,7 @@ import pytest
 from langgraph_sdk import get_sync_client
 
 from examples.remote_node import build_workflow, image_block
+from imc_app.commands.serve import server_options
 from tests.conftest import REPOSITORY, Imc
 from tests.imc_app.test_refusals import assert_refused
 
@@ -212,9 +213,7 @@ def test_the_served_graph_is_a_node_of_another_graph(server: Server) -> None:
 
 def test_nothing_was_sent_anywhere(server: Server) -> None:
     """The last test: after all that was asked, nobody connected to where the environment says."""
-    asked = {"image": "ct.png", "question": QUESTION}
-    result = server.client.runs.wait(None, "imc", input=asked, webhook=server.listener.url)
-    assert result["answer"]["text"] == "ct"
+    assert server.ask("ct.png")["answer"]["text"] == "ct"
     time.sleep(2)  # a tracer sends in the background
     assert server.listener.connections == []
     assert QUESTION not in server.log.read_text()
@@ -222,6 +221,13 @@ def test_nothing_was_sent_anywhere(server: Server) -> None:
         caller.sendall(b"it counts")
     time.sleep(0.5)
     assert server.listener.connections == [b"it counts"]
+
+
+def test_the_server_calls_no_webhook_and_keeps_nothing_for_a_restart() -> None:
+    options = server_options("127.0.0.1", 2024, [])
+    assert options["http"]["disable_webhooks"] is True
+    assert options["http"]["cors"]["allow_origins"] == []
+    assert options["disable_persistence"] is True
 
 
 @pytest.mark.parametrize(

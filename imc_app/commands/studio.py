@@ -78,7 +78,7 @@ def studio(
 
         with Store.read(store):
             pass
-    from graphs.checkpoints.opening import open_checkpointer, serializer
+    from graphs.checkpoints import open_checkpointer, serializer
 
     checkpointer = None
     if not ephemeral:

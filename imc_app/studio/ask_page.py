@@ -102,14 +102,12 @@ class AnswerView:
     def show(self) -> None:
         """Show the thread's present state."""
         thread = self.thread
-        said = f"{thread.doing} ..." if thread.doing else ""
-        problem = f'<p class="imc-refusal">{escape(thread.message)}</p>' if thread.message else ""
+        stops = thread.session.stops
+        ended = bool(stops) and stops[-1].reason == "end" and not thread.doing
+        status = thread.status_html if not ended or thread.message else ""
         if thread.waits_for_person:
-            problem += (
-                f'<p>A person is asked before the answer: <a href="/step/{thread.id}">reply in '
-                "Step</a>.</p>"
-            )
-        self.status.set_content(f'<p class="soft">{escape(said)}</p>{problem}')
+            status += f'<p><a href="/step/{thread.id}">Reply in Step</a></p>'
+        self.status.set_content(status)
         self.graph.draw(thread.totals)
         self.result.set_content(self._result())
 

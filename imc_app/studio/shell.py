@@ -47,7 +47,8 @@ del { color: var(--out); } ins { color: var(--in); font-weight: 600; text-decora
   border-bottom: 1px solid var(--line); vertical-align: top; font-weight: inherit; }
 .imc-main th { font-weight: 600; } td.number, th.number { text-align: right; }
 .imc-main summary { display: list-item; cursor: pointer; }
-.body--dark .imc-main .q-btn.text-primary, .body--dark .imc-main a { color: #8cc4f0 !important; }
+.body--dark .q-btn--outline, .body--dark .q-btn--flat { --q-primary: #8cc4f0; }
+.body--dark .imc-main a { color: #8cc4f0; }
 .bars { width: 45%; min-width: 5rem; } .wide { overflow-x: auto; max-width: 100%; }
 .bar { display: inline-block; height: .7rem; background: var(--bar); }
 .imc-main pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0;

@@ -11,8 +11,10 @@ from graphs.debugging import Breakpoint
 from graphs.drawing import diagram_of
 from imc_app.refusals import InputRefused
 from imc_app.studio.graph_view import GraphView
+from imc_app.studio.review_panel import ReviewPanel
 from imc_app.studio.shell import Refusal, shell
 from imc_app.studio.step_panels import (
+    BreakpointPanel,
     CheckpointPanel,
     RequestPanel,
     StatePanel,
@@ -54,10 +56,7 @@ class StepView:
         self.chosen = ""
         self._toolbar()
         self.status = ui.html("", sanitize=False).props("role=status")
-        self.reply = ui.row().classes("w-full items-end")
-        with self.reply:
-            self.said = ui.input("Reply").classes("grow").on("keydown.enter", self._reply)
-            ui.button("Send", on_click=self._reply).props("no-caps dense")
+        self.review = ReviewPanel(thread, self._send, refusal)
         with ui.element("div").classes("imc-columns"):
             with ui.element("section").props('aria-label="Graph"'):
                 self.graph = GraphView(
@@ -91,15 +90,19 @@ class StepView:
 
     def _panels(self) -> None:
         with ui.tabs().props("no-caps dense align=left") as tabs:
-            names = ("State", "Prompt and raw", "Checkpoints", "Threads")
+            names = ("State", "Prompt and raw", "Breakpoints", "Checkpoints", "Threads")
             made = {name: ui.tab(name) for name in names}
         with ui.tab_panels(tabs, value=made["State"], animated=False).classes("w-full"):
             with ui.tab_panel(made["State"]).classes("p-0"):
                 self.state = StatePanel(self.thread, self._edit)
             with ui.tab_panel(made["Prompt and raw"]).classes("p-0"):
                 self.requests = RequestPanel(self.studio, self.thread, self.refusal)
+            with ui.tab_panel(made["Breakpoints"]).classes("p-0"):
+                self.breakpoints = BreakpointPanel(self.thread, self._break)
             with ui.tab_panel(made["Checkpoints"]).classes("p-0"):
-                self.checkpoints = CheckpointPanel(self.thread, self._fork, self._run_again)
+                self.checkpoints = CheckpointPanel(
+                    self.thread, self._fork, self._run_again, self.refusal
+                )
             with ui.tab_panel(made["Threads"]).classes("p-0"):
                 ui.html(thread_links(self.studio), sanitize=False)
 
@@ -135,13 +138,8 @@ class StepView:
     def _edit(self, key: str, text: str) -> None:
         self._begin("editing", lambda: self.session.edit_json(key, text))
 
-    def _reply(self) -> None:
-        said = str(self.said.value or "").strip()
-        with self.refusal.shown():
-            if not said:
-                raise InputRefused("write a reply first: yes, no, or another question")
-            self._begin("running", lambda: self.session.run(reply=said))
-            self.said.set_value("")
+    def _send(self, reply: Any) -> None:
+        self._begin("running", lambda: self.session.run(reply=reply))
 
     def _begin(self, doing: str, job: Callable[[], Any], *, anew: bool = False) -> None:
         with self.refusal.shown():
@@ -177,9 +175,8 @@ class StepView:
             breakpoints[name] = breakpoints.get(name, frozenset()) | {when}
         self.graph.draw(self.thread.totals, breakpoints, self.chosen)
         self.status.set_content(self.thread.status_html)
-        self.reply.set_visibility(self.thread.waits_for_person)
         self.timeline.set_content(timeline_html(self.session.stops))
-        for panel in (self.state, self.requests, self.checkpoints):
+        for panel in (self.review, self.state, self.requests, self.breakpoints, self.checkpoints):
             panel.show()
 
 

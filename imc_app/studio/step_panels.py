@@ -8,9 +8,10 @@ from typing import Any
 
 from nicegui import ui
 
-from graphs.debugging import Stop, as_json, tree_lines
+from graphs.debugging import Breakpoint, Stop, as_json, tree_lines
+from graphs.debugging.comparing import compare
 from graphs.debugging.page import changes_html, exchange_html
-from imc_app.refusals import one_line
+from imc_app.refusals import InputRefused, one_line
 from imc_app.studio.shell import Refusal
 from imc_app.studio.studio import Studio
 from imc_app.studio.threads import StudioThread
@@ -27,13 +28,16 @@ def timeline_html(stops: Sequence[Stop]) -> str:
     longest = max(run.ms for ran in steps for run in ran) or 1.0
     rows = []
     for number, ran in enumerate(steps, 1):
-        cells = "".join(
-            f'<td><span class="bar" style="width:{2 + 78 * run.ms / longest:.0f}px"></span> '
+        beside = "".join(
+            f'<span><span class="bar" style="width:{2 + 78 * run.ms / longest:.0f}px"></span> '
             f"{escape(run.node)} {run.ms:.0f} ms"
-            f"{' <span class=imc-refusal>failed</span>' if run.error else ''}</td>"
+            f"{' <span class=imc-refusal>failed</span>' if run.error else ''}</span>"
             for run in ran
         )
-        rows.append(f'<tr><th scope="row">{number}</th>{cells}</tr>')
+        rows.append(
+            f'<tr><th scope="row">{number}</th><td style="display:flex;flex-wrap:wrap;gap:0 1rem">'
+            f"{beside}</td></tr>"
+        )
     return f'<h2>Timeline</h2><div class="wide"><table>{"".join(rows)}</table></div>'
 
 
@@ -147,12 +151,40 @@ class CheckpointPanel:
         thread: StudioThread,
         fork: Callable[[int], None],
         run_again: Callable[[int], None],
+        refusal: Refusal,
     ) -> None:
         self.thread = thread
         self.fork = fork
         self.run_again = run_again
+        self.refusal = refusal
         self._shown: list[tuple[str, bool]] = []
+        with ui.row().classes("w-full items-end"):
+            self.first = ui.select([], label="Compare").classes("w-24")
+            self.second = ui.select([], label="with").classes("w-24")
+            ui.button("Compare", on_click=self._compare).props("no-caps dense outline")
+            ui.button("Save all as one page", on_click=self._save).props("no-caps dense outline")
+        self.comparison = ui.html("", sanitize=False).classes("w-full")
         self.place = ui.element("div").classes("w-full")
+
+    def _compare(self) -> None:
+        with self.refusal.shown():
+            if self.first.value is None or self.second.value is None:
+                raise InputRefused("choose two checkpoints to compare")
+            made = compare(
+                self.thread.history,
+                self.thread.history[self.first.value],
+                self.thread.history[self.second.value],
+            )
+            parted = "nothing" if made.common is None else f"checkpoint {made.common.number}"
+            table = changes_html(made.differing) or "<p>Their states are the same.</p>"
+            self.comparison.set_content(f"<p>They share {parted}.</p>{table}")
+
+    def _save(self) -> None:
+        with self.refusal.shown():
+            if self.thread.doing:
+                raise InputRefused(f"still {self.thread.doing}: save when that has ended")
+            page = self.thread.session.export()
+            ui.download.content(page, f"imc-{self.thread.id}.html", "text/html")
 
     def show(self) -> None:
         """Show the history as of the last job's end."""
@@ -161,6 +193,8 @@ class CheckpointPanel:
         if now == self._shown:
             return
         self._shown = now
+        for choice in (self.first, self.second):
+            choice.set_options([one.number for one in history])
         self.place.clear()
         with self.place:
             for lead, one in tree_lines(history):
@@ -177,3 +211,30 @@ class CheckpointPanel:
                     ui.button("Run again", on_click=lambda n=number: self.run_again(n)).props(
                         f'no-caps dense flat aria-label="Run again from checkpoint {number}"'
                     )
+
+
+class BreakpointPanel:
+    """The breakpoints that are set, each with a button that removes it."""
+
+    def __init__(self, thread: StudioThread, toggle: Callable[[str, str], None]) -> None:
+        self.thread = thread
+        self.toggle = toggle
+        self._shown: list[Breakpoint] | None = None
+        self.place = ui.element("div").classes("w-full")
+
+    def show(self) -> None:
+        """Show those that are set now."""
+        now = sorted(self.thread.session.breakpoints)
+        if now == self._shown:
+            return
+        self._shown = now
+        self.place.clear()
+        with self.place:
+            if not now:
+                ui.label("none: press a dot at a node's upper or lower left corner")
+            for one in now:
+                with ui.row().classes("items-center"):
+                    ui.label(str(one))
+                    ui.button(
+                        "Remove", on_click=lambda at=one: self.toggle(at.node, at.when)
+                    ).props(f'no-caps dense flat aria-label="Remove the breakpoint {one}"')

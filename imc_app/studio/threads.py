@@ -10,7 +10,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from graphs.debugging import DebugSession, NodeRun, NodeStarted, as_json
+from graphs.debugging import DebugSession, NodeRun, NodeStarted
 from graphs.drawing import NodeTotals, totals_of_trace
 from imc_agents.state import TraceStep
 from imc_app.refusals import one_line
@@ -79,10 +79,6 @@ class StudioThread(Watched):
             reason = str(last.breakpoint or "") if last.reason == "breakpoint" else ""
             said = f"{SAID.get(last.reason, last.reason)} {reason}".rstrip()
             lines.append(f"<p>{escape(said + waits)}</p>")
-            lines += [
-                f"<p>A person is asked:</p><pre>{escape(as_json(asked))}</pre>"
-                for asked in last.interrupts
-            ]
         return "".join(lines) + super().status_html
 
     @property

@@ -85,12 +85,27 @@ async def test_a_person_is_asked_and_replies(user: User, studio: Studio) -> None
     await idle(thread)
     await user.open(f"/step/{thread.id}")
     await user.should_see("stopped: a person is asked")
-    user.find(kind=ui.input, content="Reply").type("Is the liver normal?")
+    await user.should_see("replace 'lesoin' by 'lesion'")
+    user.find(kind=ui.input, content="Or reply").type("Is the liver normal?")
     user.find(kind=ui.button, content="Send").click()
     await asyncio.sleep(0)
     await idle(thread)
     assert thread.state["decision"].used == "Is the liver normal?"
     assert thread.state["answer"] is not None
+
+
+async def test_a_person_takes_the_picture_without_the_wording(user: User, studio: Studio) -> None:
+    thread = studio.ask(grey_square(), TYPO, review="always")
+    await idle(thread)
+    await user.open(f"/step/{thread.id}")
+    await user.should_see("A person is asked")
+    boxes = sorted(user.find(kind=ui.checkbox).elements, key=lambda one: one.id)
+    boxes[0].set_value(False)
+    user.find(kind=ui.button, content="Take what is ticked").click()
+    await asyncio.sleep(0)
+    await idle(thread)
+    assert thread.state["decision"].used == TYPO
+    assert len(boxes) == 2 and not thread.state["plain_image"]
 
 
 async def test_the_bench_page_without_a_run_says_how_to_give_one(user: User) -> None:
