@@ -221,7 +221,7 @@ def _decisions(truth: Sequence[str], found: Classified) -> Table:
     return Table(
         "decisions",
         "What is done with a picture (images)",
-        ("true kind", "taken for clean", "declined", *(f"{n} rounds" for n in range(1, most + 1))),
+        ("true kind", "taken for clean", "declined", *(f"rounds: {n}" for n in range(1, most + 1))),
         tuple((kind, *cells(kind)) for kind in (CLEAN, *CORE_IMAGE)),
         "The removal of stripes is a round of its own.",
     )
