@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from ablations.variants import (  # noqa: E402
     ChangedClassifier,
     Halves,
     OneMember,
+    RememberingRestorer,
     deranged,
     true_weights,
 )
@@ -103,18 +105,44 @@ def test_later_rounds_classify_by_themselves_but_for_the_wrong_kind(halves: Halv
     assert (later.probabilities[1:-1] != own[1:-1]).all()
 
 
-def test_one_member_moves_the_mean_and_keeps_the_disagreement(
+@dataclass(frozen=True)
+class Counting(EnsembleRestorer):
+    """Three members' changes, and how often they were computed."""
+
+    calls: list[float] = field(default_factory=list)
+
+    def __call__(
+        self, planes: torch.Tensor, weights: torch.Tensor, members: torch.Tensor | None = None
+    ) -> MemberChanges:
+        self.calls.append(float(weights.sum()))
+        return MemberChanges(CHANGES, torch.zeros(1, 2))
+
+
+CHANGES = torch.tensor([1.0, 3.0, 8.0])[None, :, None, None, None]
+EMPTY: tuple[Any, ...] = ((), torch.zeros(0), {})
+PLANES, WEIGHTS = torch.zeros(1, 1, 4, 4), torch.ones(1, 3)
+
+
+def test_one_member_moves_the_mean_and_keeps_the_disagreement() -> None:
+    found = OneMember(*EMPTY, whole=Counting(*EMPTY), member=2)(PLANES, WEIGHTS).changes
+    assert float(found.mean()) == 8.0
+    torch.testing.assert_close(found - found.mean(), CHANGES - CHANGES.mean())
+
+
+def test_a_change_is_computed_once_for_equal_pictures_and_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    changes = torch.tensor([1.0, 3.0, 8.0])[None, :, None, None, None]
-    monkeypatch.setattr(
-        EnsembleRestorer,
-        "__call__",
-        lambda self, planes, weights, members=None: MemberChanges(changes, torch.zeros(1, 2)),
-    )
-    found = OneMember((), torch.zeros(0), {}, member=2)(torch.zeros(0), torch.zeros(0)).changes
-    assert float(found.mean()) == 8.0
-    torch.testing.assert_close(found - found.mean(), changes - changes.mean())
+    counting = Counting(*EMPTY)
+    monkeypatch.setattr(EnsembleRestorer, "__call__", counting.__call__)
+    restorer = RememberingRestorer(*EMPTY)
+    for planes, weights in (
+        (PLANES, WEIGHTS),
+        (PLANES.clone(), WEIGHTS),
+        (PLANES, 2.0 * WEIGHTS),
+        (PLANES + 0.1, WEIGHTS),
+    ):
+        torch.testing.assert_close(restorer(planes, weights).changes, CHANGES)
+    assert counting.calls == [3.0, 6.0, 3.0]
 
 
 def test_the_decision_alone_is_changed_by_the_allowed_risk() -> None:

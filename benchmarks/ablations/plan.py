@@ -12,6 +12,7 @@ from ablations.variants import Halves
 from imc_bench.conditions import Condition
 from imc_bench.methods import BaselineMethod, Method, OneStage
 from vision.acquisition.half import ALPHA, MAX_ROUNDS
+from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import WITNESS_ALPHA, Calibrator
 
 NONE, SHIPPED = "none", "as shipped"
@@ -40,15 +41,14 @@ class Variant:
     alpha: float | None = None
     max_rounds: int = MAX_ROUNDS
 
-    def method(self, shipped: Calibrator) -> CalibratedBy:
+    def method(self, encoder: VisionEncoder, halves: Halves) -> CalibratedBy:
         """PDC by this variant."""
-        halves = Halves(shipped.acquisition, shipped.model_half)
 
         def make(condition: Condition | None) -> Calibrator:
             cell = _CELLS[condition.image_noise if condition else ""]
             changed = self.change(halves, cell)
             return Calibrator(
-                shipped.encoder,
+                encoder,
                 changed.model,
                 acquisition=changed.acquisition,
                 alpha=self.alpha,
@@ -81,11 +81,12 @@ def _variants(most_harm: float) -> tuple[Variant, ...]:
 def make_methods(shipped: Calibrator) -> list[Method]:
     """Every method, the plain model first."""
     variants = _variants(shipped.acquisition.benefit.most_harm)
+    halves = Halves(shipped.acquisition, shipped.model_half).remembering()
     return [
         BaselineMethod(),
         OneStage("pixels"),
         OneStage("features"),
-        *(variant.method(shipped) for variant in variants),
+        *(variant.method(shipped.encoder, halves) for variant in variants),
     ]
 
 

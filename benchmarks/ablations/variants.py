@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,18 +49,45 @@ class ChangedWitness(EncoderWitness):
         return [self.change(one) for one in super().predict(statistics, acquisition)]
 
 
+_REMEMBERED = 512
+"""Changes that are held; one takes about a megabyte."""
+
+
+@dataclass(frozen=True)
+class RememberingRestorer(EnsembleRestorer):
+    """Computes the changes of a picture under the same weights once: most variants restore most
+    pictures alike."""
+
+    known: dict[str, MemberChanges] = field(default_factory=dict, kw_only=True, repr=False)
+
+    def __call__(
+        self, planes: Tensor, weights: Tensor, members: Tensor | None = None
+    ) -> MemberChanges:
+        """Changes of pictures of one size."""
+        key = "".join(
+            f"{tuple(one.shape)} {sha256(one.contiguous().numpy().tobytes()).hexdigest()}"
+            for one in (planes, weights, *(() if members is None else (members,)))
+        )
+        if key not in self.known:
+            if len(self.known) >= _REMEMBERED:
+                self.known.clear()
+            self.known[key] = super().__call__(planes, weights, members)
+        return self.known[key]
+
+
 @dataclass(frozen=True)
 class OneMember(EnsembleRestorer):
     """A restorer whose mean change is that of one member; the members differ by as much as before,
     so that the evidence on a restoration holds the same disagreement."""
 
+    whole: EnsembleRestorer = field(kw_only=True, repr=False)
     member: int = field(kw_only=True)
 
     def __call__(
         self, planes: Tensor, weights: Tensor, members: Tensor | None = None
     ) -> MemberChanges:
         """Changes of pictures of one size, moved to have that member's as their mean."""
-        found = super().__call__(planes, weights, members)
+        found = self.whole(planes, weights, members)
         own = found.changes[:, self.member : self.member + 1]
         mean = found.changes.mean(dim=1, keepdim=True)
         return replace(found, changes=found.changes + own - mean)
@@ -71,6 +99,11 @@ class Halves:
 
     acquisition: AcquisitionHalf
     model: ModelHalf | None
+
+    def remembering(self) -> Halves:
+        """With a restorer that its variants share, which computes nothing twice."""
+        restorer = RememberingRestorer(**vars(self.acquisition.restorer))
+        return replace(self, acquisition=replace(self.acquisition, restorer=restorer))
 
     def with_posteriors(self, change: Change, *, residual: bool) -> Halves:
         """With posteriors of both witnesses changed; `residual`: those of later rounds too."""
@@ -95,7 +128,8 @@ class Halves:
 
     def with_member(self, member: int) -> Halves:
         """One member's restoration instead of the mean of all."""
-        one = OneMember(**vars(self.acquisition.restorer), member=member)
+        whole = self.acquisition.restorer
+        one = OneMember(whole.classes, whole.maps, whole.prototypes, whole=whole, member=member)
         return replace(self, acquisition=replace(self.acquisition, restorer=one))
 
     def never_gated(self) -> Halves:
