@@ -60,7 +60,7 @@ def show_acquisition(document: Document) -> None:
         f"against {document['clean_scores']} clean scores of every origin",
         "image is restored": f"at shorter sides of {', '.join(map(str, document['scales']))} "
         f"pixels, by {document['members']} restorers fitted on different origins, where the "
-        f"estimated risk of harm is at most {document['most_harm']:.2f}",
+        f"estimated risk of harm is below {document['most_harm']:.2f}",
         "parts of the file": ", ".join(
             f"{part} {size / 1e6:.2f} MB" for part, size in document["parts"].items()
         ),

@@ -30,7 +30,7 @@ class BenefitPredictor:
     regression: FourierRegression
     """Evidence (n, e) -> (n, 2): probability of "worse"; log of the error ratio."""
     most_harm: float
-    """A restoration is kept where its probability of harm is at most this."""
+    """A restoration is kept where its probability of harm is below this; 0: none is."""
 
     def __call__(self, vectors: Floats) -> tuple[Floats, Floats]:
         """Probability of harm (n,), in [0, 1], and predicted share removed (n,), below 1."""

@@ -153,7 +153,7 @@ class AcquisitionHalf(HalfParts):
             return done
         return replace(
             done,
-            image=_with_change(image, planes, state.planes),
+            image=with_change(image, planes, state.planes),
             rounds=state.rounds,
             predicted_share=1.0 - state.left,
         )
@@ -192,10 +192,11 @@ class AcquisitionHalf(HalfParts):
             after=after,
         )
         harm, share = self.benefit(vector[None])
-        if harm[0] > self.benefit.most_harm or share[0] <= 0.0:
+        if harm[0] >= self.benefit.most_harm or share[0] <= 0.0:
             state.declined = (
                 f"a correction for {noise.replace('_', ' ')} was not surely better "
-                f"(estimated risk of harm {harm[0]:.2f}, allowed {self.benefit.most_harm:.2f})"
+                f"(estimated risk of harm {harm[0]:.2f}, allowed: below "
+                f"{self.benefit.most_harm:.2f})"
             )
             state.unfinished = False
             return
@@ -234,7 +235,7 @@ def as_stored(planes: Tensor) -> Tensor:
     return torch.round(planes.clamp(0.0, 1.0) * 255.0) / 255.0
 
 
-def _with_change(image: MedicalImage, before: Tensor, after: Tensor) -> MedicalImage:
+def with_change(image: MedicalImage, before: Tensor, after: Tensor) -> MedicalImage:
     """`image` with the change from `before` to `after` (planes, H, W), enlarged to its own size."""
     change = after - before
     shape = (image.height, image.width)

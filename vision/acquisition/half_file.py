@@ -118,7 +118,7 @@ def load_parts(path: Path) -> HalfParts:
         raise BankRefused(
             f"{named} is damaged or no acquisition half ({type(problem).__name__}): {_REMEDY}"
         ) from None
-    except (KeyError, ValueError, IndexError, RuntimeError) as problem:
+    except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as problem:
         if isinstance(problem, BankRefused):
             raise
         raise BankRefused(f"{named} is damaged: its parts do not fit together; {_REMEDY}") from None
@@ -131,6 +131,8 @@ def _assembled(header: _Header, tensors: dict[str, Tensor], digest: str) -> Half
     if len(classes) < 2 or classes[0] != (CLEAN, 0) or any(s < 1 for _, s in classes[1:]):
         raise ValueError("classes")
     for tensor in tensors.values():
+        if not tensor.is_floating_point():
+            raise ValueError("types")
         exact = tensor.float()
         if not bool(torch.isfinite(exact).all()) or bool((exact.abs() > _LARGEST).any()):
             raise ValueError("not finite")
@@ -142,7 +144,9 @@ def _assembled(header: _Header, tensors: dict[str, Tensor], digest: str) -> Half
         restorer=EnsembleRestorer.from_tensors(
             restorer_classes(classes), _part("restorer", tensors)
         ),
-        novelty=Novelty(tensors["novelty.centre"].numpy(), tensors["novelty.whiten"].numpy()),
+        novelty=Novelty(
+            tensors["novelty.centre"].double().numpy(), tensors["novelty.whiten"].double().numpy()
+        ),
         benefit=BenefitPredictor.from_tensors(_part("benefit", tensors), header.most_harm),
         stripes_left=header.stripes_left,
         digest=digest,

@@ -1,11 +1,11 @@
 """Context of a pixel for its restoration: neighbourhood, bands of detail, the whole image.
 
-The channels are fixed; only the linear weights over them are fitted (`vision.restore.restorer`).
-Detail is split into bands, and each band into soft classes of its local energy and of the local
-brightness. So linear weights can shrink a band where it is weak and keep it where it is strong, as
-wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with fitted thresholds. Two
-channels are non-local means (Buades et al. 2005), which are not linear in the bands; ten are
-displaced copies (`vision.restore.ghosts`).
+The channels are fixed; only the linear weights over them are fitted
+(`vision.acquisition.restorer`). Detail is split into bands, and each band into soft classes of its
+local energy and of the local brightness. So linear weights can shrink a band where it is weak and
+keep it where it is strong, as wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al.
+2000), with fitted thresholds. Two channels are non-local means (Buades et al. 2005), which are not
+linear in the bands; ten are displaced copies (`vision.restore.ghosts`).
 """
 
 from __future__ import annotations

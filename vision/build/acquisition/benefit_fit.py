@@ -64,12 +64,14 @@ def fit_benefit(
         solved = moments.solve((fold,), ridge=_RIDGE)
         predicted[rows] = (transformed[torch.from_numpy(rows)] @ solved).numpy()
     gated = (p_values <= ALPHA) & (predicted[:, 1] < 0.0)
-    most = _threshold(predicted[gated, 0], worse[gated], weights[gated] ** 2)
+    most = harm_threshold(predicted[gated, 0], worse[gated], weights[gated] ** 2)
     return BenefitPredictor(FourierRegression(features, moments.solve(ridge=_RIDGE)), most)
 
 
-def _threshold(harm: Floats, worse: NDArray[np.bool_], weights: Floats) -> float:
+def harm_threshold(harm: Floats, worse: NDArray[np.bool_], weights: Floats) -> float:
     """Largest probability of harm at which at most `HARM_ALLOWED` of what is kept becomes worse."""
+    if not len(harm):
+        return 0.0
     order = np.argsort(harm)
     kept = np.cumsum(weights[order])
     share = np.cumsum(weights[order] * worse[order]) / kept

@@ -1,19 +1,23 @@
-"""The pixel stage: contexts, prototypes, thumbnails and what is restored."""
+"""Features of a pixel for its restoration: contexts, copies, thumbnails and tone curves."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
-from tests.vision.conftest import KINDS, corrupted, scan
-from vision.bank.prototype_bank import PrototypeBank
-from vision.encoder.vision_encoder import VisionEncoder
+from tests.vision.conftest import scan
+from vision.acquisition.scales import planes_of
 from vision.restore.ghosts import GHOSTS, ghost_context
-from vision.restore.landmarks import fit_landmarks
 from vision.restore.pixel_context import CHANNELS, pixel_context, weighted_context
-from vision.restore.restorer import WorkingImage, predict_changes
-from vision.restore.thumbnails import additive_loss, apply_gain, log_gain, quantiles, thumbnail
+from vision.restore.thumbnails import (
+    SIDE,
+    additive_loss,
+    apply_gain,
+    log_gain,
+    loss_in_cells,
+    quantiles,
+    thumbnail,
+)
 from vision.restore.tone_curves import (
     COVARIATES,
     KNOTS,
@@ -23,11 +27,9 @@ from vision.restore.tone_curves import (
     tone_features,
 )
 
-HELD_OUT = range(500, 512)
-
 
 def picture(side: int = 40) -> torch.Tensor:
-    return WorkingImage(scan(1, side), (side, side)).grey
+    return planes_of(scan(1, side), (side, side))[0]
 
 
 def test_every_pixel_has_its_context() -> None:
@@ -44,12 +46,18 @@ def test_a_batch_has_the_contexts_of_its_pictures() -> None:
         assert torch.allclose(together[i], pixel_context(both[i : i + 1])[0], atol=1e-5)
 
 
-def test_a_weighted_context_is_the_weighted_sum_of_its_channels() -> None:
+def test_a_weighted_context_is_the_weighted_sum_of_its_channels_for_every_member() -> None:
     draw = torch.Generator().manual_seed(0)
     both = torch.stack([picture(), picture().flip(1)])
-    weights = torch.randn(2, CHANNELS, generator=draw)
-    held = torch.einsum("nc,nchw->nhw", weights, pixel_context(both))
+    weights = torch.randn(2, 3, CHANNELS, generator=draw)
+    held = torch.einsum("nmc,nchw->nmhw", weights, pixel_context(both))
     assert torch.allclose(weighted_context(both, weights), held, atol=1e-4)
+
+
+def test_some_pixels_have_the_context_that_they_have_among_all() -> None:
+    some = torch.tensor([0, 41, 799, 1599])
+    whole = pixel_context(picture()[None]).flatten(2)
+    assert torch.allclose(pixel_context(picture()[None], some), whole[:, :, some], atol=1e-6)
 
 
 def test_non_local_means_are_symmetric() -> None:
@@ -85,7 +93,7 @@ def test_a_tone_change_is_the_weighted_sum_of_its_features() -> None:
     draw = torch.Generator().manual_seed(0)
     grey = torch.rand(2, 20, 24, generator=draw)
     grey[0, 0, :3] = torch.tensor([0.0, 1.0, KNOTS[4]])
-    lost = 0.1 * torch.randn(2, 196, generator=draw)
+    lost = 0.1 * torch.randn(2, SIDE, SIDE, generator=draw)
     covariates = curve_covariates(grey, lost, torch.ones(2, 16))
     assert covariates.shape == (2, COVARIATES)
     read = torch.randn(2, TONE_FEATURES, generator=draw)
@@ -114,60 +122,9 @@ def test_a_smooth_gain_is_estimated_and_corrected() -> None:
     assert float((found - clean).abs().mean()) < 0.3 * float((noisy - clean).abs().mean())
 
 
-def test_the_additive_loss_is_the_mean_difference_of_a_cell() -> None:
-    clean = picture(28)[None]
-    wanted = 0.5 * thumbnail(clean).flatten(1)
-    assert torch.allclose(additive_loss(clean, 0.5 * clean), wanted, atol=1e-6)
-
-
-def test_landmarks_predict_for_similar_vectors() -> None:
-    draw = torch.Generator().manual_seed(0)
-    vectors = torch.randn(400, 6, generator=draw)
-    targets = torch.stack([vectors[:, 0].sin(), vectors[:, 1] ** 2], dim=1)
-    folds = torch.arange(400) % 3
-    regression, without = fit_landmarks(vectors, targets, folds, 128, seed=0)
-    new = torch.randn(200, 6, generator=draw)
-    wanted = torch.stack([new[:, 0].sin(), new[:, 1] ** 2], dim=1)
-    for predicted in (regression, *without):
-        assert float((predicted(new) - wanted).square().mean()) < 0.4 * float(wanted.var())
-    assert len(without) == 3
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_restored_pictures_are_nearer_to_clean(
-    bank: PrototypeBank, encoder: VisionEncoder, kind: str
-) -> None:
-    assert bank.restorer is not None
-    chosen = torch.zeros(1, len(bank.restorer.classes))
-    chosen[0, bank.restorer.classes.index((kind, 5))] = 1.0
-    left, taken = [], []
-    for number in HELD_OUT:
-        clean = WorkingImage.of(scan(number), encoder)
-        noisy = WorkingImage.of(corrupted(clean.image, kind, 5), encoder)
-        change = predict_changes(bank.restorer, [noisy], chosen)[0]
-        left.append(float((noisy.grey + change - clean.grey).square().mean()))
-        taken.append(float((noisy.grey - clean.grey).square().mean()))
-    assert np.mean(left) < 0.5 * np.mean(taken)
-    assert bank.restored["pixels"][kind] > 0.5
-
-
-def test_zero_weights_change_nothing(bank: PrototypeBank, encoder: VisionEncoder) -> None:
-    assert bank.restorer is not None
-    working = WorkingImage.of(corrupted(scan(500), KINDS[0], 5), encoder)
-    nothing = torch.zeros(1, len(bank.restorer.classes))
-    assert float(predict_changes(bank.restorer, [working], nothing)[0].abs().max()) == 0.0
-
-
-def test_a_picture_too_small_for_a_context_is_not_changed(bank: PrototypeBank) -> None:
-    assert bank.restorer is not None
-    tiny = WorkingImage(scan(1, 12), (12, 12))
-    everything = torch.ones(1, len(bank.restorer.classes))
-    assert float(predict_changes(bank.restorer, [tiny], everything)[0].abs().max()) == 0.0
-
-
-def test_a_small_change_is_enlarged_for_a_large_image() -> None:
-    large = scan(1, 80)
-    restored = WorkingImage(large, (40, 40)).restored(torch.full((40, 40), 0.1))
-    assert (restored.height, restored.width) == (80, 80)
-    added = restored.rgb.astype(int) - large.rgb
-    assert 24 <= int(np.median(added)) <= 27
+def test_a_smooth_additive_loss_is_held_by_its_coefficients() -> None:
+    clean = picture(56)[None]
+    down = torch.linspace(0.0, torch.pi, 56).cos()[None, :, None]
+    noisy = clean - 0.05 - 0.1 * down
+    found = loss_in_cells(additive_loss(clean, noisy))
+    assert torch.allclose(found, thumbnail(clean - noisy), atol=5e-3)
