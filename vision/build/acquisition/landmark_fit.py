@@ -70,7 +70,8 @@ def fit_landmarks(
 def _landmarks(standard: Tensor, pictures: Tensor, seed: int) -> Tensor:
     """Means of clusters of (n, p), each of rows of at least `PICTURES_EACH` references; maybe none.
 
-    Clusters with fewer are dropped, one after another, and their rows dealt to those that are left.
+    Clusters with fewer are dropped together and their rows dealt to those that are left, until all
+    have enough; where none has, there are no landmarks.
     """
     draw = torch.Generator().manual_seed(seed)
     count = max(1, min(LANDMARKS, len(standard) // ROWS_EACH))
