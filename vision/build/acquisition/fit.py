@@ -40,8 +40,10 @@ from vision.report import CLEAN, UNKNOWN
 from vision.restore.landmarks import LandmarkRegression
 
 Floats = NDArray[np.float64]
+TRIED_EACH = 40
+"""References of each origin on which restorations are tried: origins count alike in the benefit."""
 SECOND_EVERY = 3
-"""Every third reference is restored twice, for the second trials."""
+"""Every third of them is restored twice, for the second trials."""
 PAIRS = [(a, b) for a in range(FOLDS) for b in range(a, FOLDS)]
 """Members while fitting: without one fold (a, a), and without two."""
 
@@ -82,12 +84,13 @@ class AcquisitionFit:
         self.finished = FinishedSteps(unfinished, self._identity())
         every = references.references
         self.by_fold = [[r for r in every if r.fold == fold] for fold in range(FOLDS)]
-        self.some = every[::SECOND_EVERY]
+        self.tried = _first_of_each(every, TRIED_EACH)
+        self.some = self.tried[::SECOND_EVERY]
 
     def run(self) -> AcquisitionFit:
         """Make the passes, in `jobs` processes; finished steps are loaded."""
         every = self.references.references
-        steps = 2 * chunk_count(every) + chunk_count(self.some) + FOLDS
+        steps = sum(map(chunk_count, (every, self.tried, self.some))) + FOLDS
         with PassRunner(
             self.jobs, self.plugins, self.finished, self.progress, steps
         ) as runner:
@@ -95,7 +98,7 @@ class AcquisitionFit:
             self._moments = runner.moments(
                 self.by_fold, self.noisy, self.seed, lambda: self._predictors
             )
-            self.first = runner.rows("first", self._first_pass, every)
+            self.first = runner.rows("first", self._first_pass, self.tried)
             self.second = runner.rows("second", self._second_pass, self.some)
         return self
 
@@ -285,6 +288,17 @@ class AcquisitionFit:
             "scales": list(SCALES),
             "seed": self.seed,
         }
+
+
+def _first_of_each(references: Sequence[Reference], most: int) -> list[Reference]:
+    """At most so many references of each origin."""
+    counts: dict[str, int] = {}
+    found = []
+    for reference in references:
+        counts[reference.origin] = counts.get(reference.origin, 0) + 1
+        if counts[reference.origin] <= most:
+            found.append(reference)
+    return found
 
 
 class _ByFold:
