@@ -181,13 +181,13 @@ def load_context(
             given take precedence over measured ones.
         protected: files of a hospital's own protected words, merged into the shipped ones; see
             `examples/protected_words.yaml`.
-        thresholds: read those beside the bank; False: leave the shipped floors, to measure anew.
+        thresholds: read those beside the model half; False: leave the shipped floors, to measure.
         device: `auto`, `cpu`, `cuda` or `mps`.
         dtype: of the weights; `auto`: float32 for small models, else the checkpoint's own.
         trust_remote_code: run the checkpoint's own Python code.
         local_files_only: do not fetch files of a hub id.
         blocks: dotted name of its vision blocks, for a tower whose blocks are not found; None:
-            those that the bank was built with, or found by structure.
+            those that the model half was built with, or found by structure.
 
     Raises ModelRefused, BankRefused, EncoderRefused, MarginsRefused, ProtectedWordsRefused or
     PromptRefused, each in one line.
@@ -226,7 +226,7 @@ def load_context(
 
 
 def _thresholds(bank: str | Path | None, own_bank: Path) -> Path | None:
-    """The thresholds beside the bank in use, else those of the model's folder, else none."""
+    """The thresholds beside the model half in use, else those of the model's folder, else none."""
     from imc_agents.thresholds import beside
 
     places = [beside(Path(bank))] if bank is not None else []
@@ -262,7 +262,7 @@ def context_over(
         protected: the words that no repair may change; None: the shipped ones.
         thresholds_path: thresholds measured on its clean questions; None: the shipped floors.
         policy: method, budgets, thresholds; margins that it was given stand.
-        blocks: dotted name of its vision blocks; None: those of the bank, or found by structure.
+        blocks: dotted name of its vision blocks; None: those of the model half, or found.
 
     Raises BankRefused, EncoderRefused, MarginsRefused or PromptRefused, each in one line.
     """

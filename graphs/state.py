@@ -125,7 +125,7 @@ class IMCState(SMSState, total=False):
     height: Annotated[int, Checked(Count)]
     """Pixels."""
     perception: Annotated[NoisePerception | None, Checked]
-    """The noise it carries; None without a prototype bank."""
+    """The noise it carries; None where it was not searched for, or cannot be."""
     calibration: Annotated[CalibrationReport | None, Checked]
     """Whether and how it was corrected, and why."""
     restored: Annotated[str | None, Checked]

@@ -1,4 +1,4 @@
-"""The thresholds of one model's questions: measured once, kept beside its prototype bank."""
+"""The thresholds of one model's questions: measured once, kept beside its model half of PDC."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def beside(bank: Path) -> Path:
 def language_fingerprint(model: Any) -> str:
     """Digest of how a model judges text: its text configuration and a sample of all its weights.
 
-    A prototype bank knows its model by the vision side alone, which models of one tower share;
+    A model half knows its model by the vision side alone, which models of one tower share;
     thresholds belong to the language side. Weights are sampled in bfloat16, so that a float32 and a
     bfloat16 copy agree.
     """

@@ -60,12 +60,12 @@ def show_answer(
 
 
 def _image_rows(document: Document, correction: str) -> list[tuple[str, Text]]:
-    """What was found and done; where noise was found and left, why."""
+    """What was found and done; where noise was found, why, and what restricts it."""
     from rich.text import Text
 
     image = document["image"]
     rows = [("image", describe_image(image, correction))]
-    if image["noise"] is not None and image["noise"]["kind"] != "clean" and not image["calibrated"]:
+    if correction and image["noise"] is not None and image["noise"]["kind"] != "clean":
         rows.append(("", Text(one_line(correction), style="dim")))
     return rows
 

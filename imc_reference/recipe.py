@@ -1,4 +1,4 @@
-"""From nothing to the shipped folder: train, build the prototype bank, measure, write the card."""
+"""From nothing to the shipped folder: train, build the model half, measure, write the card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vision.reading.medical_image import MedicalImage
 
 BANK_PHANTOMS = 128
-"""Phantoms among the bank's references: the model is asked about those too."""
+"""Phantoms among the model half's references: the model is asked about those too."""
 _PHANTOM_SEED = 4_711
 """Phantoms that neither training nor evaluation draws."""
 
@@ -48,8 +48,8 @@ def train(config: TrainConfig, say: Say = print) -> Path:
 
 
 def bank_references(data: Path, seed: int) -> list[MedicalImage]:
-    """The bank's clean references, unlabelled: SLAKE's training images, those of VQA-RAD that its
-    test split does not show, and phantoms."""
+    """The model half's clean references, unlabelled: SLAKE's training images, those of VQA-RAD that
+    its test split does not show, and phantoms."""
     from vision.reading.medical_image import MedicalImage, read_image
 
     tested = {image.path for image in load_vqa_rad(data / "vqa-rad", "test")}

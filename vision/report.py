@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from imc_core.html import html_bars, html_rows, html_text
 
 CLEAN = "clean"
-"""The kind of an image like the bank's clean references."""
+"""The kind of an image like the clean references."""
 
 UNKNOWN = "unknown"
-"""The kind of an image that is like no class of the bank."""
+"""The kind of an image that is like no known class."""
 
 PIXELS = "pixels"
 """Name of the pixel stage among the taps of a report."""

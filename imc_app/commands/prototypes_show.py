@@ -13,7 +13,7 @@ _HEADER_LENGTH = 8
 
 
 def thresholds_of(file: Path) -> Document | None:
-    """What is kept beside the bank of the agents' margins; None: the shipped ones hold."""
+    """What is kept beside a model half of the agents' margins; None: the shipped ones hold."""
     from imc_agents.thresholds import QuestionThresholds, beside
 
     path = beside(file)

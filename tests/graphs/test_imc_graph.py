@@ -175,7 +175,9 @@ def test_the_document_has_the_designed_keys_in_order(image: str) -> None:
         "reason",
     ]
     assert list(document["question"]["findings"][0]) == ["start", "end", "text", "kind", "score"]
-    assert list(document["image"]) == ["sha256", "width", "height", "noise", "calibrated"]
+    assert list(document["image"]) == [
+        "sha256", "width", "height", "noise", "calibrated", "correction",
+    ]  # fmt: skip
     assert list(document["image"]["noise"]) == [
         "kind",
         "severity",
