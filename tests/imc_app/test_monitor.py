@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Imc, Ran
+from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_refusals import assert_refused
 from tests.vision.reading.files import fax
 from vision.acquisition import AcquisitionHalf
@@ -432,7 +433,7 @@ def test_matplotlib_is_asked_for_before_the_work(
 def test_without_a_model_a_stream_is_compared_with_every_origins_references(
     imc: Imc, tmp_path: Path
 ) -> None:
-    ran = imc("perceive", "--monitor", scans(tmp_path, 1, 0))
+    ran = imc("perceive", "--monitor", grey_png(tmp_path))
     assert ran.code == 0
     _, summary = lines_of(ran)
     assert summary["references"] == sum(AcquisitionHalf.shipped().origins.values())
@@ -443,7 +444,7 @@ def test_the_encoders_witness_is_compared_with_the_model_halfs_references(
     imc: Imc, tmp_path: Path, tiny_llava: Path, tiny_bank: Path
 ) -> None:
     ran = imc(
-        *("perceive", "--monitor", scans(tmp_path, 1, 0), "--stages", "features"),
+        *("perceive", "--monitor", grey_png(tmp_path), "--stages", "features"),
         *("--model", tiny_llava, "--prototypes", tiny_bank),
     )
     assert ran.code == 0
