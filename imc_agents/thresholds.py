@@ -13,7 +13,7 @@ from imc_agents.policy import Margins, Policy
 from imc_core.files import replace_file
 
 SUFFIX = ".questions.json"
-"""What a bank's file name ends in instead of `.safetensors`: `my-bank.questions.json`."""
+"""What a model half's name ends in instead of `.safetensors`: `my-half.questions.json`."""
 
 FORMER_NAMES = {"dictated": "homophone"}
 """Classes of edits by the names that older files give them."""

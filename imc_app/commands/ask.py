@@ -145,7 +145,7 @@ def ask(
     exit code is then 2. A batch that was stopped goes on when the same command is run again.
     """
     from imc_app.kept_questions import AskSettings
-    from imc_app.session import open_context
+    from imc_app.session import check_files, open_context
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
@@ -174,6 +174,7 @@ def ask(
                 "--example or --keep-exchanges; write imc ask --batch questions.csv "
                 "--out answers.csv"
             )
+        check_files(model, prototypes, acquisition)
         opened = partial(open_context, model, prototypes, **options)
         ask_batch(batch, out, opened, noise=noises, frame=frame, seed=seed, times=times)
         return
