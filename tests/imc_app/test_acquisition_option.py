@@ -28,13 +28,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def cautious(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped acquisition half, but never sure enough to restore."""
+def with_most_harm(most: float, file: Path) -> Path:
+    """The shipped acquisition half with another threshold of the risk of harm, as a file."""
     half = AcquisitionHalf.shipped()
-    never = replace(half, benefit=replace(half.benefit, most_harm=0.0))
-    file = tmp_path_factory.mktemp("acquisition") / "cautious.safetensors"
-    never.save(file)
+    replace(half, benefit=replace(half.benefit, most_harm=most)).save(file)
     return file
 
 
@@ -56,42 +53,38 @@ def test_a_model_half_is_no_acquisition_half(imc: Imc, tmp_path: Path, tiny_bank
     assert_refused(ran, "imc-model-half-1", "imc prototypes acquisition")
 
 
-def test_a_picture_is_restored_for_a_model_without_a_model_half(
+def test_the_half_that_is_named_decides_also_for_a_model_without_a_model_half(
     imc: Imc, tmp_path: Path, tiny_llava: Path
 ) -> None:
-    ran = imc(*_noisy(tmp_path), "--model", tiny_llava, "--json")
-    assert (ran.code, ran.err) == (0, "")
-    image = json.loads(ran.out)["image"]
-    assert image["calibrated"] and 0 < image["correction"]["predicted_share"] < 1
-    assert "(features not calibrated: no model half was given)" in image["correction"]["reason"]
-
-
-def test_the_half_that_is_named_decides(
-    imc: Imc, tmp_path: Path, tiny_llava: Path, cautious: Path
-) -> None:
-    ran = imc(*_noisy(tmp_path), "--model", tiny_llava, "--acquisition", cautious, "--json")
-    assert ran.code == 0
-    image = json.loads(ran.out)["image"]
-    assert image["noise"]["kind"] == "low_contrast" and not image["calibrated"]
-    assert "allowed 0.00" in image["correction"]["declined"]
+    asked = ("ask", textured_png(tmp_path), QUESTION, "--noise", "low_contrast:5", "--ephemeral")
+    images = {}
+    for name, most_harm in (("willing", 1.0), ("cautious", 0.0)):
+        half = with_most_harm(most_harm, tmp_path / f"{name}.safetensors")
+        ran = imc(*asked, "--json", "--model", tiny_llava, "--acquisition", half)
+        assert (ran.code, ran.err) == (0, "")
+        images[name] = json.loads(ran.out)["image"]
+    willing, cautious = images.values()
+    assert willing["noise"] == cautious["noise"] and willing["noise"]["kind"] != "clean"
+    assert willing["calibrated"] and 0 < willing["correction"]["predicted_share"] < 1
+    assert not cautious["calibrated"] and "not surely better" in cautious["correction"]["declined"]
+    for image in images.values():
+        reason = image["correction"]["reason"]
+        assert "(features not calibrated: no model half was given)" in reason
 
 
 def test_a_kept_question_remembers_its_half_by_its_absolute_path(
-    cautious: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(cautious.parent)
-    settings = AskSettings.of(acquisition=Path(cautious.name), protected=())
-    assert AskSettings.read(settings.record()).acquisition == str(cautious)
+    monkeypatch.chdir(tmp_path)
+    Path("own.safetensors").touch()
+    settings = AskSettings.of(acquisition=Path("own.safetensors"), protected=())
+    assert AskSettings.read(settings.record()).acquisition == str(tmp_path / "own.safetensors")
 
 
-def test_a_thread_is_finished_with_the_half_that_is_named_again(cautious: Path) -> None:
+def test_a_thread_is_finished_with_the_half_that_is_named_again() -> None:
     begun = AskSettings(acquisition="moved.safetensors")
-    assert begun.changed(acquisition=str(cautious)).acquisition == str(cautious)
+    assert begun.changed(acquisition="here.safetensors").acquisition == "here.safetensors"
     assert begun.changed(acquisition=None).acquisition == "moved.safetensors"
-
-
-def _noisy(folder: Path) -> tuple[object, ...]:
-    return ("ask", textured_png(folder), QUESTION, "--noise", "low_contrast:5", "--ephemeral")
 
 
 def _not_loaded(*_: Any, **__: Any) -> None:
