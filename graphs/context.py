@@ -170,8 +170,9 @@ def load_context(
 
     Args:
         model_path: a HuggingFace folder or cached id.
-        bank_path: model half of PDC; None: the model folder's own, or none: pictures are restored
-            all the same. The thresholds beside it (`imc_agents.thresholds`) are read too.
+        bank_path: model half of PDC; None: the model folder's own, if it was built beside this
+            acquisition half, or none: pictures are restored all the same. The thresholds beside it
+            (`imc_agents.thresholds`) are read too.
         acquisition: an acquisition half of one's own; None: the shipped one.
         stages: of PDC: `pixels`, `features` or both.
         profile: prompt profile; None: `reference` for the embedded model, else `instruct`.
@@ -196,6 +197,7 @@ def load_context(
     table = load_protected(*map(Path, protected))
     half = _acquisition(acquisition)
     from imc_agents.chat.loading import load_local_mllm
+    from vision.bank.metadata import fits_acquisition
 
     local = load_local_mllm(
         str(model_path),
@@ -208,7 +210,11 @@ def load_context(
     own_bank, own_words = folder / BANK_FILE, folder / VOCABULARY_FILE
     reference = is_reference(folder)
     base = policy if policy is not None else Policy()
-    bank = bank_path if bank_path is not None or not own_bank.is_file() else own_bank
+    bank = bank_path
+    if bank is None and own_bank.is_file() and (
+        half is None or fits_acquisition(own_bank, half.digest)
+    ):
+        bank = own_bank
     return context_over(
         local.model,
         local.processor,

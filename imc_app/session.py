@@ -79,8 +79,7 @@ def open_context(
 ) -> IMCContext:
     """Load a model (None: the embedded one) and everything the graphs need beside it.
 
-    `prototypes` is its model half, None: the one in its folder, or none; `acquisition` an
-    acquisition half of one's own, None: the shipped one; `stages` those of PDC that are on.
+    `prototypes`, `acquisition`, `stages`: as in `graphs.context.load_context`.
 
     Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
     in one line.
@@ -126,14 +125,13 @@ class Outcome:
     """Why the image was corrected, or why it was left as it was; empty where that is not known."""
     failure: str | None
     """Why there is no answer; None where there is one."""
+    level: float | None = None
+    """Significance level at which the image was called noisy; None: the usual one."""
 
 
 def answer_request(context: IMCContext, request: Request, *, timings: bool = True) -> Outcome:
     """Put one request through the imc graph, and keep nothing."""
-    asked: IMCInput = {
-        "image": context.images.put(request.image),
-        "question": request.question,
-    }
+    asked: IMCInput = {"image": context.images.put(request.image), "question": request.question}
     return outcome_of(answer_state(context, asked), context, timings=timings)
 
 
@@ -169,6 +167,7 @@ def outcome_of(state: IMCOutput, context: IMCContext, *, timings: bool = True) -
         to_document(state, context, timings=timings),
         "" if calibration is None else calibration.reason,
         "it was never asked" if answer is None else answer.failure,
+        None if context.calibrator is None else context.calibrator.alpha,
     )
 
 
@@ -242,18 +241,19 @@ def open_calibrator(
     Raises ModelRefused, BankRefused.
     """
     check_files(model, prototypes, acquisition)
-    bank = prototypes if prototypes is not None else bank_of(model)
     with waiting(f"loading model {model_name(model)}"):
         from imc_agents.chat.loading import load_local_mllm
+        from vision.bank.metadata import fits_acquisition
         from vision.pdc import Calibrator
 
         half = None if acquisition is None else open_acquisition(acquisition)
+        bank = prototypes or bank_of(model)
+        if prototypes is None and bank and half and not fits_acquisition(bank, half.digest):
+            bank = None
         local = load_local_mllm(
             MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
         )
-        return Calibrator.load(
-            local.model, local.processor, bank, acquisition=half, stages=stages
-        )
+        return Calibrator.load(local.model, local.processor, bank, acquisition=half, stages=stages)
 
 
 def open_perceiver(
@@ -267,9 +267,8 @@ def open_perceiver(
 ) -> Perceiver:
     """What perceives the noise of pictures; a model is loaded only where one takes part.
 
-    That is where a model or model half is named: pictures are then perceived at the size at which
-    the model sees them; and where the encoder's witness perceives alone. Else the acquisition half
-    perceives, at each picture's own size.
+    That is where a model or model half is named, and where the encoder's witness perceives alone.
+    Else the acquisition half perceives, at each picture's own size.
 
     Raises ModelRefused, BankRefused.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import pytest
 
 from imc_app.kept_questions import AskSettings
+from imc_app.session import open_calibrator
+from imc_reference import BANK_PATH
 from tests.conftest import Imc
 from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_perceive_and_refine import textured_png
 from tests.imc_app.test_refusals import assert_refused
 from vision.acquisition import AcquisitionHalf
+from vision.bank.model_half import ModelHalf
+from vision.errors import BankRefused
 
 QUESTION = "Is there a lesion?"
 BATCH = ("ask", "--batch", "rows.csv", "--out", "out.csv")
@@ -70,6 +75,20 @@ def test_the_half_that_is_named_decides_also_for_a_model_without_a_model_half(
     for image in images.values():
         reason = image["correction"]["reason"]
         assert "(features not calibrated: no model half was given)" in reason
+
+
+def test_the_folders_own_model_half_is_left_out_beside_another_acquisition_half(
+    tmp_path: Path, tiny_llava: Path, tiny_bank: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_llava, model)
+    mine = ModelHalf.load(tiny_bank, fingerprint=None, acquisition=None)
+    replace(mine, acquisition=AcquisitionHalf.shipped().digest).save(model / BANK_PATH.name)
+    other = with_most_harm(0.0, tmp_path / "other.safetensors")
+    assert open_calibrator(str(model)).model_half is not None
+    assert open_calibrator(str(model), acquisition=other).model_half is None
+    with pytest.raises(BankRefused, match="fitted with another acquisition half"):
+        open_calibrator(str(model), model / BANK_PATH.name, acquisition=other)
 
 
 def test_a_kept_question_remembers_its_half_by_its_absolute_path(

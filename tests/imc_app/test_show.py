@@ -18,6 +18,7 @@ from imc_app.show import (
     question_diff,
     show_answer,
 )
+from imc_app.stages import level_of
 
 
 def test_the_diff_marks_the_letters_that_differ() -> None:
@@ -73,6 +74,11 @@ def test_an_image_that_passes_the_gate_is_clean_however_narrowly() -> None:
         '4 x 3, no noise found (p-value for "no noise": 0.041, above the threshold 0.04): '
         "image left as it was"
     )
+
+
+def test_the_level_of_the_encoders_witness_is_said_where_it_decided() -> None:
+    noise = {"kind": "clean", "severity": 0, "probability": 0.9, "clean_p_value": 0.02}
+    assert "above the threshold 0.01" in describe_noise(noise, level_of(("features",))).plain
 
 
 def test_unknown_noise_is_not_given_a_name() -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "Share",
     "StoredHeader",
     "checked_pairs",
+    "fits_acquisition",
     "stored_fingerprint",
     "stored_format",
 ]
@@ -90,6 +91,14 @@ def stored_fingerprint(path: Path) -> str | None:
     """The fingerprint of the model that a file is for; None where it states none."""
     found = _stored(path, "fingerprint")
     return found if isinstance(found, str) else None
+
+
+def fits_acquisition(path: Path, digest: str) -> bool:
+    """Whether a model half was built beside this acquisition half, or beside none.
+
+    True where the file does not say: what is wrong with it is said when it is loaded.
+    """
+    return _stored(path, "acquisition") in (None, "", digest)
 
 
 def _stored(path: Path, name: str) -> object:
