@@ -18,6 +18,7 @@ import torch
 
 from vision.acquisition import AcquisitionHalf, Restoration
 from vision.acquisition.half import ALPHA, MAX_ROUNDS
+from vision.acquisition.scales import MIN_SIDE
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
 from vision.calibrate.class_maps import calibration_weights
 from vision.calibration_report import ReportWriter
@@ -247,7 +248,9 @@ class Calibrator:
             image if size is None else at_size(image, size)
             for image, size in zip(images, fixed, strict=True)
         ]
-        sizes = [self.encoder.working_size(image.height, image.width) for image in images]
+        every = [(image.height, image.width) for image in images]
+        # too small to be examined also where the model enlarges it
+        sizes = [own if min(own) < MIN_SIDE else self.encoder.working_size(*own) for own in every]
         return self.acquisition.restore_batch(
             seen, sizes, alpha=self.alpha, restore=restore, max_rounds=self.max_rounds
         )

@@ -159,7 +159,13 @@ def _check(half: HalfParts) -> None:
     """Run every part once on a blank picture. Raises ValueError or RuntimeError."""
     blank = torch.linspace(0.0, 1.0, _TRIAL_SIDE).expand(1, _TRIAL_SIDE, _TRIAL_SIDE)
     statistics = picture_statistics(blank)[None]
+    size = statistics.shape[1]
+    if half.novelty.centre.shape != (size,) or half.novelty.whiten.shape != (size, size):
+        raise ValueError("novelty")
     for classifier in (half.classifier, half.residual_classifier):
+        clean = classifier.density.clean_scores
+        if clean.ndim != 1 or not len(clean):
+            raise ValueError("clean scores")
         one = classifier.predict(statistics)[0]
         if one.probabilities.shape != (len(half.classes) + 1,):
             raise ValueError("posterior")
