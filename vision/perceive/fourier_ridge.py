@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 FOURIER = 2000
 """Number of cosines."""
-LENGTH_SCALE = 1.2
+LENGTH_SCALE = 2.0
 """Length scale of the kernel in units of the square root of the number of statistics."""
 CLIP = 8.0
 """Standard deviations at which a statistic is clipped."""

@@ -208,10 +208,10 @@ class AcquisitionFit:
     @cached_property
     def _prototypes(self) -> dict[str, Prototypes]:
         arrays = self.statistics.arrays
-        noisy = arrays["labels"] > 0
-        labels = arrays["labels"][noisy].astype(np.int64)
-        pictures = torch.from_numpy(self.statistics.references[noisy])
-        folds = torch.from_numpy(self._fold_of_rows[noisy])
+        labels = arrays["drawn"].astype(np.int64)
+        numbers = self.statistics.of_drawn
+        pictures = torch.from_numpy(numbers)
+        folds = torch.from_numpy(self._fold_numbers[numbers])
         vectors = {n: torch.from_numpy(arrays[n]) for n in ("plain", "logarithmic", "lost", "gain")}
         kinds = np.array([kind for kind, _ in self.noisy])[labels - 1]
         found = {}
@@ -270,9 +270,8 @@ class AcquisitionFit:
             name: np.concatenate([self.first.arrays[name], self.second.arrays[name]])
             for name in self.first.arrays
         }
-        return Rows(
-            arrays, np.concatenate([self.first.references, self.second.references])
-        )
+        references = np.concatenate([self.first.references, self.second.references])
+        return Rows(arrays, references, self.first.of_drawn)
 
     def _identity(self) -> dict[str, object]:
         digest = hashlib.sha256()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vision.restore.landmarks import LandmarkRegression, squared_distances
 
-LANDMARKS = 256
+LANDMARKS = 512
 """Most landmarks of a regression."""
 PICTURES_EACH = 5
 """Least number of different references whose thumbnails a landmark is the mean of."""

@@ -35,7 +35,9 @@ class Rows:
 
     arrays: dict[str, NDArray[np.float64]]
     references: NDArray[np.int64]
-    """(n,) number of the reference, of the rows of `of`-named arrays."""
+    """(n,) number of the reference of each row."""
+    of_drawn: NDArray[np.int64]
+    """(m,) the same of the rows of `drawn`, where a pass has such."""
 
 
 class PassRunner:
@@ -103,11 +105,15 @@ class PassRunner:
         flat = [one for chunk in results for one in chunk]
         arrays = {key: np.concatenate([one[key].numpy() for one in flat]) for key in flat[0]}
         key = "statistics" if "statistics" in arrays else "evidence"
-        numbers = [
-            np.full(len(one[key]), reference.number)
-            for one, reference in zip(flat, references, strict=True)
-        ]
-        return Rows(arrays, np.concatenate(numbers).astype(np.int64))
+
+        def numbers(of: str) -> NDArray[np.int64]:
+            counted = [
+                np.full(len(one[of]) if of in one else 0, reference.number)
+                for one, reference in zip(flat, references, strict=True)
+            ]
+            return np.concatenate(counted).astype(np.int64)
+
+        return Rows(arrays, numbers(key), numbers("drawn"))
 
     def moments(
         self,

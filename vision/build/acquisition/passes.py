@@ -34,6 +34,17 @@ Arrays = dict[str, NDArray[np.float64]]
 
 STRIPED = "kspace_spike"
 """The kind of noise whose stripes are found without prototypes."""
+TONE_KINDS = (
+    "bias_field",
+    "low_contrast",
+    "gamma_up",
+    "gamma_down",
+    "contrast_up",
+    "contrast_down",
+    "brightness_up",
+    "shading",
+)
+"""Kinds whose correction rests on prototypes: of each class a further draw of every reference."""
 DRAWS = 22
 """Noisy draws of each reference."""
 VIEWS = 6
@@ -52,14 +63,17 @@ def compute_statistics(reference: Reference, classes: Classes, seed: int) -> Arr
     """Statistics of every draw and view, thumbnails of every draw and what they lost.
 
     Rows: `statistics` (n, p), `labels` (n,), and of the noisy ones alone `plain`, `logarithmic`,
-    `lost`, `gain` (m, ...); `stripes` (k,): share of the error left where stripes were removed.
+    `drawn` (m,) labels, `lost`, `gain` (m, ...); `stripes` (k,): share of the error left where
+    stripes were removed.
     """
     drawer = Drawer(reference, classes, seed)
     draws = [drawer.noisy(number) for number in range(DRAWS)]
     views = [drawer.view(number) for number in range(VIEWS)]
     every = [*draws, *views]
+    tones = [label for label, (kind, _) in enumerate(classes, start=1) if kind in TONE_KINDS]
+    of_tone = [drawer.of_class(label) for label in tones]
     found: dict[str, list[Tensor]] = {"plain": [], "logarithmic": [], "lost": [], "gain": []}
-    for draw in draws:
+    for draw in (*draws, *of_tone):
         clean, noisy = draw.grey_clean[None], draw.grey[None]
         plain, logarithmic = thumbnail_vectors(noisy)
         found["plain"].append(plain)
@@ -72,6 +86,7 @@ def compute_statistics(reference: Reference, classes: Classes, seed: int) -> Arr
         "stripes": np.array([left for left in stripes if left is not None]),
         "statistics": np.stack([picture_statistics(draw.noisy) for draw in every]),
         "labels": np.array([draw.labels[0] for draw in every], dtype=np.float64),
+        "drawn": np.array([draw.labels[0] for draw in (*draws, *of_tone)], dtype=np.float64),
         **arrays,
     }
 

@@ -191,6 +191,19 @@ class Drawer:
             noisy.expand(planes, -1, -1),
         )
 
+    def of_class(self, label: int) -> Draw:
+        """One draw of a class at the smallest working scale, squeezed into a square."""
+        rng = np.random.default_rng([self.seed, 4, self.reference.number, label])
+        size = (SCALES[0], SCALES[0])
+        kind, severity = self.classes[label - 1]
+        rgb = np.array(resize_rgb(self.image.rgb, size))
+        rgb = wider_draw(rgb, kind, self._strength(label - 1, severity, rng), rng)
+        noisy = planes_of(MedicalImage.from_rgb(rgb, "ARRAY"), size)
+        clean = planes_of(self.image, size)
+        planes = max(len(clean), len(noisy))
+        expanded = clean.expand(planes, -1, -1), noisy.expand(planes, -1, -1)
+        return Draw(self.reference, (label,), *expanded)
+
     def view(self, number: int) -> Draw:
         """Clean view `number`: 0 and 1 the whole picture, others turned and cropped."""
         rng = np.random.default_rng([self.seed, 2, self.reference.number, number])
