@@ -193,7 +193,8 @@ class Calibrator:
         witness perceives alone and features are not finite.
         """
         if "pixels" not in self.stages and self.model_half is not None:
-            found = [one.perception for one in self._by_features(images, calibrate=False)]
+            half = self.model_half
+            found = [one.perception for one in self._by_features(images, half, calibrate=False)]
             why = (
                 "the encoder's features of this image are not finite: its noise cannot be "
                 "perceived; load the model with another dtype, bfloat16 or float32"
@@ -226,8 +227,8 @@ class Calibrator:
             )
             plain = self.encoder.encode_batch(images)
             return [CalibratedImage(features, None, nothing) for features in plain]
-        if "pixels" not in self.stages:
-            return self._by_features(images, calibrate=calibrate)
+        if "pixels" not in self.stages and self.model_half is not None:
+            return self._by_features(images, self.model_half, calibrate=calibrate)
         restorations = self._restorations(images, restore=calibrate)
         if self.model_half is None or "features" not in self.stages:
             return self._by_pixels(images, restorations, calibrate=calibrate)
@@ -347,11 +348,9 @@ class Calibrator:
         return CalibratedImage(second.features, perception, report, restoration.image)
 
     def _by_features(
-        self, images: Sequence[MedicalImage], *, calibrate: bool
+        self, images: Sequence[MedicalImage], half: ModelHalf, *, calibrate: bool
     ) -> list[CalibratedImage]:
         """The paper's own form: the encoder's witness perceives, maps calibrate features."""
-        half = self.model_half
-        assert half is not None
         observed = observe(self.encoder, half, images)
         finite = [i for i, one in enumerate(observed) if one.finite]
         posteriors: dict[int, NoisePosterior] = {}

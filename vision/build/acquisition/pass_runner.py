@@ -80,27 +80,27 @@ class PassRunner:
         """The arrays of every reference; `make` gives the task where a step is not finished."""
         chunks = _chunks(references)
         task: Callable[[Reference], Arrays] | None = None
-        waiting: list[tuple[str, dict[str, Tensor] | None, Future[list[Arrays]] | None]] = []
+        waiting: list[tuple[str, dict[str, Tensor] | Future[list[Arrays]]]] = []
         results: list[list[dict[str, Tensor]]] = []
         for number, chunk in enumerate(chunks):
             step = f"{name} {number}"
             known = self.finished.load(step)
             if known is not None:
-                waiting.append((step, known, None))
+                waiting.append((step, known))
                 continue
             task = make() if task is None else task
-            waiting.append((step, None, self.pool.submit(_over, task, chunk)))
-        for (step, known, future), chunk in zip(waiting, chunks, strict=True):
+            waiting.append((step, self.pool.submit(_over, task, chunk)))
+        for (step, begun), chunk in zip(waiting, chunks, strict=True):
             self._next(step)
-            if future is not None:
-                found = future.result()
+            if isinstance(begun, Future):
                 known = {
                     f"{i}.{key}": torch.from_numpy(np.asarray(value))
-                    for i, arrays in enumerate(found)
+                    for i, arrays in enumerate(begun.result())
                     for key, value in arrays.items()
                 }
                 self.finished.save(step, known)
-            assert known is not None
+            else:
+                known = begun
             results.append([_under(f"{i}.", known) for i in range(len(chunk))])
         flat = [one for chunk in results for one in chunk]
         arrays = {key: np.concatenate([one[key].numpy() for one in flat]) for key in flat[0]}
