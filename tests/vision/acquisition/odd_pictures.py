@@ -131,7 +131,8 @@ def photograph() -> Pixels:
     ground = np.array([90.0, 110.0, 50.0]) - y * np.array([20.0, 30.0, 20.0])
     line = 190.0 + 14.0 * _smooth((height, width), 12.0, 1)[0]
     below = np.arange(height)[:, None] > line[None, :]
-    detail = sum(_smooth((height, width), scale, 11 + int(scale)) for scale in (0.7, 2.0, 6.0))
+    scales = (0.7, 2.0, 6.0)
+    detail = np.sum([_smooth((height, width), scale, 11 + int(scale)) for scale in scales], axis=0)
     clouds = 14.0 * _smooth((height, width), 22.0, 2)
     whole = np.where(below[..., None], ground + 9.0 * detail[..., None], sky + clouds[..., None])
     picture = Image.fromarray(np.clip(whole, 0, 255).astype(np.uint8))

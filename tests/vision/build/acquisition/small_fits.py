@@ -54,7 +54,7 @@ def small_fits() -> Iterator[pytest.MonkeyPatch]:
             patch.setattr(passes, name, value)
         patch.setattr(pass_runner, "_CHUNK", 4)
         patch.setattr(pass_runner, "ProcessPoolExecutor", ThisProcess)
-        patch.setitem(FourierFeatures.draw.__func__.__kwdefaults__, "cosines", 64)
+        patch.setitem(vars(FourierFeatures)["draw"].__func__.__kwdefaults__, "cosines", 64)
         yield patch
 
 
