@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imc_core.plugins import load_plugins
+from imc_core.workers import follow
 from vision.build.acquisition import passes
 from vision.build.acquisition.passes import Arrays, Predictors
 from vision.build.acquisition.pixel_maps import MapMoments
@@ -65,7 +67,7 @@ class PassRunner:
         self.progress = progress
         self.steps = steps
         self.done = 0
-        begin = partial(_begin, tuple(plugins))
+        begin = partial(_begin, os.getpid(), tuple(plugins))
         self.pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
 
     def __enter__(self) -> PassRunner:
@@ -160,8 +162,9 @@ def _chunks(references: Sequence[Reference]) -> list[Sequence[Reference]]:
     return [references[start : start + _CHUNK] for start in range(0, len(references), _CHUNK)]
 
 
-def _begin(plugins: Sequence[str]) -> None:
-    """In a worker: one thread, and noises of one's own."""
+def _begin(parent: int, plugins: Sequence[str]) -> None:
+    """In a worker: it ends with its parent, has one thread, and knows noises of one's own."""
+    follow(parent)
     torch.set_num_threads(1)
     load_plugins([Path(file) for file in plugins])
 
