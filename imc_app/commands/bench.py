@@ -146,9 +146,10 @@ def run(
     """
     from imc_app.session import check_files, open_context
     from imc_core.plugins import load_plugins
+    from imc_core.workers import follow
 
     if worker_of is not None:
-        bench_jobs.follow(worker_of)
+        follow(worker_of)
     inputs = (dataset, data, model, prototypes, acquisition, *(plugin or ()), *(protected or ()))
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
     grid = tuple(_severity(text) for text in _names(severities))
