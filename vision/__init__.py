@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
     from vision.errors import BankRefused, EncoderRefused, ImageRefused
     from vision.monitor import Cause, DriftMonitor, DriftStatus
+    from vision.patch_changes import ImageComparison, compare_image, heat_map, heat_overlay
     from vision.pdc import CalibratedImage, Calibrator
     from vision.perceive.content import ContentReferences
     from vision.reading.medical_image import MedicalImage, read_image
@@ -31,6 +32,7 @@ __all__ = [
     "DriftStatus",
     "EncodedImage",
     "EncoderRefused",
+    "ImageComparison",
     "ImageRefused",
     "MedicalImage",
     "NoisePerception",
@@ -38,6 +40,9 @@ __all__ = [
     "Restoration",
     "VisionEncoder",
     "build_model_half",
+    "compare_image",
+    "heat_map",
+    "heat_overlay",
     "read_image",
     "remove_steps",
 ]
@@ -53,6 +58,7 @@ __getattr__, __dir__ = lazy_names(
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
         "vision.errors": ("BankRefused", "EncoderRefused", "ImageRefused"),
         "vision.monitor": ("Cause", "DriftMonitor", "DriftStatus"),
+        "vision.patch_changes": ("ImageComparison", "compare_image", "heat_map", "heat_overlay"),
         "vision.pdc": ("CalibratedImage", "Calibrator"),
         "vision.perceive.content": ("ContentReferences",),
         "vision.reading.medical_image": ("MedicalImage", "read_image"),

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.acquisition.evidence import evidence
 from vision.acquisition.half_file import load_parts, save_parts
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
 from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
-from vision.calibrate.class_maps import calibration_weights
+from vision.acquisition.trial import Trial, as_stored, make_trial
+from vision.errors import BankRefused
 from vision.perceive.noise_density import NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
@@ -113,6 +113,25 @@ class AcquisitionHalf(HalfParts):
             for image, size in zip(images, self._sizes(images, sizes), strict=True)
         ]
 
+    @torch.inference_mode()
+    def trial(self, image: MedicalImage, size: Size | None = None) -> Trial:
+        """The first restoration of a picture, whether it would be kept or not; stripes are left.
+
+        Args:
+            image: of any size.
+            size: (height, width) in pixels at which it is seen; None: as for `restore_batch`.
+
+        Raises BankRefused where the picture is too small to be examined.
+        """
+        size = self._sizes([image], None)[0] if size is None else size
+        if min(size) < MIN_SIDE:
+            raise BankRefused(
+                f"this picture is too small to be examined: a side of {min(size)} pixels, under "
+                f"{MIN_SIDE}"
+            )
+        planes = planes_of(image, size)
+        return make_trial(self, planes, picture_statistics(planes), self._posterior(planes))
+
     # -- details --------------------------------------------------------------------------------
 
     @staticmethod
@@ -178,33 +197,18 @@ class AcquisitionHalf(HalfParts):
 
     def _round(self, state: _State) -> None:
         """One restoration under the posterior of the present state."""
-        first = not state.rounds
-        classifier = self.classifier if first else self.residual_classifier
-        weights = calibration_weights(torch.from_numpy(state.posterior.probabilities)[None])
-        noise = classifier.most_likely_noise(state.posterior.probabilities)
-        found = self.restorer(state.planes[None], weights)
-        trial = as_stored(state.planes + found.changes[0].mean(dim=0))
-        after = picture_statistics(trial)
-        vector = evidence(
-            state.planes,
-            found,
-            posterior=state.posterior,
-            classifier=classifier,
-            novelty=self.novelty,
-            before=state.statistics,
-            after=after,
+        trial = make_trial(
+            self, state.planes, state.statistics, state.posterior, residual=bool(state.rounds)
         )
-        harm, share = self.benefit(vector[None])
-        if harm[0] >= self.benefit.most_harm or share[0] <= 0.0:
+        if not trial.kept:
             state.declined = (
-                f"a correction for {noise.replace('_', ' ')} was not surely better "
-                f"(estimated risk of harm {harm[0]:.2f}, allowed: below "
-                f"{self.benefit.most_harm:.2f})"
+                f"a correction for {trial.noise.replace('_', ' ')} was not surely better "
+                f"(estimated risk of harm {trial.harm:.2f}, allowed: below {trial.most_harm:.2f})"
             )
             state.unfinished = False
             return
-        state.accept(noise, trial, after, left=1.0 - float(share[0]))
-        state.posterior = self.residual_classifier.predict(after[None])[0]
+        state.accept(trial.noise, trial.planes, trial.statistics, left=1.0 - trial.share)
+        state.posterior = self.residual_classifier.predict(trial.statistics[None])[0]
         state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
 
 
@@ -231,11 +235,6 @@ def _contrast(planes: Tensor) -> float:
     """Largest range of a plane of (planes, H, W)."""
     flat = planes.flatten(1)
     return float((flat.amax(dim=1) - flat.amin(dim=1)).max())
-
-
-def as_stored(planes: Tensor) -> Tensor:
-    """As 8-bit pixels hold it: clipped to [0, 1] and rounded to one of 256 levels."""
-    return torch.round(planes.clamp(0.0, 1.0) * 255.0) / 255.0
 
 
 def with_change(image: MedicalImage, before: Tensor, after: Tensor) -> MedicalImage:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.acquisition.evidence import Novelty, evidence
-from vision.acquisition.half import as_stored
 from vision.acquisition.restorer import EnsembleRestorer, prototype_features
 from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import picture_statistics
+from vision.acquisition.trial import as_stored
 from vision.build.acquisition.pixel_maps import MapMoments
 from vision.build.acquisition.references import Draw, Drawer, Reference, chosen_pixels
 from vision.calibrate.class_maps import calibration_weights
