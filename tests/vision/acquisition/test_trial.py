@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -43,18 +44,21 @@ def test_disagreement_is_in_grey_levels_of_each_pixel() -> None:
 
 
 def test_a_trial_that_is_kept_is_what_a_restoration_begins_with() -> None:
-    half, found = AcquisitionHalf.shipped(), trial()
-    (restoration,) = half.restore_batch([noisy()], max_rounds=1)
+    shipped = AcquisitionHalf.shipped()
+    half = replace(shipped, benefit=replace(shipped.benefit, most_harm=1.01))
+    found = half.trial(noisy())
+    (restoration,) = half.restore_batch([noisy()], alpha=0.999, max_rounds=1)
     assert found.kept and restoration.rounds == [found.noise]
     assert restoration.predicted_share == pytest.approx(found.share)
     levels = np.rint(255 * found.planes[0].numpy()).astype(np.uint8)
     assert np.array_equal(restoration.image.rgb[..., 0], levels)
 
 
-def test_a_clean_picture_has_a_trial_too() -> None:
-    clean = MedicalImage.from_rgb(slice_like(112, 128))
-    half = AcquisitionHalf.shipped()
-    assert half.trial(clean).posterior.clean_p_value > trial().posterior.clean_p_value
+def test_a_trial_above_the_allowed_risk_is_not_kept() -> None:
+    shipped = AcquisitionHalf.shipped()
+    half = replace(shipped, benefit=replace(shipped.benefit, most_harm=0.0))
+    assert not half.trial(noisy()).kept
+    assert half.restore_batch([noisy()], alpha=0.999)[0].declined
 
 
 def test_a_picture_that_is_too_small_is_refused() -> None:
