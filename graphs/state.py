@@ -92,7 +92,8 @@ class IMCInput(SMSInput):
     """Input of the imc graph."""
 
     image: Annotated[ImageSource, PathOrName]
-    """A path, the name `ImageStore.put` gave, or a LangChain image block.
+    """A path, the name `ImageStore.put` gave, or a LangChain image block. A run of the graph itself
+    takes whatever `vision.read_image` takes, a `MedicalImage` or an array too, into the store.
 
     A block's pixels reach the checkpointer as part of the run's input; give a name instead where
     they must not.
