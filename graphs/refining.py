@@ -11,7 +11,7 @@ from graphs.context import IMCContext
 from graphs.nodes.agents import NodeStep, coordinate, correct, detect, verify
 from graphs.nodes.answer import AnswerNode
 from graphs.nodes.vision import VisionNode
-from graphs.routing import after_coordinator
+from graphs.routing import after_coordinator, routed
 from graphs.state import IMCOutput, IMCState, SMSOutput, SMSState
 from graphs.tracing import follow
 from imc_agents.chat.run_requests import run_requests_together
@@ -65,7 +65,9 @@ def answer_refined(refined: SMSOutput, image: MedicalImage, context: IMCContext)
         ImageRefused, ModelRefused, QuestionRefused: what the nodes refuse.
     """
     runtime = Runtime(context=context)
-    state = cast(IMCState, {**refined, "image": context.images.put(image)})
+    # the routing says that the agents are done with just these values
+    done = routed(refined, "settled")
+    state = cast(IMCState, {**refined, "image": context.images.put(image), "routing": done})
     for node in (VisionNode(), AnswerNode()):
         state = cast(IMCState, _updated(state, node(state, runtime)))
     return cast(IMCOutput, state)
