@@ -138,7 +138,7 @@ def test_ask_then_step_with_the_keyboard_then_image(page: Page) -> None:
 def test_the_noise_lab_shows_three_answers(page: Page) -> None:
     page.get_by_role("link", name="Noise lab").click()
     choose_example(page)
-    page.get_by_label("Question").fill("Is the spine visible in this image?")
+    page.get_by_label("Question", exact=True).fill("Is the spine visible in this image?")
     page.get_by_label("Noise on the question").click()
     page.get_by_role("option", name="typo", exact=True).click()
     page.get_by_role("button", name="Try").click()
