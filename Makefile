@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help ask test lint types contracts docs tests bench results ablations serve clean
+.PHONY: help ask test lint types contracts docs tests bench results ablations notebooks serve clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ results: $(VENV)/.installed-dev ## Measure the embedded model anew into docs/res
 ablations: $(VENV)/.installed-dev ## What each part of PDC is worth, into docs/results (IMC_DATA=...)
 	@test -n "$(IMC_DATA)" || { echo "make ablations: say IMC_DATA=/folder/that/holds/vqa-rad/and/slake" >&2; exit 1; }
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pdc_ablations.py --data "$(IMC_DATA)" --jobs 2
+
+notebooks: $(VENV)/.installed-dev ## Run the notebooks and keep their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py
 
 serve: $(VENV)/.installed-dev ## Serve the graph on this machine with the LangGraph server
 	$(BIN)/imc serve

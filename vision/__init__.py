@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
     from vision.errors import BankRefused, EncoderRefused, ImageRefused
     from vision.monitor import Cause, DriftMonitor, DriftStatus
+    from vision.patch_changes import ImageComparison, compare_image, heat_overlay
     from vision.pdc import CalibratedImage, Calibrator
     from vision.perceive.content import ContentReferences
     from vision.reading.medical_image import MedicalImage, read_image
@@ -29,12 +30,15 @@ __all__ = [
     "DriftStatus",
     "EncodedImage",
     "EncoderRefused",
+    "ImageComparison",
     "ImageRefused",
     "MedicalImage",
     "NoisePerception",
     "PrototypeBank",
     "VisionEncoder",
     "build_bank",
+    "compare_image",
+    "heat_overlay",
     "read_image",
     "remove_steps",
 ]
@@ -48,6 +52,7 @@ __getattr__, __dir__ = lazy_names(
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
         "vision.errors": ("BankRefused", "EncoderRefused", "ImageRefused"),
         "vision.monitor": ("Cause", "DriftMonitor", "DriftStatus"),
+        "vision.patch_changes": ("ImageComparison", "compare_image", "heat_overlay"),
         "vision.pdc": ("CalibratedImage", "Calibrator"),
         "vision.perceive.content": ("ContentReferences",),
         "vision.reading.medical_image": ("MedicalImage", "read_image"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.vision_encoder import EncodedImage
@@ -24,6 +25,14 @@ class ImageComparison:
     """(rows, columns) of patches: norm of the change of a patch's features over the mean norm of
     all patches. None where nothing was changed, or the tokens lie on no known grid: a model that
     cuts images into tiles."""
+
+    def _repr_html_(self) -> str:
+        """As a notebook shows it."""
+        shown = self.calibrated._repr_html_()
+        if self.changes is None:
+            return shown
+        picture = self.calibrated.restored or self.image
+        return shown + heat_overlay(picture, self.changes)._repr_html_()
 
 
 def compare_image(calibrator: Calibrator, image: MedicalImage) -> ImageComparison:
@@ -48,6 +57,28 @@ def patch_changes(plain: EncodedImage, changed: EncodedImage) -> NDArray[np.floa
     relative = (after - before).norm(dim=1) / norm
     found: NDArray[np.float32] = relative.reshape(layout.height, layout.width).numpy()
     return found
+
+
+def heat_map(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Values on a grid as RGBA pixels (rows, columns, 4): red, the more opaque the larger.
+
+    Args:
+        values: (rows, columns), not negative: changes of patches, the members' disagreement.
+    """
+    pixels = np.zeros((*values.shape, 4), np.uint8)
+    pixels[..., 0], pixels[..., 1] = 230, 40
+    pixels[..., 3] = np.rint(255 * (values / max(float(values.max()), 1e-9)))
+    return pixels
+
+
+def heat_overlay(image: MedicalImage, values: NDArray[np.floating]) -> MedicalImage:
+    """A picture with values on a grid over it, as `heat_map` colours them; each value covers the
+    part of the picture that lies under it."""
+    heat = Image.fromarray(heat_map(values)).resize(
+        (image.width, image.height), Image.Resampling.NEAREST
+    )
+    shown = Image.alpha_composite(Image.fromarray(image.rgb).convert("RGBA"), heat)
+    return MedicalImage.from_rgb(np.asarray(shown.convert("RGB")))
 
 
 def _tokens(encoded: EncodedImage) -> torch.Tensor | None:

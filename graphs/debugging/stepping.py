@@ -15,9 +15,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.pregel import Pregel
 from langgraph.types import Command, StateSnapshot
 
+from graphs.checkpoints.serializing import serializer
 from graphs.debugging.history import checkpoint_id
 from graphs.debugging.supersteps import SEPARATOR, Superstep, node_names, run_superstep
 from graphs.debugging.values import Breakpoint, DebugRefused, Listener, Stop, When, changes
+from graphs.steppable import SteppableGraph
 
 __all__ = ["SteppedThread", "in_memory", "innermost"]
 
@@ -54,7 +56,7 @@ class SteppedThread(Generic[Context]):
         """
         saver = checkpointer if checkpointer is not None else graph.checkpointer
         if not isinstance(saver, BaseCheckpointSaver):
-            saver = in_memory()
+            saver = in_memory(graph)
         self.graph: Pregel[Any, Any, Any, Any] = graph.copy({"checkpointer": saver})
         self.context = context
         self.thread_id = thread_id or uuid4().hex[:12]
@@ -262,8 +264,13 @@ class SteppedThread(Generic[Context]):
         return [SEPARATOR.join(path[: end + 1]) for end in range(len(path))]
 
 
-def in_memory() -> InMemorySaver:
-    """A checkpointer of this process: what it reads back it has written itself, of any type."""
+def in_memory(graph: Pregel[Any, Any, Any, Any] | None = None) -> InMemorySaver:
+    """A checkpointer of this process: what it reads back it has written itself, of any type.
+
+    LangGraph warns of every type that is not listed: with a graph of ours, its types are.
+    """
+    if isinstance(graph, SteppableGraph):
+        return InMemorySaver(serde=serializer())
     return InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=True))
 
 

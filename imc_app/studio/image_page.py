@@ -7,7 +7,6 @@ import io
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
 from nicegui import ui
 from PIL import Image
 
@@ -19,6 +18,7 @@ from imc_app.studio.studio import Studio
 from imc_app.studio.watched import Computation
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from vision.patch_changes import ImageComparison
@@ -156,10 +156,8 @@ def _slider(
 
 def _heat_map(changes: NDArray[np.float32]) -> str:
     """Patches as red, the more opaque the more they moved; as a `data:` address."""
-    share = changes / max(float(changes.max()), 1e-9)
-    pixels = np.zeros((*changes.shape, 4), np.uint8)
-    pixels[..., 0], pixels[..., 1] = 230, 40
-    pixels[..., 3] = np.rint(255 * share)
+    from vision.patch_changes import heat_map
+
     held = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(held, "PNG")
+    Image.fromarray(heat_map(changes)).save(held, "PNG")
     return f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode('ascii')}"

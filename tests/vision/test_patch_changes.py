@@ -11,7 +11,7 @@ import torch
 from tests.vision.conftest import corrupted, scan
 from vision.build.prototypes import PrototypeBank
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
-from vision.patch_changes import compare_image, patch_changes
+from vision.patch_changes import compare_image, heat_map, heat_overlay, patch_changes
 from vision.pdc import Calibrator
 
 
@@ -34,6 +34,20 @@ def test_tokens_on_no_known_grid_have_no_map() -> None:
     assert patch_changes(encoded(tile, tile), encoded(tile, tile)) is None
     assert patch_changes(encoded(tile), encoded(torch.ones(9, 8))) is None
     assert patch_changes(encoded(torch.ones(7, 8)), encoded(torch.ones(7, 8))) is None
+
+
+def test_the_largest_value_is_opaque_red_and_zero_is_transparent() -> None:
+    pixels = heat_map(np.array([[0.0, 1.0], [2.0, 4.0]]))
+    assert pixels[..., 3].tolist() == [[0, 64], [128, 255]]
+    assert not heat_map(np.zeros((2, 2)))[..., 3].any()
+
+
+def test_values_lie_over_the_part_of_the_picture_that_they_belong_to() -> None:
+    image = scan(500)
+    shown = heat_overlay(image, np.array([[0.0, 0.0], [0.0, 1.0]]))
+    top, left = image.height // 2, image.width // 2
+    assert np.array_equal(shown.rgb[:top], image.rgb[:top])
+    assert (shown.rgb[top:, left:] == (230, 40, 0)).all()
 
 
 def test_a_noisy_image_has_a_restored_picture_and_a_clean_one_has_none(

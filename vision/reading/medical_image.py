@@ -56,12 +56,34 @@ class MedicalImage:
         """
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ImageRefused(
-                f"an image needs uint8 pixels of shape (H, W, 3), got {rgb.dtype} {rgb.shape}"
+                f"an image needs uint8 pixels of shape (H, W, 3), got {rgb.dtype} {rgb.shape}: "
+                "MedicalImage.from_array takes grey and float arrays too"
             )
         pixels = np.ascontiguousarray(rgb)
         if pixels is rgb or pixels.base is not None:
             pixels = pixels.copy()
         return cls._of_own(pixels, source_format)
+
+    @classmethod
+    def from_array(cls, array: NDArray[Any], *, max_pixels: int = MAX_PIXELS) -> MedicalImage:
+        """An image of a grey or coloured array, as `read_image` takes it.
+
+        Args:
+            array: ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``: ``uint8`` or boolean,
+                deeper integers as `vision.reading.grey.by_depth` says, or floats in [0, 1], where
+                1 is white.
+            max_pixels: width × height above which it is refused.
+
+        Raises:
+            ImageRefused: no array, another shape or type, or floats that are not finite or lie
+                outside [0, 1].
+        """
+        if not isinstance(array, np.ndarray):
+            raise ImageRefused(
+                f"{type(array).__name__} is no array: give numpy.asarray(...) of it, or read other "
+                "sources with read_image"
+            )
+        return cls._of_own(np.ascontiguousarray(_array_rgb(array, max_pixels)), "ARRAY")
 
     @classmethod
     def _of_own(cls, pixels: NDArray[np.uint8], source_format: str) -> MedicalImage:
@@ -100,10 +122,8 @@ def read_image(
     Args:
         source: a path; the bytes of a file; a content block of a message (LangChain, OpenAI or
             Anthropic, with ``base64``, a ``data:`` or ``file:`` URL, or a Pillow image under
-            ``image``); a Pillow image; a `MedicalImage`, returned as it is; or an array
-            ``(H, W)``, ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``: ``uint8`` or boolean,
-            deeper integers as `vision.reading.grey.by_depth` says, or floats in [0, 1], which
-            become 0 to 255.
+            ``image``); a Pillow image; a `MedicalImage`, returned as it is; or an array, as
+            `MedicalImage.from_array` takes it.
         frame: of a multi-frame DICOM, multi-page TIFF or animation, from 0; None is the first.
         max_pixels: width × height above which an image is refused before it is decoded.
 
@@ -127,8 +147,8 @@ def read_image(
         check_frame(frame, 1, "the image")
         return source
     if isinstance(source, np.ndarray):
-        pixels = np.ascontiguousarray(_array_rgb(source, frame, max_pixels))
-        return MedicalImage._of_own(pixels, "ARRAY")
+        check_frame(frame, 1, "the array")
+        return MedicalImage.from_array(source, max_pixels=max_pixels)
     if isinstance(source, Image.Image):
         return MedicalImage._of_own(opened_pillow_rgb(source, frame, max_pixels), "PIL")
     with opened(source) as (stream, what):
@@ -144,12 +164,11 @@ def read_image(
     return MedicalImage._of_own(rgb, known)
 
 
-def _array_rgb(array: NDArray[Any], frame: int | None, max_pixels: int) -> NDArray[np.uint8]:
+def _array_rgb(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ImageRefused(
             f"an array of shape {array.shape} is not an image; give (H, W), (H, W, 3) or (H, W, 4)"
         )
-    check_frame(frame, 1, "the array")
     check_size(array.shape[1], array.shape[0], "the array", max_pixels)
     try:
         if array.dtype.kind == "f":

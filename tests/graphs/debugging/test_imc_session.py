@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
 from PIL import Image
 
 from graphs.checkpoints import open_checkpointer
@@ -156,3 +157,13 @@ def test_a_session_keeps_its_thread_and_its_image(tmp_path: Path) -> None:
     assert later.run().after["decision"].used == CLEAN
     config = {"configurable": {"thread_id": session.thread_id}}
     assert any(found.metadata.get("by") == "a test" for found in saver.list(config))
+
+
+def test_the_sessions_memory_knows_every_type_of_the_state() -> None:
+    warned: list[Any] = []
+    forget = register_serde_event_listener(warned.append)
+    try:
+        opened().run()
+    finally:
+        forget()
+    assert warned == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.vision.reading.files import RAMP, refusal
-from vision import read_image
+from vision import ImageRefused, MedicalImage, read_image
 
 UNIT = np.linspace(0, 1, 48).reshape(6, 8)
 
@@ -49,3 +51,34 @@ def test_a_block_may_hold_an_array_or_an_image() -> None:
     image = read_image(RAMP)
     assert read_image({"type": "image", "image": RAMP}) == image
     assert read_image({"type": "image", "image": image}) is image
+
+
+def test_an_image_of_a_grey_or_float_array() -> None:
+    grey = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    image = MedicalImage.from_array(grey)
+    assert (image.height, image.width, image.source_format) == (6, 8, "ARRAY")
+    assert np.array_equal(image.rgb, np.repeat(grey[:, :, None], 3, axis=2))
+    assert MedicalImage.from_array(grey / 255) == image == read_image(grey)
+    grey[:] = 0
+    assert image.rgb.any(), "the image must not change with the array"
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (UNIT * 2, r"floats must be finite and lie in \[0, 1\]"),
+        (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is not an image"),
+        (np.zeros((0, 5), np.uint8), "no pixels"),
+        (UNIT.astype(complex), "complex128"),
+        ([[0, 255]], "list is no array"),
+    ],
+)
+def test_another_array_is_refused_in_one_line(array: Any, why: str) -> None:
+    with pytest.raises(ImageRefused, match=why) as refused:
+        MedicalImage.from_array(array)
+    assert "\n" not in str(refused.value)
+
+
+def test_pixels_of_another_shape_name_the_way_in() -> None:
+    with pytest.raises(ImageRefused, match="from_array"):
+        MedicalImage.from_rgb(np.zeros((4, 5), np.uint8))
