@@ -47,6 +47,7 @@ def run(path: Path) -> Any:
 
 
 if __name__ == "__main__":
-    for path in map(Path, sys.argv[1:] or sorted(NOTEBOOKS.glob("*.ipynb"))):
+    named = [Path(name) for name in sys.argv[1:]]
+    for path in named or sorted(NOTEBOOKS.glob("*.ipynb")):
         nbformat.write(run(path), path)
         print(f"{path.name}: {path.stat().st_size // 1024} KiB")
