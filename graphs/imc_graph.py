@@ -66,7 +66,7 @@ class IMCGraph(SteppableGraph):
             image = read_image(source)
             kept.images.put(image)
             return {**checked, "image": NAME_PREFIX + image.sha256}
-        if isinstance(source, dict):
+        if _is_pixels(source):
             raise StateRefused(
                 "an image block cannot be written into this thread, whose checkpoints hold no "
                 "pixels: put the image into the context's image store and give its name, or a path"
@@ -77,7 +77,7 @@ class IMCGraph(SteppableGraph):
         kept = self._kept(config)
         source = given.get("image") if isinstance(given, Mapping) else None
         names_file = isinstance(source, str) and not source.startswith(NAME_PREFIX)
-        if kept is None and (source is None or isinstance(source, str)):
+        if kept is None and (source is None or not _is_pixels(source)):
             return given
         store = self._context(context).images
         if kept is not None:
@@ -103,6 +103,11 @@ class IMCGraph(SteppableGraph):
             except RuntimeError:  # no graph around this one
                 context = None
         return self.resolve(context)
+
+
+def _is_pixels(source: Any) -> bool:
+    """Whether an image is given as its content, a block or a data: URL, and not by a name."""
+    return not isinstance(source, str) or source.startswith("data:")
 
 
 def _config(config: RunnableConfig | None) -> RunnableConfig:

@@ -60,6 +60,8 @@ class FeatureStore:
     def __init__(self, capacity: int = 32) -> None:
         """`capacity`: images held; one takes 40 kB for the embedded model, 10 MB for a 7B one."""
         self._features: Recent[tuple[str, bool], CalibratedImage] = Recent(capacity)
+        self.restored: Recent[str, str] = Recent(capacity)
+        """Name, in the `ImageStore`, of the restored picture of each image that was corrected."""
 
     def __len__(self) -> int:
         return len(self._features)

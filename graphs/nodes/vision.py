@@ -36,6 +36,8 @@ def encoded(
         raise TypeError("this context has no calibrator: the imc graph needs the image side")
     result = context.calibrator(image, calibrate=calibrated)
     context.features.put(image.sha256, result, calibrated=calibrated)
+    if result.restored is not None:
+        context.features.restored.put(image.sha256, context.images.put(result.restored))
     return result
 
 
@@ -79,8 +81,8 @@ class VisionNode:
                 }
             else:
                 update |= {"perception": result.perception, "calibration": result.report}
-                if result.restored is not None:
-                    update["restored"] = context.images.put(result.restored)
+                if context.policy.calibrates:
+                    update["restored"] = context.features.restored.get(image.sha256)
             if not context.policy.calibrates:
                 watch.notes.append(f"method {context.policy.method} does not correct images")
         return prefixed({**update, "trace": [watch.step]}, self.prefix)

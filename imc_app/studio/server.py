@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 
 def free_socket(port: int) -> socket.socket:
-    """A socket that listens on the loopback address.
+    """A socket that listens on the loopback address: who connects before the server runs waits.
 
     Args:
         port: 0 for any that is free.
@@ -32,6 +32,7 @@ def free_socket(port: int) -> socket.socket:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         held.bind((HOST, port))
+        held.listen()
     except OSError as error:
         held.close()
         raise InputRefused(

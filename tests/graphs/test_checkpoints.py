@@ -87,9 +87,12 @@ async def test_an_asynchronous_run_is_kept_like_another(database: Path, image: P
     assert b"Doe_John" not in kept_bytes(database)
 
 
-def test_an_image_block_reaches_no_checkpointer_at_all(image: Path) -> None:
+@pytest.mark.parametrize("as_url", [False, True])
+def test_pixels_reach_no_checkpointer_at_all(image: Path, as_url: bool) -> None:
+    given = block(image)
+    pixels = f"data:image/png;base64,{given['base64']}" if as_url else given
     graph = build_imc_graph(checkpointer=InMemorySaver())
-    graph.invoke({"image": block(image), "question": CLEAN}, thread(), context=context_of())
+    graph.invoke({"image": pixels, "question": CLEAN}, thread(), context=context_of())
     sources = [snapshot.values.get("image") for snapshot in graph.get_state_history(thread())]
     assert set(sources) == {None, f"sha256:{read_image(image).sha256}"}
 

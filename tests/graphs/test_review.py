@@ -69,6 +69,15 @@ def test_the_person_sees_the_edits_one_by_one_and_the_restored_picture(image: st
     json.dumps(shown)
 
 
+def test_a_second_question_about_an_image_shows_its_restored_picture_too(image: str) -> None:  # noqa: F811
+    first = Review(image)
+    second = build_imc_graph(checkpointer=InMemorySaver()).invoke(
+        {"image": image, "question": TWO}, thread(), context=first.context
+    )
+    restored = second["__interrupt__"][0].value["image"]["restored"]
+    assert restored == first.shown["image"]["restored"] is not None
+
+
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [

@@ -104,6 +104,7 @@ def test_only_the_measured_times_differ_between_the_same_requests(
 ) -> None:
     request = ("ask", grey_png(tmp_path), QUESTION, "--model", tiny_llava, "--json")
     first, second = (json.loads(imc(*request).out) for _ in range(2))
+    assert first.pop("thread") != second.pop("thread")
     for document in (first, second):
         for step in document["trace"]:
             assert step.pop("ms") >= 0

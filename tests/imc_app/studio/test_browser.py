@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import subprocess
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from imc_app.example import ct_example
+from imc_app.page import picture_address
+from imc_app.session import read_request
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -87,6 +91,13 @@ def choose_example(page: Page) -> None:
     page.get_by_alt_text("the chosen image").wait_for()
 
 
+def noisy_example() -> bytes:
+    """The example at low dose, as a PNG: a picture that is corrected."""
+    example = ct_example()
+    request = read_request(example.image, example.question, example.noise, frame=None, seed=0)
+    return base64.b64decode(picture_address(request.image).partition(",")[2])
+
+
 def fits(page: Page) -> bool:
     """Nothing of the page is beside the screen."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
@@ -127,12 +138,31 @@ def test_ask_then_step_with_the_keyboard_then_image(page: Page) -> None:
 def test_the_noise_lab_shows_three_answers(page: Page) -> None:
     page.get_by_role("link", name="Noise lab").click()
     choose_example(page)
-    page.get_by_label("Question").fill("Is the spine visible in this image?")
+    page.get_by_label("Question", exact=True).fill("Is the spine visible in this image?")
     page.get_by_label("Noise on the question").click()
     page.get_by_role("option", name="typo", exact=True).click()
     page.get_by_role("button", name="Try").click()
     page.get_by_role("rowheader", name="noisy, with IMC").wait_for()
     assert fits(page)
+
+
+def test_a_review_shows_the_restored_picture_beside_the_original(page: Page) -> None:
+    file = {"name": "noisy.png", "mimeType": "image/png", "buffer": noisy_example()}
+    page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+    page.get_by_alt_text("the chosen image").wait_for()
+    page.get_by_label("Question").fill("Is teh spine visbile in this imgae?")
+    page.get_by_label("Review by a person").click()
+    page.get_by_role("option", name="where something would be changed").click()
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("link", name="Reply in Step").click()
+    review = page.get_by_role("region", name="Review")
+    left, right = (
+        review.get_by_alt_text(name, exact=True).bounding_box() for name in ("original", "restored")
+    )
+    assert left is not None and right is not None
+    assert left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
+    page.get_by_role("button", name="Accept", exact=True).click()
+    page.get_by_text("ended", exact=True).wait_for()
 
 
 def test_a_closed_tab_ends_nothing(page: Page, address: str) -> None:

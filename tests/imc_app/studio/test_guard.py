@@ -112,3 +112,8 @@ def test_a_port_in_use_is_refused() -> None:
         port: Any = other.getsockname()[1]
         with pytest.raises(InputRefused, match=f"--port {port}"):
             free_socket(port)
+
+
+def test_the_address_can_be_opened_before_the_server_runs() -> None:
+    with free_socket(0) as held, socket.create_connection(held.getsockname()):
+        pass
