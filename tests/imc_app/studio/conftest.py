@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,6 @@ async def user(studio: Studio) -> AsyncIterator[User]:
     async with user_simulation() as somebody:
         register_pages(studio)
         yield somebody
+        ours = {name: one for name, one in sys.modules.items() if name.startswith("imc_app")}
+    # the simulation takes the modules of its pages out, and every package around them
+    sys.modules.update(ours)
