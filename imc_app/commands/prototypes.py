@@ -151,6 +151,10 @@ def build(
     from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
 
     more = MORE_KINDS if "core" in {name.strip() for name in kinds.split(",")} else ()
+    from vision.encoder.stages import describe_stages
+
+    for stage in describe_stages(encoder):
+        notice(stage.sentence)
     warn_if_coloured(clean)
     notice(build_estimate(encoder, clean, bank_classes(names, grid, more), rank=rank))
     unfinished = out.with_name(f"{out.name}.partial")

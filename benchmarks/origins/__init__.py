@@ -1,1 +1,0 @@
-"""Pictures of an origin that the acquisition half was not fitted on: measured, summed up, shown."""
