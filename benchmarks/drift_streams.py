@@ -22,6 +22,7 @@ from imc_app.perceiving import PerceivedFile
 from imc_app.session import open_calibrator
 from imc_data.clean_images import clean_origins
 from imc_noise import CORE_IMAGE, apply_image, noise_rng
+from imc_reference.real_data import load_slake
 from vision.monitor import DriftMonitor
 from vision.pdc import Calibrator
 from vision.perceive.content import ContentReferences
@@ -32,8 +33,9 @@ from vision.sequential_test import OnlineRanks
 
 SIDE = 112
 SEVERITY = 3
-HISTORY = 70
-"""Clean SLAKE images before a stream, or in a baseline; those of the streams are others."""
+HISTORY = 55
+"""Clean SLAKE validation images, which no bank was built from, before a stream or in a baseline;
+those of the streams are others."""
 STREAM = 40
 OPTIONS = MonitorOptions(
     order=Order.NAME,
@@ -130,9 +132,10 @@ def main() -> None:
 
     calibrator = open_calibrator(None)
     perceived = Perceived(calibrator)
-    files = clean_origins(args.data, most=max(args.most, HISTORY + STREAM))
-    slake = [small(path) for path in files.pop("slake")]
-    files.pop("vqa-rad", None)
+    files = clean_origins(args.data, most=args.most)
+    for at_home in ("slake", "vqa-rad"):  # the bank's own references are among them
+        files.pop(at_home, None)
+    slake = [small(image.path) for image in load_slake(args.data / "slake", "validate")]
     history, base = perceived(slake[:HISTORY]), perceived.baseline(slake[:HISTORY])
     ways: dict[str, Callable[[list[PerceivedFile]], str]] = {
         "from the start": lambda stream: reported(calibrator, stream),
@@ -141,20 +144,32 @@ def main() -> None:
     }
     print(f"\n| stream | images | {' | '.join(ways)} |\n| --- | ---: |{' --- |' * len(ways)}")
 
-    def row(name: str, images: Sequence[MedicalImage]) -> None:
+    outcomes: dict[tuple[bool, str], list[str]] = {}
+    """By whether the stream is clean, and way: what was reported of origins other than SLAKE."""
+
+    def row(name: str, images: Sequence[MedicalImage], *, clean: bool | None = None) -> None:
         stream = perceived(images)
-        cells = " | ".join(way(stream) for way in ways.values())
-        print(f"| {name} | {len(images)} | {cells} |", flush=True)
+        cells = [way(stream) for way in ways.values()]
+        print(f"| {name} | {len(images)} | {' | '.join(cells)} |", flush=True)
+        if clean is not None:
+            for way, cell in zip(ways, cells, strict=True):
+                outcomes.setdefault((clean, way), []).append(cell.split()[0])
 
     rest = slake[HISTORY : HISTORY + STREAM]
     row("SLAKE, clean", rest)
     for kind in CORE_IMAGE:
         row(f"SLAKE, {kind} {SEVERITY}", [noisy(image, kind) for image in rest])
     for origin, paths in files.items():
-        images = [small(path) for path in paths[: args.most]]
-        row(f"{origin}, clean", images)
+        images = [small(path) for path in paths]
+        row(f"{origin}, clean", images, clean=True)
         for kind in CORE_IMAGE:
-            row(f"{origin}, {kind} {SEVERITY}", [noisy(image, kind) for image in images])
+            noisy_ones = [noisy(image, kind) for image in images]
+            row(f"{origin}, {kind} {SEVERITY}", noisy_ones, clean=False)
+    print("\n| other origins | streams | alarm | new | nothing |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for (clean, way), found in outcomes.items():
+        counts = [str(found.count(word)) for word in ("alarm", "new", "nothing")]
+        print(f"| {'clean' if clean else 'noisy'}, {way} | {len(found)} | {' | '.join(counts)} |")
 
 
 if __name__ == "__main__":
