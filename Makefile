@@ -8,7 +8,6 @@ PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 
              && { echo $$p; break; }; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TESTS   ?=
-WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help ask test lint types contracts docs tests bench results ablations notebooks serve clean
@@ -35,7 +34,7 @@ docs: $(VENV)/.installed-dev ## Build the documentation into site/, strictly and
 	@echo "open site/index.html"
 
 tests: $(VENV)/.installed-dev ## The tests alone; TESTS="-k noise -m 'not slow'" narrows them
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -q $(TESTS)
 
 bench: $(VENV)/.installed ## Time `imc ask`, cold and warm
 	$(BIN)/python benchmarks/ask_latency.py
@@ -45,9 +44,12 @@ results: $(VENV)/.installed-dev ## Measure the embedded model anew into docs/res
 	$(BIN)/python benchmarks/results.py --data "$(IMC_DATA)"
 	$(BIN)/python scripts/docs_tables.py --write
 
-ablations: $(VENV)/.installed-dev ## What each part of PDC is worth, into docs/results (IMC_DATA=...)
+ablations: $(VENV)/.installed-dev ## What each part of PDC contributes, into docs/results (IMC_DATA=...)
 	@test -n "$(IMC_DATA)" || { echo "make ablations: say IMC_DATA=/folder/that/holds/vqa-rad/and/slake" >&2; exit 1; }
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pdc_ablations.py --data "$(IMC_DATA)" --jobs 2
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/pdc_ablations.py --data "$(IMC_DATA)"
+
+notebooks: $(VENV)/.installed-dev ## Run the notebooks and keep their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py
 
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py

@@ -21,19 +21,17 @@ import numpy as np
 import torch
 from large_tower import large_encoder, phantoms
 
-from imc_noise import CORE_IMAGE
-from vision.build.draws import SEVERITY_ABOVE_MAX, noisy_draw
+from vision.build.acquisition.references import noise_classes
+from vision.build.draws import noisy_draw
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.model_half import DEFAULT_RANK, shallow_blocks
 from vision.build.model_half_steps import CLEAN_VIEWS, Counts
-from vision.build.prototypes import MORE_KINDS, bank_classes
 from vision.calibrate.token_context import channel_sums, fit_scaler
 from vision.encoder.token_layout import infer_layout
 from vision.encoder.token_spectrum import TokenSpectrum, second_moments
 from vision.perceive.noise_features import fit_class_scorer
 
-GRID = (1, 2, 3, 4, 5, SEVERITY_ABOVE_MAX)
 CROSS_FITS = 5
 """Fits of a class scorer per tap: one without each fold, and one on all."""
 
@@ -70,8 +68,8 @@ def parts_of(args: argparse.Namespace) -> list[Part]:
     encoder = large_encoder(read[-1] + 1, args.channels)
     pictures = phantoms(args.images)
     taps = ("embed", *(f"block.{number}" for number in read))
-    classes = bank_classes(CORE_IMAGE, GRID)
-    kinds = len(CORE_IMAGE) + len(MORE_KINDS)
+    classes = noise_classes()
+    kinds = len({kind for kind, _ in classes})
     counts = Counts.of(args.references, tokens=(encoder.input_side or 336) ** 2 // 14**2)
     draws = counts.witness * len(classes)
     mapped = counts.maps * len(classes)

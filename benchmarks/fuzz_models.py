@@ -1,12 +1,13 @@
-"""Changed model folders and banks through `imc`: an answer or one refusal, within bounds.
+"""Changed model folders and halves of PDC through `imc`: an answer or one refusal, within bounds.
 
     python benchmarks/fuzz_models.py --count 250
 
-Settings of tiny models (`tests.tiny_models`) and the description of the embedded model's bank are
-changed at random: values of other types and sizes, missing and nested parts, settings of another
-family, headers of weights, single bytes. Each folder is asked a question by `imc ask`, each bank is
-used by `imc perceive`. Each must exit with 0, or with 2 and one line on stderr (what native
-libraries write included), and keep to the limits below. The same seed gives the same files.
+Settings of tiny models (`tests.tiny_models`), the embedded model's half and the acquisition half
+are changed at random: values of other types and sizes, missing and nested parts, settings of
+another family, headers of weights, single bytes. Each folder is asked a question by `imc ask`, each
+model half is used by `imc perceive`, each acquisition half shown by `imc prototypes show`. Each
+must exit with 0, or with 2 and one line on stderr (what native libraries write included), and keep
+to the limits below. The same seed gives the same files.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SECONDS = 60.0
 MEBIBYTES = 512
 """That one command may hold beside what the process held before it."""
 FAMILIES = ("llava", "qwen2_5_vl", "gemma3", "internvl", "paligemma")
-_BANK = "prototypes.safetensors"
+_MODEL_HALF = "prototypes.safetensors"
 
 _VALUES: tuple[Any, ...] = (
     *(None, True, False, -1, 0, 1, 2, 7, 99, 10**4, 10**7, 10**12, 10**30, -(10**9)),
@@ -166,16 +167,20 @@ def change_folder(folder: Path, others: list[Path], chance: random.Random) -> st
 
 
 def cases(count: int, seed: int, place: Path) -> Iterator[tuple[str, list[str]]]:
-    """Changed folders and banks, one after another: what was changed, and the command's words."""
+    """Changed folders and halves, one after another: what was changed, and the command's words."""
     sys.path.insert(0, str(ROOT))
     from imc_reference import MODEL_DIR
     from tests.tiny_models import save_tiny
+    from vision.acquisition.half import SHIPPED
 
     with redirect_stderr(open(os.devnull, "w", encoding="utf-8")):
         folders = [save_tiny(family, place / family) for family in FAMILIES]
     picture = place / "picture.png"
     Image.fromarray((np.arange(4096) % 251).reshape(64, 64).astype(np.uint8)).save(picture)
-    bank = (MODEL_DIR / _BANK).read_bytes()
+    halves = {
+        "model half": (MODEL_DIR / _MODEL_HALF, ["perceive", str(picture), "--prototypes"]),
+        "acquisition half": (SHIPPED, ["prototypes", "show"]),
+    }
     for number in range(count):
         chance = random.Random(f"{seed} {number}")
         case = place / "case"
@@ -183,9 +188,10 @@ def cases(count: int, seed: int, place: Path) -> Iterator[tuple[str, list[str]]]
         if number % 5 == 4:
             case.mkdir()
             change = changed_header if chance.random() < 0.8 else changed_bytes
-            (case / "bank.safetensors").write_bytes(change(bank, chance))
-            words = ["perceive", str(picture), "--prototypes", str(case / "bank.safetensors")]
-            yield "bank", words
+            said = chance.choice(list(halves))
+            file, words = halves[said]
+            (case / file.name).write_bytes(change(file.read_bytes(), chance))
+            yield said, [*words, str(case / file.name)]
         else:
             shutil.copytree(chance.choice(folders), case)
             said = change_folder(case, folders, chance)
@@ -253,7 +259,7 @@ def _caught() -> Iterator[Callable[[], str]]:
 
 def main() -> int:
     """Run from the command line; 1 where a rule was broken."""
-    parser = argparse.ArgumentParser(description="Changed model folders and banks through imc.")
+    parser = argparse.ArgumentParser(description="Changed model folders and halves through imc.")
     parser.add_argument("--count", type=int, default=250, help="cases (default: 250)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the changes (default: 0)")
     parser.add_argument("--verbose", action="store_true", help="print every case")

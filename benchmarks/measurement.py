@@ -1,11 +1,13 @@
 """Measuring on `imc_bench`'s runner and store: conditions and methods that no command names.
 
 Each run has a store of its own, named by its content: the same run is never measured twice, a
-stopped one goes on where it was, and another model, bank or code begins another store.
+stopped one goes on where it was, and another model, half or code begins another store. The same
+command in a second process takes a share of the work.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
 import re
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from graphs.context import IMCContext, load_context
@@ -27,6 +30,8 @@ from imc_bench.plan import Plan
 from imc_bench.session import CheckedRequest, RunRequest, identity_of, open_run
 from imc_bench.store import Store
 from imc_data.items import LoadedSet, VQAItem
+from imc_reference import MODEL_DIR
+from vision.encoder.vision_encoder import EncodedImage
 from vision.pdc import Calibrator
 from vision.reading.medical_image import MedicalImage
 
@@ -59,9 +64,23 @@ class CalibratedBy(BaselineMethod):
         self.make = make
 
     def prepare_images(self, images: Sequence[MedicalImage], tools: Tools) -> list[PreparedImage]:
-        """As PDC calibrates."""
+        """As PDC calibrates; several methods share the answers about features that are equal."""
         context = replace(tools.context, calibrator=self.make(tools.condition))
-        return encode(images, replace(tools, context=context), calibrate=True, label=self.name)
+        prepared = encode(images, replace(tools, context=context), calibrate=True)
+        return [
+            replace(one, key=features_digest(one.features)) if one.touched else one
+            for one in prepared
+        ]
+
+
+def features_digest(encoded: EncodedImage) -> str:
+    """SHA-256 of an image's projected features: equal for features that are bit-identical."""
+    projected = encoded.output.pooler_output
+    parts = [projected] if isinstance(projected, torch.Tensor) else list(projected)
+    made = hashlib.sha256()
+    for part in parts:
+        made.update(part.detach().cpu().float().numpy().tobytes())
+    return made.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -166,15 +185,40 @@ def load_items(data: Path, dataset: str, split: str, images: int | None) -> list
     return [item for item in items if item.image_group in chosen]
 
 
-def open_model(model: Path, bank: Path) -> IMCContext:
-    """A model with a bank, whose answers are cut at `ANSWER_TOKENS`."""
-    return load_context(
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """The options that name a model and its two halves."""
+    parser.add_argument("--model", type=Path, default=MODEL_DIR)
+    parser.add_argument("--half", type=Path, help="model half; default: the model folder's own")
+    parser.add_argument("--acquisition", type=Path, help="acquisition half; default: the shipped")
+
+
+def open_model(
+    model: Path, half: Path | None = None, acquisition: Path | None = None
+) -> tuple[IMCContext, Calibrator]:
+    """A model, whose answers are cut at `ANSWER_TOKENS`, and its calibrator with both halves."""
+    context = load_context(
         model,
-        bank,
+        half,
+        acquisition=acquisition,
         device="cpu",
         dtype="float32",
         thresholds=False,
         policy=Policy(max_answer_tokens=ANSWER_TOKENS),
+    )
+    calibrator = context.calibrator
+    if calibrator is None or calibrator.model_half is None:
+        raise SystemExit(f"{model} has no model half: name one with --half")
+    return context, calibrator
+
+
+def halves_named(calibrator: Calibrator) -> str:
+    """Both halves in a few words, for a page."""
+    origins = calibrator.acquisition.origins
+    half = calibrator.model_half
+    built = "" if half is None else f", its model half of {half.images} references"
+    return (
+        f"the embedded model, an acquisition half of {sum(origins.values())} clean images of "
+        f"{len(origins)} origins{built}"
     )
 
 
@@ -195,12 +239,28 @@ def say(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def without_data(arguments: Sequence[str]) -> str:
-    """A command's arguments for its page: the folder of the data is a machine's own."""
-    kept = list(arguments)
-    for place, word in enumerate(arguments):
-        if word == "--data":
-            kept[place + 1] = "DATA"
-        elif word.startswith("--data="):
-            kept[place] = "--data=DATA"
+_PLACES = {
+    "--data": "DATA",
+    "--model": "MODEL",
+    "--half": "FILE",
+    "--acquisition": "FILE",
+    "--fit": "FIT",
+}
+_OUTPUTS = ("--out", "--work", "--json")
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """A command's arguments for its page, which names no folder of a machine."""
+    kept: list[str] = []
+    words = [part for word in arguments for part in _parted(word)]
+    for before, word in zip(["", *words], words, strict=False):
+        if word in _OUTPUTS or before in _OUTPUTS:
+            continue
+        kept.append(_PLACES.get(before, word))
     return " ".join(kept)
+
+
+def _parted(word: str) -> list[str]:
+    """`--option=value` as two words."""
+    option, given, value = word.partition("=")
+    return [option, value] if given and option in {*_PLACES, *_OUTPUTS} else [word]

@@ -1,145 +1,103 @@
-"""Noise perceived from pixels, from tokens and from both: confusion, reliability, alarms, rounds.
+"""Noise classified by each witness: pixels, encoder, both; found at which rate of false alarms.
 
     python benchmarks/perception_sources.py --data DATA [--out FOLDER] [--limit IMAGES]
 
 Noise: SLAKE validation, six core kinds at severities 1 to 5 and the clean images, at the model's
-input resolution, seed 0. False alarms: clean images as published, of SLAKE validation, VQA-RAD test
-and phantoms.
-The perceived noise is what a report says: clean where the gate is shut. The diagram is of the
-kind's probability given that there is noise; whether there is any is the gate's question.
+input resolution, seed 0. Clean images as published: SLAKE validation, VQA-RAD test and phantoms.
+*Pixels*: the acquisition half; *encoder*: token statistics of one whole pass (the model half);
+*joint*: the joint density of the class scores of both. *Gate aside*: the likeliest noise, whatever
+the p-value of clean; the diagram is of its probability, given that there is noise.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from transformers import AutoModelForImageTextToText
+from measurement import add_model_options, halves_named, open_model, shown_command
+from witnesses import ENCODER, JOINT, PIXELS, Classified, Witnesses, corrupted, most_likely
 
 from imc_bench.report.reliability import Reliability, reliability
 from imc_bench.report.reliability_tables import bin_table
 from imc_bench.report.table import Table, percent, shown_estimate
 from imc_bench.statistics import confusion, false_alarms
-from imc_noise import CORE_IMAGE, apply_image, noise_rng
-from imc_reference import MODEL_DIR
-from imc_reference.architecture import IMAGE_SIZE, load_processor
+from imc_noise import CORE_IMAGE
+from imc_reference.architecture import IMAGE_SIZE
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad
-from vision.bank.prototype_bank import PrototypeBank
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.pdc import ALPHA
-from vision.perceive.image_statistics import compute_statistics
-from vision.perceive.noise_classifier import SOURCES, Floats
+from vision.acquisition.half import ALPHA
+from vision.pdc import WITNESS_ALPHA
 from vision.reading.medical_image import MedicalImage, read_image
 from vision.reading.resizing import resize_rgb
 from vision.report import CLEAN, UNKNOWN, NoisePerception
-from vision.rounds import MAX_ROUNDS, perceive_and_restore
 
 SEVERITIES = (1, 2, 3, 4, 5)
-FUSED = "fused"
+LEVELS = {PIXELS: ALPHA, ENCODER: WITNESS_ALPHA, JOINT: WITNESS_ALPHA}
+"""Significance level of each witness' gate: those of the calibrator; the joint one gates nothing
+there and is shown at the encoder's."""
 PHANTOMS = 200
 _PHANTOM_SEED = 7_001
-"""Phantoms that neither training nor a bank draws."""
-_BATCH = 32
-_DRAWS = "witnesses"
-"""Names the draws of noise: those of the published figures."""
+"""Phantoms that neither training nor a fit draws."""
 
-
-@dataclass
-class SourcePerception:
-    """Perceives from both sources of statistics and from each alone."""
-
-    encoder: VisionEncoder
-    bank: PrototypeBank
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """`fused`, then each source that the bank has."""
-        return (FUSED, *(name for name in SOURCES if name in self.bank.noise_classifier.scorers))
-
-    def perceive(self, images: Sequence[MedicalImage]) -> dict[str, list[NoisePerception]]:
-        """By source: the noise perceived in each image."""
-        found: dict[str, list[NoisePerception]] = {name: [] for name in self.names}
-        for start in range(0, len(images), _BATCH):
-            chunk = images[start : start + _BATCH]
-            statistics = compute_statistics(
-                self.encoder, chunk, side=self.bank.side, tap=self.bank.perception_tap
-            ).by_source
-            for name in self.names:
-                chosen: Mapping[str, Floats] = (
-                    statistics if name == FUSED else {name: statistics[name]}
-                )
-                found[name] += [
-                    self.bank.noise_classifier.report(one, alpha=ALPHA)
-                    for one in self.bank.noise_classifier.predict(chosen)
-                ]
-        return found
-
-    @torch.inference_mode()
-    def rounds(self, images: Sequence[MedicalImage]) -> list[int]:
-        """How often each image is restored: 0 where the gate is shut or nothing helps."""
-        found = []
-        for start in range(0, len(images), _BATCH):
-            chunk = images[start : start + _BATCH]
-            states = perceive_and_restore(self.encoder, self.bank, chunk, alpha=ALPHA, restore=True)
-            found += [len(one.rounds) for one in states]
-        return found
+Perceived = Mapping[str, Sequence[NoisePerception]]
+"""By witness: each image's noise, at the witness' level."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds vqa-rad/ and slake/")
-    parser.add_argument("--model", type=Path, default=MODEL_DIR)
-    parser.add_argument("--bank", type=Path, help="default: the model folder's own")
+    add_model_options(parser)
     parser.add_argument("--limit", type=int, help="so many images of each set: to try it")
     parser.add_argument("--out", type=Path, help="folder for perception.md and perception.png")
     args = parser.parse_args()
 
-    model = AutoModelForImageTextToText.from_pretrained(
-        args.model, local_files_only=True, use_safetensors=True
-    ).eval()
-    encoder = VisionEncoder(model, load_processor(str(args.model)))
-    path = args.bank or args.model / "prototypes.safetensors"
-    sources = SourcePerception(encoder, PrototypeBank.load(path, fingerprint=encoder.fingerprint))
+    _, calibrator = open_model(args.model, args.half, args.acquisition)
+    witnesses = Witnesses(calibrator, LEVELS)
     sets = {
         "SLAKE validation": _read(load_slake(args.data / "slake", "validate")[: args.limit]),
         "VQA-RAD test": _read(load_vqa_rad(args.data / "vqa-rad", "test")[: args.limit]),
         "phantoms": _phantoms(min(PHANTOMS, args.limit or PHANTOMS)),
     }
-    clean = {name: sources.perceive(images) for name, images in sets.items()}
+    clean = {name: witnesses.classify(images).perceived for name, images in sets.items()}
     shown = [_at_input(image) for image in sets["SLAKE validation"]]
-    truth, perceived = _noisy(sources, shown)
-    diagrams = {name: _diagram(truth, perceived[name]) for name in sources.names}
+    truth, found = _noisy(witnesses, shown)
+    names = witnesses.names
+    diagrams = {name: _diagram(truth, found.perceived[name]) for name in names}
     tables = [
-        _alarms(sources, clean),
-        *(_confusion(name, truth, perceived[name]) for name in sources.names),
+        _levels(clean, truth, found.perceived),
+        _found_by_kind(truth, found.perceived),
+        *(_confusion(name, truth, found.perceived[name]) for name in names),
         bin_table(
             "reliability",
             "Probability of the likeliest noise, and how often it is the one",
             diagrams,
         ),
-        _rounds(sources, shown),
+        _decisions(truth, found),
     ]
+    head = (
+        f"# {(__doc__ or '').splitlines()[0]}\n\n"
+        f"By `python benchmarks/perception_sources.py {shown_command(sys.argv[1:])}`: "
+        f"{halves_named(calibrator)}.\n\n{_about()}\n\n"
+    )
     page = "\n".join(table.markdown() for table in tables)
-    print(page)
+    print(head + page)
     if args.out is not None:
         from imc_bench.report.reliability_plots import reliability_plot
 
         args.out.mkdir(parents=True, exist_ok=True)
-        head = f"# {(__doc__ or '').splitlines()[0]}\n\n{_about()}\n\n![](perception.png)\n\n"
-        (args.out / "perception.md").write_text(head + page, encoding="utf-8")
-        picture = reliability_plot(
+        picture = "![](perception.png)\n\n"
+        (args.out / "perception.md").write_text(head + picture + page, encoding="utf-8")
+        plot = reliability_plot(
             diagrams,
             "Reliability diagram: probability of the likeliest noise against how often it is right",
             f"data: SLAKE validation, {len(shown)} images, each with every core noise · model: "
             f"{args.model.name} · severities 1 to 5",
         )
-        (args.out / "perception.png").write_bytes(picture.png)
+        (args.out / "perception.png").write_bytes(plot.png)
 
 
 def _about() -> str:
@@ -161,85 +119,111 @@ def _at_input(image: MedicalImage) -> MedicalImage:
 
 
 def _noisy(
-    sources: SourcePerception, images: Sequence[MedicalImage]
-) -> tuple[list[str], dict[str, list[NoisePerception]]]:
-    """The true kind of every picture, clean ones first, and what was perceived by source."""
-    truth, perceived = [CLEAN] * len(images), sources.perceive(images)
+    witnesses: Witnesses, images: Sequence[MedicalImage]
+) -> tuple[list[str], Classified]:
+    """The true kind of every picture, clean ones first, and what was found in it."""
+    truth, found = [CLEAN] * len(images), witnesses.classify(images, restore=True)
     for kind in CORE_IMAGE:
         for severity in SEVERITIES:
             truth += [kind] * len(images)
-            corrupted = [
-                _corrupted(image, number, kind, severity) for number, image in enumerate(images)
-            ]
-            for name, perceptions in sources.perceive(corrupted).items():
-                perceived[name] += perceptions
-    return truth, perceived
-
-
-def _corrupted(image: MedicalImage, number: int, kind: str, severity: int) -> MedicalImage:
-    rng = noise_rng(f"{_DRAWS} {number}", kind, severity)
-    return MedicalImage.from_rgb(apply_image(kind, image.rgb, severity, rng))
-
-
-def _named(one: NoisePerception) -> tuple[str, float]:
-    """The likeliest noise, gate aside, and its probability given that there is noise."""
-    noisy = {kind: share for kind, share in one.posterior.items() if kind != CLEAN}
-    kind = max(noisy, key=lambda name: noisy[name])
-    total = sum(noisy.values())
-    # a posterior that is all clean to the last digit names no noise more than another
-    return kind, min(noisy[kind] / total, 1.0) if total > 0.0 else 1.0 / len(noisy)
+            noisy = [corrupted(image, n, kind, severity) for n, image in enumerate(images)]
+            found += witnesses.classify(noisy, restore=True)
+    return truth, found
 
 
 def _diagram(truth: Sequence[str], perceived: Sequence[NoisePerception]) -> Reliability:
     named = [
-        (_named(one), kind) for one, kind in zip(perceived, truth, strict=True) if kind != CLEAN
+        (*most_likely(one), kind)
+        for one, kind in zip(perceived, truth, strict=True)
+        if kind != CLEAN
     ]
     return reliability(
-        [probability for (_, probability), _ in named], [name == kind for (name, _), kind in named]
+        [probability for _, probability, _ in named], [name == kind for name, _, kind in named]
     )
 
 
-def _alarms(
-    sources: SourcePerception, clean: Mapping[str, Mapping[str, Sequence[NoisePerception]]]
-) -> Table:
-    return Table(
-        "alarms",
-        f"Clean images called noisy, % (gate at {ALPHA:g})",
-        ("data", "images", *sources.names),
-        tuple(
-            (
-                name,
-                str(len(perceived[FUSED])),
-                *(
-                    shown_estimate(false_alarms([one.kind for one in perceived[source]]))
-                    for source in sources.names
-                ),
+def _levels(clean: Mapping[str, Perceived], truth: Sequence[str], perceived: Perceived) -> Table:
+    """Each witness at both levels: clean called noisy, noisy found, kind named."""
+    noisy = [i for i, kind in enumerate(truth) if kind != CLEAN]
+    rows = []
+    for name, found in perceived.items():
+        aside = np.mean([most_likely(found[i])[0] == truth[i] for i in noisy])
+        for level in sorted(set(LEVELS.values())):
+            past = [i for i in noisy if found[i].clean_p_value <= level]
+            named = sum(most_likely(found[i])[0] == truth[i] for i in past)
+            alarms = (
+                false_alarms(
+                    [CLEAN if one.clean_p_value > level else UNKNOWN for one in images[name]]
+                )
+                for images in clean.values()
             )
-            for name, perceived in clean.items()
+            rows.append(
+                (
+                    name,
+                    f"{level:g}" + (", its own" if level == LEVELS[name] else ""),
+                    *map(shown_estimate, alarms),
+                    percent(len(past) / len(noisy)),
+                    percent(named / len(noisy)),
+                    percent(float(aside)),
+                )
+            )
+    return Table(
+        "levels",
+        "Each witness at two levels",
+        (
+            "witness",
+            "level",
+            *(f"{name}: clean called noisy %" for name in clean),
+            "noisy found %",
+            "noisy found, kind right %",
+            "kind right, gate aside %",
         ),
-        "The bank holds training images of SLAKE and VQA-RAD and other phantoms.",
+        tuple(rows),
+        "Noisy: SLAKE validation, all severities together. Training images of SLAKE and VQA-RAD "
+        "are among the fits' references.",
     )
 
 
-def _rounds(sources: SourcePerception, images: Sequence[MedicalImage]) -> Table:
-    most = MAX_ROUNDS + 1  # stripes go first, in a round of their own
-    counts = {}
-    for kind in CORE_IMAGE:
-        corrupted = [
-            _corrupted(image, number, kind, severity)
-            for severity in SEVERITIES
-            for number, image in enumerate(images)
-        ]
-        counts[kind] = np.bincount(sources.rounds(corrupted), minlength=most + 1)
-    total = np.sum(list(counts.values()), axis=0)
-    restored, twice = int(total[1:].sum()), int(total[2:].sum())
+def _found_by_kind(truth: Sequence[str], perceived: Perceived) -> Table:
+    def cells(kind: str) -> list[str]:
+        rows = [i for i, true in enumerate(truth) if true == kind]
+        shares = (
+            np.array([[found[i].kind != CLEAN, most_likely(found[i])[0] == kind] for i in rows])
+            for found in perceived.values()
+        )
+        return [percent(float(one)) for share in shares for one in share.mean(axis=0)]
+
     return Table(
-        "rounds",
-        "How often a noisy picture is restored (images)",
-        ("kind", *(f"{count}" for count in range(most + 1))),
-        tuple((kind, *map(str, row.tolist())) for kind, row in counts.items()),
-        f"Of {restored} that are restored, {percent(1 - twice / max(restored, 1))} % are restored "
-        "once; what was tried and not kept does not count.",
+        "found",
+        "Noisy images found at the witness' own level, and kind right with the gate aside, %",
+        ("kind", *(f"{name}: {what}" for name in perceived for what in ("found", "kind right"))),
+        tuple((kind, *cells(kind)) for kind in CORE_IMAGE),
+    )
+
+
+def _decisions(truth: Sequence[str], found: Classified) -> Table:
+    """What the acquisition half does with each picture, by true kind."""
+    rounds = np.array([len(one.rounds) for one in found.restorations])
+    declined = np.array([bool(one.declined) for one in found.restorations])
+    kinds = np.array(truth)
+    most = int(rounds.max(initial=1))
+
+    def cells(kind: str) -> list[str]:
+        own = kinds == kind
+        unchanged = own & (rounds == 0)
+        counts = [
+            int((unchanged & ~declined).sum()),
+            int((unchanged & declined).sum()),
+            *(int((own & (rounds == count)).sum()) for count in range(1, most + 1)),
+        ]
+        return [str(count) for count in counts]
+
+    return Table(
+        "decisions",
+        "What is done with a picture (images)",
+        ("true kind", "taken for clean", "declined", *(f"rounds: {n}" for n in range(1, most + 1))),
+        tuple((kind, *cells(kind)) for kind in (CLEAN, *CORE_IMAGE)),
+        "The removal of stripes is a round of its own.",
     )
 
 
@@ -248,17 +232,11 @@ def _confusion(name: str, truth: Sequence[str], perceived: Sequence[NoisePercept
     others = sorted({one.kind for one in perceived} - {*kinds, UNKNOWN})
     labels = [*kinds, *others, UNKNOWN]
     counts = confusion(truth, [one.kind for one in perceived], labels)[: len(kinds)]
-    named = counts.diagonal() / counts.sum(axis=1)
-    aside = [
-        _named(one)[0] == kind for one, kind in zip(perceived, truth, strict=True) if kind != CLEAN
-    ]
     return Table(
         f"confusion-{name}",
-        f"Perceived noise (images): {name}",
+        f"Perceived noise (images): {name}, at {LEVELS[name]:g}",
         ("true kind", *labels),
         tuple((kind, *map(str, row)) for kind, row in zip(kinds, counts.tolist(), strict=True)),
-        f"Kind named rightly: {percent(float(named[1:].mean()))} % of noisy images with the gate, "
-        f"{percent(float(np.mean(aside)))} % gate aside, all severities together.",
     )
 
 

@@ -20,7 +20,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-IMAGE_METHODS = "none,pdc,median,wiener,tv,nlm"
+IMAGE_METHODS = "none,pdc,pdc-pixels,pdc-features,median,wiener,tv,nlm"
 TEXT_METHODS = "none,sms,symspell,rewrite"
 CORE = "core,blank,swapped,low_contrast+typo,low_contrast+gaussian"
 
@@ -62,8 +62,8 @@ RUNS: dict[str, dict[str, str]] = {
 PAGES = {
     "ablations.md": "Ablations of PDC",
     "agents.md": "Ablations of the agents",
-    "perception.md": "Perception: from pixels, from tokens, from both; the gate",
-    "unmatched.md": "Noise that the bank was not built with: SLAKE validation",
+    "perception.md": "Noise classified from pixels, from tokens, from both; the gate",
+    "unmatched.md": "Noise that PDC was not fitted on: SLAKE validation",
     "unmatched-vqa-rad.md": "The same: VQA-RAD test",
 }
 """Pages that other benchmarks write into the same folder."""

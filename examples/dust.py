@@ -3,8 +3,8 @@
     imc ask --plugin examples/dust.py --noise dust:3 examples/phantom_ct.png "Is there a lesion?"
     imc bench run --plugin examples/dust.py --noises dust --methods none,swept \\
         --dataset phantom --limit 40 --out dust.db
-    imc prototypes build --plugin examples/dust.py --kinds core,dust --model MODEL \\
-        --images FOLDER --out bank.safetensors
+    imc prototypes acquisition --plugin examples/dust.py --kinds dust --images ORIGINS \\
+        --out half.safetensors
 
 The file is run once by every process; what it registers may then be named.
 """

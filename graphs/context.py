@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,10 +23,11 @@ from imc_agents.safeguards.protected import ProtectedTable, load_protected
 from prompts import PromptSet, load_prompts
 
 if TYPE_CHECKING:
+    from vision.acquisition import AcquisitionHalf
     from vision.pdc import Calibrator
 
 BANK_FILE = "prototypes.safetensors"
-"""A model folder's own prototype bank."""
+"""A model folder's own model half of PDC."""
 VOCABULARY_FILE = "vocabulary.tsv"
 """A model folder's own words, with the counts of its training questions."""
 REFERENCE_MODEL = "imc-reference"
@@ -151,6 +152,8 @@ def load_context(
     model_path: str | Path,
     bank_path: str | Path | None = None,
     *,
+    acquisition: str | Path | None = None,
+    stages: Collection[str] = ("pixels", "features"),
     profile: str | Path | None = None,
     method: Method = "imc",
     seed: int = 0,
@@ -167,8 +170,11 @@ def load_context(
 
     Args:
         model_path: a HuggingFace folder or cached id.
-        bank_path: prototype bank; None: the model folder's own, or none. The thresholds beside it
+        bank_path: model half of PDC; None: the model folder's own, if it was built beside this
+            acquisition half, or none: pictures are restored all the same. The thresholds beside it
             (`imc_agents.thresholds`) are read too.
+        acquisition: an acquisition half of one's own; None: the shipped one.
+        stages: of PDC: `pixels`, `features` or both.
         profile: prompt profile; None: `reference` for the embedded model, else `instruct`.
         method: what is done before the model answers.
         seed: recorded with every answer.
@@ -176,19 +182,22 @@ def load_context(
             given take precedence over measured ones.
         protected: files of a hospital's own protected words, merged into the shipped ones; see
             `examples/protected_words.yaml`.
-        thresholds: read those beside the bank; False: leave the shipped floors, to measure anew.
+        thresholds: read those beside the model half; False: leave the shipped floors, to measure.
         device: `auto`, `cpu`, `cuda` or `mps`.
         dtype: of the weights; `auto`: float32 for small models, else the checkpoint's own.
         trust_remote_code: run the checkpoint's own Python code.
         local_files_only: do not fetch files of a hub id.
         blocks: dotted name of its vision blocks, for a tower whose blocks are not found; None:
-            those that the bank was built with, or found by structure.
+            those that the model half was built with, or found by structure.
 
     Raises ModelRefused, BankRefused, EncoderRefused, MarginsRefused, ProtectedWordsRefused or
     PromptRefused, each in one line.
     """
-    table = load_protected(*map(Path, protected))  # before the model: a bad file costs no loading
+    # before the model: a bad file costs no loading
+    table = load_protected(*map(Path, protected))
+    half = _acquisition(acquisition)
     from imc_agents.chat.loading import load_local_mllm
+    from vision.bank.metadata import fits_acquisition
 
     local = load_local_mllm(
         str(model_path),
@@ -201,12 +210,18 @@ def load_context(
     own_bank, own_words = folder / BANK_FILE, folder / VOCABULARY_FILE
     reference = is_reference(folder)
     base = policy if policy is not None else Policy()
-    bank = bank_path if bank_path is not None or not own_bank.is_file() else own_bank
+    bank = bank_path
+    if bank is None and own_bank.is_file() and (
+        half is None or fits_acquisition(own_bank, half.digest)
+    ):
+        bank = own_bank
     return context_over(
         local.model,
         local.processor,
         name=REFERENCE_MODEL if reference else local.name,
         bank_path=bank,
+        acquisition=half,
+        stages=stages,
         profile=profile if profile is not None else ("reference" if reference else "instruct"),
         vocabularies=[own_words] if own_words.is_file() else [],
         protected=table,
@@ -217,7 +232,7 @@ def load_context(
 
 
 def _thresholds(bank: str | Path | None, own_bank: Path) -> Path | None:
-    """The thresholds beside the bank in use, else those of the model's folder, else none."""
+    """The thresholds beside the model half in use, else those of the model's folder, else none."""
     from imc_agents.thresholds import beside
 
     places = [beside(Path(bank))] if bank is not None else []
@@ -230,6 +245,8 @@ def context_over(
     *,
     name: str,
     bank_path: str | Path | None = None,
+    acquisition: AcquisitionHalf | str | Path | None = None,
+    stages: Collection[str] = ("pixels", "features"),
     profile: str | Path = "instruct",
     vocabularies: Sequence[Path] = (),
     protected: ProtectedTable | None = None,
@@ -243,13 +260,15 @@ def context_over(
         model: an image-text-to-text model in eval mode.
         processor: its processor.
         name: how documents call it.
-        bank_path: its prototype bank; None: nothing is perceived or calibrated.
+        bank_path: its model half of PDC; None: pictures are restored, features not calibrated.
+        acquisition: an acquisition half of one's own, or its file; None: the shipped one.
+        stages: of PDC: `pixels`, `features` or both.
         profile: prompt profile.
         vocabularies: `word<TAB>count` files of words that questions use.
         protected: the words that no repair may change; None: the shipped ones.
         thresholds_path: thresholds measured on its clean questions; None: the shipped floors.
         policy: method, budgets, thresholds; margins that it was given stand.
-        blocks: dotted name of its vision blocks; None: those of the bank, or found by structure.
+        blocks: dotted name of its vision blocks; None: those of the model half, or found.
 
     Raises BankRefused, EncoderRefused, MarginsRefused or PromptRefused, each in one line.
     """
@@ -258,7 +277,14 @@ def context_over(
     from imc_agents.thresholds import QuestionThresholds, language_fingerprint
     from vision.pdc import Calibrator
 
-    calibrator = Calibrator.load(model, processor, bank_path, blocks=blocks)
+    calibrator = Calibrator.load(
+        model,
+        processor,
+        bank_path,
+        acquisition=_acquisition(acquisition),
+        blocks=blocks,
+        stages=stages,
+    )
     policy = policy if policy is not None else Policy()
     if thresholds_path is not None:
         measured = QuestionThresholds.load(thresholds_path, fingerprint=language_fingerprint(model))
@@ -272,6 +298,15 @@ def context_over(
         policy=policy,
         model_name=name,
     )
+
+
+def _acquisition(given: AcquisitionHalf | str | Path | None) -> AcquisitionHalf | None:
+    """Read an acquisition half of one's own. Raises BankRefused."""
+    from vision.acquisition import AcquisitionHalf
+
+    if given is None or isinstance(given, AcquisitionHalf):
+        return given
+    return AcquisitionHalf.load(given)
 
 
 def is_reference(folder: Path) -> bool:

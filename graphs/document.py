@@ -7,6 +7,7 @@ from typing import Any
 from graphs.context import IMCContext
 from graphs.state import IMCOutput, SMSOutput
 from imc_agents.state import Decision, Finding, TraceStep
+from vision.report import CalibrationReport
 
 Document = dict[str, Any]
 
@@ -41,11 +42,22 @@ def to_document(state: IMCOutput, context: IMCContext, *, timings: bool = True) 
                 },
             },
             "calibrated": calibration.applied if calibration is not None else False,
+            "correction": None if calibration is None else _correction(calibration),
         },
         "trace": [_step(step, timings=timings) for step in state.get("trace", [])],
         "model": context.model_name,
         "method": context.policy.method,
         "seed": context.policy.seed,
+    }
+
+
+def _correction(report: CalibrationReport) -> Document:
+    share = report.predicted_share
+    return {
+        "reason": report.reason,
+        "rounds": report.rounds,
+        "predicted_share": None if share is None else round(share, 4),
+        "declined": report.declined,
     }
 
 

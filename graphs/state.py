@@ -92,7 +92,8 @@ class IMCInput(SMSInput):
     """Input of the imc graph."""
 
     image: Annotated[ImageSource, PathOrName]
-    """A path, the name `ImageStore.put` gave, or a LangChain image block.
+    """A path, the name `ImageStore.put` gave, or a LangChain image block. A run of the graph itself
+    takes whatever `vision.read_image` takes, a `MedicalImage` or an array too, into the store.
 
     A block's pixels reach the checkpointer as part of the run's input; give a name instead where
     they must not.
@@ -125,7 +126,7 @@ class IMCState(SMSState, total=False):
     height: Annotated[int, Checked(Count)]
     """Pixels."""
     perception: Annotated[NoisePerception | None, Checked]
-    """The noise it carries; None without a prototype bank."""
+    """The noise it carries; None where it was not searched for, or cannot be."""
     calibration: Annotated[CalibrationReport | None, Checked]
     """Whether and how it was corrected, and why."""
     restored: Annotated[str | None, Checked]

@@ -1,4 +1,4 @@
-"""The thresholds of one model's questions: measured once, kept beside its prototype bank."""
+"""The thresholds of one model's questions: measured once, kept beside its model half of PDC."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imc_agents.policy import Margins, Policy
 from imc_core.files import replace_file
 
 SUFFIX = ".questions.json"
-"""What a bank's file name ends in instead of `.safetensors`: `my-bank.questions.json`."""
+"""What a model half's name ends in instead of `.safetensors`: `my-half.questions.json`."""
 
 FORMER_NAMES = {"dictated": "homophone"}
 """Classes of edits by the names that older files give them."""
@@ -112,7 +112,7 @@ def beside(bank: Path) -> Path:
 def language_fingerprint(model: Any) -> str:
     """Digest of how a model judges text: its text configuration and a sample of all its weights.
 
-    A prototype bank knows its model by the vision side alone, which models of one tower share;
+    A model half knows its model by the vision side alone, which models of one tower share;
     thresholds belong to the language side. Weights are sampled in bfloat16, so that a float32 and a
     bfloat16 copy agree.
     """

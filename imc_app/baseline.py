@@ -17,20 +17,20 @@ import typer
 
 from imc_app.image_files import BATCH, images_in
 from imc_app.notices import notice
+from imc_app.perceivers import Perceiver
 from imc_app.perceiving import RefusedFile, perceive_files
 from imc_app.progress import progress_bar
 from imc_app.refusals import InputRefused, one_line
 
 if TYPE_CHECKING:
-    from vision.pdc import Calibrator
     from vision.perceive.content import ContentReferences
     from vision.sequential_test import Floats
 
 MIN_BASELINE = 30
-"""With 20 a change of a stream from its beginning is found after 20 images, with 30 after 9."""
+"""With 10 no change of a stream from its beginning is ever found, with 20 one is found late."""
 ENOUGH = 50
-"""Where every image is less clean than the baseline, 30 find it after 9 images and 50 after 6; where
-every second one is, 50 after 22, 30 hardly ever (medians, `benchmarks/drift_streams.py`)."""
+"""Where every image is less clean than the baseline, 30 pictures find it after about 10 images and
+50 after 6; where every second one is, 30 after about 65 and 50 after 17 (medians, simulated)."""
 _NOISY_SHARE = 0.1
 """A notice is given where more pictures of a baseline are called noisy one by one."""
 
@@ -47,7 +47,7 @@ class Baseline:
 
 
 def read_baseline(
-    folder: Path, open_calibrator: Callable[[], Calibrator], frame: int | None
+    folder: Path, open_perceiver: Callable[[], Perceiver], frame: int | None
 ) -> Baseline:
     """Perceive every picture in a folder; one that is refused gets its line on stderr.
 
@@ -65,7 +65,7 @@ def read_baseline(
     scores: dict[str, float] = {}
     kinds: Counter[str] = Counter()
     with progress_bar() as advance:
-        for done, result in enumerate(perceive_files(batches, open_calibrator, frame), start=1):
+        for done, result in enumerate(perceive_files(batches, open_perceiver, frame), start=1):
             if isinstance(result, RefusedFile):
                 typer.echo(f"imc: {one_line(result.why)}", err=True)
             elif result.image.sha256 not in scores:

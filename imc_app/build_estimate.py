@@ -1,4 +1,4 @@
-"""How long a bank takes to build and how large it becomes, estimated before it is built."""
+"""How long a model half takes to build, estimated before it is built."""
 
 from __future__ import annotations
 
@@ -9,39 +9,34 @@ from typing import TYPE_CHECKING
 from imc_app.progress import duration
 
 if TYPE_CHECKING:
+    from vision.acquisition import AcquisitionHalf
     from vision.encoder.vision_encoder import VisionEncoder
     from vision.reading.medical_image import MedicalImage
 
-ENOUGH_FOR_ONE_DRAW = 192
-"""References from which each class is drawn once; fewer are drawn twice (`vision.build.steps`)."""
-PASSES = 8.0
-"""Encoder passes that one drawing of one class on one image costs, the fits' work included: 8 was
-measured for the embedded model, about 10 for a tower of CLIP-L's size."""
-PIXEL_SECONDS = 0.03
-"""Seconds of one core that the same costs in the pixels, whatever the model."""
 PROBED = 2
-"""Images that are encoded to measure the speed; the first one also pays for what is made once."""
+"""Images that are encoded and restored to measure the speed; the first also pays for what is made
+once."""
 
 
 def build_estimate(
-    encoder: VisionEncoder,
-    images: Sequence[MedicalImage],
-    classes: Sequence[tuple[str, int]],
-    *,
-    rank: int,
+    encoder: VisionEncoder, images: Sequence[MedicalImage], acquisition: AcquisitionHalf
 ) -> str:
-    """A sentence: images, classes, time and most bytes of a build that is about to begin."""
-    from vision.build.bank_size import largest_maps
+    """A sentence: images, classes and time of a build that is about to begin."""
+    from vision.build.model_half_steps import Counts
 
+    counts = Counts.of(len(images), tokens=256)
     for image in images[:PROBED]:
         began = time.monotonic()
         encoder.encode(image)
-    one_pass = time.monotonic() - began
-    draws = len(images) * (1 if len(images) >= ENOUGH_FOR_ONE_DRAW else 2) * len(classes)
-    seconds = draws * (PASSES * one_pass + PIXEL_SECONDS)
-    most = largest_maps(encoder, classes, rank=rank)
+        encoded = time.monotonic()
+        size = encoder.working_size(image.height, image.width)
+        acquisition.restore_batch([image], [size], alpha=1.0 - 1e-9, max_rounds=1)
+        restored = time.monotonic() - encoded
+    one_pass = encoded - began
+    classes = len(acquisition.classes)
+    # every draw is encoded; those for the maps are restored, and encoded again
+    seconds = classes * (counts.witness * one_pass + counts.maps * (one_pass + restored))
     return (
-        f"{len(images)} images, noise of {len(classes)} kinds and severities: about "
-        f"{duration(seconds)} on this machine, within a factor of two; the maps take at most "
-        f"{max(1, round(most / 1e6))} MB"
+        f"{len(images)} images, noise of {classes - 1} kinds and severities: about "
+        f"{duration(seconds)} on this machine, within a factor of two"
     )

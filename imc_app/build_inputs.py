@@ -1,4 +1,4 @@
-"""What a bank is built from, read and checked before hours are spent on it."""
+"""What either half of PDC is fitted on, read and checked before hours are spent on it."""
 
 from __future__ import annotations
 
@@ -24,24 +24,6 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     for name in every:
         get_noise(name, "image")
     return tuple(dict.fromkeys(every))
-
-
-def parse_severities(text: str) -> tuple[int, ...]:
-    """A grid of severities, as `1,3,5`; 6 stands for noise above the scale."""
-    from vision.build.draws import SEVERITY_ABOVE_MAX
-
-    try:
-        grid = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        grid = []
-    if not grid or grid[0] < 1 or grid[-1] > SEVERITY_ABOVE_MAX:
-        raise InputRefused(
-            f"--severities {text!r}: not a list of whole numbers from 1 to {SEVERITY_ABOVE_MAX}; "
-            "give 1,3,5"
-        )
-    if grid == [SEVERITY_ABOVE_MAX]:
-        raise InputRefused(f"--severities {text!r}: a grid needs one severity from 1 to 5 too")
-    return tuple(grid)
 
 
 def read_references(folder: Path, limit: int, seed: int) -> list[MedicalImage]:
@@ -71,14 +53,14 @@ def read_references(folder: Path, limit: int, seed: int) -> list[MedicalImage]:
 
 
 def warn_if_coloured(images: list[MedicalImage]) -> None:
-    """Photographs make a bank that serves no scanner; colour alone does not make a photograph."""
+    """Photographs are no references for scans; colour alone does not make a photograph."""
     from vision.build.reference_checks import coloured_share
 
     share = coloured_share(images)
     if share > 0.5:
         notice(
-            f"{share:.0%} of the images are strongly coloured: if they are photographs, the bank "
-            "will not know scans; give images of the domain to be served"
+            f"{share:.0%} of the images are strongly coloured: if they are photographs, they "
+            "say nothing of scans; give images of the domain to be served"
         )
 
 

@@ -32,6 +32,7 @@ from imc_app.commands import (
     prototypes,
     reference,
     refine,
+    restore,
     serve,
     step,
     studio,
@@ -59,6 +60,7 @@ app = typer.Typer(
 )
 app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
 app.command("perceive", epilog=perceive.EXAMPLES)(perceive.perceive)
+app.command("restore", epilog=restore.EXAMPLES)(restore.restore)
 app.command("refine", epilog=refine.EXAMPLES)(refine.refine)
 app.add_typer(prototypes.app, name="prototypes")
 app.add_typer(bench.app, name="bench")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RECORD = "imc_ask"
 """Key of a checkpoint's metadata under which the settings of `imc ask` lie."""
 
+PATHS = ("model", "prototypes", "acquisition")
+"""Settings that may name a file, which can have moved when a thread is resumed."""
 _LISTS = ("protected", "noise", "stages")
 
 
@@ -33,6 +35,7 @@ class AskSettings:
 
     model: str | None = None
     prototypes: str | None = None
+    acquisition: str | None = None
     profile: str = "auto"
     protected: tuple[str, ...] = ()
     method: str = "imc"
@@ -46,7 +49,7 @@ class AskSettings:
     @classmethod
     def of(cls, **options: Any) -> AskSettings:
         """From the command's options, which may be relative paths."""
-        for name in ("model", "prototypes"):
+        for name in PATHS:
             path = options.get(name)
             if path is not None and Path(path).exists():
                 options[name] = str(Path(path).resolve())
@@ -79,6 +82,7 @@ class AskSettings:
         return open_context(
             self.model,
             None if self.prototypes is None else Path(self.prototypes),
+            acquisition=None if self.acquisition is None else Path(self.acquisition),
             profile=self.profile,
             protected=tuple(map(Path, self.protected)),
             method=cast("Method", self.method),

@@ -82,11 +82,8 @@ class Tools:
         with _refusals():
             read = self._images.read(image)
             calibrator = self._ready().calibrator
-            if calibrator is None or calibrator.bank is None:
-                raise InputRefused(
-                    "this model has no prototype bank, so noise in images cannot be found; the "
-                    "operator builds one with imc prototypes build"
-                )
+            if calibrator is None:
+                raise InputRefused("this model has no image side: noise in images is not found")
             noise = calibrator.perceive(read)
         size = {"sha256": read.sha256, "width": read.width, "height": read.height}
         return {**size, "noise": noise.model_dump(mode="json")}

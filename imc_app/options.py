@@ -45,8 +45,17 @@ PrototypesOption = Annotated[
         "--prototypes",
         "-p",
         metavar="FILE",
-        help="The model's prototype bank: what imc prototypes build wrote. Default: the file in "
-        "the model's folder.",
+        help="The model's half of PDC: what imc prototypes build wrote. Default: the file in the "
+        "model's folder; without one pictures are restored all the same.",
+    ),
+]
+AcquisitionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--acquisition",
+        metavar="FILE",
+        help="An acquisition half of your own: what imc prototypes acquisition wrote. Default: the "
+        "shipped one.",
     ),
 ]
 ProfileOption = Annotated[

@@ -25,7 +25,7 @@ class OutputKind(StrEnum):
 
     PNG = "PNG picture"
     SVG = "SVG picture"
-    BANK = "prototype bank"
+    BANK = "half of PDC"
     STORE = "result store"
     PAGE = "HTML page"
     TEXT = "text file"
@@ -34,7 +34,7 @@ class OutputKind(StrEnum):
 _SUFFIXES = {OutputKind.PNG: ".png", OutputKind.SVG: ".svg", OutputKind.PAGE: ".html"}
 
 _KEPT_BESIDE_INPUTS = (OutputKind.BANK, OutputKind.STORE)
-"""A bank may lie in its model's folder, a store in that of its data: those are continued."""
+"""A model half may lie in its model's folder, a store in that of its data: those are continued."""
 
 
 def check_output(

@@ -43,20 +43,17 @@ td.number, th.number { text-align: right; }
 """
 
 
-def case_page(
-    outcome: Outcome, request: Request, name: str, *, missing_bank: str | None = None
-) -> str:
+def case_page(outcome: Outcome, request: Request, name: str) -> str:
     """The page of one request.
 
     Args:
         outcome: what came of it.
         request: the image and question as they were asked, noise of `--noise` included.
         name: of the image file, for the heading.
-        missing_bank: why noise could not be found, where the model has no bank.
     """
     document = outcome.document
     image = document["image"]
-    found = describe_image(image, missing_bank or outcome.correction).plain
+    found = describe_image(image, outcome.correction, outcome.level).plain
     answer = document["answer"] or f"no answer ({outcome.failure})"
     sections = [
         f"<h1>{_text(name)}</h1>",

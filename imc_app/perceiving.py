@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imc_app.perceivers import Perceiver
 from imc_app.refusals import refusal_line
 
 if TYPE_CHECKING:
-    from vision.pdc import Calibrator
     from vision.reading.medical_image import MedicalImage
     from vision.report import NoisePerception
 
@@ -37,31 +37,33 @@ class RefusedFile:
 
 def perceive_files(
     batches: Iterator[list[Path]],
-    open_calibrator: Callable[[], Calibrator],
+    open_perceiver: Callable[[], Perceiver],
     frame: int | None,
     corrupt: Callable[[MedicalImage], MedicalImage] = lambda image: image,
 ) -> Iterator[PerceivedFile | RefusedFile]:
     """Yield a result for every path, in order; `corrupt` adds noise on purpose.
 
-    `open_calibrator` is called once, when the first image was read: where none can be, no model
-    is loaded. What it raises, and faults of ours, are raised.
+    `open_perceiver` is called once, when the first image was read: where none can be, nothing is
+    loaded. What it raises, and faults of ours, are raised.
     """
-    calibrator: Calibrator | None = None
+    perceiver: Perceiver | None = None
     for paths in batches:
-        for held in _read(paths, frame, corrupt):
-            if calibrator is None and not all(isinstance(image, str) for _, image in held):
-                calibrator = open_calibrator()
-            yield from _perceive(calibrator, held)
+        for held in read_parts(paths, frame, corrupt):
+            if perceiver is None and not all(isinstance(image, str) for _, image in held):
+                perceiver = open_perceiver()
+            yield from _perceive(perceiver, held)
 
 
 Held = list[tuple[Path, "MedicalImage | str"]]
 """Each path with its image, or the line that says why there is none."""
 
 
-def _read(
-    paths: Sequence[Path], frame: int | None, corrupt: Callable[[MedicalImage], MedicalImage]
+def read_parts(
+    paths: Sequence[Path],
+    frame: int | None,
+    corrupt: Callable[[MedicalImage], MedicalImage] = lambda image: image,
 ) -> Iterator[Held]:
-    """The batch read, in parts of at most `TOGETHER_PIXELS` and one image."""
+    """The images of paths, in parts of at most `TOGETHER_PIXELS` and one image."""
     from vision.reading.medical_image import read_image
 
     held: Held = []
@@ -81,16 +83,16 @@ def _read(
         yield held
 
 
-def _perceive(calibrator: Calibrator | None, held: Held) -> Iterator[PerceivedFile | RefusedFile]:
+def _perceive(perceiver: Perceiver | None, held: Held) -> Iterator[PerceivedFile | RefusedFile]:
     images = [image for _, image in held if not isinstance(image, str)]
     found: list[NoisePerception | str] = []
-    if calibrator is not None and images:
+    if perceiver is not None and images:
         try:
-            found = list(calibrator.perceive_batch(images))
+            found = list(perceiver.perceive_batch(images))
         except ValueError as error:
             refusal_line(error)  # raises what is no refusal
-            # one image's features are not finite: which one is found by perceiving each alone
-            found = [_perceive_alone(calibrator, image) for image in images]
+            # one image cannot be examined: which one is found by perceiving each alone
+            found = [_perceive_alone(perceiver, image) for image in images]
     noises = iter(found)
     for path, image in held:
         if isinstance(image, str):
@@ -103,8 +105,8 @@ def _perceive(calibrator: Calibrator | None, held: Held) -> Iterator[PerceivedFi
             yield PerceivedFile(path, image, noise)
 
 
-def _perceive_alone(calibrator: Calibrator, image: MedicalImage) -> NoisePerception | str:
+def _perceive_alone(perceiver: Perceiver, image: MedicalImage) -> NoisePerception | str:
     try:
-        return calibrator.perceive(image)
+        return perceiver.perceive(image)
     except ValueError as error:
         return refusal_line(error)

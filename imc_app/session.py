@@ -7,13 +7,14 @@ and loads only then: a mistyped path is refused at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from imc_app.corruption import NoiseRequest, corrupt_image, corrupt_question, parse_noise
 from imc_app.notices import detail, waiting
 from imc_app.options import REFERENCE
+from imc_app.perceivers import Perceiver, PicturePerceiver, check_acquisition, open_acquisition
 from imc_app.stages import STAGES
 from imc_reference import BANK_PATH, MODEL_DIR
 
@@ -67,6 +68,7 @@ def open_context(
     model: str | None,
     prototypes: Path | None = None,
     *,
+    acquisition: Path | None = None,
     profile: str = "auto",
     protected: Sequence[Path] = (),
     method: Method = "imc",
@@ -77,12 +79,12 @@ def open_context(
 ) -> IMCContext:
     """Load a model (None: the embedded one) and everything the graphs need beside it.
 
-    `stages`: those of the image's correction that are on.
+    `prototypes`, `acquisition`, `stages`: as in `graphs.context.load_context`.
 
     Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
     in one line.
     """
-    check_files(model, prototypes)
+    check_files(model, prototypes, acquisition)
     if protected:
         from imc_agents.safeguards.protected import load_protected
 
@@ -94,9 +96,11 @@ def open_context(
     with waiting(f"loading model {model_name(model)}"):
         from graphs.context import load_context
 
-        context = load_context(
+        return load_context(
             MODEL_DIR if model is None else model,
             prototypes,
+            acquisition=acquisition,
+            stages=stages,
             profile=None if profile == "auto" else profile,
             protected=protected,
             method=method,
@@ -104,10 +108,6 @@ def open_context(
             device=device,
             dtype=cast("Any", dtype),
         )
-    calibrator = context.calibrator
-    if calibrator is None or tuple(stages) == STAGES:
-        return context
-    return replace(context, calibrator=calibrator.with_stages(stages))
 
 
 def model_name(model: str | None) -> str:
@@ -125,14 +125,13 @@ class Outcome:
     """Why the image was corrected, or why it was left as it was; empty where that is not known."""
     failure: str | None
     """Why there is no answer; None where there is one."""
+    level: float | None = None
+    """Significance level at which the image was called noisy; None: the usual one."""
 
 
 def answer_request(context: IMCContext, request: Request, *, timings: bool = True) -> Outcome:
     """Put one request through the imc graph, and keep nothing."""
-    asked: IMCInput = {
-        "image": context.images.put(request.image),
-        "question": request.question,
-    }
+    asked: IMCInput = {"image": context.images.put(request.image), "question": request.question}
     return outcome_of(answer_state(context, asked), context, timings=timings)
 
 
@@ -168,6 +167,7 @@ def outcome_of(state: IMCOutput, context: IMCContext, *, timings: bool = True) -
         to_document(state, context, timings=timings),
         "" if calibration is None else calibration.reason,
         "it was never asked" if answer is None else answer.failure,
+        None if context.calibrator is None else context.calibrator.alpha,
     )
 
 
@@ -231,59 +231,71 @@ def open_calibrator(
     model: str | None,
     prototypes: Path | None = None,
     *,
+    acquisition: Path | None = None,
     stages: Sequence[str] = STAGES,
     device: str = "auto",
     dtype: str = "auto",
 ) -> Calibrator:
-    """Load a model's image side with its prototype bank: the one given, or the model's own.
+    """Load a model's image side with its model half: the one given, or the model's own.
 
-    Raises ModelRefused, and BankRefused where there is no bank: nothing can be perceived.
+    Raises ModelRefused, BankRefused.
     """
-    from vision.errors import BankRefused
-
-    check_files(model, prototypes)
-    bank = prototypes if prototypes is not None else bank_of(model)
-    if bank is None:
-        raise BankRefused(missing_bank(model))
+    check_files(model, prototypes, acquisition)
     with waiting(f"loading model {model_name(model)}"):
         from imc_agents.chat.loading import load_local_mllm
+        from vision.bank.metadata import fits_acquisition
         from vision.pdc import Calibrator
 
+        half = None if acquisition is None else open_acquisition(acquisition)
+        bank = prototypes or bank_of(model)
+        if prototypes is None and bank and half and not fits_acquisition(bank, half.digest):
+            bank = None
         local = load_local_mllm(
             MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
         )
-        calibrator = Calibrator.load(local.model, local.processor, bank)
-        return calibrator if tuple(stages) == STAGES else calibrator.with_stages(stages)
+        return Calibrator.load(local.model, local.processor, bank, acquisition=half, stages=stages)
 
 
-def lacks_bank(context: IMCContext) -> bool:
-    """Whether no noise in images can be found: the model has no prototype bank."""
-    return context.calibrator is None or context.calibrator.bank is None
+def open_perceiver(
+    model: str | None,
+    prototypes: Path | None = None,
+    *,
+    acquisition: Path | None = None,
+    stages: Sequence[str] = STAGES,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Perceiver:
+    """What perceives the noise of pictures; a model is loaded only where one takes part.
 
+    That is where a model or model half is named, and where the encoder's witness perceives alone.
+    Else the acquisition half perceives, at each picture's own size.
 
-def missing_bank(model: str | None) -> str:
-    """What to do where a model has no prototype bank: noise in images cannot be found without."""
-    name = model_name(model)
-    return (
-        f"model {name} has no prototype bank, so noise in images cannot be found; build one with "
-        f"imc prototypes build --model {name} --images FOLDER --out bank.safetensors (FOLDER: 64 "
-        "or more clean images of your domain), then add --prototypes bank.safetensors"
+    Raises ModelRefused, BankRefused.
+    """
+    if model is None and prototypes is None and "pixels" in stages:
+        return PicturePerceiver(open_acquisition(acquisition))
+    return open_calibrator(
+        model, prototypes, acquisition=acquisition, stages=stages, device=device, dtype=dtype
     )
 
 
 def bank_of(model: str | None) -> Path | None:
-    """The prototype bank in a model's folder; None where there is none. Raises ModelRefused."""
+    """The model half in a model's folder; None where there is none. Raises ModelRefused."""
     own = check_files(model) / BANK_PATH.name
     return own if own.is_file() else None
 
 
-def check_files(model: str | None, prototypes: Path | None = None) -> Path:
+def check_files(
+    model: str | None, prototypes: Path | None = None, acquisition: Path | None = None
+) -> Path:
     """The model's folder; refuses what is not there before anything is imported for it."""
     from imc_agents.chat.loading import find_model
     from vision.errors import BankRefused
 
     if prototypes is not None and not prototypes.is_file():
         raise BankRefused(
-            f"prototype bank {prototypes}: no such file; build one with imc prototypes build"
+            f"model half {prototypes}: no such file; build one with imc prototypes build"
         )
+    if acquisition is not None:
+        check_acquisition(acquisition)
     return find_model(MODEL_DIR if model is None else model)

@@ -2,7 +2,7 @@
 
     [ask]
     model = "/models/my-mllm"
-    prototypes = "my-bank.safetensors"
+    prototypes = "my-half.safetensors"
 
     [bench.run]
     jobs = 2

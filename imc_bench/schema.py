@@ -5,8 +5,9 @@ Tables, for whoever reads them (`Store.read`, or any SQLite client):
 `run`  key, value (JSON). One row each of: `schema` (SCHEMA), `run_key` (hash of what follows),
     `arguments` (object: data_set, split, limit, items_digest, noises, severities, conditions,
     methods, noise_at, seed, profile, keep_text), `versions` (object: imc-agents, torch, ...),
-    `model` (object: name, fingerprint, bank, kinds; `bank` is the bank file's SHA-256 and `kinds`
-    the kinds of noise it holds, both null without one),
+    `model` (object: name, fingerprint, bank, acquisition, kinds; `bank` is the SHA-256 of the model
+    half, null without one, `acquisition` that of the acquisition half, `kinds` the kinds of noise
+    that it knows),
     `created` (ISO time), `machine` (text), `command` (the command that began it, '' from Python),
     `expected` (rows of the whole run), `bad_rows` (list of [where, why]: rows of the data set that
     could not be used). `arguments`, `versions` and `model` determine the rows: a store with

@@ -119,15 +119,16 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
         arguments["protected"] = context.protected.own_digest
     if checked.plugins:
         arguments["plugins"] = dict(checked.plugins)
-    bank = calibrator.bank
+    half, acquisition = calibrator.model_half, calibrator.acquisition
     return Identity(
         arguments,
         dict(_versions()),
         {
             "name": context.model_name,
             "fingerprint": calibrator.encoder.fingerprint,
-            "bank": None if bank is None else bank.digest,
-            "kinds": None if bank is None else list(bank.kinds),
+            "bank": None if half is None else half.digest,
+            "acquisition": acquisition.digest,
+            "kinds": list(acquisition.kinds),
         },
     )
 

@@ -150,7 +150,7 @@ def register_noise(
     """Add a noise of your own to this process: from now on its name is as good as any other.
 
     It is tried at once on a small image or question. In a plug-in file, it reaches every command
-    that takes `--plugin`, among them the building of a prototype bank that knows it.
+    that takes `--plugin`, among them the fit of an acquisition half that knows it.
 
     Args:
         name: letters, digits and `_`.

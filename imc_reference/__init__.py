@@ -1,4 +1,4 @@
-"""The embedded default model: phantoms, training recipe, weights, prototype bank and model card."""
+"""The embedded default model: phantoms, training recipe, weights, model half and model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL_DIR = Path(__file__).parent / "model"
 """Folder of the trained reference model in plain HuggingFace format."""
 
 BANK_PATH = MODEL_DIR / "prototypes.safetensors"
-"""Prototype bank of the reference model, built on real training images."""
+"""Model half of PDC of the reference model, built on real training images."""
 
 CARD_PATH = MODEL_DIR / "README.md"
 """Model card: data, licences, measured results and limits."""

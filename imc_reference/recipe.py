@@ -1,4 +1,4 @@
-"""From nothing to the shipped folder: train, build the prototype bank, measure, write the card."""
+"""From nothing to the shipped folder: train, build the model half, measure, write the card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vision.reading.medical_image import MedicalImage
 
 BANK_PHANTOMS = 128
-"""Phantoms among the bank's references: the model is asked about those too."""
+"""Phantoms among the model half's references: the model is asked about those too."""
 _PHANTOM_SEED = 4_711
 """Phantoms that neither training nor evaluation draws."""
 
@@ -48,8 +48,8 @@ def train(config: TrainConfig, say: Say = print) -> Path:
 
 
 def bank_references(data: Path, seed: int) -> list[MedicalImage]:
-    """The bank's clean references, unlabelled: SLAKE's training images, those of VQA-RAD that its
-    test split does not show, and phantoms."""
+    """The model half's clean references, unlabelled: SLAKE's training images, those of VQA-RAD that
+    its test split does not show, and phantoms."""
     from vision.reading.medical_image import MedicalImage, read_image
 
     tested = {image.path for image in load_vqa_rad(data / "vqa-rad", "test")}
@@ -66,8 +66,10 @@ def bank_references(data: Path, seed: int) -> list[MedicalImage]:
 def build_reference_bank(
     model_dir: Path, data: Path, *, seed: int, out: Path | None = None, say: Say = print
 ) -> Path:
-    """Build a bank from `bank_references`; `out` None: `prototypes.safetensors` by the weights."""
-    from vision.build.prototypes import build_bank
+    """Build the model half from `bank_references`; `out` None: `prototypes.safetensors` by the
+    weights."""
+    from vision.acquisition import AcquisitionHalf
+    from vision.build.model_half import build_model_half
     from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
     model = AutoModelForImageTextToText.from_pretrained(
@@ -77,15 +79,16 @@ def build_reference_bank(
         model, load_processor(str(model_dir)), fingerprint=model_fingerprint(model)
     )
     references = bank_references(data, seed)
-    say(f"prototype bank from {len(references)} clean images")
-    bank = build_bank(
+    say(f"model half from {len(references)} clean images")
+    half = build_model_half(
         encoder,
         references,
+        AcquisitionHalf.shipped(),
         seed=seed,
-        progress=lambda what, done, of: say(f"bank: {what} ({done} of {of})"),
+        progress=lambda what, done, of: say(f"model half: {what} ({done} of {of})"),
     )
     path = out if out is not None else model_dir / "prototypes.safetensors"
-    bank.save(path)
+    half.save(path)
     return path
 
 

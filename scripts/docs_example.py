@@ -53,26 +53,23 @@ def draw(out: Path) -> None:
     from imc_app.example import ct_example
     from imc_app.session import open_calibrator, read_request
     from vision.reading.medical_image import read_image
-    from vision.rounds import perceive_and_restore
 
     example = ct_example()
     document = json.loads(printed("--json"))
     calibrator = open_calibrator(None)
-    if calibrator.bank is None:
-        raise RuntimeError("the embedded model has no bank")
     request = read_request(
         example.image, example.question, example.noise, frame=None, seed=document["seed"]
     )
-    (state,) = perceive_and_restore(
-        calibrator.encoder, calibrator.bank, [request.image], alpha=calibrator.alpha, restore=True
-    )
+    corrected = calibrator(request.image).restored
+    if corrected is None:
+        raise RuntimeError("the example's picture was not corrected")
     noise, asked = document["image"]["noise"], document["question"]
     given = ", ".join(example.noise).replace("_", " ").replace(":", ", severity ")
     found = f"{noise['kind']}, severity {noise['severity']}".replace("_", " ")
     tiles: list[tuple[str, NDArray[np.uint8]]] = [
         ("a CT slice\nas stored", read_image(str(example.image)).rgb),
         (f"as given to imc\n{given} (simulated)", request.image.rgb),
-        (f"as corrected by PDC\nfound: {found}", state.image.rgb),
+        (f"as corrected by PDC\nfound: {found}", corrected.rgb),
     ]
     figure, axes = plt.subplots(1, len(tiles), figsize=(9.0, 4.1), dpi=85)
     for axis, (title, rgb) in zip(axes, tiles, strict=True):

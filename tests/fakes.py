@@ -186,6 +186,8 @@ def small_chat(**changes: Any) -> ScriptedChat:
 class FakeCalibrator:
     """Counts its passes; perceives what it is told to."""
 
+    alpha = 0.04
+
     def __init__(self, kind: str = "clean", error: Exception | None = None) -> None:
         self.kind = kind
         self.error = error

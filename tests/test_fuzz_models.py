@@ -1,4 +1,4 @@
-"""Changed model folders and banks: a few of those that `benchmarks/fuzz_models.py` runs."""
+"""Changed model folders and halves: a few of those that `benchmarks/fuzz_models.py` runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from benchmarks.fuzz_models import MEBIBYTES, changed_header, changed_json, fuzz
 
 
-def test_a_changed_folder_or_bank_is_answered_from_or_refused_in_one_line(
+def test_a_changed_folder_or_half_is_answered_from_or_refused_in_one_line(
     embedded_model: Path,
 ) -> None:
     outcome = fuzz(10, seed=7)

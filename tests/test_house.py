@@ -29,7 +29,7 @@ ROOMS = (
     "vision",
 )
 BELOW_THE_COMMAND = tuple(room for room in ROOMS if room != "imc_app")
-LARGEST_FILE = 25_000_000  # bytes: the embedded weights are 13 MB, their prototype bank is 24 MB
+LARGEST_FILE = 25_000_000  # bytes: the embedded weights are 13 MB
 
 
 def sources(*rooms: str) -> Iterator[tuple[Path, ast.Module]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from graphs.context import IMCContext, load_context
 from imc_bench.datasets import load_dataset
@@ -15,8 +17,15 @@ from tests.conftest import REPOSITORY
 
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
-from measurement import CalibratedBy, Measurement, NamedCondition, without_data  # noqa: E402
+from measurement import (  # noqa: E402
+    CalibratedBy,
+    Measurement,
+    NamedCondition,
+    features_digest,
+    shown_command,
+)
 
+from vision.encoder.vision_encoder import EncodedImage  # noqa: E402
 from vision.pdc import Calibrator  # noqa: E402
 
 DARK = NamedCondition("dark 3", corruption=lambda rgb, name: np.zeros_like(rgb))
@@ -31,10 +40,10 @@ def make(context: IMCContext, folder: Path, code: str) -> Measurement:
 def test_runs_are_kept_by_what_determines_them(embedded_model: Path, tmp_path: Path) -> None:
     context = load_context(embedded_model)
     assert context.calibrator is not None
-    encoder, bank = context.calibrator.encoder, context.calibrator.bank
+    encoder, half = context.calibrator.encoder, context.calibrator.model_half
     methods = [
         BaselineMethod(),
-        CalibratedBy("one round", lambda condition: Calibrator(encoder, bank, max_rounds=1)),
+        CalibratedBy("one round", lambda condition: Calibrator(encoder, half, max_rounds=1)),
     ]
     measurement = make(context, tmp_path, "first")
     checked = measurement.checked([NamedCondition(), DARK], methods)
@@ -49,6 +58,24 @@ def test_runs_are_kept_by_what_determines_them(embedded_model: Path, tmp_path: P
     assert not other.is_measured(other.store("dark & clean", other.checked([DARK], methods)))
 
 
-@pytest.mark.parametrize("words", [["--data", "place", "--only", "a"], ["--data=place", "--only"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--data", "place", "--out", "place", "--only", "a"],
+        ["--data=place", "--half=place", "--work=place", "--only", "a"],
+    ],
+)
 def test_a_page_names_no_folder_of_a_machine(words: list[str]) -> None:
-    assert "place" not in without_data(words) and "DATA --only" in without_data(words)
+    shown = shown_command(words)
+    assert "place" not in shown
+    assert shown.startswith("--data DATA") and shown.endswith("--only a")
+
+
+def test_equal_features_have_one_digest_in_whatever_container() -> None:
+    values = torch.arange(12.0).reshape(1, 3, 4)
+    assert digest(values) == digest([values[0]]) != digest(values + 1.0)
+
+
+def digest(projected: torch.Tensor | list[torch.Tensor]) -> str:
+    output = SimpleNamespace(pooler_output=projected)
+    return features_digest(EncodedImage("name", (1, 3), output))

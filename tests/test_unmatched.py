@@ -30,7 +30,7 @@ def way(right: int, flipped: int) -> Outcome:
 
 def row(name: str, new: str, alone: Outcome, treated: Outcome, *, first: bool = True) -> NoiseRow:
     return NoiseRow(
-        UnmatchedNoise(name, new, lambda rgb, number: rgb, first), alone, {"both": treated}
+        UnmatchedNoise(name, new, lambda rgb, number: rgb, first), alone, {"pdc": treated}
     )
 
 
@@ -38,6 +38,7 @@ HELPED = row("fog", MAKER, way(4, 5), way(8, 1))
 HARMED = row("soot", KIND, way(8, 2), way(6, 3), first=False)
 UNMOVED = row("mist", KIND, way(9, 0), way(9, 0))
 """No answer flips: it has no share, and takes no part in a mean."""
+PAGE = {"title": "t", "ground": "g", "command": "c", "aim": 0.4}
 
 
 def test_every_condition_changes_a_picture_the_same_way_twice() -> None:
@@ -55,7 +56,7 @@ def test_every_condition_changes_a_picture_the_same_way_twice() -> None:
 
 
 def test_a_row_shows_points_and_shares_by_hand() -> None:
-    assert HELPED.restored("both") == pytest.approx(0.8)
+    assert HELPED.restored("pdc") == pytest.approx(0.8)
     cells = row_cells(HELPED, BOOTSTRAP)
     assert cells[:4] == ("fog", MAKER, "40.0", "50.0")
     assert cells[4].startswith("+40.0 [") and cells[5].startswith("80.0 [")
@@ -63,7 +64,7 @@ def test_a_row_shows_points_and_shares_by_hand() -> None:
 
 
 def test_means_leave_out_rows_without_flips_and_harm_is_named() -> None:
-    page = make_page([HELPED, HARMED, UNMOVED], BOOTSTRAP, title="t", ground="g", command="c")
+    page = make_page([HELPED, HARMED, UNMOVED], BOOTSTRAP, **PAGE)
     means = {line.split(" | ")[0]: line.split(" | ")[1:] for line in page.splitlines()}
     assert means["| implementation"][:3] == ["1", "40.0", "50.0"]
     assert means["| implementation"][4] == "80.0" and means["| kind"][4] == "-50.0"
@@ -73,10 +74,11 @@ def test_means_leave_out_rows_without_flips_and_harm_is_named() -> None:
     assert means["| all"][4] == "15.0"
     # of seven flips four are left
     assert means["| all"][5].startswith("42.9 [")
-    assert "- both: 1 of 3 rows lose more: soot (-20.0); the interval leaves" in page
+    assert "first table's rows is 40.0 %" in page
+    assert "- pdc: 1 of 3 rows lose more: soot (-20.0); the interval leaves" in page
 
 
 def test_the_unmoved_are_no_harm() -> None:
-    page = make_page([UNMOVED, UNMOVED], BOOTSTRAP, title="t", ground="g", command="c")
-    assert "- both: 0 of 2 rows lose more." in page
-    assert np.isfinite(BOOTSTRAP.estimate(UNMOVED.change("both")).value)
+    page = make_page([UNMOVED, UNMOVED], BOOTSTRAP, **PAGE)
+    assert "- pdc: 0 of 2 rows lose more." in page
+    assert np.isfinite(BOOTSTRAP.estimate(UNMOVED.change("pdc")).value)

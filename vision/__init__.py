@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
-    from vision.bank.prototype_bank import PrototypeBank
+    from vision.acquisition import AcquisitionHalf, Restoration
+    from vision.bank.model_half import ModelHalf
     from vision.build.finished_steps import remove_steps
-    from vision.build.prototypes import build_bank
+    from vision.build.model_half import build_model_half
     from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
     from vision.errors import BankRefused, EncoderRefused, ImageRefused
     from vision.monitor import Cause, DriftMonitor, DriftStatus
-    from vision.patch_changes import ImageComparison, compare_image, heat_overlay
+    from vision.patch_changes import ImageComparison, compare_image, heat_map, heat_overlay
     from vision.pdc import CalibratedImage, Calibrator
     from vision.perceive.content import ContentReferences
     from vision.reading.medical_image import MedicalImage, read_image
     from vision.report import CalibrationReport, NoisePerception
 
 __all__ = [
+    "AcquisitionHalf",
     "BankRefused",
     "CalibratedImage",
     "CalibrationReport",
@@ -34,10 +36,12 @@ __all__ = [
     "ImageRefused",
     "MedicalImage",
     "NoisePerception",
-    "PrototypeBank",
+    "ModelHalf",
+    "Restoration",
     "VisionEncoder",
-    "build_bank",
+    "build_model_half",
     "compare_image",
+    "heat_map",
     "heat_overlay",
     "read_image",
     "remove_steps",
@@ -46,13 +50,15 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "vision.bank.prototype_bank": ("PrototypeBank",),
+        "vision.acquisition.half": ("AcquisitionHalf",),
+        "vision.acquisition.restoration": ("Restoration",),
+        "vision.bank.model_half": ("ModelHalf",),
         "vision.build.finished_steps": ("remove_steps",),
-        "vision.build.prototypes": ("build_bank",),
+        "vision.build.model_half": ("build_model_half",),
         "vision.encoder.vision_encoder": ("EncodedImage", "VisionEncoder"),
         "vision.errors": ("BankRefused", "EncoderRefused", "ImageRefused"),
         "vision.monitor": ("Cause", "DriftMonitor", "DriftStatus"),
-        "vision.patch_changes": ("ImageComparison", "compare_image", "heat_overlay"),
+        "vision.patch_changes": ("ImageComparison", "compare_image", "heat_map", "heat_overlay"),
         "vision.pdc": ("CalibratedImage", "Calibrator"),
         "vision.perceive.content": ("ContentReferences",),
         "vision.reading.medical_image": ("MedicalImage", "read_image"),

@@ -17,4 +17,4 @@ class EncoderRefused(IMCError):
 
 
 class BankRefused(IMCError):
-    """A prototype bank that does not fit the model or is damaged; the message is one line."""
+    """A half of PDC that does not fit the model or is damaged; the message is one line."""

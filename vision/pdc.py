@@ -1,27 +1,45 @@
-"""PDC, perturbation-aware denoising calibration: classify noise, correct pixels and features."""
+"""PDC, perturbation-aware denoising calibration: perceive noise, correct pictures and features.
+
+Two halves. The acquisition half (`vision.acquisition`) perceives and restores from pixels alone and
+is shipped: it works for every model. The model half (`vision.bank.model_half`) is built per model:
+a second witness of the noise, a second opinion on a restoration, and maps of features where they
+earn something. A clean image takes one pass of the encoder, bit for bit the plain one; a noisy one
+at most two.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from vision.bank.prototype_bank import PrototypeBank
-from vision.calibration_pass import CalibrationPass
+import torch
+
+from vision.acquisition import AcquisitionHalf, Restoration
+from vision.acquisition.half import ALPHA, MAX_ROUNDS
+from vision.acquisition.scales import MIN_SIDE
+from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
+from vision.calibrate.class_maps import calibration_weights
+from vision.calibration_report import ReportWriter
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder, model_fingerprint
 from vision.errors import BankRefused
-from vision.perceive.noise_classifier import SOURCES
+from vision.feature_pass import CalibratedFeatures, ObservedImage, calibrate_features, observe
+from vision.feature_pass import stacked as stacked_statistics
+from vision.perceive.noise_density import NoisePosterior
 from vision.reading.medical_image import MedicalImage
-from vision.report import PIXELS, CalibrationReport, NoisePerception
-from vision.rounds import MAX_ROUNDS, perceive_and_restore
+from vision.reading.resizing import at_size
+from vision.report import CalibrationReport, NoisePerception
 
-ALPHA = 0.0075
-"""Significance level of the test "this image is clean", for images like the bank's references. It
-is below the 1 % of clean images that may be changed, because images of another origin are rejected
-more often: 1 % of VQA-RAD's test images at this level, which was chosen on them without answers
-(`docs/results` has every level)."""
+__all__ = ["ALPHA", "STAGES", "WITNESS_ALPHA", "CalibratedImage", "Calibrator", "Stage"]
+
+Stage = Literal["pixels", "features"]
+STAGES: tuple[Stage, ...] = ("pixels", "features")
+"""Pictures are restored; features are calibrated, after the pictures or, alone, in the paper's own
+form: the encoder's witness perceives and the maps calibrate."""
+
+WITNESS_ALPHA = 0.01
+"""Significance level of "this image is clean" where the encoder's witness perceives alone."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +48,10 @@ class CalibratedImage:
 
     features: EncodedImage
     perception: NoisePerception | None
-    """None where there is no bank, or the features are not finite."""
+    """None where nothing perceives, the picture is too small, or features are not finite."""
     report: CalibrationReport
     restored: MedicalImage | None = None
-    """The restored picture that was encoded; None where the input image itself was."""
+    """The restored picture that was encoded; None where the image was encoded as it was."""
 
     def _repr_html_(self) -> str:
         """What was found and done, as a notebook shows it."""
@@ -43,141 +61,154 @@ class CalibratedImage:
 
 
 class Calibrator:
-    """Classifies noise and corrects images with one encoder and its prototype bank."""
+    """Perceives noise and corrects images for one encoder."""
 
     def __init__(
         self,
         encoder: VisionEncoder,
-        bank: PrototypeBank | None,
+        model_half: ModelHalf | None = None,
         *,
-        alpha: float = ALPHA,
+        acquisition: AcquisitionHalf | None = None,
+        stages: Collection[str] = STAGES,
+        alpha: float | None = None,
         max_rounds: int = MAX_ROUNDS,
-        pixels: bool = True,
-        features: bool = True,
     ) -> None:
-        """Either stage can be switched off, to measure the other alone.
+        """Put the halves together; either stage can be left out, to measure the other alone.
 
         Args:
             encoder: the model's.
-            bank: the encoder's prototype bank; None: images are encoded without correction.
-            alpha: images with a clean p-value above this are left unchanged; between 0 and 1.
+            model_half: the encoder's; None: pictures are restored, features are not calibrated.
+            acquisition: the acquisition half; None: the shipped one.
+            stages: of `STAGES`; empty: images are encoded as they are.
+            alpha: images with a p-value of clean above this are left unchanged; between 0 and 1;
+                None: `ALPHA`, or `WITNESS_ALPHA` where the encoder's witness perceives alone.
             max_rounds: most restorations of one picture.
-            pixels: restore pictures before they are encoded.
-            features: correct features at the bank's taps during the encoder's pass.
 
         Raises:
-            BankRefused: the bank was built for another model, or at other blocks.
-            ValueError: `alpha` is not between 0 and 1.
+            BankRefused: the model half is of another model, at other blocks, or of another
+                acquisition half; or the feature stage is asked for alone and there is no model
+                half.
+            ValueError: `alpha` is not between 0 and 1, or a stage is unknown.
         """
-        if not 0.0 < alpha < 1.0:
+        if alpha is not None and not 0.0 < alpha < 1.0:
             raise ValueError(f"alpha is a probability between 0 and 1, got {alpha!r}")
-        if bank is not None and bank.fingerprint != encoder.fingerprint:
-            raise BankRefused(
-                "the prototype bank was built for another model (its fingerprint differs): "
-                "build one for this model with `imc prototypes build`"
-            )
-        if bank is not None and not set(bank.maps) <= set(encoder.taps):
-            named = f"--blocks {bank.blocks}" if bank.blocks else "no --blocks"
-            raise BankRefused(
-                "the prototype bank has maps at taps that this encoder lacks "
-                f"({', '.join(sorted(set(bank.maps) - set(encoder.taps)))}): use the blocks that "
-                f"it was built with ({named})"
-            )
+        if unknown := set(stages) - set(STAGES):
+            named = ", ".join(sorted(unknown))
+            raise ValueError(f"no such stage: {named}; known: {', '.join(STAGES)}")
         self.encoder = encoder
-        self.bank = bank
-        self.alpha = alpha
+        self.model_half = model_half
+        self.stages = frozenset(stages)
+        usual = WITNESS_ALPHA if self.stages == {"features"} else ALPHA
+        self.alpha = usual if alpha is None else alpha
+        self._alpha = alpha
         self.max_rounds = max_rounds
-        self.sources: tuple[str, ...] = SOURCES
-        """Sources of statistics from which the noise of an image is classified."""
-        self.pixels = pixels
-        self.features = features
+        self._given = acquisition
+        if model_half is not None:
+            _check_model_half(encoder, model_half, self.acquisition)
+        elif self.stages == {"features"}:
+            raise BankRefused(
+                "the feature stage alone needs the model half of this model: build it with "
+                "`imc prototypes build`"
+            )
+
+    @property
+    def acquisition(self) -> AcquisitionHalf:
+        """The acquisition half; the shipped one is read when it is first needed."""
+        return AcquisitionHalf.shipped() if self._given is None else self._given
+
+    @property
+    def p_values_are_approximate(self) -> bool:
+        """Whether the gate's p-values come from a normal approximation: few clean scores."""
+        if "pixels" not in self.stages and self.model_half is not None:
+            return self.model_half.witness.p_values_are_approximate
+        return self.acquisition.classifier.density.is_approximate
+
+    @property
+    def references(self) -> int:
+        """Number of clean references behind the gate's p-values."""
+        if "pixels" not in self.stages and self.model_half is not None:
+            return self.model_half.images
+        return sum(self.acquisition.origins.values())
+
+    @property
+    def perceives(self) -> bool:
+        """Whether images are examined at all."""
+        return bool(self.stages)
 
     @classmethod
     def load(
         cls,
         model: Any,
         processor: Any,
-        bank_path: str | Path | None,
+        model_half: str | Path | None = None,
         *,
+        acquisition: AcquisitionHalf | None = None,
         blocks: str | None = None,
+        stages: Collection[str] = STAGES,
     ) -> Calibrator:
-        """The calibrator of a model that is in memory, with its bank from a file.
+        """The calibrator of a model that is in memory, with its model half from a file.
 
         Args:
             model: an image-text-to-text model.
             processor: its processor.
-            bank_path: its prototype bank; None: images are only encoded.
-            blocks: dotted name of its vision blocks; None: those that the bank was built with.
+            model_half: its file; None: pictures are restored, features are not calibrated.
+            acquisition: the acquisition half; None: the shipped one.
+            blocks: dotted name of its vision blocks; None: those that the half was built with.
+            stages: of `STAGES`.
 
-        Raises BankRefused for a bank that cannot be used, EncoderRefused where `blocks` names none.
+        Raises BankRefused for a half that cannot be used, EncoderRefused where `blocks` names none.
         """
         fingerprint = model_fingerprint(model)
-        bank = None
-        if bank_path is not None:
-            bank = PrototypeBank.load(bank_path, fingerprint=fingerprint)
-            blocks = bank.blocks or None if blocks is None else blocks
-        return cls(VisionEncoder(model, processor, fingerprint=fingerprint, blocks=blocks), bank)
+        half = None
+        if model_half is not None:
+            used = AcquisitionHalf.shipped() if acquisition is None else acquisition
+            half = ModelHalf.load(model_half, fingerprint=fingerprint, acquisition=used.digest)
+            blocks = half.blocks or None if blocks is None else blocks
+        encoder = VisionEncoder(model, processor, fingerprint=fingerprint, blocks=blocks)
+        return cls(encoder, half, acquisition=acquisition, stages=stages)
 
-    def with_stages(self, stages: Sequence[str]) -> Calibrator:
-        """The same encoder and bank with these stages on, `pixels` and `features`.
+    def with_stages(self, stages: Collection[str]) -> Calibrator:
+        """The same encoder and halves with these stages on.
 
-        A stage alone classifies noise from its own source of statistics: `pixels`, the picture's;
-        `features`, the encoder's, as in the method that this project implements.
-
-        Raises BankRefused for `features` alone where the bank has no statistics of the encoder.
+        A stage alone perceives from its own source: `pixels`, the picture; `features`, the
+        encoder's witness. Raises BankRefused and ValueError as the constructor does.
         """
-        other = copy.copy(self)
-        other.pixels, other.features = PIXELS in stages, "features" in stages
-        other.sources = tuple(
-            source
-            for source, used in zip(SOURCES, (other.features, other.pixels), strict=True)
-            if used
+        return Calibrator(
+            self.encoder,
+            self.model_half,
+            acquisition=self._given,
+            stages=stages,
+            alpha=self._alpha,
+            max_rounds=self.max_rounds,
         )
-        known = None if self.bank is None else self.bank.noise_classifier.scorers.keys()
-        if known is not None and not known & set(other.sources):
-            raise BankRefused(
-                "the prototype bank has no statistics of this encoder's features: use the stage "
-                "pixels, or both"
-            )
-        return other
 
     def perceive(self, image: MedicalImage) -> NoisePerception:
-        """Classify the noise of one image; the encoder runs only as far as the perception tap.
-
-        Raises BankRefused as `perceive_batch` does.
-        """
+        """Perceive the noise of one image. Raises BankRefused as `perceive_batch` does."""
         return self.perceive_batch([image])[0]
 
     def perceive_batch(self, images: Sequence[MedicalImage]) -> list[NoisePerception]:
-        """Classify the noise of several images.
+        """Perceive the noise of several images; with the pixel stage the encoder does not run.
 
-        Raises BankRefused where there is no bank, or features of an image are not finite.
+        Raises BankRefused where a picture is too small to be examined, or where the encoder's
+        witness perceives alone and features are not finite.
         """
-        if self.bank is None:
-            raise BankRefused(
-                "detecting noise needs a prototype bank: give one, or build it with "
-                "`imc prototypes build`"
+        if "pixels" not in self.stages and self.model_half is not None:
+            half = self.model_half
+            found = [one.perception for one in self._by_features(images, half, calibrate=False)]
+            why = (
+                "the encoder's features of this image are not finite: its noise cannot be "
+                "perceived; load the model with another dtype, bfloat16 or float32"
             )
-        states = perceive_and_restore(
-            self.encoder,
-            self.bank,
-            images,
-            alpha=self.alpha,
-            restore=False,
-            sources=self.sources,
-        )
-        found = []
-        for state in states:
-            if state.posterior is None:
-                raise BankRefused(
-                    "the encoder's features of this image are not finite: its noise cannot be "
-                    "classified; load the model with another dtype, bfloat16 or float32"
-                )
-            found.append(self.bank.noise_classifier.report(state.posterior, alpha=self.alpha))
-        return found
+        else:
+            found = [one.perception for one in self._restorations(images, restore=False)]
+            why = "this image is too small for its noise to be perceived: 16 pixels are needed"
+        perceived = [one for one in found if one is not None]
+        if len(perceived) < len(found):
+            raise BankRefused(why)
+        return perceived
 
     def __call__(self, image: MedicalImage, *, calibrate: bool = True) -> CalibratedImage:
-        """Classify noise, restore, encode and correct one image; one whole pass of the encoder."""
+        """Perceive, restore, encode and calibrate one image."""
         return self.calibrate_batch([image], calibrate=calibrate)[0]
 
     def calibrate_batch(
@@ -187,40 +218,240 @@ class Calibrator:
 
         Args:
             images: of any sizes.
-            calibrate: False: classify the noise, change nothing.
+            calibrate: False: perceive the noise, change nothing.
             perceive: False: encode only.
         """
-        if self.bank is None or not perceive:
-            why = "no prototype bank" if self.bank is None else "noise detection is switched off"
-            nothing = CalibrationReport(applied=False, reason=f"{why}: image left as it was")
+        if not perceive or not self.perceives:
+            nothing = CalibrationReport(
+                applied=False, reason="noise detection is switched off: image left as it was"
+            )
             plain = self.encoder.encode_batch(images)
             return [CalibratedImage(features, None, nothing) for features in plain]
-        states = perceive_and_restore(
-            self.encoder,
-            self.bank,
-            images,
-            alpha=self.alpha,
-            restore=calibrate and self.pixels,
-            max_rounds=self.max_rounds,
-            sources=self.sources,
+        if "pixels" not in self.stages and self.model_half is not None:
+            return self._by_features(images, self.model_half, calibrate=calibrate)
+        restorations = self._restorations(images, restore=calibrate)
+        if self.model_half is None or "features" not in self.stages:
+            return self._by_pixels(images, restorations, calibrate=calibrate)
+        return self._by_both(images, restorations, self.model_half, calibrate=calibrate)
+
+    # -- the stages -----------------------------------------------------------------------------
+
+    def _restorations(
+        self, images: Sequence[MedicalImage], *, restore: bool
+    ) -> list[Restoration]:
+        """Of each image at the size at which the model sees it.
+
+        Where the model has one input size the picture is brought to it first, so that it is not
+        resized after restoration; else it keeps its own, so that it is cut into the same tiles.
+        """
+        fixed = [self.encoder.fixed_size(image.height, image.width) for image in images]
+        seen = [
+            image if size is None else at_size(image, size)
+            for image, size in zip(images, fixed, strict=True)
+        ]
+        every = [(image.height, image.width) for image in images]
+        # too small to be examined also where the model enlarges it
+        sizes = [own if min(own) < MIN_SIDE else self.encoder.working_size(*own) for own in every]
+        return self.acquisition.restore_batch(
+            seen, sizes, alpha=self.alpha, restore=restore, max_rounds=self.max_rounds
         )
-        done: dict[int, CalibratedImage] = {}
-        prepared = self.encoder.prepare_many([state.image for state in states])
-        for positions, inputs in self.encoder.group(prepared):
-            task = CalibrationPass(
-                self.bank,
-                self.alpha,
-                [states[i] for i in positions],
-                inputs.aspect,
-                calibrate=calibrate,
-                features=self.features,
+
+    def _by_pixels(
+        self,
+        images: Sequence[MedicalImage],
+        restorations: Sequence[Restoration],
+        *,
+        calibrate: bool,
+    ) -> list[CalibratedImage]:
+        encoded = self._encode(images, restorations)
+        return [
+            CalibratedImage(
+                features,
+                one.perception,
+                self._writer(one.perception, calibrate=calibrate).of_picture(one),
+                one.image if one.restored else None,
             )
+            for features, one in zip(encoded, restorations, strict=True)
+        ]
+
+    def _encode(
+        self, images: Sequence[MedicalImage], restorations: Sequence[Restoration]
+    ) -> list[EncodedImage]:
+        """Features of restored pictures, and of the images themselves where nothing was changed."""
+        chosen = [
+            one.image if one.restored else image
+            for image, one in zip(images, restorations, strict=True)
+        ]
+        encoded: dict[int, EncodedImage] = {}
+        for positions, inputs in self.encoder.group(self.encoder.prepare_many(chosen)):
             # features carry the hash of the input image, also where a restored one was encoded
             asked = [images[i] for i in positions]
-            encoded = self.encoder.encode_inputs(inputs, asked, intervene=task.visit)
-            for row, (i, features) in enumerate(zip(positions, encoded, strict=True)):
-                restored = states[i].image if states[i].rounds else None
-                done[i] = CalibratedImage(
-                    features, task.perception(row), task.report(row), restored
+            encoded.update(zip(positions, self.encoder.encode_inputs(inputs, asked), strict=True))
+        return [encoded[i] for i in range(len(images))]
+
+    def _by_both(
+        self,
+        images: Sequence[MedicalImage],
+        restorations: Sequence[Restoration],
+        half: ModelHalf,
+        *,
+        calibrate: bool,
+    ) -> list[CalibratedImage]:
+        observed = observe(self.encoder, half, images)
+        posteriors = self._second_witness(observed, restorations, half)
+        done: dict[int, CalibratedImage] = {}
+        noisy = []
+        for i, (first, one) in enumerate(zip(observed, restorations, strict=True)):
+            perception = _with_witness(one.perception, posteriors.get(i), half)
+            if one.restored and first.finite:
+                noisy.append(i)
+                continue
+            report = self._writer(perception, calibrate=calibrate).of_picture(
+                one if first.finite else replace(one, rounds=[], declined=_NOT_FINITE)
+            )
+            done[i] = CalibratedImage(first.features, perception, report)
+        if noisy:
+            weights = torch.cat([self._weights(posteriors[i]) for i in noisy])
+            seconds = calibrate_features(
+                self.encoder,
+                half,
+                [restorations[i].image for i in noisy],
+                weights,
+                stage=RESTORED,
+                named=[images[i] for i in noisy],
+            )
+            for i, second in zip(noisy, seconds, strict=True):
+                done[i] = self._chosen(
+                    observed[i], restorations[i], second, posteriors.get(i), half
                 )
         return [done[i] for i in range(len(images))]
+
+    def _chosen(
+        self,
+        first: ObservedImage,
+        restoration: Restoration,
+        second: CalibratedFeatures,
+        posterior: NoisePosterior | None,
+        half: ModelHalf,
+    ) -> CalibratedImage:
+        """The features of the restored picture, unless they are farther from clean than before."""
+        perception = _with_witness(restoration.perception, posterior, half)
+        writer = self._writer(perception, calibrate=True)
+        before = float(
+            half.clean_distance({tap: row[None] for tap, row in first.statistics.items()})[0]
+        )
+        after = second.clean_distance
+        if after is not None and after > before and after > half.clean_band:
+            declined = replace(restoration, rounds=[], declined=_FARTHER)
+            return CalibratedImage(first.features, perception, writer.of_picture(declined))
+        report = writer.of_both(restoration, second, before, after)
+        return CalibratedImage(second.features, perception, report, restoration.image)
+
+    def _by_features(
+        self, images: Sequence[MedicalImage], half: ModelHalf, *, calibrate: bool
+    ) -> list[CalibratedImage]:
+        """The paper's own form: the encoder's witness perceives, maps calibrate features."""
+        observed = observe(self.encoder, half, images)
+        finite = [i for i, one in enumerate(observed) if one.finite]
+        posteriors: dict[int, NoisePosterior] = {}
+        if finite:
+            found = half.witness.predict(stacked_statistics([observed[i] for i in finite]))
+            posteriors = dict(zip(finite, found, strict=True))
+        perceptions = {
+            i: half.witness.report(one, alpha=self.alpha) for i, one in posteriors.items()
+        }
+        noisy = [i for i, one in posteriors.items() if one.clean_p_value <= self.alpha]
+        seconds: dict[int, CalibratedFeatures] = {}
+        if noisy and calibrate and half.maps_for(UNRESTORED):
+            weights = torch.cat([self._weights(posteriors[i]) for i in noisy])
+            calibrated = calibrate_features(
+                self.encoder, half, [images[i] for i in noisy], weights, stage=UNRESTORED
+            )
+            seconds = dict(zip(noisy, calibrated, strict=True))
+        done = []
+        for i, one in enumerate(observed):
+            writer = self._writer(perceptions.get(i), calibrate=calibrate)
+            second = seconds.get(i)
+            features = second.features if second is not None and second.taps else one.features
+            done.append(
+                CalibratedImage(features, perceptions.get(i), writer.of_features(second))
+            )
+        return done
+
+    # -- details --------------------------------------------------------------------------------
+
+    def _second_witness(
+        self,
+        observed: Sequence[ObservedImage],
+        restorations: Sequence[Restoration],
+        half: ModelHalf,
+    ) -> dict[int, NoisePosterior]:
+        """Joint posteriors of images whose features are finite and whose pictures were examined."""
+        rows = [
+            i
+            for i, (first, one) in enumerate(zip(observed, restorations, strict=True))
+            if first.finite and one.scores is not None
+        ]
+        if not rows:
+            return {}
+        scores = [restorations[i].scores for i in rows]
+        tokens = stacked_statistics([observed[i] for i in rows])
+        joint = half.knows_acquisition
+        stacked = torch.tensor([one.tolist() for one in scores if one is not None]).double().numpy()
+        found = half.witness.predict(tokens, stacked if joint else None)
+        return dict(zip(rows, found, strict=True))
+
+    def _writer(self, perception: NoisePerception | None, *, calibrate: bool) -> ReportWriter:
+        return ReportWriter(
+            perception, alpha=self.alpha, calibrate=calibrate, limits=self._limits()
+        )
+
+    def _limits(self) -> tuple[str, ...]:
+        """What restricts the result: stages that are off, and why."""
+        if "features" not in self.stages:
+            return ()
+        if self.model_half is None:
+            return ("features not calibrated: no model half was given",)
+        stage = RESTORED if "pixels" in self.stages else UNRESTORED
+        if not self.model_half.maps_for(stage):
+            return ("features not calibrated: no map helped on left-out references",)
+        return ()
+
+    @staticmethod
+    def _weights(posterior: NoisePosterior) -> torch.Tensor:
+        return calibration_weights(torch.from_numpy(posterior.probabilities)[None])
+
+
+_NOT_FINITE = "the encoder's features of this image are not finite"
+_FARTHER = "the features of the corrected picture would be farther from clean"
+
+
+def _with_witness(
+    perception: NoisePerception | None, posterior: NoisePosterior | None, half: ModelHalf
+) -> NoisePerception | None:
+    """The perception with the encoder's posterior among its witnesses."""
+    if perception is None or posterior is None:
+        return perception
+    encoder = posterior.by_source["encoder"]
+    return perception.model_copy(
+        update={
+            "witnesses": {**perception.witnesses, "encoder": half.witness.by_kind(encoder)}
+        }
+    )
+
+
+def _check_model_half(
+    encoder: VisionEncoder, half: ModelHalf, acquisition: AcquisitionHalf
+) -> None:
+    if half.fingerprint != encoder.fingerprint:
+        raise BankRefused(
+            "the model half was built for another model (its fingerprint differs): "
+            "build one for this model with `imc prototypes build`"
+        )
+    half.check_acquisition(acquisition.digest)
+    if missing := set(half.taps) - set(encoder.taps):
+        named = f"--blocks {half.blocks}" if half.blocks else "no --blocks"
+        raise BankRefused(
+            "the model half reads taps that this encoder lacks "
+            f"({', '.join(sorted(missing))}): use the blocks that it was built with ({named})"
+        )

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from imc_core.html import html_bars, html_rows, html_text
 
 CLEAN = "clean"
-"""The kind of an image like the bank's clean references."""
+"""The kind of an image like the clean references."""
 
 UNKNOWN = "unknown"
-"""The kind of an image that is like no class of the bank."""
+"""The kind of an image that is like no known class."""
 
 PIXELS = "pixels"
 """Name of the pixel stage among the taps of a report."""
@@ -71,6 +71,10 @@ class CalibrationReport(BaseModel):
     """Where a change was made, in order of depth: `pixels` for the picture, then taps."""
     rounds: list[str] = Field(default_factory=list)
     """The noise corrected in the picture in each round, as `stripes` or `low_contrast 4`."""
+    predicted_share: float | None = None
+    """Share of the picture's squared error that the rounds are predicted to remove."""
+    declined: str = ""
+    """Why a correction, or a further one, was not made; empty where none was declined."""
     strength: float = 0.0
     """Norm of the change over the norm of the features, mean over the encoder's taps."""
     distance_before: float | None = None

@@ -1,1 +1,1 @@
-"""What each part of PDC is worth: the runs, banks and figures of `pdc_ablations.py`."""
+"""Ablations of PDC: noisy conditions, changed halves, the rows of each table, and their figures."""

@@ -1,1 +1,1 @@
-"""The harder half: noise that a bank was not built with."""
+"""The harder half: noise that PDC was not fitted on."""

@@ -1,4 +1,4 @@
-"""Noise that no bank was built with: other makers, strengths off the grid, other kinds, pairs."""
+"""Noise that PDC was not fitted on: other makers, strengths off the grid, other kinds, pairs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ Corruption = Callable[[Pixels, int], Pixels]
 Floats = NDArray[np.float64]
 
 MAKER, STRENGTH, KIND, TWO = "implementation", "strength", "kind", "two at once"
-"""What is new to the bank in a condition."""
+FITTED = "nothing: a further kind"
+"""What is new to the fits in a condition; `FITTED`: kind and severity are among their classes."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,9 @@ def _conditions() -> dict[Named, Corruption]:
         ("horizontal blur 9 (scipy)", MAKER): _grey(
             lambda grey, number: ndimage.uniform_filter1d(grey, 9, axis=1, mode="constant")
         ),
-        ("zoom 4", STRENGTH): _own(("zoom", 4)),
+        ("zoom 4", FITTED): _own(("zoom", 4)),
         ("jpeg 5", STRENGTH): _own(("jpeg", 5)),
-        ("undersampling 4", STRENGTH): _own(("undersampling", 4)),
+        ("undersampling 4", FITTED): _own(("undersampling", 4)),
         ("low_contrast 3 then gaussian 4", TWO): _own(("low_contrast", 3), ("gaussian", 4)),
         ("gaussian 3 then bias_field 4", TWO): _own(("gaussian", 3), ("bias_field", 4)),
         ("low_contrast 4 then motion 3", TWO): _own(("low_contrast", 4), ("motion", 3)),
@@ -142,7 +143,7 @@ def _also() -> dict[Named, Corruption]:
             lambda grey, number: adjust_sigmoid(grey, cutoff=0.5, gain=5)
         ),
         ("sparse_view 4", KIND): _own(("sparse_view", 4)),
-        ("shot 4", KIND): _own(("shot", 4)),
+        ("shot 4", FITTED): _own(("shot", 4)),
         ("8 greys (Pillow)", KIND): pillow(lambda i: ImageOps.posterize(i, 3)),
         ("histogram equalised (scikit-image)", KIND): _grey(
             lambda grey, number: equalize_hist(grey)
@@ -202,7 +203,7 @@ def _monai(said: Callable[[str], None]) -> dict[Named, Corruption]:
         return _grey(change)
 
     return {
-        ("Rician .1 (MONAI)", KIND): made("RandRicianNoise", mean=0.0, std=0.1),
+        ("Rician .1 (MONAI)", MAKER): made("RandRicianNoise", mean=0.0, std=0.1),
         ("bias field (MONAI)", MAKER): made("RandBiasField", degree=3, coeff_range=(0.2, 0.5)),
         ("k-space spike (MONAI)", MAKER): made("RandKSpaceSpikeNoise", intensity_range=(9.5, 10.5)),
         ("Gibbs ringing (MONAI)", MAKER): made("RandGibbsNoise", alpha=(0.5, 0.7)),

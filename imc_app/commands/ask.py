@@ -14,6 +14,7 @@ from imc_app.commands.ask_batch import ask_batch
 from imc_app.commands.ask_one import Shown, ask_one, resume_one
 from imc_app.options import (
     THREADS,
+    AcquisitionOption,
     AsJson,
     CheckpointsOption,
     DeviceOption,
@@ -36,7 +37,7 @@ EXAMPLES = examples(
     'imc ask scan.dcm "Is there an effusion?" --html case.html',
     'imc ask scan.png "Is there an effusion?" --noise low_dose:3 --json',
     "imc ask --batch questions.csv --out answers.csv",
-    'imc ask scan.png "Is there an effusion?" -m my-mllm/ -p my-bank.safetensors',
+    'imc ask scan.png "Is there an effusion?" -m my-mllm/ -p my-half.safetensors',
     "imc ask --resume 20261126-101503-4f2a",
 )
 
@@ -66,6 +67,7 @@ def ask(
     stages: StagesOption = ALL_STAGES,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
+    acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
     device: DeviceOption = "auto",
@@ -143,7 +145,7 @@ def ask(
     exit code is then 2. A batch that was stopped goes on when the same command is run again.
     """
     from imc_app.kept_questions import AskSettings
-    from imc_app.session import open_context
+    from imc_app.session import check_files, open_context
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
@@ -154,6 +156,7 @@ def ask(
             "leave one of the two out"
         )
     options: dict[str, Any] = {
+        "acquisition": acquisition,
         "profile": profile,
         "protected": tuple(protected or ()),
         "method": method.value,
@@ -171,6 +174,7 @@ def ask(
                 "--example or --keep-exchanges; write imc ask --batch questions.csv "
                 "--out answers.csv"
             )
+        check_files(model, prototypes, acquisition)
         opened = partial(open_context, model, prototypes, **options)
         ask_batch(batch, out, opened, noise=noises, frame=frame, seed=seed, times=times)
         return
@@ -183,6 +187,7 @@ def ask(
             shown,
             model=model,
             prototypes=prototypes,
+            acquisition=acquisition,
             device=device,
             keep_exchanges=keep_exchanges,
         )
@@ -210,8 +215,8 @@ def ask(
 def _check_resumed(context: typer.Context) -> None:
     """Refuse what a thread has already: it is finished with the options it was begun with."""
     allowed = {
-        "resume", "checkpoints", "keep_exchanges", "model", "prototypes", "device", "as_json",
-        "times", "html",
+        "resume", "checkpoints", "keep_exchanges", "model", "prototypes", "acquisition", "device",
+        "as_json", "times", "html",
     }  # fmt: skip
     for parameter in context.command.params:
         name = parameter.name or ""

@@ -38,7 +38,6 @@ def ask_batch(
     from imc_app.batch import BatchSettings, ask_rows
     from imc_app.batch_results import PartialResults
     from imc_app.corruption import parse_noise
-    from imc_app.session import lacks_bank, missing_bank
 
     for option in noise:
         parse_noise(option)
@@ -54,15 +53,9 @@ def ask_batch(
     if results.records:
         notice(f"{len(results.records)} of {len(rows)} rows are done already; going on")
 
-    def opened() -> IMCContext:
-        context = open_context()
-        if context.policy.calibrates and lacks_bank(context):
-            notice(missing_bank(open_context.args[0]))
-        return context
-
     try:
         with progress_bar() as advance:
-            counts = ask_rows(rows, settings, opened, results, advance)
+            counts = ask_rows(rows, settings, open_context, results, advance)
     except BaseException:
         results.close()
         done = len(results.records)

@@ -35,7 +35,7 @@ class Shown:
             check_output("--html", self.html, OutputKind.PAGE, inputs=inputs)
 
     def show(
-        self, outcome: Outcome, request: Request, name: str, lacking: str | None
+        self, outcome: Outcome, request: Request, name: str
     ) -> None:
         """Write the page, print the answer; exits with 1 where the model gave none.
 
@@ -43,12 +43,11 @@ class Shown:
             outcome: what came of the request.
             request: the image and question that were asked.
             name: of the image, on the page.
-            lacking: what to do where the model has no prototype bank.
         """
         from imc_app.show import console, show_answer
 
         if self.html is not None:
-            _write_page(self.html, case_page(outcome, request, name, missing_bank=lacking))
+            _write_page(self.html, case_page(outcome, request, name))
         if self.as_json:
             typer.echo(json.dumps(outcome.document, ensure_ascii=False))
         else:
@@ -58,7 +57,7 @@ class Shown:
                 with_times=self.times,
                 applied=request.applied,
                 correction=outcome.correction,
-                missing_bank=lacking,
+                level=outcome.level,
             )
         if outcome.failure is not None:
             typer.echo(f"imc: the model gave no answer: {one_line(outcome.failure)}", err=True)
@@ -82,11 +81,11 @@ def ask_one(
     Raises:
         IMCError: whatever is refused, in one line.
     """
-    from imc_app.kept_questions import KeptQuestion, open_threads, with_exchanges
-    from imc_app.session import answer_request, lacks_bank, missing_bank, read_request
+    from imc_app.kept_questions import PATHS, KeptQuestion, open_threads, with_exchanges
+    from imc_app.session import answer_request, read_request
 
     first = "torch" not in sys.modules
-    shown.check(image, settings.model, settings.prototypes, *settings.protected)
+    shown.check(image, *(getattr(settings, name) for name in PATHS), *settings.protected)
     request = read_request(image, question, settings.noise, frame=frame, seed=settings.seed)
     kept = None if checkpoints is None else open_threads(checkpoints)
     context = settings.open()
@@ -101,8 +100,7 @@ def ask_one(
             notice(f"thread {thread.thread}; if it is stopped: imc ask --resume {thread.thread}")
         with waiting("answering"):
             outcome = thread.ask(context, request, timings=shown.times)
-    lacking = missing_bank(settings.model) if lacks_bank(context) else None
-    shown.show(outcome, request, Path(image).name, lacking)
+    shown.show(outcome, request, Path(image).name)
 
 
 def resume_one(
@@ -112,25 +110,26 @@ def resume_one(
     *,
     model: str | None,
     prototypes: Path | None,
+    acquisition: Path | None,
     device: str,
     keep_exchanges: bool = False,
 ) -> None:
     """Finish the question of a thread, or show its answer again.
 
-    `model`, `prototypes` and `device` replace those that it was begun with, where they are given:
-    files may have moved.
+    `model`, `prototypes`, `acquisition` and `device` replace those that it was begun with, where
+    they are given: files may have moved.
 
     Raises:
         IMCError: whatever is refused, in one line.
     """
     from imc_app.kept_questions import find_question, with_exchanges
-    from imc_app.session import lacks_bank, missing_bank
 
     found = find_question(checkpoints, thread)
     shown.check(found.kept.place)
     settings = found.settings.changed(
         model=model,
         prototypes=None if prototypes is None else str(prototypes),
+        acquisition=None if acquisition is None else str(acquisition),
         device=None if device == "auto" else device,
     )
     context = settings.open()
@@ -138,8 +137,7 @@ def resume_one(
         context = with_exchanges(context, found.kept)
     with waiting("answering"):
         outcome, request = found.resume(context, timings=shown.times)
-    lacking = missing_bank(settings.model) if lacks_bank(context) else None
-    shown.show(outcome, request, request.image.sha256[:12], lacking)
+    shown.show(outcome, request, request.image.sha256[:12])
 
 
 def _write_page(out: Path, page: str) -> None:

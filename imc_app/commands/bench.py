@@ -15,6 +15,7 @@ from imc_app.command import examples
 from imc_app.commands import bench_jobs, bench_report, bench_sheet
 from imc_app.notices import waiting
 from imc_app.options import (
+    AcquisitionOption,
     AsJson,
     DeviceOption,
     Dtype,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 RUN_EXAMPLES = (
     "imc bench run --dataset phantom -n 20 --noises gaussian,typo -o small.sqlite",
     "imc bench run --dataset vqa-rad --data public/ -o run.sqlite -j 2",
-    "imc bench run --dataset questions.csv -m my-mllm/ -p my-bank.safetensors -o mine.sqlite",
+    "imc bench run --dataset questions.csv -m my-mllm/ -p my-half.safetensors -o mine.sqlite",
 )
 app = typer.Typer(
     help="Measure robustness: noises × severities × methods.",
@@ -132,6 +133,7 @@ def run(
     worker_of: Annotated[int | None, typer.Option("--worker-of", hidden=True)] = None,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
+    acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
     device: DeviceOption = "auto",
@@ -144,13 +146,14 @@ def run(
     """
     from imc_app.session import check_files, open_context
     from imc_core.plugins import load_plugins
+    from imc_core.workers import follow
 
     if worker_of is not None:
-        bench_jobs.follow(worker_of)
-    inputs = (dataset, data, model, prototypes, *(plugin or ()), *(protected or ()))
+        follow(worker_of)
+    inputs = (dataset, data, model, prototypes, acquisition, *(plugin or ()), *(protected or ()))
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
     grid = tuple(_severity(text) for text in _names(severities))
-    check_files(model, prototypes)
+    check_files(model, prototypes, acquisition)
     load_plugins(plugin or ())
     with waiting(f"reading data set {dataset}"):
         from imc_bench.session import RunRequest, check_request, open_run
@@ -177,6 +180,7 @@ def run(
         open_context(
             model,
             prototypes,
+            acquisition=acquisition,
             profile=profile,
             protected=tuple(protected or ()),
             seed=seed,

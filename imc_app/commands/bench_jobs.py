@@ -6,17 +6,15 @@ they share is the store. A worker's claim ends with its process, and the others 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -32,11 +30,6 @@ POLL_SECONDS = 0.5
 """How often the store is asked how far the run has come."""
 STOP_SECONDS = 5.0
 """How long a worker that was asked to stop may take to give back its claim."""
-GRACE_SECONDS = 3.0
-"""How long a worker whose parent is gone may take to stop by itself."""
-_PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl(2)."""
-INTERRUPTED = 130
 REFUSED = 2
 """Exit code of a command whose input was refused."""
 GIVEN = ("COMMANDLINE", "DEFAULT_MAP")
@@ -119,33 +112,6 @@ def run_jobs(
         if not progress.complete and REFUSED in codes:
             raise InputRefused(_last_line(said[codes.index(REFUSED)]))
     return progress, sum(code != 0 for code in codes)
-
-
-def follow(parent: int) -> None:
-    """Make this process a worker of `parent`: it ends within seconds of it, however that ends.
-
-    Asked to terminate, it stops as if interrupted, which gives back its claim; where it cannot
-    within `GRACE_SECONDS` it is ended, and its claim with it.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _ask_for_signal_at_parents_end()
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
-def _ask_for_signal_at_parents_end() -> None:
-    """Have Linux send SIGTERM when the parent is gone, whatever this process is busy with."""
-    if sys.platform != "linux":
-        return
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE_SECONDS)
-    os._exit(INTERRUPTED)
 
 
 @contextmanager

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imc_app.commands.prototypes_show import part_sizes, restored_table
+from imc_app.commands.prototypes_show import (
+    describe_thresholds,
+    part_sizes,
+    restored_table,
+    thresholds_of,
+)
 from imc_app.show import Document, plain
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ _HELD = (
 
 def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Document:
     """Everything a loaded model half says of itself, as `imc prototypes show --json` prints it."""
-    from vision.pdc import ALPHA
+    from vision.pdc import WITNESS_ALPHA
 
     densities = half.witness.densities
     fewest = min(len(density.clean_scores) for density in densities.values())
@@ -37,7 +42,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
         "kinds": list(dict.fromkeys(kind for kind, _ in half.classes[1:])),
         "classes": len(half.classes),
         "taps": list(half.taps),
-        "level": ALPHA,
+        "level": WITNESS_ALPHA,
         "witnesses": list(densities),
         "clean_scores": fewest,
         "conformal": not half.witness.p_values_are_approximate,
@@ -46,6 +51,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
             for stage, by_tap in half.maps.items()
         },
         "restored": half.gains,
+        "questions": thresholds_of(file),
     }
 
 
@@ -77,6 +83,7 @@ def show_model_half(document: Document) -> None:
             or "none: no map explains enough of left-out references"
             for stage in document["restored"]
         },
+        "questions": describe_thresholds(document["questions"]),
         "parts of the file": ", ".join(
             f"{part} {size / 1e6:.2f} MB" for part, size in document["parts"].items()
         ),

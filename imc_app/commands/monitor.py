@@ -14,12 +14,12 @@ from imc_app.baseline import Baseline, read_baseline
 from imc_app.drift_alarm import action
 from imc_app.image_files import Order, image_batches
 from imc_app.notices import notice
+from imc_app.perceivers import Perceiver
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
 
 if TYPE_CHECKING:
     from vision.monitor import DriftMonitor, DriftStatus
-    from vision.pdc import Calibrator
 
 ALARM, NEW_SOURCE = 3, 4
 """Exit codes of a drift and of a new source, where `--fail-on-alarm` and `--fail-on-new-source`
@@ -45,24 +45,23 @@ class MonitorOptions:
 
 
 class Monitored:
-    """A stream under test: against the bank's references, or against a baseline."""
+    """A stream under test: against the references, or against a baseline."""
 
     def __init__(
-        self, calibrator: Calibrator, baseline: Baseline | None, options: MonitorOptions
+        self, perceiver: Perceiver, baseline: Baseline | None, options: MonitorOptions
     ) -> None:
         from vision.monitor import DriftMonitor
         from vision.perceive.content import ContentReferences
         from vision.sequential_test import OnlineRanks
 
-        self.calibrator = calibrator
+        self.perceiver = perceiver
         self.baseline = baseline
         self.repeated = 0
         """Images that are pictures of the baseline."""
         self.content = ContentReferences() if baseline is None else baseline.content
-        bank = calibrator.bank
         self.ranks = None if baseline is None else OnlineRanks(baseline.scores)
         self.test: DriftMonitor = DriftMonitor(
-            bank.images if bank is not None and baseline is None else None,
+            perceiver.references if baseline is None else None,
             false_alarms=options.false_alarms,
             run_length=options.run_length,
             window=options.window,
@@ -104,7 +103,7 @@ class Monitored:
 
     def summary(self, refused: int) -> dict[str, Any]:
         """The last line."""
-        test, bank, since = self.test, self.calibrator.bank, self.test.since_change
+        test, since = self.test, self.test.since_change
         return {
             "images": test.images,
             "refused": refused,
@@ -125,7 +124,7 @@ class Monitored:
             "false_alarms": test.false_alarms,
             "run_length": test.run_length,
             "action": self.action or None,
-            "references": None if bank is None else bank.images,
+            "references": self.perceiver.references,
             "baseline": None if self.baseline is None else len(self.baseline.scores),
             "in_baseline": None if self.baseline is None else self.repeated,
             "promise": self._promise(),
@@ -133,16 +132,16 @@ class Monitored:
 
     def _promise(self) -> str:
         """What the test guarantees, and under which conditions."""
-        test, bank = self.test, self.calibrator.bank
+        test = self.test
         if self.baseline is not None:
             others = "the baseline's pictures"
-        elif bank is not None and bank.noise_classifier.p_values_are_approximate:
+        elif self.perceiver.p_values_are_approximate:
             return (
-                "none: fewer than 200 clean scores in the bank, so its p-values come from a normal "
-                "approximation; build it from more images, or give --baseline"
+                "none: fewer than 200 clean scores, so that p-values come from a normal "
+                "approximation; give --baseline"
             )
         else:
-            others = "the bank's references"
+            others = "the acquisition half's references, and come from their origins"
         given = f"for images that are independent of each other and of {others}, and as clean"
         if test.run_length is None:
             return (
@@ -160,7 +159,7 @@ class Monitored:
 def monitor(
     sources: Sequence[str],
     options: MonitorOptions,
-    open_calibrator: Callable[[], Calibrator],
+    open_perceiver: Callable[[], Perceiver],
     *,
     frame: int | None,
 ) -> None:
@@ -179,16 +178,16 @@ def monitor(
     if options.plot is not None:
         check_plot(options.plot, [*sources, str(options.baseline or "")])
     batches = image_batches(sources, options.order)
-    calibrator = open_calibrator()
+    perceiver = open_perceiver()
     baseline = None
     if options.baseline is not None:
-        baseline = read_baseline(options.baseline, lambda: calibrator, frame)
-    stream = Monitored(calibrator, baseline, options)
+        baseline = read_baseline(options.baseline, lambda: perceiver, frame)
+    stream = Monitored(perceiver, baseline, options)
     test = stream.test
     course = None if options.plot is None else Course()
     refused, interrupted = 0, False
     try:
-        for result in perceive_files(batches, lambda: calibrator, frame):
+        for result in perceive_files(batches, lambda: perceiver, frame):
             if isinstance(result, RefusedFile):
                 typer.echo(f"imc: {one_line(result.why)}", err=True)
                 refused += 1
@@ -207,7 +206,7 @@ def monitor(
     typer.echo(json.dumps({"summary": stream.summary(refused)}))
     if course is not None and options.plot is not None:
         pictures = None if baseline is None else len(baseline.scores)
-        course.draw(options.plot, test, calibrator.bank, pictures)
+        course.draw(options.plot, test, perceiver, pictures)
     if interrupted:
         raise typer.Abort()
     if options.fail_on_alarm and test.alarm_at is not None:

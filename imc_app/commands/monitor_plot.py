@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from imc_app.drift_alarm import action
 from imc_app.outputs import OutputKind, check_output
+from imc_app.perceivers import Perceiver
 from imc_app.refusals import InputRefused
 from imc_bench.report.wording import counted
 from imc_core.files import replace_file
 from vision.report import CLEAN
 
 if TYPE_CHECKING:
-    from vision.bank.prototype_bank import PrototypeBank
     from vision.monitor import DriftMonitor, DriftStatus
 
 POINTS = 4096
@@ -52,14 +52,14 @@ class Course:
             self.stride *= 2
 
     def draw(
-        self, out: Path, test: DriftMonitor, bank: PrototypeBank | None, baseline: int | None
+        self, out: Path, test: DriftMonitor, perceiver: Perceiver, baseline: int | None
     ) -> None:
         """Write the PNG. Raises InputRefused where it cannot be written."""
         from imc_bench.report.picture import Caption, Drawing
 
         caption = Caption(
             "Drift monitor: evidence that images are less clean than the references",
-            _setting(test, bank, baseline),
+            _setting(test, perceiver, baseline),
             verdict(test, baseline=baseline is not None),
         )
         drawing = Drawing(9.0, 5.0, caption)
@@ -105,15 +105,14 @@ class Course:
             raise InputRefused(f"--plot {out}: cannot be written: {error.strerror}") from error
 
 
-def _setting(test: DriftMonitor, bank: PrototypeBank | None, baseline: int | None) -> str:
+def _setting(test: DriftMonitor, perceiver: Perceiver, baseline: int | None) -> str:
     """Of what the picture is: images, references, model, window and what the test promises."""
     parts = [f"data: {counted(test.images, 'image')}"]
     if baseline is not None:
         parts.append(f"against {counted(baseline, 'baseline picture')}")
-    elif bank is not None:
-        parts.append(f"against {counted(bank.images, 'clean reference')}")
-    if bank is not None:
-        parts.append(f"model: fingerprint {bank.fingerprint[:12]}")
+    else:
+        parts.append(f"against {counted(perceiver.references, 'clean reference')}")
+    parts.append(f"acquisition half {perceiver.acquisition.digest[:12]}")
     parts.append(f"window: {counted(test.window, 'image')}")
     promise = (
         f"probability of a false alarm, ever: at most {test.false_alarms:g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from imc_app.commands.monitor import monitor as monitor_images
 from imc_app.image_files import Order, image_batches
 from imc_app.notices import notice
 from imc_app.options import (
+    AcquisitionOption,
     AsJson,
     DeviceOption,
     Dtype,
@@ -25,12 +26,10 @@ from imc_app.options import (
     PrototypesOption,
     Seed,
 )
+from imc_app.perceivers import Perceiver
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
-from imc_app.stages import ALL_STAGES, StagesOption, parse_stages
-
-if TYPE_CHECKING:
-    from vision.pdc import Calibrator
+from imc_app.stages import ALL_STAGES, StagesOption, level_of, parse_stages
 
 EXAMPLES = examples(
     "imc perceive scan.dcm",
@@ -64,6 +63,7 @@ def perceive(
     stages: StagesOption = ALL_STAGES,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
+    acquisition: AcquisitionOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     frame: Frame = None,
@@ -90,7 +90,7 @@ def perceive(
             "--baseline",
             metavar="FOLDER",
             help="Your own clean images, 30 or more, better 100: the stream is compared with them "
-            "instead of the bank's references, and the guarantee holds for your source.",
+            "instead of the shipped references, and the guarantee holds for your source.",
         ),
     ] = None,
     order: Annotated[
@@ -144,22 +144,34 @@ def perceive(
 ) -> None:
     """Name the noise in each image, its severity and how sure that is.
 
+    Its pixels are examined at its own size, and no model is loaded; with --model at the size at
+    which the model sees it; with --stages features by the model's encoder instead.
+
     An image that is refused gets its line on stderr and the others are still answered; the exit
-    code is then 2. With --monitor an alarm is raised when images stop being as clean as the bank's
+    code is then 2. With --monitor an alarm is raised when images stop being as clean as the
     references, or your own (--baseline); good images of another source are reported as such. Either
     changes the exit code only with --fail-on-alarm, --fail-on-new-source.
     """
     from imc_app.corruption import image_corruption
-    from imc_app.session import open_calibrator
+    from imc_app.perceivers import check_acquisition
+    from imc_app.session import open_perceiver
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
     corrupt = image_corruption(noise or (), seed)
-
     used = parse_stages(stages)
+    if acquisition is not None:
+        check_acquisition(acquisition)
 
-    def opened() -> Calibrator:
-        return open_calibrator(model, prototypes, stages=used, device=device, dtype=dtype.value)
+    def opened() -> Perceiver:
+        return open_perceiver(
+            model,
+            prototypes,
+            acquisition=acquisition,
+            stages=used,
+            device=device,
+            dtype=dtype.value,
+        )
 
     if monitor:
         if noise:
@@ -185,7 +197,7 @@ def perceive(
             refused += 1
         else:
             kinds[result.noise.kind] += 1
-            _show(result, as_json=as_json)
+            _show(result, level_of(used), as_json=as_json)
     if kinds.total() > 1:
         found = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
         notice(f"{kinds.total()} images: {found}")
@@ -193,8 +205,8 @@ def perceive(
         raise typer.Exit(2)
 
 
-def _show(result: PerceivedFile, *, as_json: bool) -> None:
-    """Print what was found in one image."""
+def _show(result: PerceivedFile, level: float, *, as_json: bool) -> None:
+    """Print what was found in one image, at this level of significance."""
     from imc_app.show import console, describe_noise
 
     noise = result.noise.model_dump(mode="json")
@@ -209,7 +221,7 @@ def _show(result: PerceivedFile, *, as_json: bool) -> None:
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:
         source = one_line(str(result.path))
-        console().print(f"{source}: ", describe_noise(noise), sep="", markup=False)
+        console().print(f"{source}: ", describe_noise(noise, level), sep="", markup=False)
 
 
 def _refuse_monitoring(context: typer.Context) -> None:

@@ -1,4 +1,4 @@
-"""`imc prototypes`: the prototype bank of another model, built and shown."""
+"""`imc prototypes`: either half of PDC, fitted and shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import typer
 
 from imc_app.build_inputs import (
     parse_kinds,
-    parse_severities,
     read_clean_questions,
     read_references,
     warn_if_coloured,
@@ -18,6 +17,7 @@ from imc_app.build_inputs import (
 from imc_app.command import examples
 from imc_app.notices import notice
 from imc_app.options import (
+    AcquisitionOption,
     AsJson,
     DeviceOption,
     Dtype,
@@ -35,14 +35,15 @@ if TYPE_CHECKING:
 MOST_IMAGES = 384
 """Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
 most, and the clean p-values of four views of 384 reach far below the gate's level."""
-RANK = 48
-"""`vision.build.prototypes.DEFAULT_RANK`, which cannot be imported before it is needed."""
+RANK = 10
+"""`vision.build.model_half.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
 app = typer.Typer(
-    help="Build a model's prototype bank (what noise does to its features, fitted on clean "
-    "images), or show one.",
+    help="Fit either half of PDC on clean images (the acquisition half: noise in pictures, for "
+    "every model; the model half: noise in one model's features), or show one.",
     epilog=examples(
-        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-half.safetensors",
+        "imc prototypes acquisition --images origins/ -o my-acquisition.safetensors",
         "imc prototypes show",
     ),
     no_args_is_help=True,
@@ -51,14 +52,14 @@ app = typer.Typer(
 
 @app.callback()
 def prototypes() -> None:
-    """Build a model's prototype bank from clean, unlabelled images of its domain, or show one."""
+    """Fit either half of PDC on clean, unlabelled images, or show one."""
 
 
 @app.command(
     "build",
     epilog=examples(
-        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors",
-        "imc prototypes build -m my-mllm/ --images clean/ -o my-bank.safetensors "
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-half.safetensors",
+        "imc prototypes build -m my-mllm/ --images clean/ -o my-half.safetensors "
         "--questions clean-questions.txt",
     ),
 )
@@ -75,7 +76,7 @@ def build(
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="The bank to write (.safetensors)."),
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write (.safetensors)."),
     ],
     limit: Annotated[
         int,
@@ -85,21 +86,7 @@ def build(
         int,
         typer.Option("--rank", min=1, help="Most rank of a map: size and time grow with it."),
     ] = RANK,
-    kinds: Annotated[
-        str,
-        typer.Option(
-            "--kinds",
-            metavar="A,B,...",
-            help="Noises that the bank is to know, a plug-in's among them; core: the six, and "
-            "others more coarsely.",
-        ),
-    ] = "core",
-    severities: Annotated[
-        str,
-        typer.Option(
-            "--severities", metavar="1,3,5", help="Their severities, 1 to 5; 6: above the scale."
-        ),
-    ] = "1,2,3,4,5,6",
+    acquisition: AcquisitionOption = None,
     questions: Annotated[
         Path | None,
         typer.Option(
@@ -107,7 +94,7 @@ def build(
             metavar="FILE",
             help="Clean questions of the domain, one a line (598 or more): how much more likely a "
             "correction must make a question (its margin) is measured on them and written beside "
-            "the bank.",
+            "the file.",
         ),
     ] = None,
     blocks: Annotated[
@@ -116,29 +103,25 @@ def build(
             "--blocks",
             metavar="NAME",
             help="Dotted name of the list of the model's vision blocks, where they are not found; "
-            "none: build without them. Stored in the bank.",
+            "none: build without them. Stored in the file.",
         ),
     ] = None,
-    plugin: PluginOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = Dtype.AUTO,
     seed: Seed = 0,
 ) -> None:
-    """Build a bank from at least 64 clean, unlabelled images of the domain to be served.
+    """Build the model half from at least 64 clean, unlabelled images of the domain to be served.
 
     A build that was stopped goes on where it was when it is run again with the same arguments.
-    Time and size are estimated before it begins.
+    Its time is estimated before it begins.
     """
     from imc_agents.thresholds import beside
+    from imc_app.perceivers import open_acquisition
     from imc_app.progress import progress_bar
     from imc_app.session import check_files, open_encoder
-    from imc_core.plugins import load_plugins
 
-    load_plugins(plugin or ())
-    grid = parse_severities(severities)
-    names = parse_kinds(kinds)
-    check_files(model)
-    check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions))
+    check_files(model, acquisition=acquisition)
+    check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
     asked = [] if questions is None else read_clean_questions(questions)
@@ -148,42 +131,108 @@ def build(
     _check_replaced_bank(out, encoder)
     from imc_app.build_estimate import build_estimate
     from vision.build.finished_steps import remove_steps
-    from vision.build.prototypes import MORE_KINDS, bank_classes, build_bank
-
-    more = MORE_KINDS if "core" in {name.strip() for name in kinds.split(",")} else ()
+    from vision.build.model_half import build_model_half
     from vision.encoder.stages import describe_stages
 
+    warn_if_coloured(clean)
+    half = open_acquisition(acquisition)
     for stage in describe_stages(encoder):
         notice(stage.sentence)
-    warn_if_coloured(clean)
-    notice(build_estimate(encoder, clean, bank_classes(names, grid, more), rank=rank))
+    notice(build_estimate(encoder, clean, half))
     unfinished = out.with_name(f"{out.name}.partial")
     with progress_bar() as advance:
-        bank = build_bank(
-            encoder,
-            clean,
-            kinds=names,
-            severities=grid,
-            more_kinds=more,
+        built = build_model_half(
+            encoder, clean, half, seed=seed, rank=rank, unfinished=unfinished, progress=advance
+        )
+    built.save(out)
+    remove_steps(unfinished)
+    typer.echo(f"{out}: a model half from {len(clean)} images")
+    if asked:
+        _measure_questions(model, out, asked, acquisition)
+
+
+@app.command(
+    "acquisition",
+    epilog=examples(
+        "imc prototypes acquisition --images origins/ -o my-acquisition.safetensors",
+        "imc prototypes acquisition --images origins/ --plugin my_noise.py --kinds my_noise "
+        "-o my-acquisition.safetensors",
+    ),
+)
+def acquisition_half(
+    images: Annotated[
+        Path,
+        typer.Option(
+            "--images",
+            metavar="FOLDER",
+            help="Folder of clean images: one folder for each origin, at least six, or data sets "
+            "as published (clean/index.csv, vqa-rad, slake).",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write (.safetensors).")
+    ],
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=8, help="Most images of one origin.")
+    ] = 130,
+    kinds: Annotated[
+        str,
+        typer.Option(
+            "--kinds",
+            metavar="A,B,...",
+            help="Noises that it is to know beside the shipped ones, a plug-in's among them.",
+        ),
+    ] = "",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes.")] = 1,
+    plugin: PluginOption = None,
+    seed: Seed = 0,
+) -> None:
+    """Fit the acquisition half anew, on clean images of many origins, in closed form.
+
+    The shipped one serves every model; fit your own where your pictures or your noises are unlike
+    all that it knows. A fit that was stopped goes on where it was.
+    """
+    from imc_app.acquisition_images import images_by_origin
+    from imc_app.progress import progress_bar
+    from imc_core.plugins import load_plugins
+
+    load_plugins(plugin or ())
+    further = parse_kinds(kinds) if kinds else ()
+    check_output("--out", out, OutputKind.BANK, inputs=(images,))
+    origins = images_by_origin(images, limit, seed)
+    from vision.build.acquisition import AcquisitionFit, OriginReferences
+    from vision.build.acquisition.references import MORE_KINDS, noise_classes
+    from vision.build.finished_steps import remove_steps
+
+    references = OriginReferences.of(origins)
+    classes = noise_classes(more=(*MORE_KINDS, *further))
+    count = len(references.references)
+    notice(
+        f"{count} images of {len(origins)} origins, noise of {len(classes)} kinds and severities"
+    )
+    unfinished = out.with_name(f"{out.name}.partial")
+    with progress_bar() as advance:
+        fit = AcquisitionFit(
+            references,
+            classes,
             seed=seed,
-            rank=rank,
+            jobs=jobs,
+            plugins=[str(file) for file in plugin or ()],
             unfinished=unfinished,
             progress=advance,
         )
-    bank.save(out)
+        fit.run().half().save(out)
     remove_steps(unfinished)
-    typer.echo(f"{out}: a bank from {len(clean)} images")
-    if asked:
-        _measure_questions(model, out, asked)
+    typer.echo(f"{out}: an acquisition half from {count} images of {len(origins)} origins")
 
 
 def _check_replaced_bank(out: Path, encoder: VisionEncoder) -> None:
-    """Refuse to replace the bank of another model."""
+    """Refuse to replace the model half of another model."""
     from vision.bank.metadata import stored_fingerprint
 
     if out.is_file() and stored_fingerprint(out) not in (None, encoder.fingerprint):
         raise InputRefused(
-            f"--out {str(out)!r}: the bank of another model is there and would be overwritten: "
+            f"--out {str(out)!r}: the half of another model is there and would be overwritten: "
             "remove it, or name another file"
         )
 
@@ -199,14 +248,18 @@ def _check_blocks(encoder: VisionEncoder, blocks: str | None) -> None:
         )
 
 
-def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
-    """Write the thresholds of the model's agents beside the bank."""
+def _measure_questions(
+    model: str, out: Path, asked: list[str], acquisition: Path | None
+) -> None:
+    """Write the thresholds of the model's agents beside the model half."""
     from graphs.context import load_context
     from graphs.question_thresholds import measure_thresholds
     from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
 
-    context = load_context(model, out, method="sms", thresholds=False)
+    context = load_context(
+        model, out, acquisition=acquisition, method="sms", thresholds=False
+    )
     with progress_bar() as advance:
         found = measure_thresholds(context, asked, progress=advance)
     found.save(beside(out))
@@ -221,53 +274,52 @@ def _measure_questions(model: str, out: Path, asked: list[str]) -> None:
 @app.command(
     "show",
     epilog=examples(
-        "imc prototypes show", "imc prototypes show my-bank.safetensors -m my-mllm/ --json"
+        "imc prototypes show", "imc prototypes show my-half.safetensors -m my-mllm/ --json"
     ),
 )
 def show(
     bank: Annotated[
         Path | None,
         typer.Argument(
-            metavar="BANK",
-            help="A bank or model half (.safetensors). Default: the model's own, or the embedded "
-            "model's.",
+            metavar="FILE",
+            help="Either half (.safetensors). Default: the model's own, or the embedded model's.",
         ),
     ] = None,
     model: ModelOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a bank knows, and how well it restores held-out references.
+    """Show what either half of PDC holds and knows.
 
-    With --model it says whether the bank was built for this model.
+    With --model it says whether a model half was built for this model.
     """
     from imc_app.notices import waiting
-    from imc_app.session import bank_of, missing_bank, open_encoder
+    from imc_app.session import bank_of, open_encoder
     from vision.errors import BankRefused
 
     file = bank or bank_of(model)
     if file is None:
-        raise BankRefused(missing_bank(model))
-    if not file.is_file():
         raise BankRefused(
-            f"prototype bank {file}: no such file; give what imc prototypes build wrote"
+            "the model has no model half: PDC restores its pictures all the same; build one with "
+            "`imc prototypes build`"
         )
+    if not file.is_file():
+        raise BankRefused(f"{file}: no such file; give what imc prototypes wrote")
     with waiting(f"reading {file.name}"):
+        from imc_app.commands.acquisition_show import acquisition_document, show_acquisition
         from imc_app.commands.model_half_show import model_half_document, show_model_half
-        from imc_app.commands.prototypes_show import bank_document, show_bank
+        from vision.acquisition import AcquisitionHalf
+        from vision.acquisition.half_file import FORMAT
         from vision.bank.metadata import stored_format
-        from vision.bank.model_half import FORMAT, ModelHalf
-        from vision.bank.prototype_bank import PrototypeBank
+        from vision.bank.model_half import ModelHalf
 
-        known: ModelHalf | PrototypeBank
         if stored_format(file) == FORMAT:
-            known = ModelHalf.load(file, fingerprint=None, acquisition=None)
+            document = acquisition_document(AcquisitionHalf.load(file), file)
+            show_document = show_acquisition
         else:
-            known = PrototypeBank.load(file, fingerprint=None)
-    fits = None if model is None else open_encoder(model).fingerprint == known.fingerprint
-    if isinstance(known, ModelHalf):
-        document, show_document = model_half_document(known, file, fits=fits), show_model_half
-    else:
-        document, show_document = bank_document(known, file, fits=fits), show_bank
+            known = ModelHalf.load(file, fingerprint=None, acquisition=None)
+            fits = None if model is None else open_encoder(model).fingerprint == known.fingerprint
+            document = model_half_document(known, file, fits=fits)
+            show_document = show_model_half
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:

@@ -59,7 +59,7 @@ def train(
 ) -> None:
     """Train the embedded model from scratch on phantoms, VQA-RAD train and SLAKE train.
 
-    Two stages (the tower, then everything), then the prototype bank, the measurement and the model
+    Two stages (the tower, then everything), then the model half, the measurement and the model
     card. Stop it at any time: the same command goes on where it was.
     """
     if data is None:
@@ -126,13 +126,13 @@ def evaluate(
 def bank(
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="The bank to write (.safetensors)."),
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write (.safetensors)."),
     ],
     model: ModelFolder = None,
     data: DataFolder = None,
     seed: Seed = 0,
 ) -> None:
-    """Build the embedded model's prototype bank again, from training images and phantoms."""
+    """Build the embedded model's half of PDC again, from training images and phantoms."""
     from imc_reference import MODEL_DIR
 
     if data is None:
@@ -145,7 +145,7 @@ def bank(
     with waiting(f"loading model {REFERENCE if model is None else model}"):
         from imc_reference.recipe import build_reference_bank
     build_reference_bank(folder, data, seed=seed, out=out, say=notice)
-    typer.echo(f"{out}: the prototype bank of {folder}")
+    typer.echo(f"{out}: the model half of {folder}")
 
 
 def _check_trained(out: Path) -> None:

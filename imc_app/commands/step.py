@@ -10,6 +10,7 @@ from imc_app.command import examples
 from imc_app.commands.ask import Method
 from imc_app.options import (
     THREADS,
+    AcquisitionOption,
     DeviceOption,
     Dtype,
     DtypeOption,
@@ -60,6 +61,7 @@ def step(
     method: Annotated[Method, typer.Option(help="As for imc ask.")] = Method.IMC,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
+    acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
     device: DeviceOption = "auto",
@@ -129,6 +131,7 @@ def step(
     settings = AskSettings.of(
         model=model,
         prototypes=prototypes,
+        acquisition=acquisition,
         profile=profile,
         protected=tuple(protected or ()),
         method=method.value,

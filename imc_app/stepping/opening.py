@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from imc_app.kept_questions import RECORD, AskSettings, new_thread, with_exchanges
+from imc_app.kept_questions import PATHS, RECORD, AskSettings, new_thread, with_exchanges
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def open_session(state: SessionState, graph: Any, settings: AskSettings) -> Debu
     from graphs.imc import build_imc_graph
 
     if state.settings is not None:
-        settings = state.settings.changed(model=settings.model, prototypes=settings.prototypes)
+        settings = state.settings.changed(**{name: getattr(settings, name) for name in PATHS})
     context: IMCContext | None = None
     if graph is None or _takes_context(graph):
         context = settings.open()

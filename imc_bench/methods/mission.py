@@ -34,7 +34,7 @@ class BaselineMethod:
 
 
 class PDC(BaselineMethod):
-    """`pdc`: features calibrated by the model's prototype bank."""
+    """`pdc`: pictures restored and features calibrated by both halves of PDC."""
 
     name = "pdc"
     acts_on: Side = "image"

@@ -29,7 +29,7 @@ class PreparedImage:
     touched: bool
     """The method changed something."""
     perception: NoisePerception | None
-    """What was perceived of the image; None where the method perceives nothing, or has no bank."""
+    """What was perceived of the image; None where the method perceives nothing."""
     ms: float
     """Milliseconds, an equal share of the batch it was made in."""
 

@@ -47,7 +47,7 @@ GLOSSARY: Mapping[str, str] = {
     "ECE": "Expected calibration error: mean distance of confidence from accuracy over bins of "
     "confidence, weighted by cases. 0 %: a confidence of 80 % is right 8 times in 10.",
     "CER": "Character error rate: edits from the question to the clean one, a share of its length.",
-    "p-value": "For “no noise”: the share of the bank's clean references, this image among them, "
+    "p-value": "For “no noise”: the share of clean references, this image among them, "
     "that are at least as unlike clean as this image. It is not the probability that the image is "
     "clean.",
     "gate": "The decision whether an image is noisy: where its p-value is at or under a threshold. "

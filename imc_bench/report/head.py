@@ -34,7 +34,8 @@ def head_facts(report: Report) -> dict[str, str]:
         "scores": RULE_WORDS[results.rule],
         "corruption errors relative to": report.baseline,
         "model": f"{model['name']}, fingerprint {model.get('fingerprint')}",
-        "prototype bank": f"SHA-256 {model['bank']}" if model.get("bank") else "none",
+        "acquisition half": _digest(model.get("acquisition")),
+        "model half": _digest(model.get("bank")),
         "seed": str(arguments.get("seed")),
         "rows": f"{progress.rows} of {progress.expected}",
         "rows of the data set left out": _left_out(Counter(why for _, why in facts["bad_rows"])),
@@ -43,6 +44,10 @@ def head_facts(report: Report) -> dict[str, str]:
         "machine": facts["machine"],
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
     }
+
+
+def _digest(of_file: str | None) -> str:
+    return f"SHA-256 {of_file}" if of_file else "none"
 
 
 def _left_out(reasons: Mapping[str, int]) -> str:

@@ -36,9 +36,9 @@ class Perception:
     false_alarms: Estimate
     """Clean images that were called noisy."""
     identified: float
-    """Share of noisy images whose kind was named, mean over kinds that the bank holds."""
+    """Share of noisy images whose kind was named, mean over kinds that PDC knows."""
     absent: tuple[str, ...]
-    """Kinds that the bank does not hold, and so cannot name."""
+    """Kinds that PDC does not know, and so cannot name."""
     absent_unknown: Estimate | None
     """Share of their images that were called unknown; None where there are none."""
     gate: Gate | None
@@ -46,7 +46,7 @@ class Perception:
 
 
 def perception(results: RunResults) -> Perception | None:
-    """Perception under image noise with clean questions; None for a model without a bank.
+    """Perception under image noise with clean questions; None where no method perceived.
 
     An image counts once, however many questions are about it.
     """

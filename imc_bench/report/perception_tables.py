@@ -29,7 +29,7 @@ def _absent(found: Perception) -> str:
     if found.absent_unknown is None:
         return ""
     return (
-        f" The bank does not hold {', '.join(found.absent)}: "
+        f" PDC does not know {', '.join(found.absent)}: "
         f"{shown_estimate(found.absent_unknown)} % of their images were perceived as unknown."
     )
 

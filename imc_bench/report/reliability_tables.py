@@ -19,8 +19,8 @@ def gate_table(found: Gate) -> Table:
             (f"{100 * level:g}", shown_estimate(clean), shown)
             for level, clean, shown in zip(found.levels, found.clean, noisy, strict=True)
         ),
-        "Called noisy at a level: a p-value no higher than it. For images like the bank's "
-        "references the first share is no more than the level. Noisy: kinds that the bank holds "
+        "Called noisy at a level: a p-value no higher than it. For images like the "
+        "references the first share is no more than the level. Noisy: kinds that PDC knows "
         "and others, at every severity of the run, joined ones too. "
         f"{found.clean[0].items} clean and "
         f"{found.noisy[0].items if found.noisy else 0} noisy images.",

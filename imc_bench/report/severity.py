@@ -13,7 +13,7 @@ from imc_bench.bootstrap import Estimate, share
 from vision.report import CLEAN
 
 PREDICTED_SEVERITIES = (1, 2, 3, 4, 5)
-"""What a bank can predict; the true severity may lie between two of them."""
+"""What PDC can predict; the true severity may lie between two of them."""
 
 
 class SeverityCase(NamedTuple):

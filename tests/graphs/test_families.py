@@ -17,8 +17,8 @@ from imc_agents.policy import Policy
 from prompts import load_prompts
 from tests.fakes import small_lexicon
 from tests.tiny_models import FAMILIES, build_tiny
+from tests.vision.acquisition_stand_in import SmoothingAcquisition
 from tests.vision.conftest import corrupted, projected, scan
-from vision.build.prototypes import build_bank
 from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 from vision.pdc import Calibrator
 
@@ -29,21 +29,13 @@ NEVER, ALWAYS = 1e-12, 1.0 - 1e-12
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def context(request: pytest.FixtureRequest) -> IMCContext:
-    """A real model of one family, tiny and random, with a real bank of one noise."""
+    """A real model of one family, tiny and random, and a stand-in for the acquisition half."""
     tiny = build_tiny(request.param)
     model = tiny.model
     encoder = VisionEncoder(model, tiny.processor, fingerprint=model_fingerprint(model))
-    bank = build_bank(
-        encoder,
-        [scan(number, side=48) for number in range(52)],
-        kinds=("gaussian",),
-        severities=(5,),
-        more_kinds=(),
-        fewest=52,
-    )
     return IMCContext(
         chat=ChatLocalMLLM.from_parts(model, tiny.processor, name=request.param),
-        calibrator=Calibrator(encoder, bank),
+        calibrator=Calibrator(encoder, acquisition=SmoothingAcquisition()),  # type: ignore[arg-type]
         lexicon=small_lexicon(),
         prompts=load_prompts("instruct"),
         policy=Policy(max_answer_tokens=6),
@@ -57,7 +49,7 @@ def gated(context: IMCContext, alpha: float) -> IMCContext:
     assert old is not None
     return replace(
         context,
-        calibrator=Calibrator(old.encoder, old.bank, alpha=alpha),
+        calibrator=Calibrator(old.encoder, acquisition=old.acquisition, alpha=alpha),
         features=FeatureStore(),
         images=ImageStore(),
     )

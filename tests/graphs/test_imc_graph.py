@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -135,6 +136,18 @@ def test_an_image_given_as_pixels_is_named_in_state() -> None:
     assert state["image_name"] == name.removeprefix("sha256:")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [grey_square(), np.full((16, 16), 128, np.uint8), np.full((16, 16), 128 / 255)],
+    ids=["MedicalImage", "grey array", "array of floats"],
+)
+def test_an_image_in_memory_is_taken_into_the_store(given: Any) -> None:
+    state = build_imc_graph(checkpointer=InMemorySaver()).invoke(
+        {"image": given, "question": CLEAN}, thread(), context=context_of()
+    )
+    assert state["image_name"] == grey_square().sha256
+
+
 def test_without_an_image_side_the_agents_run_alone() -> None:
     state = build_sms_graph().invoke({"question": TYPO}, context=context_of())
     assert state["decision"].used == CLEAN
@@ -175,7 +188,9 @@ def test_the_document_has_the_designed_keys_in_order(image: str) -> None:
         "reason",
     ]
     assert list(document["question"]["findings"][0]) == ["start", "end", "text", "kind", "score"]
-    assert list(document["image"]) == ["sha256", "width", "height", "noise", "calibrated"]
+    assert list(document["image"]) == [
+        "sha256", "width", "height", "noise", "calibrated", "correction",
+    ]  # fmt: skip
     assert list(document["image"]["noise"]) == [
         "kind",
         "severity",

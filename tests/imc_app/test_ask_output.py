@@ -12,7 +12,7 @@ from tests.imc_app.bad_files import grey_png
 
 KEYS = {"answer", "confidence", "question", "image", "trace", "model", "method", "seed", "thread"}
 QUESTION_KEYS = {"original", "used", "changed", "findings", "accepted", "rounds", "reason"}
-IMAGE_KEYS = {"sha256", "width", "height", "noise", "calibrated"}
+IMAGE_KEYS = {"sha256", "width", "height", "noise", "calibrated", "correction"}
 
 
 @pytest.mark.parametrize("method", ["none", "pdc", "sms", "imc"])

@@ -221,8 +221,8 @@ def test_what_a_worker_refuses_is_refused_in_its_words(
 
 WORKER = """
 import os, signal, sys, time
-from imc_app.commands import bench_jobs
-bench_jobs.follow(int(sys.argv[1]))
+from imc_core import workers
+workers.follow(int(sys.argv[1]))
 if sys.argv[2] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("at work", flush=True)

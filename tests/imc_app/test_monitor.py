@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Imc, Ran
+from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_refusals import assert_refused
 from tests.vision.reading.files import fax
+from vision.acquisition import AcquisitionHalf
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
@@ -38,17 +40,15 @@ CLEAN_GREY, DIM_GREY, NOISY_GREY, BROKEN_GREY = 40, 100, 200, 250
 
 
 class GreyCalibrator:
-    """Calls an image noisy where it is bright, and its features not finite where it is white.
+    """Calls an image noisy where it is bright, and refuses it where it is white.
 
     Grey in between it calls clean, at a p-value above its threshold that is small all the same.
     """
 
     def __init__(self) -> None:
-        self.bank = SimpleNamespace(
-            images=384,
-            fingerprint="f00d",
-            noise_classifier=SimpleNamespace(p_values_are_approximate=False),
-        )
+        self.references = 384
+        self.p_values_are_approximate = False
+        self.acquisition = SimpleNamespace(digest="f00d")
         self.batches: list[int] = []
 
     def perceive(self, image: MedicalImage) -> NoisePerception:
@@ -76,7 +76,7 @@ class GreyCalibrator:
 def calibrator(monkeypatch: pytest.MonkeyPatch) -> GreyCalibrator:
     """What the command opens in place of a model."""
     stand_in = GreyCalibrator()
-    monkeypatch.setattr("imc_app.session.open_calibrator", lambda *_, **__: stand_in)
+    monkeypatch.setattr("imc_app.session.open_perceiver", lambda *_, **__: stand_in)
     return stand_in
 
 
@@ -191,7 +191,7 @@ def test_a_new_source_has_an_exit_code_of_its_own(
     assert imc("perceive", "--monitor", scans(tmp_path / "a", 0, 30), *both).code == 3
 
 
-def test_a_stream_like_its_baseline_is_clean_whatever_the_bank_says_of_it(
+def test_a_stream_like_its_baseline_is_clean_whatever_is_said_of_each_image(
     imc: Imc, tmp_path: Path, calibrator: GreyCalibrator
 ) -> None:
     own = of_another_source(tmp_path / "own", 40)
@@ -430,20 +430,22 @@ def test_matplotlib_is_asked_for_before_the_work(
     assert_refused(ran, "matplotlib", "pip install")
 
 
-def test_without_a_bank_nothing_is_monitored(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
-    ran = imc("perceive", "--monitor", scans(tmp_path, 1, 0), "--model", tiny_llava)
-    assert_refused(ran, "bank", "imc prototypes build")
+def test_without_a_model_a_stream_is_compared_with_every_origins_references(
+    imc: Imc, tmp_path: Path
+) -> None:
+    ran = imc("perceive", "--monitor", grey_png(tmp_path))
+    assert ran.code == 0
+    _, summary = lines_of(ran)
+    assert summary["references"] == sum(AcquisitionHalf.shipped().origins.values())
+    assert "the acquisition half's references" in summary["promise"]
 
 
-@pytest.mark.slow
-def test_a_real_bank_is_monitored_against(
-    imc: Imc, clean_images: Path, tiny_llava: Path, tiny_bank: Path
+def test_the_encoders_witness_is_compared_with_the_model_halfs_references(
+    imc: Imc, tmp_path: Path, tiny_llava: Path, tiny_bank: Path
 ) -> None:
     ran = imc(
-        *("perceive", "--monitor", clean_images),
+        *("perceive", "--monitor", grey_png(tmp_path), "--stages", "features"),
         *("--model", tiny_llava, "--prototypes", tiny_bank),
     )
-    assert (ran.code, ran.err) == (0, "")
-    lines, summary = lines_of(ran)
-    assert len(lines) == summary["references"] == 64
-    assert not summary["alarm"]
+    assert ran.code == 0
+    assert lines_of(ran)[1]["references"] == 16

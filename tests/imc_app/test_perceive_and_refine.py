@@ -7,13 +7,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from imc_app.corruption import image_corruption
+from imc_app.session import open_perceiver
 from tests.conftest import Imc
 from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_ask_output import QUESTION_KEYS
 from tests.imc_app.test_refusals import assert_refused
-from vision.reading.medical_image import MedicalImage
+from tests.vision.conftest import scan
+from vision.acquisition import AcquisitionHalf
+from vision.reading.medical_image import MedicalImage, read_image
 from vision.report import NoisePerception
 
 
@@ -28,6 +34,13 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> io.BytesIO:
 def feed(stdin: io.BytesIO, content: bytes) -> None:
     stdin.write(content)
     stdin.seek(0)
+
+
+def textured_png(folder: Path) -> Path:
+    """A smooth bright body on black air, as a file."""
+    path = folder / "scan.png"
+    Image.fromarray(scan(0).rgb).save(path)
+    return path
 
 
 def test_refine_prints_one_object_per_question(imc: Imc, tiny_llava: Path) -> None:
@@ -75,28 +88,66 @@ def test_refine_shows_a_person_what_changed_and_why(imc: Imc, tiny_llava: Path) 
     assert ran.out.startswith("Is there a lesion?  (")
 
 
-@pytest.mark.slow
-def test_perceive_prints_one_object_per_image(
-    imc: Imc, tmp_path: Path, tiny_llava: Path, tiny_bank: Path
-) -> None:
-    image = grey_png(tmp_path)
-    base = ("perceive", image, tmp_path / "nowhere.png", image, "--model", tiny_llava)
-    ran = imc(*base, "--prototypes", tiny_bank, "--json")
+def test_perceive_prints_one_object_per_image(imc: Imc, tmp_path: Path) -> None:
+    image = textured_png(tmp_path)
+    ran = imc("perceive", image, tmp_path / "nowhere.png", image, "--json")
     assert ran.code == 2
     refused, summary = ran.err.splitlines()
     assert "nowhere.png" in refused and summary.startswith("imc: 2 images:")
     first, second = [json.loads(line) for line in ran.out.splitlines()]
     assert first == second
     assert set(first) == {"source", "sha256", "width", "height", "noise"}
-    assert imc("perceive", image, *base[4:], "--prototypes", tiny_bank).out.startswith(str(image))
+    assert imc("perceive", image).out.startswith(str(image))
 
 
-def test_perceive_without_a_bank_is_refused(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
-    ran = imc("perceive", grey_png(tmp_path), "--model", tiny_llava)
-    assert_refused(ran, "bank", "imc prototypes build")
+def test_without_a_model_none_is_loaded(
+    imc: Imc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("imc_agents.chat.loading.load_local_mllm", loaded)
+    image = textured_png(tmp_path)
+    assert imc("perceive", image).code == 0
+    with pytest.raises(AssertionError, match="a model was loaded"):
+        open_perceiver(None, stages=("features",))
 
 
-class CleanCalibrator:
+def test_pictures_are_perceived_as_imc_restore_perceives_them(imc: Imc, tmp_path: Path) -> None:
+    image = textured_png(tmp_path)
+    ran = imc("perceive", image, "--noise", "gaussian:5", "--json")
+    found = json.loads(ran.out)["noise"]
+    noisy = image_corruption(["gaussian:5"], 0)(read_image(image))
+    (expected,) = AcquisitionHalf.shipped().restore_batch([noisy])
+    assert expected.perception is not None
+    assert found == expected.perception.model_dump(mode="json")
+    assert found["kind"] != "clean"
+
+
+def test_a_picture_too_small_to_be_examined_is_refused_and_the_others_are_not(
+    imc: Imc, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.png"
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(small)
+    ran = imc("perceive", small, textured_png(tmp_path))
+    assert ran.code == 2 and len(ran.out.splitlines()) == 1
+    assert "small.png" in ran.err and "too small" in ran.err
+
+
+def test_a_model_without_a_model_half_perceives_from_pixels(
+    imc: Imc, tmp_path: Path, tiny_llava: Path
+) -> None:
+    ran = imc("perceive", textured_png(tmp_path), "--model", tiny_llava, "--json")
+    assert ran.code == 0
+    assert list(json.loads(ran.out)["noise"]["witnesses"]) == ["pixels"]
+
+
+def test_features_alone_need_a_model_half(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
+    ran = imc("perceive", grey_png(tmp_path), "--model", tiny_llava, "--stages", "features")
+    assert_refused(ran, "model half", "imc prototypes build")
+
+
+class CleanPerceiver:
     """Finds no noise in any image."""
 
     def perceive_batch(self, images: Sequence[MedicalImage]) -> list[NoisePerception]:
@@ -108,14 +159,14 @@ class CleanCalibrator:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What was opened in place of a model: an entry each time."""
+    """What was opened to perceive with: an entry each time."""
     times: list[object] = []
 
-    def open_calibrator(*model: object, **_: object) -> CleanCalibrator:
+    def open_perceiver(*model: object, **_: object) -> CleanPerceiver:
         times.append(model)
-        return CleanCalibrator()
+        return CleanPerceiver()
 
-    monkeypatch.setattr("imc_app.session.open_calibrator", open_calibrator)
+    monkeypatch.setattr("imc_app.session.open_perceiver", open_perceiver)
     return times
 
 
@@ -135,7 +186,7 @@ def test_perceive_takes_folders_and_says_what_they_hold(
     assert len(opened) == 1
 
 
-def test_no_model_is_loaded_where_no_image_can_be_read(
+def test_nothing_is_loaded_where_no_image_can_be_read(
     imc: Imc, tmp_path: Path, opened: list[object]
 ) -> None:
     ran = imc("perceive", tmp_path / "nowhere.png", tmp_path / "neither.png")

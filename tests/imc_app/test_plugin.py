@@ -35,7 +35,7 @@ def test_ask_and_perceive_corrupt_by_a_plug_in(imc: Imc, embedded_model: Path) -
         ("perceive", SCAN, "--noise", "haze:3"),
         ("bench", "run", "--dataset", "phantom", "--noises", "haze", "--out", "run.db"),
         ("bench", "sheet", SCAN, "--out", "sheet.png"),
-        ("prototypes", "build", "--kinds", "haze", "--model", "m", "--images", ".", "--out", "b"),
+        ("prototypes", "acquisition", "--kinds", "haze", "--images", ".", "--out", "b"),
     ],
 )
 def test_a_plug_in_that_fails_half_way_is_refused_by_every_command(

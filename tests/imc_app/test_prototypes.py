@@ -1,26 +1,29 @@
-"""`imc prototypes build`, and the banks that `imc ask` refuses."""
+"""`imc prototypes build` and `acquisition`, and the halves that `imc ask` refuses."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from imc_app.build_estimate import PASSES, PIXEL_SECONDS, build_estimate
+from imc_app.build_estimate import build_estimate
+from imc_app.commands.prototypes import RANK
 from tests.conftest import Imc
 from tests.imc_app.bad_files import grey_png
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import save_tiny
+from tests.vision.build.acquisition.small_fits import EACH, write_origins
+from vision.build.model_half import DEFAULT_RANK
 
 QUESTION = "Is there a lesion?"
 
 
-@pytest.mark.slow
-def test_a_bank_that_was_built_perceives(
+def test_a_model_half_perceives(
     imc: Imc, tmp_path: Path, tiny_llava: Path, tiny_bank: Path
 ) -> None:
     ran = imc(
@@ -33,23 +36,41 @@ def test_a_bank_that_was_built_perceives(
 
 
 @pytest.mark.slow
-def test_a_bank_of_another_model_is_refused(imc: Imc, tmp_path: Path, tiny_bank: Path) -> None:
+def test_a_half_is_built_beside_an_acquisition_half_of_ones_own(
+    imc: Imc, tmp_path: Path, tiny_llava: Path, clean_images: Path, small_acquisition: Path
+) -> None:
+    out = tmp_path / "half.safetensors"
+    ran = imc(
+        *("prototypes", "build", "--model", tiny_llava, "--images", clean_images, "--out", out),
+        *("--acquisition", small_acquisition),
+    )
+    assert ran.code == 0, ran.err
+    assert ran.out == f"{out}: a model half from 64 images\n"
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+    shown = json.loads(imc("prototypes", "show", out, "--json").out)
+    own = json.loads(imc("prototypes", "show", small_acquisition, "--json").out)
+    assert shown["acquisition"] == own["digest"]
+    assert shown["kinds"] == own["kinds"] == ["gaussian", "low_contrast"]
+    refused = imc("ask", grey_png(tmp_path), QUESTION, "-m", tiny_llava, "--prototypes", out)
+    assert_refused(refused, "another acquisition half")
+
+
+def test_a_half_of_another_model_is_refused(imc: Imc, tmp_path: Path, tiny_bank: Path) -> None:
     other = save_tiny("llava_onevision", tmp_path / "other")
     ran = imc("ask", grey_png(tmp_path), QUESTION, "--model", other, "--prototypes", tiny_bank)
-    assert_refused(ran, "bank", "another model")
+    assert_refused(ran, "half", "another model")
 
 
-@pytest.mark.slow
-def test_a_truncated_bank_is_refused(
+def test_a_truncated_half_is_refused(
     imc: Imc, tmp_path: Path, tiny_llava: Path, tiny_bank: Path
 ) -> None:
     part = tmp_path / "part.safetensors"
     part.write_bytes(tiny_bank.read_bytes()[: tiny_bank.stat().st_size // 2])
     ran = imc("ask", grey_png(tmp_path), QUESTION, "--model", tiny_llava, "--prototypes", part)
-    assert_refused(ran, "bank")
+    assert_refused(ran, "half")
 
 
-def test_a_missing_bank_is_refused(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
+def test_a_missing_half_is_refused(imc: Imc, tmp_path: Path, tiny_llava: Path) -> None:
     ran = imc(
         *("ask", grey_png(tmp_path), QUESTION, "--model", tiny_llava),
         *("--prototypes", tmp_path / "nowhere.safetensors"),
@@ -79,48 +100,69 @@ def test_an_output_folder_that_does_not_exist_is_refused_before_the_work(
     assert_refused(ran, "--out")
 
 
+def test_the_default_rank_is_that_of_the_build() -> None:
+    assert RANK == DEFAULT_RANK
+
+
+def test_an_acquisition_half_is_fitted_and_shown(imc: Imc, small_acquisition: Path) -> None:
+    document = json.loads(imc("prototypes", "show", small_acquisition, "--json").out)
+    assert document["format"] == "acquisition half"
+    assert document["origins"] == {f"origin-{number}": EACH for number in range(6)}
+    assert (document["references"], document["members"]) == (6 * EACH, 6)
+    # nothing of the unfinished fit is left
+    assert [file.name for file in small_acquisition.parent.iterdir()] == [small_acquisition.name]
+    said = " ".join(imc("prototypes", "show", small_acquisition).out.split())
+    assert "means over at least five pictures each" in said
+
+
 @pytest.mark.parametrize(
-    ("option", "value", "says"),
+    ("origins", "options", "says"),
     [
-        ("--kinds", "fog", "fog"),
-        ("--kinds", " , ", "--kinds"),
-        ("--severities", "1,7", "--severities"),
-        ("--severities", "strong", "--severities"),
-        ("--severities", "6", "1 to 5"),
+        (5, (), ("at least 6 origins", "got 5")),
+        (0, (), ("no folders of images",)),
+        (6, ("--kinds", "fog"), ("fog",)),
+        (6, ("--out", "nowhere/half.safetensors"), ("--out",)),
     ],
 )
-def test_classes_that_cannot_be_drawn_are_refused_before_the_work(
-    option: str,
-    value: str,
-    says: str,
-    imc: Imc,
-    tmp_path: Path,
-    tiny_llava: Path,
-    clean_images: Path,
+def test_what_no_acquisition_half_can_be_fitted_on_is_refused_before_the_work(
+    origins: int, options: tuple[str, ...], says: tuple[str, ...], imc: Imc, tmp_path: Path
 ) -> None:
-    out = tmp_path / "bank.safetensors"
+    (tmp_path / "images").mkdir()
+    write_origins(tmp_path / "images", origins)
+    out = tmp_path / "half.safetensors"
     ran = imc(
-        *("prototypes", "build", "--model", tiny_llava, "--images", clean_images, "--out", out),
-        *(option, value),
+        "prototypes", "acquisition", "--images", tmp_path / "images", "--out", out, *options
     )
-    assert_refused(ran, says)
-    assert list(tmp_path.iterdir()) == []
+    assert_refused(ran, *says)
+    assert [file.name for file in tmp_path.iterdir()] == ["images"]
 
 
-def test_time_and_size_are_estimated_from_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_estimated_from_one_pass_and_one_restoration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class OneSecondTower:
         """Encodes an image in a second."""
 
         def encode(self, image: object) -> None:
             clock[0] += 1.0
 
+        def working_size(self, height: int, width: int) -> tuple[int, int]:
+            return height, width
+
+    class TwoSecondRestorer:
+        """Restores an image in two seconds, and knows four noises."""
+
+        classes = range(5)
+
+        def restore_batch(self, images: object, sizes: object, **settings: object) -> None:
+            clock[0] += 2.0
+
     clock = [0.0]
     monkeypatch.setattr("imc_app.build_estimate.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("vision.build.bank_size.largest_maps", lambda *_, **__: 2_000_000)
-    images: Any = [object()] * 100
-    said = build_estimate(OneSecondTower(), images, [("gaussian", 3)] * 4, rank=8)  # type: ignore[arg-type]
-    seconds = 100 * 2 * 4 * (PASSES + PIXEL_SECONDS)  # under 192 images each class is drawn twice
+    images: Any = [SimpleNamespace(height=64, width=64)] * 160
+    said = build_estimate(OneSecondTower(), images, TwoSecondRestorer())  # type: ignore[arg-type]
+    # of each class 120 draws are encoded, and 60 of them restored and encoded again
     assert said == (
-        f"100 images, noise of 4 kinds and severities: about {seconds / 3600:.1f} h on this "
-        "machine, within a factor of two; the maps take at most 2 MB"
+        "160 images, noise of 4 kinds and severities: about 25 min on this machine, "
+        "within a factor of two"
     )

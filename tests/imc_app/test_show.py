@@ -11,7 +11,6 @@ from rich.console import Console
 
 from imc_app.corruption import NoiseRequest
 from imc_app.refusals import JOINERS, one_line
-from imc_app.session import missing_bank
 from imc_app.show import (
     describe_image,
     describe_noise,
@@ -19,6 +18,7 @@ from imc_app.show import (
     question_diff,
     show_answer,
 )
+from imc_app.stages import level_of
 
 
 def test_the_diff_marks_the_letters_that_differ() -> None:
@@ -64,38 +64,44 @@ def document_of(image: dict[str, object]) -> dict[str, object]:
 def test_noise_is_said_in_words_with_what_was_done() -> None:
     assert describe_image(image_of(NOISE, calibrated=True)).plain == (
         "4 x 3, noise found: low dose, severity 3 of 5 (probability of low dose 0.90; p-value for "
-        '"no noise": 0.001, threshold 0.0075): corrected'
+        '"no noise": 0.001, threshold 0.04): corrected'
     )
 
 
 def test_an_image_that_passes_the_gate_is_clean_however_narrowly() -> None:
-    noise = {"kind": "clean", "severity": 0, "probability": 0.06, "clean_p_value": 0.0079}
+    noise = {"kind": "clean", "severity": 0, "probability": 0.06, "clean_p_value": 0.041}
     assert describe_image(image_of(noise, calibrated=False)).plain == (
-        '4 x 3, no noise found (p-value for "no noise": 0.0079, above the threshold 0.0075): '
+        '4 x 3, no noise found (p-value for "no noise": 0.041, above the threshold 0.04): '
         "image left as it was"
     )
+
+
+def test_the_level_of_the_encoders_witness_is_said_where_it_decided() -> None:
+    noise = {"kind": "clean", "severity": 0, "probability": 0.9, "clean_p_value": 0.02}
+    assert "above the threshold 0.01" in describe_noise(noise, level_of(("features",))).plain
 
 
 def test_unknown_noise_is_not_given_a_name() -> None:
     noise = {"kind": "unknown", "severity": 2, "probability": 0.7, "clean_p_value": 0.0001}
     said = describe_noise(noise).plain
-    assert said.startswith("noise found: of a kind that the bank does not know, severity 2 of 5")
+    assert said.startswith("noise found: of no known kind, severity 2 of 5")
     assert "under 0.0005" in said
 
 
 def test_why_a_noisy_image_was_left_is_said_under_it() -> None:
     document = document_of(image_of(NOISE, calibrated=False))
     out = io.StringIO()
-    show_answer(document, Console(file=out, soft_wrap=True), correction="the bank has no map")
+    show_answer(document, Console(file=out, soft_wrap=True), correction="no map helped")
     _, image, why, *_ = out.getvalue().splitlines()
     assert image.endswith(": image left as it was")
-    assert why == " " * 10 + "the bank has no map"
+    assert why == " " * 10 + "no map helped"
 
 
-def test_a_missing_bank_is_said_with_the_remedy() -> None:
-    said = describe_image(image_of(None, calibrated=False), missing_bank("my-mllm"))
-    assert "my-mllm has no prototype bank" in said.plain
-    assert "imc prototypes build --model my-mllm --images FOLDER" in said.plain
+def test_why_no_noise_was_searched_for_is_said_in_its_place() -> None:
+    assert describe_image(image_of(None, calibrated=False)).plain == (
+        "4 x 3, noise was not searched for"
+    )
+    assert describe_image(image_of(None, calibrated=False), "too small").plain == "4 x 3, too small"
 
 
 def test_noise_that_was_applied_is_said_apart_from_noise_that_was_found() -> None:

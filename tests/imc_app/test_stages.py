@@ -45,7 +45,7 @@ def test_perceive_classifies_from_the_stage_that_is_named(
         given.update(options)
         raise InputRefused("no model in this test")
 
-    monkeypatch.setattr("imc_app.session.open_calibrator", opened)
+    monkeypatch.setattr("imc_app.session.open_perceiver", opened)
     scan = tmp_path / "scan.png"
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(scan)
     imc("perceive", scan, "--stages", "features")

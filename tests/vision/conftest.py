@@ -1,4 +1,4 @@
-"""A small random-weight LLaVA, synthetic scans and one prototype bank for all vision tests."""
+"""A small random-weight LLaVA and synthetic scans for all vision tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ import torch
 from scipy import ndimage
 
 from imc_noise import apply_image, noise_rng
-from vision.build.prototypes import PrototypeBank, build_bank
 from vision.encoder.vision_encoder import EncodedImage, VisionEncoder
 from vision.reading.medical_image import MedicalImage
 
 SIDE = 64
-KINDS = ("gaussian", "low_contrast")
-SEVERITIES = (3, 5)
 
 
 def scan(number: int, side: int = 80) -> MedicalImage:
@@ -90,16 +87,8 @@ def small_processor() -> Any:
 
 @pytest.fixture(scope="session")
 def encoder() -> VisionEncoder:
-    """The encoder that the bank of these tests belongs to."""
+    """The encoder of these tests."""
     return VisionEncoder(small_llava(), small_processor())
-
-
-@pytest.fixture(scope="session")
-def bank(encoder: VisionEncoder) -> PrototypeBank:
-    """A bank of 52 synthetic scans and two kinds of noise."""
-    references = [scan(number) for number in range(52)]
-    few = {"kinds": KINDS, "severities": SEVERITIES, "more_kinds": (), "fewest": 52}
-    return build_bank(encoder, references, **few)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The whole of PDC in families with tiles, windows and pixel shuffle: built, open, closed."""
+"""PDC in families with tiles, windows and pixel shuffle: noisy pictures alone are changed."""
 
 from __future__ import annotations
 
@@ -6,32 +6,50 @@ import pytest
 import torch
 
 from tests.tiny_models import build_tiny
+from tests.vision.acquisition_stand_in import CLASSES, SmoothingAcquisition
 from tests.vision.conftest import corrupted, projected, scan
-from vision.build.prototypes import build_bank
+from vision.bank.model_half import UNRESTORED
+from vision.build.model_half import build_model_half
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.pdc import Calibrator
 
+FAMILIES = ["llava_next", "qwen2_5_vl", "gemma3", "internvl", "idefics3", "paligemma"]
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "family", ["llava_next", "qwen2_5_vl", "gemma3", "internvl", "idefics3", "paligemma"]
-)
-def test_noise_is_corrected_and_clean_stays_bit_for_bit(family: str) -> None:
-    tiny = build_tiny(family)
-    encoder = VisionEncoder(tiny.model.eval(), tiny.processor)
-    references = [scan(number, side=60 + number % 3 * 14) for number in range(24)]
-    few = {"kinds": ("low_contrast",), "severities": (5,), "more_kinds": (), "fewest": 24}
-    bank = build_bank(encoder, references, **few)
-    calibrator = Calibrator(encoder, bank)
+
+@pytest.fixture(params=FAMILIES)
+def encoder(request: pytest.FixtureRequest) -> VisionEncoder:
+    tiny = build_tiny(request.param)
+    return VisionEncoder(tiny.model.eval(), tiny.processor)
+
+
+def test_pictures_are_restored_without_building_anything(encoder: VisionEncoder) -> None:
+    calibrator = Calibrator(encoder, acquisition=SmoothingAcquisition())  # type: ignore[arg-type]
+    noisy, clean = corrupted(scan(700, side=70), "gaussian", 5), scan(700, side=70)
     begun = encoder.forwards
 
-    noisy = corrupted(scan(700, side=70), "low_contrast", 5)
-    opened = calibrator(noisy)
-    closed = calibrator(scan(700, side=70))
+    opened, closed = calibrator(noisy), calibrator(clean)
 
     assert encoder.forwards - begun == 2
+    assert opened.restored is not None, opened.report.reason
+    fixed = encoder.fixed_size(70, 70)
+    assert (opened.restored.height, opened.restored.width) == (fixed or (70, 70))
+    restored = encoder.encode(opened.restored)
+    assert torch.equal(projected(opened.features), projected(restored))
+    assert not closed.report.applied, closed.report.reason
+    assert torch.equal(projected(closed.features), projected(encoder.encode(clean)))
+
+
+@pytest.mark.slow
+def test_a_model_half_calibrates_features_of_noisy_pictures_alone(encoder: VisionEncoder) -> None:
+    references = [scan(number, side=60 + number % 3 * 14) for number in range(24)]
+    classes = (CLASSES[0], CLASSES[4])
+    half = build_model_half(encoder, references, None, classes=classes, fewest=24)
+    assert half.maps_for(UNRESTORED)
+    calibrator = Calibrator(encoder, half, stages=["features"], alpha=0.05)
+    noisy, clean = corrupted(scan(700, side=70), "low_contrast", 5), scan(700, side=70)
+
+    opened, closed = calibrator(noisy), calibrator(clean)
+
     assert opened.report.applied, opened.report.reason
     assert not torch.equal(projected(opened.features), projected(encoder.encode(noisy)))
-    assert not closed.report.applied, closed.report.reason
-    plain = encoder.encode(scan(700, side=70))
-    assert torch.equal(projected(closed.features), projected(plain))
+    assert torch.equal(projected(closed.features), projected(encoder.encode(clean)))

@@ -1,4 +1,4 @@
-"""The prototype bank: the contents of the file, and its checks when it is loaded."""
+"""The model half of PDC: the contents of its file, and its checks when it is loaded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
-    from vision.bank.prototype_bank import PrototypeBank
+    from vision.bank.model_half import ModelHalf
 
-__all__ = ["PrototypeBank"]
+__all__ = [
+    "ModelHalf",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "vision.bank.prototype_bank": ("PrototypeBank",),
+        "vision.bank.model_half": ("ModelHalf",),
     },
 )

@@ -1,20 +1,27 @@
-"""What a bank file says of itself, checked field by field."""
+"""What a file of fitted parts says of itself, checked field by field."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from vision.report import CLEAN
 
-__all__ = ["FORMAT", "BankMetadata", "StoredHeader", "stored_fingerprint", "stored_format"]
-
-FORMAT: Literal["imc-prototypes-4"] = "imc-prototypes-4"
+__all__ = [
+    "ClassPairs",
+    "Name",
+    "Share",
+    "StoredHeader",
+    "checked_pairs",
+    "fits_acquisition",
+    "stored_fingerprint",
+    "stored_format",
+]
 
 _KEY = "imc"
 """Key of the JSON text among a safetensors file's metadata."""
@@ -24,7 +31,6 @@ _MOST_CLASSES = 10_000
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 """Of a noise or a tap: ASCII without blanks."""
-Severity = Annotated[int, Field(ge=1, le=6)]
 Share = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -76,50 +82,23 @@ def checked_pairs(classes: list[list[str | int]]) -> tuple[tuple[str, int], ...]
     return pairs
 
 
-class BankMetadata(StoredHeader):
-    """The description of a prototype bank."""
-
-    format: Literal["imc-prototypes-4"] = FORMAT
-    fingerprint: Annotated[str, Field(min_length=1, max_length=200)]
-    kinds: Annotated[list[Name], Field(min_length=1, max_length=_MOST_CLASSES)]
-    severities: Annotated[list[Severity], Field(min_length=1, max_length=6)]
-    images: Annotated[int, Field(ge=1, le=10**9)]
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    side: Annotated[int, Field(ge=16, le=4096)]
-    perception_tap: Annotated[str, Field(max_length=200)]
-    taps: Annotated[list[Name], Field(max_length=_MOST_CLASSES)]
-    classes: ClassPairs
-    restored: dict[str, dict[str, Share]]
-    blocks: Annotated[str, Field(max_length=500)] = ""
-    """Dotted name of the vision blocks where they were named (`--blocks`), else empty."""
-
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        pairs = self.class_pairs
-        for name, values in (("kinds", self.kinds), ("taps", self.taps)):
-            if len(set(values)) != len(values):
-                raise ValueError(f"its {name} repeat")
-        if not set(self.kinds) <= {kind for kind, _ in pairs}:
-            raise ValueError("it names kinds that have no class")
-        if self.perception_tap and self.perception_tap not in self.taps:
-            raise ValueError("its perception tap is none of its taps")
-        return self
-
-    @property
-    def class_pairs(self) -> tuple[tuple[str, int], ...]:
-        """Every class as (kind, severity)."""
-        return checked_pairs(self.classes)
-
-
 def stored_format(path: Path) -> object:
-    """The format that a file names; None where it is no bank and no model half."""
+    """The format that a file names; None where it is no such file."""
     return _stored(path, "format")
 
 
 def stored_fingerprint(path: Path) -> str | None:
-    """The fingerprint of the model that a file is for; None where it is no bank or model half."""
+    """The fingerprint of the model that a file is for; None where it states none."""
     found = _stored(path, "fingerprint")
     return found if isinstance(found, str) else None
+
+
+def fits_acquisition(path: Path, digest: str) -> bool:
+    """Whether a model half was built beside this acquisition half, or beside none.
+
+    True where the file does not say: what is wrong with it is said when it is loaded.
+    """
+    return _stored(path, "acquisition") in (None, "", digest)
 
 
 def _stored(path: Path, name: str) -> object:

@@ -22,8 +22,8 @@ from torch import Tensor
 from vision.bank.metadata import checked_pairs
 from vision.bank.model_half_header import FORMAT, ModelHalfHeader
 from vision.bank.stored import check_values, named_below, reading, write_parts
-from vision.calibrate.cascade import CleanDistance
 from vision.calibrate.class_maps import ClassMaps
+from vision.calibrate.clean_distance import CleanDistance
 from vision.encoder.token_layout import POSITION_FEATURES, infer_layout
 from vision.encoder.token_spectrum import TokenSpectrum
 from vision.errors import BankRefused
@@ -88,6 +88,17 @@ class ModelHalf:
         """
         squares = [one.of(statistics[tap]).square() for tap, one in self.distances.items()]
         return torch.stack(squares).mean(dim=0).sqrt()
+
+    @property
+    def clean_band(self) -> float:
+        """Root mean square over taps of the distances that still count as clean."""
+        squares = [one.band**2 for one in self.distances.values()]
+        return float(np.sqrt(np.mean(squares)))
+
+    @property
+    def knows_acquisition(self) -> bool:
+        """Whether its witness was fitted beside the acquisition half's class scores."""
+        return "joint" in self.witness.densities
 
     def check_acquisition(self, digest: str) -> None:
         """Refuse to work beside another acquisition half than the one it was fitted with.

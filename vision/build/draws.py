@@ -1,4 +1,4 @@
-"""Versions of the references that a bank is fitted on: noisy draws and clean views, all seeded."""
+"""Versions of the references that a model half is fitted on: noisy draws, clean views; seeded."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SAME = 6.0
 
 
 def check_references(images: Sequence[MedicalImage]) -> None:
-    """Refuse references that are too few or too alike to build a bank from.
+    """Refuse references that are too few or too alike to build a model half from.
 
     Raises BankRefused: fewer than `MIN_IMAGES` different images, or near-duplicates of a few.
     """
     different = len({image.sha256 for image in images})
     if different < MIN_IMAGES:
         raise BankRefused(
-            f"a prototype bank needs at least {MIN_IMAGES} different clean images, got "
+            f"a model half needs at least {MIN_IMAGES} different clean images, got "
             f"{different}: add more images of the domain it will serve"
         )
     thumbnails = np.stack([_thumbnail(image) for image in images])
@@ -47,7 +47,7 @@ def check_references(images: Sequence[MedicalImage]) -> None:
             distinct.append(thumbnail)
     if len(distinct) < max(4, len(images) // 64):
         raise BankRefused(
-            f"the {len(images)} images are near-duplicates of {len(distinct)}: a prototype bank "
+            f"the {len(images)} images are near-duplicates of {len(distinct)}: a model half "
             "needs images of many patients; add others"
         )
 

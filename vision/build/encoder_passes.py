@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from vision.build.feature_store import FeatureStore
-from vision.build.tap_statistics import apply_map
 from vision.calibrate.moments import FittedMap, Moments
 from vision.calibrate.token_context import FeatureScaler
 from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
@@ -181,3 +180,16 @@ def _single(features: Tensor) -> Tensor:
     """In single precision, on a device that has double precision for the moments."""
     single = features.detach().float()
     return single.cpu() if single.device.type == "mps" else single
+
+
+def apply_map(
+    features: Tensor, layout: TokenLayout, scaler: FeatureScaler, fitted: FittedMap
+) -> Tensor:
+    """Features (images, tiles, tokens, dim) with the map's change added to the patches."""
+    if not fitted.rank:
+        return features
+    context = scaler.context(features, layout, size=len(fitted.left))
+    change = ((context @ fitted.left) @ fitted.right) * scaler.scale
+    changed = features.clone()
+    changed[:, :, layout.prefix :] += change
+    return changed

@@ -19,7 +19,7 @@ from vision.build.feature_store import FeatureStore
 from vision.build.finished_steps import FinishedSteps
 from vision.build.map_fit import MapFit
 from vision.build.witness_rows import WitnessRows
-from vision.calibrate.cascade import CleanDistance, fit_distance
+from vision.calibrate.clean_distance import CleanDistance, fit_distance
 from vision.calibrate.moments import MIN_GAIN
 from vision.calibrate.token_context import fit_scaler
 from vision.encoder.token_spectrum import TokenSpectrum

@@ -2,7 +2,7 @@
 
 Strong colour does not separate photographs from histology, dermatoscopy or endoscopy, so it is
 reported, not refused. Too few references, near-duplicates and features that are not finite are
-refused by `vision.build.prototypes.build_bank`.
+refused by `vision.build.model_half.build_model_half`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Identity of a model for its prototype banks: a digest of its vision side."""
+"""Identity of a model for its model halves: a digest of its vision side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAMPLED_WEIGHTS = 32
 def model_fingerprint(model: nn.Module) -> str:
     """Digest of the vision side of `model`: its configuration and a sample of its weights.
 
-    Two models with the same fingerprint encode images alike, so that a prototype bank of one is
+    Two models with the same fingerprint encode images alike, so that a model half of one is
     valid for the other. Weights are compared in bfloat16, so that copies in float32 and bfloat16
     have the same fingerprint.
     """

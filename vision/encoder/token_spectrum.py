@@ -2,11 +2,11 @@
 
 Clean patches vary mostly in few directions: brightness, edges, what anatomy looks like. Noise is a
 small part of any channel's variance and a large part of that along directions in which clean
-patches hardly vary, so that channel by channel (`vision.encoder.token_statistics`) a wide patch
-embedding hides the noise that it keeps. The directions are the common spatial patterns of clean and
-noisy patches (Koles, Lazar and Zhou 1990; Ramoser et al. 2000): generalised eigenvectors of their
-covariances, those with the largest and the smallest ratio for each kind of noise, and the leading
-principal components of clean patches.
+patches hardly vary, so that a wide patch embedding hides, channel by channel, the noise that it
+keeps. The directions are the common spatial patterns of clean and noisy patches (Koles, Lazar and
+Zhou 1990; Ramoser et al. 2000): generalised eigenvectors of their covariances, those with the
+largest and the smallest ratio for each kind of noise, and the leading principal components of clean
+patches.
 """
 
 from __future__ import annotations

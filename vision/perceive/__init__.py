@@ -7,29 +7,24 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
-    from vision.perceive.image_statistics import ImageStatistics, compute_statistics
-    from vision.perceive.noise_classifier import (
-        NoiseClassifier,
-        NoisePosterior,
-        fit_noise_classifier,
-    )
+    from vision.perceive.content import ContentReferences
+    from vision.perceive.encoder_witness import EncoderWitness
+    from vision.perceive.noise_density import NoisePosterior
+    from vision.perceive.pixel_classifier import PixelClassifier
 
 __all__ = [
-    "ImageStatistics",
-    "NoiseClassifier",
+    "ContentReferences",
+    "EncoderWitness",
     "NoisePosterior",
-    "compute_statistics",
-    "fit_noise_classifier",
+    "PixelClassifier",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "vision.perceive.image_statistics": ("ImageStatistics", "compute_statistics"),
-        "vision.perceive.noise_classifier": (
-            "NoiseClassifier",
-            "NoisePosterior",
-            "fit_noise_classifier",
-        ),
+        "vision.perceive.content": ("ContentReferences",),
+        "vision.perceive.encoder_witness": ("EncoderWitness",),
+        "vision.perceive.noise_density": ("NoisePosterior",),
+        "vision.perceive.pixel_classifier": ("PixelClassifier",),
     },
 )

@@ -125,14 +125,7 @@ def _directions(standard: Floats, labels: Labels, classes: int, shrink: float) -
 
 @dataclass(frozen=True)
 class Gaussians:
-    """One Gaussian per class over scores, with a shared covariance, blended with log-odds scores.
-
-    The last `classes` scores may be log odds already (`vision.perceive.statistics_network`); then
-
-        log p(k | s) = log prior_k - w/2 d_k(s)^2 + v s_k + const
-
-    with w and v fitted. Distances from the classes come from the Gaussians alone.
-    """
+    """One Gaussian per class over scores, with a shared covariance."""
 
     means: Floats
     """(classes, dims)."""
@@ -141,10 +134,7 @@ class Gaussians:
     log_prior: Floats
     """(classes,)."""
     temperature: Floats
-    """(1,) divisor of the log densities where they are used without the scores; fitted, so that
-    posteriors are calibrated."""
-    blend: Floats
-    """(2,) w and v, the weights of density and scores."""
+    """(1,) divisor of the log densities; fitted, so that posteriors are calibrated."""
 
     def squared_distances(self, scores: Floats) -> Floats:
         """Squared Mahalanobis distances (n, classes) of scores (n, dims)."""
@@ -154,16 +144,14 @@ class Gaussians:
         )
 
     def log_joint(self, scores: Floats, squared: Floats | None = None) -> Floats:
-        """Log prior + blended log density (n, classes), up to a constant of each row.
+        """Log prior + tempered log density (n, classes), up to a constant of each row.
 
         Args:
             scores: (n, dims).
             squared: their `squared_distances`, if computed already.
         """
         squared = self.squared_distances(scores) if squared is None else squared
-        on_density, on_scores = self.blend
-        log_odds = scores[:, -len(self.log_prior) :]
-        return np.asarray(self.log_prior - 0.5 * on_density * squared + on_scores * log_odds)
+        return np.asarray(self.log_prior - 0.5 * squared / float(self.temperature[0]))
 
     def to_tensors(self) -> dict[str, Floats]:
         """Every array by name."""
@@ -176,20 +164,15 @@ class Gaussians:
 
 
 _TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0)
-_DENSITY_WEIGHTS = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5)
-_SCORE_WEIGHTS = (0.35, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
 
 
-def fit_gaussians(
-    scores: Floats, labels: Labels, log_prior: Floats, *, log_odds: bool = False
-) -> Gaussians:
-    """Fit class means, a shared covariance shrunk towards its diagonal, and the blend.
+def fit_gaussians(scores: Floats, labels: Labels, log_prior: Floats) -> Gaussians:
+    """Fit class means, a shared covariance shrunk towards its diagonal, and the temperature.
 
     Args:
         scores: (n, dims).
         labels: (n,) class numbers.
         log_prior: (classes,).
-        log_odds: the last scores are log odds of the classes; False: their weight is 0.
     """
     classes = len(log_prior)
     means = np.stack(
@@ -204,19 +187,14 @@ def fit_gaussians(
     diagonal = np.diag(np.diag(covariance))
     covariance = (1.0 - shrink) * covariance + shrink * diagonal
     covariance += np.eye(len(covariance)) * 1e-4 * np.trace(covariance) / len(covariance)
-    raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1), np.ones(2))
+    raw = Gaussians(means, np.linalg.inv(covariance), log_prior, np.ones(1))
     squared = raw.squared_distances(scores)
 
-    def loss(on_density: float, on_scores: float) -> float:
-        blended = replace(raw, blend=np.array([on_density, on_scores]))
-        return _negative_log_likelihood(blended.log_joint(scores, squared), labels, log_prior)
+    def loss(temperature: float) -> float:
+        tempered = replace(raw, temperature=np.array([temperature]))
+        return _negative_log_likelihood(tempered.log_joint(scores, squared), labels, log_prior)
 
-    temperature = min(_TEMPERATURES, key=lambda t: loss(1.0 / t, 0.0))
-    blend = (1.0 / temperature, 0.0)
-    if log_odds:
-        grid = ((w, v) for w in _DENSITY_WEIGHTS for v in _SCORE_WEIGHTS)
-        blend = min(grid, key=lambda pair: loss(*pair))
-    return replace(raw, temperature=np.array([temperature]), blend=np.array(blend))
+    return replace(raw, temperature=np.array([min(_TEMPERATURES, key=loss)]))
 
 
 def _negative_log_likelihood(joint: Floats, labels: Labels, log_prior: Floats) -> float:

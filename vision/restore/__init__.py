@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 from imc_core import lazy_names
 
 if TYPE_CHECKING:
-    from vision.restore.restorer import PixelRestorer, WorkingImage, predict_changes
+    from vision.restore.landmarks import LandmarkRegression
     from vision.restore.stripes import remove_stripes
 
-__all__ = ["PixelRestorer", "WorkingImage", "predict_changes", "remove_stripes"]
+__all__ = [
+    "LandmarkRegression",
+    "remove_stripes",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "vision.restore.restorer": ("PixelRestorer", "WorkingImage", "predict_changes"),
+        "vision.restore.landmarks": ("LandmarkRegression",),
         "vision.restore.stripes": ("remove_stripes",),
     },
 )

@@ -1,11 +1,11 @@
 """Context of a pixel for its restoration: neighbourhood, bands of detail, the whole image.
 
-The channels are fixed; only the linear weights over them are fitted (`vision.restore.restorer`).
-Detail is split into bands, and each band into soft classes of its local energy and of the local
-brightness. So linear weights can shrink a band where it is weak and keep it where it is strong, as
-wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al. 2000), with fitted thresholds. Two
-channels are non-local means (Buades et al. 2005), which are not linear in the bands; ten are
-displaced copies (`vision.restore.ghosts`).
+The channels are fixed; only the linear weights over them are fitted
+(`vision.acquisition.restorer`). Detail is split into bands, and each band into soft classes of its
+local energy and of the local brightness. So linear weights can shrink a band where it is weak and
+keep it where it is strong, as wavelet shrinkage does (Donoho and Johnstone 1994; Chang et al.
+2000), with fitted thresholds. Two channels are non-local means (Buades et al. 2005), which are not
+linear in the bands; ten are displaced copies (`vision.restore.ghosts`).
 """
 
 from __future__ import annotations
@@ -88,19 +88,23 @@ def pixel_context(grey: Tensor, some: Tensor | None = None) -> Tensor:
 
 
 def weighted_context(grey: Tensor, weights: Tensor) -> Tensor:
-    """Sum of the channels of (images, H, W) under weights (images, CHANNELS): (images, H, W).
+    """Sums of the channels of (images, H, W) under several weights each: (images, members, H, W).
 
-    Equals `weights` times `pixel_context`, without holding its about 150 channels in memory.
+    Equals `weights` (images, members, CHANNELS) times `pixel_context`, without holding its about
+    150 channels in memory; the channels are computed once for all members.
     """
     picture = grey[:, None].float()
-    images = len(picture)
-    patch, rest = weights[:, : PATCH * PATCH], weights[:, PATCH * PATCH :]
-    padded = F.pad(picture, (PATCH // 2,) * 4, mode="reflect").transpose(0, 1)
-    change = F.conv2d(padded, patch.view(images, 1, PATCH, PATCH), groups=images)[0]
+    images, members = weights.shape[:2]
+    shape = (images, members, *grey.shape[1:])
+    patch, rest = weights[..., : PATCH * PATCH], weights[..., PATCH * PATCH :]
+    padded = F.pad(picture, (PATCH // 2,) * 4, mode="reflect")
+    kernels = patch.reshape(images, members, 1, PATCH, PATCH)
+    # one by one: a grouped convolution is three times slower
+    change = torch.cat([F.conv2d(padded[i : i + 1], kernels[i]) for i in range(images)])
     for factor, channels in _beyond_the_patch(picture):
-        own, rest = rest[:, : channels.shape[1]], rest[:, channels.shape[1] :]
-        change += factor[:, 0] * torch.bmm(own[:, None], channels.flatten(2)).view(grey.shape)
-    return change + (rest * _whole(picture)[:, :, 0, 0]).sum(dim=1)[:, None, None]
+        own, rest = rest[..., : channels.shape[1]], rest[..., channels.shape[1] :]
+        change += factor * torch.bmm(own, channels.flatten(2)).view(shape)
+    return change + (rest @ _whole(picture)[:, :, 0])[..., None]
 
 
 def _beyond_the_patch(picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ SIDE = 14
 """Cells along each side of a thumbnail."""
 ORDERS = 4
 """Cosine orders of a gain field along each axis."""
+LOSS_ORDERS = 6
+"""Cosine orders of an additive loss along each axis of a thumbnail."""
 
 _FLOOR = 0.02
 """Added under logarithms: five grey levels of 256, so that air has a finite logarithm."""
@@ -47,8 +50,22 @@ def quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
 
 
 def additive_loss(clean: Tensor, noisy: Tensor) -> Tensor:
-    """Mean of clean minus noisy in each cell: (images, SIDE ** 2)."""
-    return thumbnail(clean - noisy).flatten(1)
+    """Cosine coefficients (images, LOSS_ORDERS ** 2) of the mean of clean minus noisy by cell."""
+    return thumbnail(clean - noisy).flatten(1) @ _loss_basis().T
+
+
+def loss_in_cells(coefficients: Tensor) -> Tensor:
+    """(images, LOSS_ORDERS ** 2) coefficients -> (images, SIDE, SIDE) loss in each cell."""
+    return (coefficients @ _loss_basis()).reshape(-1, SIDE, SIDE)
+
+
+@cache
+def _loss_basis() -> Tensor:
+    """(LOSS_ORDERS ** 2, SIDE ** 2) orthonormal products of cosines."""
+    orders = torch.arange(LOSS_ORDERS, dtype=torch.float32)[:, None]
+    along = torch.cos(torch.pi * orders * (torch.arange(SIDE) + 0.5) / SIDE)
+    along = along / along.norm(dim=1, keepdim=True)
+    return torch.einsum("ay,bx->abyx", along, along).reshape(LOSS_ORDERS**2, SIDE**2)
 
 
 def log_gain(clean: Tensor, noisy: Tensor) -> Tensor:

@@ -30,14 +30,14 @@ def curve_covariates(grey: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
 
     Args:
         grey: (images, H, W) in [0, 1].
-        lost: (images, cells) predicted additive loss in each cell of a thumbnail.
+        lost: (images, SIDE, SIDE) predicted additive loss in each cell of a thumbnail.
         gain: (images, coefficients) predicted log gain, its mean first.
     """
     flat = grey.flatten(1).float()
     cells = thumbnail(grey).flatten(1)
     cells = cells - cells.mean(dim=1, keepdim=True)
     # slope of the loss over brightness: the share of contrast that was lost
-    contrast_loss = (lost * cells).sum(dim=1) / cells.square().sum(dim=1).clamp_min(1e-3)
+    contrast_loss = (lost.flatten(1) * cells).sum(dim=1) / cells.square().sum(dim=1).clamp_min(1e-3)
     rest = torch.stack([flat.std(dim=1), gain[:, 0], contrast_loss], dim=1)
     return torch.cat([torch.ones(len(grey), 1), quantiles(flat, _QUANTILES), rest], dim=1)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from tests.vision.acquisition_stand_in import CLASSES, Decision, SmoothingAcquisition
+from imc_noise import UnknownNoise
+from tests.vision.acquisition_stand_in import CLASSES, Decision, Sizes, SmoothingAcquisition
 from tests.vision.conftest import corrupted, scan, small_llava, small_processor
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
+from vision.build import model_half_steps
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.model_half import build_model_half, witness_taps
@@ -90,12 +93,12 @@ def test_no_map_is_kept_where_restoring_leaves_nothing(encoder: VisionEncoder) -
 
         classes = (CLASSES[0], CLASSES[3])
 
-        def scores(
-            self, pictures: Sequence[MedicalImage], sizes: Sequence[tuple[int, int]]
-        ) -> NDArray[np.float64]:
+        def scores(self, pictures: Sequence[MedicalImage], sizes: Sizes = None) -> (
+            NDArray[np.float64]
+        ):
             return super().scores(pictures, sizes)[:, [0, 3]]
 
-        def restore_batch(
+        def restore_batch(  # type: ignore[override]
             self, pictures: Sequence[MedicalImage], sizes: Sequence[tuple[int, int]]
         ) -> list[Decision]:
             return [Decision(self._nearest(picture)) for picture in pictures]
@@ -171,6 +174,54 @@ def test_a_stopped_build_resumes_to_the_same_file(encoder: VisionEncoder, tmp_pa
     one, other = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "other"))
     assert one.keys() == other.keys()
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def test_features_that_are_held_on_disk_give_the_same_half(
+    encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build() -> dict[str, torch.Tensor]:
+        built = build_model_half(encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12)
+        return built.contents()[0]
+
+    in_memory = build()
+    monkeypatch.setattr(model_half_steps, "FeatureStore", partial(FeatureStore, room=0))
+    on_disk = build()
+    assert [name for name in in_memory if not torch.equal(in_memory[name], on_disk[name])] == []
+
+
+def test_the_projector_alone_is_read_where_blocks_are_not_found() -> None:
+    encoder = VisionEncoder(small_llava(), small_processor())
+    encoder.taps = ("projector",)
+    built = build_model_half(encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12)
+    assert built.taps == ("projector",)
+    noisy = [corrupted(image, "gaussian", 5) for image in OTHERS]
+    found = built.witness.predict(as_arrays(statistics_of(encoder, built, noisy)))
+    named = [built.witness.report(one, alpha=0.99).kind == "gaussian" for one in found]
+    assert np.mean(named) > 0.7
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    encoder = VisionEncoder(small_llava(), small_processor())
+    embedding = encoder.model.model.vision_tower.embeddings.patch_embedding
+    embedding.register_forward_hook(lambda module, args, output: output * float("nan"))
+    with pytest.raises(BankRefused, match="not finite at embed"):
+        build_model_half(encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12)
+
+
+def test_unknown_kinds_are_refused_before_any_pass(
+    encoder: VisionEncoder, count_forwards: Callable[[], int]
+) -> None:
+    classes = (("clean", 0), ("fog", 3))
+    with pytest.raises(UnknownNoise):
+        build_model_half(encoder, REFERENCES[:12], None, classes=classes, fewest=12)
+    assert count_forwards() == 0
+
+
+def test_classes_are_given_once(encoder: VisionEncoder) -> None:
+    with pytest.raises(ValueError, match="either classes or an acquisition half"):
+        build_model_half(encoder, REFERENCES[:12], SmoothingAcquisition(), classes=CLASSES)
+    with pytest.raises(ValueError, match="either classes or an acquisition half"):
+        build_model_half(encoder, REFERENCES[:12], None)
 
 
 def test_too_few_images_are_refused(encoder: VisionEncoder) -> None:

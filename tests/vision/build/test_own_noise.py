@@ -1,4 +1,4 @@
-"""A bank that knows a noise of a user's own."""
+"""A model half that knows a noise of a user's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from imc_noise import register_noise
 from tests.vision.conftest import scan
-from vision.build.prototypes import build_bank
+from vision.build.model_half import build_model_half
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 
@@ -29,16 +29,15 @@ def register_dark(strengths: tuple[float, ...]) -> None:
 
 def build(encoder: VisionEncoder, folder: Path) -> None:
     def advance(step: str, done: int, total: int) -> None:
-        if step == "perceive dark 5":
+        if step == "class dark 5":
             raise Stopped
 
-    build_bank(
+    build_model_half(
         encoder,
-        [scan(number) for number in range(32)],
-        kinds=("dark",),
-        severities=(5,),
-        more_kinds=(),
-        fewest=32,
+        [scan(number) for number in range(8)],
+        None,
+        classes=(("clean", 0), ("dark", 5)),
+        fewest=8,
         unfinished=folder,
         progress=advance,
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vision.calibrate.cascade import CleanDistance, TapMaps
+from vision.calibrate.class_maps import ClassMaps, calibration_weights
 from vision.calibrate.moments import FittedMap, Moments
 from vision.calibrate.token_context import Context, FeatureScaler
 from vision.encoder.token_layout import infer_layout
-from vision.encoder.token_statistics import token_statistics
 
 DIM = 8
 TOKENS = 16
@@ -63,12 +62,10 @@ def test_moments_are_those_of_the_whole_context() -> None:
 
 
 @pytest.fixture
-def maps() -> TapMaps:
+def maps() -> ClassMaps:
     """Two classes without a map beside one and the pooled one, on a grid of 4 x 4 tokens."""
     standard = FeatureScaler(torch.zeros(DIM), torch.ones(DIM))
     layout = infer_layout(TOKENS)
-    statistics = token_statistics(torch.zeros(1, 1, TOKENS, DIM), layout).shape[1]
-    distance = CleanDistance(torch.ones(statistics, 2), torch.zeros(2), 1.0)
     size = standard.context(torch.zeros(1, 1, TOKENS, DIM), layout).size
     draw = torch.Generator().manual_seed(3)
 
@@ -76,10 +73,10 @@ def maps() -> TapMaps:
         left = 0.1 * torch.randn(size, rank, generator=draw)
         return FittedMap(left, torch.randn(rank, DIM, generator=draw), 0.1 * rank)
 
-    return TapMaps.of(standard, distance, [fitted(0), fitted(2), fitted(0), fitted(1)], cap=9.0)
+    return ClassMaps.of_maps(standard, [fitted(0), fitted(2), fitted(0), fitted(1)], cap=9.0)
 
 
-def test_classes_without_a_map_change_nothing(maps: TapMaps) -> None:
+def test_classes_without_a_map_change_nothing(maps: ClassMaps) -> None:
     features = torch.randn(2, 1, TOKENS, DIM)
     weights = torch.tensor([[0.6, 0.0, 0.4, 0.0], [0.5, 0.5, 0.0, 0.0]])
     assert maps.has_map_for(weights).tolist() == [False, True]
@@ -88,7 +85,7 @@ def test_classes_without_a_map_change_nothing(maps: TapMaps) -> None:
     assert change[1].any()
 
 
-def test_a_mixture_is_the_mean_of_its_maps(maps: TapMaps) -> None:
+def test_a_mixture_is_the_mean_of_its_maps(maps: ClassMaps) -> None:
     features = torch.randn(1, 1, TOKENS, DIM)
     layout = infer_layout(TOKENS)
     one, other = torch.eye(4)[[1]], torch.eye(4)[[3]]
@@ -97,8 +94,8 @@ def test_a_mixture_is_the_mean_of_its_maps(maps: TapMaps) -> None:
     assert torch.allclose(apart, together, atol=1e-5)
 
 
-def test_maps_are_the_same_after_storing(maps: TapMaps) -> None:
-    again = TapMaps.from_tensors(maps.to_tensors(), classes=4)
+def test_maps_are_the_same_after_storing(maps: ClassMaps) -> None:
+    again = ClassMaps.from_tensors(maps.to_tensors(), classes=4)
     features, weights = torch.randn(1, 1, TOKENS, DIM), torch.full((1, 4), 0.25)
     layout = infer_layout(TOKENS)
     assert torch.equal(
@@ -110,30 +107,29 @@ def test_maps_are_the_same_after_storing(maps: TapMaps) -> None:
     ("name", "shape"),
     [("left", (3, 3)), ("right", (3, DIM + 1)), ("ranks", (5,)), ("scale", (DIM + 1,))],
 )
-def test_maps_that_do_not_fit_are_refused(maps: TapMaps, name: str, shape: tuple[int, ...]) -> None:
+def test_maps_that_do_not_fit_are_refused(
+    maps: ClassMaps, name: str, shape: tuple[int, ...]
+) -> None:
     tensors = {**maps.to_tensors(), name: torch.ones(shape)}
     with pytest.raises(ValueError, match="wrong shape"):
-        TapMaps.from_tensors(tensors, classes=4)
+        ClassMaps.from_tensors(tensors, classes=4)
 
 
-def test_the_format_before_is_read(maps: TapMaps) -> None:
-    """It had a map of one rank for every class, and the context's position last."""
-    size, rank = len(maps.left), 2
-    old_left = 0.05 * torch.randn(3, size, rank)
-    old_left[1] = 0.0
-    right = torch.randn(3, rank, DIM)
-    tensors = {**maps.to_tensors(), "left": old_left, "right": right}
-    del tensors["ranks"]
-    again = TapMaps.from_tensors(tensors, classes=3)
-    assert again.ranks.tolist() == [2, 0, 2]
+def test_a_change_is_scaled_down_to_the_cap(maps: ClassMaps) -> None:
     features = torch.randn(1, 1, TOKENS, DIM)
-    layout = infer_layout(TOKENS)
-    context = again.scaler.context(features, layout)
-    token, neighbours, position = context.varying.split([DIM, DIM, size - 3 * DIM], dim=-1)
-    shared = context.constant[:, :, None].expand_as(token)
-    old_context = torch.cat([token, neighbours, shared, position], dim=-1)
-    change = again.change(features, layout, torch.eye(3)[[2]])
-    assert torch.allclose(change, old_context @ old_left[2] @ right[2], atol=1e-4)
+    layout, weights = infer_layout(TOKENS), torch.eye(4)[[1]]
+    capped = ClassMaps(maps.scaler, maps.ranks, maps.left, maps.right, cap=1e-3)
+    change = capped.change(features, layout, weights)
+    assert float(change.norm() / features.norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_small_probabilities_have_no_weight_and_clean_has_no_map() -> None:
+    posterior = torch.tensor([[0.5, 0.3, 0.18, 0.02], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    weights = calibration_weights(posterior)
+    assert weights.shape == (3, 3)
+    assert weights[0].tolist() == pytest.approx([0.3 / 0.98, 0.18 / 0.98, 0.0])
+    assert weights[1].tolist() == [0.0, 0.0, 0.0]
+    assert weights[2].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_a_map_whose_first_directions_explain_nothing_is_none(

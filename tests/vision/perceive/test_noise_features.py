@@ -12,8 +12,7 @@ from tests.vision.conftest import corrupted, scan
 from vision.perceive.acquisition_statistics import acquisition_statistics, grey_image
 from vision.perceive.artefact_statistics import artefact_statistics
 from vision.perceive.medians import median
-from vision.perceive.noise_features import fit_gaussians
-from vision.perceive.statistics_network import StatisticsNetwork, fit_network
+from vision.perceive.noise_features import ClassScorer, fit_class_scorer
 from vision.restore.pixel_context import CHANNELS, MEANS, pixel_context
 
 Rows = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -30,51 +29,22 @@ def clusters() -> Rows:
     return statistics, labels
 
 
-def test_a_network_classifies_rows_that_it_was_not_fitted_on(clusters: Rows) -> None:
+def test_a_scorer_names_rows_that_it_was_not_fitted_on(clusters: Rows) -> None:
     statistics, labels = clusters
-    network = fit_network(statistics[:400], labels[:400], 3, np.random.default_rng(0))
+    scorer = fit_class_scorer(statistics[:400], labels[:400], 3, np.random.default_rng(0))
 
-    predicted = network(statistics[400:]).argmax(axis=1)
+    predicted = scorer(statistics[400:]).argmax(axis=1)
 
     assert (predicted == labels[400:]).mean() > 0.85
 
 
-def test_a_fit_is_reproducible_and_does_not_change_the_callers_random_state(
-    clusters: Rows,
-) -> None:
+def test_a_scorer_is_the_same_after_storing(clusters: Rows) -> None:
     statistics, labels = clusters
-    torch.manual_seed(7)
-    expected = torch.rand(1)
-    torch.manual_seed(7)
+    scorer = fit_class_scorer(statistics, labels, 3, np.random.default_rng(0))
 
-    one = fit_network(statistics, labels, 3, np.random.default_rng(3))
-    other = fit_network(statistics, labels, 3, np.random.default_rng(3))
+    again = ClassScorer.from_tensors(scorer.to_tensors())
 
-    assert np.array_equal(one(statistics), other(statistics))
-    assert torch.equal(torch.rand(1), expected)
-
-
-def test_a_network_is_the_same_after_storing(clusters: Rows) -> None:
-    statistics, labels = clusters
-    network = fit_network(statistics, labels, 3, np.random.default_rng(0))
-
-    again = StatisticsNetwork.from_tensors(network.to_tensors())
-
-    assert np.array_equal(again(statistics), network(statistics))
-
-
-def test_log_odds_decide_where_gaussians_are_uncertain() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(2, size=400)
-    odds = np.where(labels == 1, 2.0, -2.0) + rng.standard_t(2, size=400)
-    scores = np.stack([-odds / 2, odds / 2], axis=1)
-    prior = np.log([0.5, 0.5])
-
-    plain = fit_gaussians(scores, labels, prior)
-    blended = fit_gaussians(scores, labels, prior, log_odds=True)
-
-    assert plain.blend[1] == 0.0
-    assert blended.blend[1] > 0.0
+    assert np.array_equal(again(statistics), scorer(statistics))
 
 
 @pytest.mark.parametrize(("kind", "part"), [("pixelate", slice(0, 2)), ("ghosting", slice(2, 22))])

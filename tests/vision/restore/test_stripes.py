@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tests.vision.conftest import SIDE, corrupted, scan
-from vision.bank.prototype_bank import PrototypeBank
-from vision.encoder.vision_encoder import VisionEncoder
-from vision.pdc import Calibrator
+from tests.vision.conftest import corrupted, scan
+from vision.acquisition.scales import planes_of
 from vision.reading.medical_image import MedicalImage
-from vision.restore.restorer import grey_tensor
-from vision.restore.stripes import STRIPES, remove_stripes
+from vision.restore.stripes import remove_stripes
 
 FREQUENCIES = [(0.16, 0.0), (0.0, 0.27), (0.31, -0.22), (0.487, 0.07), (-0.173, 0.401)]
 
@@ -31,6 +27,10 @@ def striped(picture: Tensor, amplitude: float, *frequencies: tuple[float, float]
     return (levels.round().clamp(0, 255) / 255.0).float()
 
 
+def grey_of(image: MedicalImage) -> Tensor:
+    return planes_of(image, (image.height, image.width))[0]
+
+
 def error(found: Tensor, wanted: Tensor) -> float:
     return float((found - wanted).square().mean().sqrt())
 
@@ -40,19 +40,19 @@ def error(found: Tensor, wanted: Tensor) -> float:
 def test_a_sinusoid_is_removed_however_many_pixels_it_clips(
     amplitude: float, down: float, across: float
 ) -> None:
-    clean = grey_tensor(scan(3, 112))
+    clean = grey_of(scan(3, 112))
     noisy = striped(clean, amplitude, (down, across))
     assert error(remove_stripes(noisy), clean) < 0.4 * error(noisy, clean)
 
 
 def test_unclipped_pixels_are_restored_to_the_grey_level() -> None:
-    clean = 0.3 + 0.4 * grey_tensor(scan(5, 96))
+    clean = 0.3 + 0.4 * grey_of(scan(5, 96))
     restored = remove_stripes(striped(clean, 0.1, (0.21, 0.13)))
     assert error(restored, clean) < 0.01
 
 
 def test_several_sinusoids_are_removed() -> None:
-    clean = grey_tensor(scan(8, 112))
+    clean = grey_of(scan(8, 112))
     noisy = striped(clean, 0.12, *FREQUENCIES[1:4])
     assert error(remove_stripes(noisy), clean) < 0.4 * error(noisy, clean)
 
@@ -61,7 +61,7 @@ def test_several_sinusoids_are_removed() -> None:
 def test_pictures_without_stripes_stay_the_same_object(kind: str) -> None:
     for number in range(12):
         image = scan(number, 112)
-        grey = grey_tensor(corrupted(image, kind, 3) if kind else image)
+        grey = grey_of(corrupted(image, kind, 3) if kind else image)
         assert remove_stripes(grey) is grey
 
 
@@ -85,31 +85,6 @@ def test_empty_pictures_are_not_changed(grey: Tensor) -> None:
 
 
 def test_a_picture_that_is_no_square() -> None:
-    clean = grey_tensor(scan(2, 128))[:, 20:116]
+    clean = grey_of(scan(2, 128))[:, 20:116]
     noisy = striped(clean, 1.5, (0.37, 0.18))
     assert error(remove_stripes(noisy), clean) < 0.3 * error(noisy, clean)
-
-
-def test_stripes_are_removed_in_the_first_round_and_reported(
-    encoder: VisionEncoder, bank: PrototypeBank
-) -> None:
-    calibrator = Calibrator(encoder, bank)
-    corrected = []
-    for number in range(500, 508):
-        noisy = striped(grey_tensor(scan(number, SIDE)), 1.8, (0.37, 0.21))
-        rgb = np.repeat(np.rint(255.0 * noisy.numpy()).astype(np.uint8)[:, :, None], 3, axis=2)
-        corrected.append(calibrator(MedicalImage.from_rgb(rgb)).report.rounds)
-    assert sum(rounds[:1] == [STRIPES] for rounds in corrected) >= 6
-    assert all(STRIPES not in rounds[1:] for rounds in corrected)
-
-
-def test_a_clean_image_is_not_searched_for_stripes(
-    encoder: VisionEncoder, bank: PrototypeBank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(grey: Tensor) -> Tensor:
-        raise AssertionError("searched for stripes")
-
-    monkeypatch.setattr("vision.rounds.remove_stripes", refuse)
-    image = scan(501)
-    assert Calibrator(encoder, bank).perceive(image).kind == "clean"
-    assert not Calibrator(encoder, bank)(image).report.applied

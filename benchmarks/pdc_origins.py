@@ -1,0 +1,148 @@
+"""The acquisition half on pictures of an origin that it was not fitted on.
+
+    python benchmarks/pdc_origins.py --data DATA --fit FOLDER [--model MODEL] [--out FILE]
+
+Clean images of every origin of `clean_origins`, reduced to a shorter side of 112 and of 336 px:
+clean, and with `imc_noise`'s kinds at severities 1, 3 and 5 (or the noises of other makers,
+`--unmatched`). Each is restored by a half that was fitted without its origin, and compared with its
+clean original. `--fit` is the folder of the fit's steps, as `imc prototypes acquisition` keeps it;
+what it lacks is fitted first. Outcomes are kept under `--work`: a stopped measurement goes on where
+it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from measurement import say, shown_command, sources_digest
+from origins.document import document
+from origins.outcomes import SEED, own_corruptions, unmatched_corruptions
+from origins.page import make_page
+from origins.stored import measured
+from transformers import AutoModelForImageTextToText
+
+from imc_core.files import replace_file
+from imc_data import clean_origins
+from imc_noise import CORE_IMAGE
+from imc_reference.architecture import load_processor
+from vision.acquisition import AcquisitionHalf
+from vision.build.acquisition import AcquisitionFit, OriginReferences
+from vision.build.acquisition.references import noise_classes
+from vision.encoder.vision_encoder import VisionEncoder
+
+SIDES = (112, 336)
+SEVERITIES = (1, 3, 5)
+MOST = 30
+"""Images of an origin: origins differ more than the pictures of one."""
+
+
+class HalvesWithout:
+    """Halves fitted without one fold of origins each, made when one is first asked for."""
+
+    def __init__(
+        self, origins: Mapping[str, Sequence[Path]], unfinished: Path, seed: int, jobs: int
+    ) -> None:
+        self.references = OriginReferences.of(origins)
+        self.unfinished = unfinished
+        self.seed = seed
+        self.jobs = jobs
+        self._by_fold: dict[int, AcquisitionHalf] = {}
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides the fits, beside the code."""
+        listed = [(one.origin, one.file.name) for one in self.references.references]
+        return hashlib.sha256(json.dumps([listed, self.seed]).encode()).hexdigest()
+
+    @cached_property
+    def _fit(self) -> AcquisitionFit:
+        return AcquisitionFit(
+            self.references,
+            noise_classes(),
+            seed=self.seed,
+            jobs=self.jobs,
+            unfinished=self.unfinished,
+            progress=lambda step, done, steps: say(f"{step}, {done} of {steps}"),
+        ).run()
+
+    def without(self, origin: str) -> AcquisitionHalf:
+        """The half fitted without the fold that holds an origin."""
+        fold = self.references.fold_of(origin)
+        if fold not in self._by_fold:
+            self._by_fold[fold] = self._fit.half(leave_out=origin)
+        return self._by_fold[fold]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="holds clean/, slake/, vqa-rad/")
+    parser.add_argument("--fit", type=Path, required=True, help="the fit's folder of steps")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of the fit")
+    parser.add_argument("--seed", type=int, default=0, help="of the fit")
+    parser.add_argument("--model", type=Path, help="measure its features too")
+    parser.add_argument("--origins", nargs="+", help="these alone")
+    parser.add_argument("--kinds", nargs="+", default=list(CORE_IMAGE))
+    parser.add_argument("--severities", nargs="+", type=int, default=list(SEVERITIES))
+    parser.add_argument("--unmatched", action="store_true", help="noises of other makers instead")
+    parser.add_argument("--sides", nargs="+", type=int, default=list(SIDES))
+    parser.add_argument("--most", type=int, default=MOST, help="images of an origin")
+    parser.add_argument("--work", type=Path, default=Path("runs/origins"))
+    parser.add_argument("--out", type=Path, help="a page beside what is printed")
+    parser.add_argument("--json", type=Path, help="the figures as JSON")
+    args = parser.parse_args()
+
+    files = clean_origins(args.data, most=args.most)
+    if args.origins and set(args.origins) - set(files):
+        raise SystemExit(f"no such origin; there are {', '.join(files)}")
+    origins = {name: some for name, some in files.items() if name in (args.origins or files)}
+    corruptions = (
+        unmatched_corruptions() if args.unmatched else own_corruptions(args.kinds, args.severities)
+    )
+    encoder = load_encoder(args.model) if args.model else None
+    halves = HalvesWithout(clean_origins(args.data), args.fit, args.seed, args.jobs)
+    code = sources_digest("vision", "imc_noise", "origins", "unmatched")
+    by_side = {
+        side: [
+            outcome
+            for origin, some in origins.items()
+            for outcome in measured(
+                halves.without,
+                origin,
+                {file.relative_to(args.data).as_posix(): file for file in some},
+                side,
+                corruptions,
+                encoder,
+                args.work,
+                f"{code} {halves.digest}",
+            )
+        ]
+        for side in args.sides
+    }
+    images = sum(map(len, origins.values()))
+    noises = "noises of other makers" if args.unmatched else f"{len(args.kinds)} kinds of noise"
+    page = make_page(
+        by_side,
+        ground=f"{images} clean images of {len(origins)} origins, {noises}, seed {SEED}",
+        command=f"python benchmarks/pdc_origins.py {shown_command(sys.argv[1:])}",
+    )
+    if args.json:
+        replace_file(args.json, json.dumps(document(by_side), indent=1) + "\n")
+    if args.out:
+        replace_file(args.out, page)
+    print(page)
+
+
+def load_encoder(model: Path) -> VisionEncoder:
+    """The vision encoder of a local model."""
+    loaded = AutoModelForImageTextToText.from_pretrained(model, local_files_only=True)
+    return VisionEncoder(loaded, load_processor(str(model)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The clean images of `imc prototypes acquisition`, by origin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from imc_app.refusals import InputRefused
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm")
+
+
+def images_by_origin(folder: Path, limit: int, seed: int) -> dict[str, list[Path]]:
+    """Image files by origin: data sets as published, or one folder for each origin.
+
+    Raises InputRefused where the folder holds neither.
+    """
+    from imc_data.clean_images import CLEAN, INDEX, clean_origins
+
+    if not folder.is_dir():
+        raise InputRefused(f"--images {folder}: no such folder")
+    published = (folder / CLEAN / INDEX, folder / "vqa-rad", folder / "slake")
+    if any(place.exists() for place in published):
+        return clean_origins(folder, most=limit, seed=seed)
+    found: dict[str, list[Path]] = {}
+    for origin in sorted(place for place in folder.iterdir() if place.is_dir()):
+        files = sorted(f for f in origin.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+        if files:
+            rng = np.random.default_rng(seed)
+            chosen = sorted(rng.permutation(len(files))[:limit].tolist())
+            found[origin.name] = [files[i] for i in chosen]
+    if not found:
+        raise InputRefused(
+            f"--images {folder}: holds no folders of images; give one folder for each origin"
+        )
+    return found

@@ -1,0 +1,47 @@
+"""Worker processes that end with their parent, however that ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+
+POLL_SECONDS = 0.5
+"""How often a worker looks whether its parent is there."""
+GRACE_SECONDS = 3.0
+"""How long a worker whose parent is gone may take to stop by itself."""
+INTERRUPTED = 130
+"""Exit code of a process that was interrupted."""
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
+
+
+def follow(parent: int) -> None:
+    """Make this process a worker of `parent`: it ends within seconds of it, however that ends.
+
+    Asked to terminate, it stops as if interrupted, which gives back its claim; where it cannot
+    within `GRACE_SECONDS` it is ended, and its claim with it.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _ask_for_signal_at_parents_end()
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _ask_for_signal_at_parents_end() -> None:
+    """Have Linux send SIGTERM when the parent is gone, whatever this process is busy with."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    os._exit(INTERRUPTED)

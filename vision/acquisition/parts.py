@@ -1,0 +1,40 @@
+"""The parts of an acquisition half, as its file holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vision.acquisition.benefit import BenefitPredictor
+from vision.acquisition.evidence import Novelty
+from vision.acquisition.restorer import EnsembleRestorer
+from vision.perceive.pixel_classifier import PixelClassifier
+
+
+@dataclass(frozen=True)
+class HalfParts:
+    """Noise classifiers, restorer and benefit predictor, fitted on clean images of many origins."""
+
+    origins: dict[str, int]
+    """Number of references by origin."""
+    seed: int
+    classifier: PixelClassifier = field(repr=False)
+    """Of pictures as they come."""
+    residual_classifier: PixelClassifier = field(repr=False)
+    """Of restored pictures; its clean class is "restored, no noise left"."""
+    restorer: EnsembleRestorer = field(repr=False)
+    novelty: Novelty = field(repr=False)
+    benefit: BenefitPredictor = field(repr=False)
+    stripes_left: float = 0.5
+    """Share of the squared error that the removal of stripes leaves: mean over its draws."""
+    digest: str = ""
+    """SHA-256 of its file; empty where it was not loaded from one."""
+
+    @property
+    def classes(self) -> tuple[tuple[str, int], ...]:
+        """Every class as (kind, severity), clean first."""
+        return self.classifier.classes
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of noise that it knows."""
+        return tuple(dict.fromkeys(kind for kind, severity in self.classes if severity > 0))
