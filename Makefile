@@ -8,6 +8,7 @@ PYTHON  ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 
              && { echo $$p; break; }; done)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TESTS   ?=
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help ask test lint types contracts docs tests bench results ablations notebooks serve clean
@@ -34,7 +35,7 @@ docs: $(VENV)/.installed-dev ## Build the documentation into site/, strictly and
 	@echo "open site/index.html"
 
 tests: $(VENV)/.installed-dev ## The tests alone; TESTS="-k noise -m 'not slow'" narrows them
-	$(BIN)/python -m pytest -q $(TESTS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(TESTS)
 
 bench: $(VENV)/.installed ## Time `imc ask`, cold and warm
 	$(BIN)/python benchmarks/ask_latency.py

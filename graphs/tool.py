@@ -50,7 +50,7 @@ def imc_tool(
         image_root: the folder under which the agent may name files; None: it may name the images
             that the program has put into `context.images`, by the name which that returned.
         name: of the tool.
-        description: what the agent is told of it.
+        description: what the agent reads of it.
 
     Returns:
         A tool whose content is a sentence for the agent, and whose artifact is the document of

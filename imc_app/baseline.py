@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from vision.sequential_test import Floats
 
 MIN_BASELINE = 30
-"""With 10 no change of a stream from its beginning is ever found, with 20 one is found late."""
+"""With 20 a change of a stream from its beginning is found after 20 images, with 30 after 9."""
 ENOUGH = 50
-"""Where every image is less clean than the baseline, 30 pictures find it after about 10 images and
-50 after 6; where every second one is, 30 after about 65 and 50 after 17 (medians, simulated)."""
+"""Where every image is less clean than the baseline, 30 find it after 9 images and 50 after 6; where
+every second one is, 50 after 22, 30 hardly ever (medians, `benchmarks/drift_streams.py`)."""
 _NOISY_SHARE = 0.1
 """A notice is given where more pictures of a baseline are called noisy one by one."""
 

@@ -84,7 +84,7 @@ def make_app(studio: Studio, *, token: str, port: int) -> ASGIApp:
 
 
 def serve(studio: Studio, *, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until the process is told to stop.
+    """Serve until the process is asked to stop.
 
     Args:
         studio: what is served.

@@ -1,4 +1,4 @@
-"""A client names images by blocks, or by paths under one folder; nothing else is read or told."""
+"""A client names images by blocks, or by paths under one folder; nothing else is read."""
 
 from __future__ import annotations
 
