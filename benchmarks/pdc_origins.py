@@ -2,12 +2,12 @@
 
     python benchmarks/pdc_origins.py --data DATA --fit FOLDER [--model MODEL] [--out FILE]
 
-Clean images of every origin of `clean_origins`, reduced to a shorter side of 112 and of 336 px:
-clean, and with `imc_noise`'s kinds at severities 1, 3 and 5 (or the noises of other makers,
-`--unmatched`). Each is restored by a half that was fitted without its origin, and compared with its
-clean original. `--fit` is the folder of the fit's steps, as `imc prototypes acquisition` keeps it;
-what it lacks is fitted first. Outcomes are kept under `--work`: a stopped measurement goes on where
-it was.
+Clean images of every origin, as `imc prototypes acquisition` finds them, reduced to a shorter side
+of 112 and of 336 px: clean, and with `imc_noise`'s kinds at severities 1, 3 and 5 (or the noises of
+other makers, `--unmatched`). Each is restored by a half that was fitted without its origin, and
+compared with its clean original. `--fit` is the folder of the fit's steps, as `imc prototypes
+acquisition` keeps it; what it lacks is fitted first. Outcomes are kept under `--work`: a stopped
+measurement goes on where it was.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from origins.page import make_page
 from origins.stored import measured
 from transformers import AutoModelForImageTextToText
 
+from imc_app.acquisition_images import images_by_origin
 from imc_core.files import replace_file
-from imc_data import clean_origins
 from imc_noise import CORE_IMAGE
 from imc_reference.architecture import load_processor
 from vision.acquisition import AcquisitionHalf
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="the figures as JSON")
     args = parser.parse_args()
 
-    files = clean_origins(args.data, most=args.most)
+    files = images_by_origin(args.data, args.most, 0)
     if args.origins and set(args.origins) - set(files):
         raise SystemExit(f"no such origin; there are {', '.join(files)}")
     origins = {name: some for name, some in files.items() if name in (args.origins or files)}
@@ -105,7 +105,7 @@ def main() -> None:
         unmatched_corruptions() if args.unmatched else own_corruptions(args.kinds, args.severities)
     )
     encoder = load_encoder(args.model) if args.model else None
-    halves = HalvesWithout(clean_origins(args.data), args.fit, args.seed, args.jobs)
+    halves = HalvesWithout(images_by_origin(args.data, None, 0), args.fit, args.seed, args.jobs)
     code = sources_digest("vision", "imc_noise", "origins", "unmatched")
     by_side = {
         side: [

@@ -174,7 +174,7 @@ def acquisition_half(
     ],
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=8, help="Most images of one origin.")
-    ] = 130,
+    ] = 500,
     kinds: Annotated[
         str,
         typer.Option(

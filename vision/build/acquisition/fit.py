@@ -28,7 +28,7 @@ from vision.acquisition.scales import SCALES
 from vision.build.acquisition import passes
 from vision.build.acquisition.benefit_fit import fit_benefit
 from vision.build.acquisition.cross_fit import CrossFit
-from vision.build.acquisition.landmark_fit import fit_landmarks
+from vision.build.acquisition.landmark_fit import FEW_LANDMARKS, LANDMARKS, fit_landmarks
 from vision.build.acquisition.pass_runner import PassRunner, Progress, Rows, chunk_count
 from vision.build.acquisition.passes import Arrays, Predictors
 from vision.build.acquisition.pixel_maps import solve_maps
@@ -40,10 +40,10 @@ from vision.report import CLEAN, UNKNOWN
 from vision.restore.landmarks import LandmarkRegression
 
 Floats = NDArray[np.float64]
-TRIED_EACH = 40
+TRIED_EACH = 60
 """References of each origin on which restorations are tried: origins count alike in the benefit."""
-SECOND_EVERY = 3
-"""Every third of them is restored twice, for the second trials."""
+SECOND_EVERY = 2
+"""Every second of them is restored twice, for the second trials."""
 PAIRS = [(a, b) for a in range(FOLDS) for b in range(a, FOLDS)]
 """Members while fitting: without one fold (a, a), and without two."""
 
@@ -215,6 +215,7 @@ class AcquisitionFit:
         vectors = {n: torch.from_numpy(arrays[n]) for n in ("plain", "logarithmic", "lost", "gain")}
         kinds = np.array([kind for kind, _ in self.noisy])[labels - 1]
         found = {}
+        toned = (*passes.TONE_KINDS, UNKNOWN)
         for number, kind in enumerate([*dict.fromkeys(kinds.tolist()), UNKNOWN]):
             own = torch.from_numpy(np.flatnonzero(kinds == kind) if kind != UNKNOWN else
                                    np.arange(len(kinds))[:: max(1, len(kinds) // 4096)])
@@ -226,6 +227,7 @@ class AcquisitionFit:
                     folds[own],
                     PAIRS,
                     self.seed + number,
+                    most=LANDMARKS if kind in toned else FEW_LANDMARKS,
                 )
                 for source, target in (("plain", "lost"), ("logarithmic", "gain"))
             ]

@@ -10,7 +10,9 @@ from torch import Tensor
 from vision.restore.landmarks import LandmarkRegression, squared_distances
 
 LANDMARKS = 512
-"""Most landmarks of a regression."""
+"""Most landmarks of a kind that changes the tone of a picture: prototypes are what restores it."""
+FEW_LANDMARKS = 128
+"""Most landmarks of another kind."""
 PICTURES_EACH = 5
 """Least number of different references whose thumbnails a landmark is the mean of."""
 ROWS_EACH = 8
@@ -30,6 +32,8 @@ def fit_landmarks(
     folds: Tensor,
     members: Sequence[Sequence[int]],
     seed: int,
+    *,
+    most: int = LANDMARKS,
 ) -> LandmarkRegression:
     """Fit one member for each set of folds that is left out.
 
@@ -40,10 +44,11 @@ def fit_landmarks(
         folds: (n,) their folds.
         members: folds that each member leaves out.
         seed: of the first landmarks.
+        most: landmarks.
     """
     centre = vectors.mean(dim=0)
     scale = vectors.std(dim=0, correction=0).mean().clamp_min(1e-6)
-    landmarks = _landmarks((vectors - centre) / scale, pictures, seed)
+    landmarks = _landmarks((vectors - centre) / scale, pictures, seed, most)
     distances = squared_distances(landmarks, landmarks)
     apart = distances[distances > 0]
     width = (WIDTH * apart.median()).clamp_min(1e-6) if len(apart) else torch.tensor(1.0)
@@ -67,14 +72,14 @@ def fit_landmarks(
     return LandmarkRegression(centre, scale, landmarks, width, torch.stack(weights))
 
 
-def _landmarks(standard: Tensor, pictures: Tensor, seed: int) -> Tensor:
+def _landmarks(standard: Tensor, pictures: Tensor, seed: int, most: int) -> Tensor:
     """Means of clusters of (n, p), each of rows of at least `PICTURES_EACH` references; maybe none.
 
     Clusters with fewer are dropped together and their rows dealt to those that are left, until all
     have enough; where none has, there are no landmarks.
     """
     draw = torch.Generator().manual_seed(seed)
-    count = max(1, min(LANDMARKS, len(standard) // ROWS_EACH))
+    count = max(1, min(most, len(standard) // ROWS_EACH))
     means = standard[torch.randperm(len(standard), generator=draw)[:count]]
     for _ in range(_PASSES):
         means = _means(standard, squared_distances(standard, means).argmin(dim=1), len(means))

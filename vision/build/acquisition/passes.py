@@ -20,7 +20,7 @@ from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import as_stored
 from vision.build.acquisition.pixel_maps import MapMoments
-from vision.build.acquisition.references import Draw, Drawer, Reference, chosen_pixels
+from vision.build.acquisition.references import TRIAL_SHARES, Draw, Drawer, Reference, chosen_pixels
 from vision.calibrate.class_maps import calibration_weights
 from vision.perceive.pixel_classifier import PixelClassifier
 from vision.restore.landmarks import LandmarkRegression
@@ -45,18 +45,20 @@ TONE_KINDS = (
     "shading",
 )
 """Kinds whose correction rests on prototypes: of each class a further draw of every reference."""
-DRAWS = 22
+DRAWS = 28
 """Noisy draws of each reference."""
-VIEWS = 6
+VIEWS = 8
 """Clean views of each reference."""
-MAP_DRAWS = 11
+MAP_DRAWS = 12
 """Draws, the first ones, on which the pixel maps are fitted."""
 PIXELS = 1024
 """Randomly chosen pixels of each of them."""
-TRIALS = 3
+TRIALS = 8
 """Trial restorations of draws with one noise, for each reference."""
-MIXED_TRIALS = 1
+MIXED_TRIALS = 3
 """Trial restorations of draws with two noises."""
+CLEAN_TRIALS = 2
+"""Trial restorations of clean views."""
 
 
 def compute_statistics(reference: Reference, classes: Classes, seed: int) -> Arrays:
@@ -156,9 +158,9 @@ def first_trials(
     `first`: whether the first of two noises is the likelier by the posterior.
     """
     drawer = Drawer(reference, classes, seed)
-    draws = [drawer.noisy(DRAWS + number) for number in range(TRIALS)]
-    draws += [drawer.noisy(2 * DRAWS + number, noises=2) for number in range(MIXED_TRIALS)]
-    draws.append(drawer.view(VIEWS))
+    draws = [drawer.noisy(DRAWS + number, shares=TRIAL_SHARES) for number in range(TRIALS)]
+    draws += _mixed(drawer)
+    draws += [drawer.view(VIEWS + number, shares=TRIAL_SHARES) for number in range(CLEAN_TRIALS)]
     rows = [_trial(draw, draw.noisy, classifier, restorer, novelty, members) for draw in draws]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
@@ -183,12 +185,16 @@ def second_trials(
         members: those that have not met the reference's fold.
     """
     drawer = Drawer(reference, classes, seed)
-    draws = [drawer.noisy(2 * DRAWS + number, noises=2) for number in range(MIXED_TRIALS)]
     rows = []
-    for draw in draws:
+    for draw in _mixed(drawer):
         once = _restored(draw.noisy, classifiers[0], restorer, members)
         rows.append(_trial(draw, once, classifiers[1], restorer, novelty, members))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _mixed(drawer: Drawer) -> list[Draw]:
+    numbers = range(2 * DRAWS, 2 * DRAWS + MIXED_TRIALS)
+    return [drawer.noisy(number, noises=2, shares=TRIAL_SHARES) for number in numbers]
 
 
 def _restored(

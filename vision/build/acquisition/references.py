@@ -50,6 +50,8 @@ COARSE = (2, 4)
 
 SCALE_SHARES = (0.55, 0.18, 0.2, 0.05, 0.02)
 """Shares of the draws by working scale: large ones cost most, and their maps lean on others'."""
+TRIAL_SHARES = (0.6, 0.2, 0.16, 0.03, 0.01)
+"""The same of trial restorations, which cost ten times as much at 672 pixels as at 112."""
 _JITTER = 1.15
 """A draw's shorter side is within this factor of its scale; that of half of the draws is it."""
 _SQUARE = 0.5
@@ -166,10 +168,12 @@ class Drawer:
         weights = np.where(core, 1.0, _MORE_WEIGHT)
         self._weights = weights / weights.sum()
 
-    def noisy(self, number: int, noises: int = 1) -> Draw:
+    def noisy(
+        self, number: int, noises: int = 1, shares: Sequence[float] = SCALE_SHARES
+    ) -> Draw:
         """Draw `number`: `noises` of different kinds, one after another, at a working size."""
         rng = np.random.default_rng([self.seed, 1, self.reference.number, number, noises])
-        size = self._size(rng, self.image)
+        size = self._size(rng, self.image, shares)
         labels = [int(rng.choice(len(self.classes), p=self._weights))]
         while len(labels) < noises:
             other = int(rng.choice(len(self.classes), p=self._weights))
@@ -204,7 +208,7 @@ class Drawer:
         expanded = clean.expand(planes, -1, -1), noisy.expand(planes, -1, -1)
         return Draw(self.reference, (label,), *expanded)
 
-    def view(self, number: int) -> Draw:
+    def view(self, number: int, shares: Sequence[float] = SCALE_SHARES) -> Draw:
         """Clean view `number`: 0 and 1 the whole picture, others turned and cropped."""
         rng = np.random.default_rng([self.seed, 2, self.reference.number, number])
         rgb = self.image.rgb
@@ -218,16 +222,18 @@ class Drawer:
             left = int(rng.integers(width - columns + 1))
             rgb = rgb[top : top + rows, left : left + columns]
         image = MedicalImage.from_rgb(np.ascontiguousarray(rgb), "ARRAY")
-        planes = planes_of(image, self._size(rng, image))
+        planes = planes_of(image, self._size(rng, image, shares))
         return Draw(self.reference, (0,), planes, planes)
 
-    def _size(self, rng: np.random.Generator, image: MedicalImage) -> tuple[int, int]:
+    def _size(
+        self, rng: np.random.Generator, image: MedicalImage, shares: Sequence[float]
+    ) -> tuple[int, int]:
         """A working size: squeezed into a square, or with the picture's own aspect."""
         short = min(image.height, image.width)
         # an enlarged picture is smooth as no scan is
         fitting = np.array([scale <= max(_ENLARGED * short, SCALES[0]) for scale in SCALES])
-        shares = np.array(SCALE_SHARES) * fitting
-        scale = SCALES[int(rng.choice(len(SCALES), p=shares / shares.sum()))]
+        weights = np.array(shares) * fitting
+        scale = SCALES[int(rng.choice(len(SCALES), p=weights / weights.sum()))]
         jitter = _JITTER ** float(rng.uniform(-1.0, 1.0)) if rng.random() < 0.5 else 1.0
         side = scale * jitter
         if rng.random() < _SQUARE:
