@@ -49,13 +49,13 @@ DRAWS = 28
 """Noisy draws of each reference."""
 VIEWS = 8
 """Clean views of each reference."""
-MAP_DRAWS = 12
+MAP_DRAWS = 10
 """Draws, the first ones, on which the pixel maps are fitted."""
 PIXELS = 1024
 """Randomly chosen pixels of each of them."""
-TRIALS = 8
+TRIALS = 7
 """Trial restorations of draws with one noise, for each reference."""
-MIXED_TRIALS = 3
+MIXED_TRIALS = 2
 """Trial restorations of draws with two noises."""
 CLEAN_TRIALS = 2
 """Trial restorations of clean views."""
