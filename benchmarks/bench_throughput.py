@@ -42,7 +42,7 @@ from imc_bench.datasets import load_pixels
 from imc_bench.methods import get_methods
 from imc_bench.phantom_items import PHANTOM_SIZE
 from imc_bench.plan import Plan
-from imc_bench.session import CheckedRequest, RunRequest, check_request, open_run
+from imc_bench.run.session import CheckedRequest, RunRequest, check_request, open_run
 from imc_data.items import VQAItem
 from imc_reference import MODEL_DIR
 

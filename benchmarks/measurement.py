@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from graphs.context import IMCContext, load_context
 from imc_agents.policy import Policy
-from imc_bench.bootstrap import ClusterBootstrap
 from imc_bench.conditions import Condition
 from imc_bench.datasets import load_dataset, load_pixels
 from imc_bench.methods import BaselineMethod, Method, PreparedImage, Side, Tools, encode
+from imc_bench.metrics.bootstrap import ClusterBootstrap
 from imc_bench.plan import Plan
-from imc_bench.session import CheckedRequest, RunRequest, identity_of, open_run
-from imc_bench.store import Store
+from imc_bench.run.session import CheckedRequest, RunRequest, identity_of, open_run
+from imc_bench.store.result_store import Store
 from imc_data.items import LoadedSet, VQAItem
 from imc_reference import MODEL_DIR
 from vision.encoder.vision_encoder import EncodedImage

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imc_bench.similarity import Grey, ssim
+from imc_bench.metrics.similarity import Grey, ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
 from imc_noise.image.planes import corrupt_pixels
 from imc_noise.registry import _IMAGE

@@ -31,9 +31,9 @@ from measurement import (
 from unmatched.noises import UnmatchedNoise, conditions
 from unmatched.page import NoiseRow, Outcome, make_page
 
-from imc_bench.denoisers import non_local_means
 from imc_bench.methods import PDC, BaselineMethod, Denoised, Method, OneStage
-from imc_bench.statistics import answer_flips
+from imc_bench.methods.denoisers import non_local_means
+from imc_bench.metrics.statistics import answer_flips
 
 SETS = {
     "slake-validation": ("SLAKE validation", "slake", "validate", 0.55),

@@ -20,10 +20,10 @@ import numpy as np
 from measurement import add_model_options, halves_named, open_model, shown_command
 from witnesses import ENCODER, JOINT, PIXELS, Classified, Witnesses, corrupted, most_likely
 
+from imc_bench.metrics.statistics import confusion, false_alarms
 from imc_bench.report.reliability import Reliability, reliability
 from imc_bench.report.reliability_tables import bin_table
 from imc_bench.report.table import Table, percent, shown_estimate
-from imc_bench.statistics import confusion, false_alarms
 from imc_noise import CORE_IMAGE
 from imc_reference.architecture import IMAGE_SIZE
 from imc_reference.corpus import as_rgb

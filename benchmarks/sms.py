@@ -41,9 +41,9 @@ from imc_agents.corrections.rewriting import edits_between
 from imc_agents.language.noisy_channel import LETTER, slip
 from imc_agents.margin_calibration import read_questions, upper_bound
 from imc_agents.safeguards.protected import protected_violations
-from imc_bench.bootstrap import ClusterBootstrap, Estimate, share
-from imc_bench.statistics import character_errors
-from imc_bench.text_distance import new_violations
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Estimate, share
+from imc_bench.metrics.statistics import character_errors
+from imc_bench.metrics.text_distance import new_violations
 from imc_noise import CORE_TEXT
 from imc_reference import MODEL_DIR
 

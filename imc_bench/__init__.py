@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from imc_bench.methods.catalogue import get_methods, register
     from imc_bench.methods.mission import BaselineMethod
     from imc_bench.methods.protocol import Method
+    from imc_bench.metrics.scoring import score_answer
     from imc_bench.report.report import Report, make_report
     from imc_bench.report.tables import make_tables
-    from imc_bench.scoring import score_answer
-    from imc_bench.session import RunRequest, check_request, open_run
-    from imc_bench.store import Store
+    from imc_bench.run.session import RunRequest, check_request, open_run
+    from imc_bench.store.result_store import Store
 
 __all__ = [
     "DATASETS",
@@ -56,8 +56,8 @@ __getattr__, __dir__ = lazy_names(
         "imc_bench.methods.protocol": ("Method",),
         "imc_bench.report.report": ("Report", "make_report"),
         "imc_bench.report.tables": ("make_tables",),
-        "imc_bench.scoring": ("score_answer",),
-        "imc_bench.session": ("RunRequest", "check_request", "open_run"),
-        "imc_bench.store": ("Store",),
+        "imc_bench.metrics.scoring": ("score_answer",),
+        "imc_bench.run.session": ("RunRequest", "check_request", "open_run"),
+        "imc_bench.store.result_store": ("Store",),
     },
 )

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imc_bench.bootstrap import ClusterBootstrap, Estimate, Resampled, average
 from imc_bench.conditions import Condition
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Estimate, Resampled, average
+from imc_bench.metrics.scoring import Rule
+from imc_bench.metrics.statistics import Flips, flips
 from imc_bench.report.document import interval, number
 from imc_bench.report.results import (
     CLEAN,
@@ -21,8 +23,6 @@ from imc_bench.report.results import (
 )
 from imc_bench.report.table import Table, points, shown_estimate
 from imc_bench.report.wording import SIDE_WORDS
-from imc_bench.scoring import Rule
-from imc_bench.statistics import Flips, flips
 
 
 @dataclass(frozen=True)

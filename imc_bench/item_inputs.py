@@ -8,7 +8,7 @@ from typing import Any
 
 from imc_bench.conditions import SWAPPED, Condition, RunRefused
 from imc_bench.datasets import load_dataset, load_pixels
-from imc_bench.image_preparation import input_size
+from imc_bench.run.image_preparation import input_size
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import resize_rgb

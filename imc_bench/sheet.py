@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imc_bench.conditions import Condition, RunRefused, make_conditions
+from imc_bench.metrics.similarity import grey_plane, ssim
 from imc_bench.phantom_items import PHANTOM_SIZE
-from imc_bench.similarity import grey_plane, ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, Noise, get_noise
 from imc_noise.image.planes import GREY_SPREAD
 from imc_noise.strengths import NOT_BY_SSIM

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from imc_bench.bootstrap import ClusterBootstrap
+from imc_bench.metrics.bootstrap import ClusterBootstrap
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
 from tests.conftest import REPOSITORY

@@ -10,9 +10,9 @@ from measurement import Measurement, Responses
 
 from ablations.cells import CLEAN, GRID, MIXED, Cell
 from ablations.plan import NONE, Part
-from imc_bench.bootstrap import LEAST_DROP, Estimate, Resampled, average
+from imc_bench.metrics.bootstrap import LEAST_DROP, Estimate, Resampled, average
+from imc_bench.metrics.statistics import answer_flips, share
 from imc_bench.report.table import Table, percent, recovered, shown_estimate
-from imc_bench.statistics import answer_flips, share
 from imc_noise import CORE_IMAGE
 
 COLUMNS = (

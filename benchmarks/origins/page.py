@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from imc_bench.bootstrap import Estimate
+from imc_bench.metrics.bootstrap import Estimate
 from imc_bench.report.table import NOT_SHOWN, Table, percent, ratio, shown_estimate
 from origins.outcomes import Outcome
 from origins.summary import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Estimate, Resampled, average, share
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Estimate, Resampled, average, share
 from origins.outcomes import Outcome
 from vision.report import CLEAN
 

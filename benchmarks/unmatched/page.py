@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Estimate, Resampled, average
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Estimate, Resampled, average
 from imc_bench.report.table import NOT_SHOWN, Table, percent, points, recovered
 from unmatched.noises import UnmatchedNoise
 

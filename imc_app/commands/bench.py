@@ -31,7 +31,7 @@ from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
-    from imc_bench.units import RunProgress
+    from imc_bench.store.units import RunProgress
 
 RUN_EXAMPLES = (
     "imc bench run --dataset phantom -n 20 --noises gaussian,typo -o small.sqlite",
@@ -156,7 +156,7 @@ def run(
     check_files(model, prototypes, acquisition)
     load_plugins(plugin or ())
     with waiting(f"reading data set {dataset}"):
-        from imc_bench.session import RunRequest, check_request, open_run
+        from imc_bench.run.session import RunRequest, check_request, open_run
 
     request = RunRequest(
         dataset=dataset,
@@ -217,7 +217,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Say how much of a run is measured, and what it measures."""
-    from imc_bench.store import Store
+    from imc_bench.store.result_store import Store
 
     with Store.read(store) as opened:
         progress, facts = opened.progress(), opened.facts()

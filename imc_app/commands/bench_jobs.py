@@ -23,8 +23,8 @@ import typer
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
-    from imc_bench.store import Store
-    from imc_bench.units import RunProgress
+    from imc_bench.store.result_store import Store
+    from imc_bench.store.units import RunProgress
 
 POLL_SECONDS = 0.5
 """How often the store is asked how far the run has come."""

@@ -108,7 +108,7 @@ def report(
 
 def _check_stores(*runs: Path) -> None:
     """Refuse what is no store before the seconds that imports take. Raises StoreRefused."""
-    from imc_bench.store import Store
+    from imc_bench.store.result_store import Store
 
     for run in runs:
         with Store.read(run):

@@ -74,7 +74,7 @@ def studio(
     check_files(model, prototypes)
     stores = tuple(bench or ())
     for store in stores:
-        from imc_bench.store import Store
+        from imc_bench.store.result_store import Store
 
         with Store.read(store):
             pass

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import convert_to_messages
 
-from imc_bench.denoisers import Denoiser
+from imc_bench.methods.denoisers import Denoiser
 from imc_bench.methods.mission import BaselineMethod, encode
 from imc_bench.methods.protocol import (
     PreparedImage,
@@ -17,7 +17,7 @@ from imc_bench.methods.protocol import (
     local_chat,
     since,
 )
-from imc_bench.spell_checker import SpellChecker
+from imc_bench.methods.spell_checker import SpellChecker
 from prompts.role import places
 from vision.reading.medical_image import MedicalImage
 

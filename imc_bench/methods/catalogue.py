@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imc_bench.conditions import RunRefused
-from imc_bench.denoisers import median, non_local_means, total_variation, wiener
 from imc_bench.methods.baselines import Denoised, Rewritten, SpellChecked
+from imc_bench.methods.denoisers import median, non_local_means, total_variation, wiener
 from imc_bench.methods.mission import IMC, PDC, SMS, BaselineMethod, OneStage
 from imc_bench.methods.protocol import Method
 from imc_core.plugins import OwnEntries

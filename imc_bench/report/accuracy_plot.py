@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imc_bench.bootstrap import LEAST_DROP
+from imc_bench.metrics.bootstrap import LEAST_DROP
 from imc_bench.report.cells import Cell
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.report import Report

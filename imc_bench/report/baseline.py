@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from imc_bench.conditions import Condition
+from imc_bench.metrics.statistics import corruption_error, relative_corruption_error
 from imc_bench.report.results import BASE, CLEAN, ReportRefused, RunResults, read_results
-from imc_bench.statistics import corruption_error, relative_corruption_error
 
 _MARKS = ("value", "counted")
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Estimate, average
 from imc_bench.conditions import Condition
-from imc_bench.report.baseline import Baseline, corruption_errors
-from imc_bench.report.results import BASE, CLEAN, RunResults, Side, full_grid, kind_of
-from imc_bench.statistics import (
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Estimate, average
+from imc_bench.metrics.statistics import (
     answer_flips,
     calibration_error,
     flips,
@@ -18,6 +16,8 @@ from imc_bench.statistics import (
     share,
     worst_case,
 )
+from imc_bench.report.baseline import Baseline, corruption_errors
+from imc_bench.report.results import BASE, CLEAN, RunResults, Side, full_grid, kind_of
 
 
 @dataclass(frozen=True)

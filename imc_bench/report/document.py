@@ -6,14 +6,14 @@ import math
 from dataclasses import asdict, fields
 from typing import Any
 
-from imc_bench.bootstrap import Estimate
+from imc_bench.metrics.bootstrap import Estimate
+from imc_bench.metrics.statistics import IMAGE_STATES, TEXT_STATES
 from imc_bench.report.cells import Cell, CleanSummary, SideSummary
 from imc_bench.report.reliability import Gate
 from imc_bench.report.report import Report
 from imc_bench.report.results import SIDES
 from imc_bench.report.severity import PREDICTED_SEVERITIES
 from imc_bench.report.verdict import details, headline
-from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 
 def to_document(report: Report) -> dict[str, Any]:

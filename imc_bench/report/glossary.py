@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from imc_bench.bootstrap import LEAST_DROP
+from imc_bench.metrics.bootstrap import LEAST_DROP
 from imc_bench.report.shares import LEAST_COUNT, NO_FLIPS, NO_LOSS, NOTHING_ADDED
 
 _POINTS = f"{100 * LEAST_DROP:.0f} points"

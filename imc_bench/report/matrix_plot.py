@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from imc_bench.metrics.statistics import IMAGE_STATES, TEXT_STATES
 from imc_bench.report.heat_map import heat_map
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.report import Report
 from imc_bench.report.results import kind_of
 from imc_bench.report.wording import joined, setting
-from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 
 def matrix_plot(report: Report) -> Picture | None:

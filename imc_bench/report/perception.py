@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.bootstrap import Estimate, Floats, share
+from imc_bench.metrics.bootstrap import Estimate, Floats, share
+from imc_bench.metrics.statistics import confusion, false_alarms, state_matrix
 from imc_bench.report.reliability import Gate, gate
 from imc_bench.report.results import BASE, CLEAN, Response, RunResults, side_of
 from imc_bench.report.severity import SeverityCase, SeverityConfusion, severity_confusions
-from imc_bench.statistics import confusion, false_alarms, state_matrix
 from vision.report import CLEAN as CLEAN_KIND
 from vision.report import UNKNOWN
 

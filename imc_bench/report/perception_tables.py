@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imc_bench.bootstrap import Estimate
+from imc_bench.metrics.bootstrap import Estimate
 from imc_bench.report.perception import Perception
 from imc_bench.report.severity import PREDICTED_SEVERITIES, SeverityConfusion
 from imc_bench.report.table import NOT_SHOWN, Table, percent, shown_estimate

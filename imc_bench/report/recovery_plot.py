@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from imc_bench.bootstrap import LEAST_DROP
 from imc_bench.conditions import Condition
+from imc_bench.metrics.bootstrap import LEAST_DROP
 from imc_bench.report.cells import Cell
 from imc_bench.report.heat_map import heat_map
 from imc_bench.report.picture import Caption, Drawing, Picture

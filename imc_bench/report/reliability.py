@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imc_bench.bootstrap import Estimate, share
 from imc_bench.errors import StatisticRefused
+from imc_bench.metrics.bootstrap import Estimate, share
+from imc_bench.metrics.statistics import calibration_error
 from imc_bench.report.results import BASE, CLEAN, SIDES, RunResults
-from imc_bench.statistics import calibration_error
 
 BINS = 10
 LEVELS = (0.005, 0.01, 0.015, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from imc_bench.bootstrap import Estimate
+from imc_bench.metrics.bootstrap import Estimate
 from imc_bench.report.picture import Caption, Drawing, Picture
 from imc_bench.report.reliability import BINS, Gate, Reliability
 from imc_bench.report.report import Report

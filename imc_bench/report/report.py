@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.bootstrap import Floats
+from imc_bench.metrics.bootstrap import Floats
+from imc_bench.metrics.scoring import Rule
 from imc_bench.report.baseline import read_baseline
 from imc_bench.report.cells import (
     Cell,
@@ -23,7 +24,6 @@ from imc_bench.report.perception import Perception, matrix, perception
 from imc_bench.report.reliability import Reliability, answer_reliability
 from imc_bench.report.results import SIDES, RunResults, Side, read_results
 from imc_bench.report.scores import RuleScores, rule_scores
-from imc_bench.scoring import Rule
 
 
 @dataclass(frozen=True)

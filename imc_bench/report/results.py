@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from imc_bench.bootstrap import ClusterBootstrap, Floats, Resampled
 from imc_bench.conditions import CONTROLS, Condition
-from imc_bench.scoring import Rule, Score, score_answer
-from imc_bench.store import Store
-from imc_bench.units import RunProgress
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Floats, Resampled
+from imc_bench.metrics.scoring import Rule, Score, score_answer
+from imc_bench.store.result_store import Store
+from imc_bench.store.units import RunProgress
 from imc_core.errors import IMCError
 
 BASE = "none"
@@ -38,7 +38,7 @@ class ReportRefused(IMCError):
 
 
 class Response(NamedTuple):
-    """What a report needs of one row; `imc_bench.schema` says what most fields are."""
+    """What a report needs of one row; `imc_bench.store.schema` says what most fields are."""
 
     correct: bool
     """By the rule of the report."""

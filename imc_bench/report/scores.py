@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imc_bench.conditions import Condition
+from imc_bench.metrics.scoring import llavamed_compat, lmms_eval, strict
 from imc_bench.report.results import CLEAN, SIDES, Response, RunResults, Side, full_grid
-from imc_bench.scoring import llavamed_compat, lmms_eval, strict
 
 
 @dataclass(frozen=True)

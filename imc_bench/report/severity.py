@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_bench.bootstrap import Estimate, share
+from imc_bench.metrics.bootstrap import Estimate, share
 from vision.report import CLEAN
 
 PREDICTED_SEVERITIES = (1, 2, 3, 4, 5)

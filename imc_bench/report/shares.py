@@ -9,7 +9,7 @@ from imc_bench.report.table import NOT_SHOWN, percent, recovered
 LEAST_COUNT = 10
 """A share of fewer answers moves by over 10 points with a single one: no number is shown."""
 NO_LOSS = "no loss"
-"""Instead of a recovered share: noise costs under 3 points (`imc_bench.bootstrap.LEAST_DROP`)."""
+"""Instead of a recovered share: noise costs under `imc_bench.metrics.bootstrap.LEAST_DROP`."""
 NO_FLIPS = "no flips"
 """Instead of a share of flips removed: noise flips no answer."""
 NOTHING_ADDED = "none added"

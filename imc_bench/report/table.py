@@ -7,7 +7,7 @@ import io
 import math
 from dataclasses import dataclass
 
-from imc_bench.bootstrap import Estimate
+from imc_bench.metrics.bootstrap import Estimate
 
 NOT_SHOWN = "-"
 """For a figure that was not measured, or is suppressed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imc_bench.metrics.statistics import IMAGE_STATES, TEXT_STATES
 from imc_bench.report.answer_tables import control_table, question_table, score_table
 from imc_bench.report.perception_tables import kind_table, severity_table
 from imc_bench.report.reliability_tables import bin_table, gate_table
@@ -10,7 +11,6 @@ from imc_bench.report.results import side_of
 from imc_bench.report.shares import NOTHING_ADDED, shown_flips_removed, shown_recovered
 from imc_bench.report.table import Table, percent, points, ratio, shown_estimate
 from imc_bench.report.wording import SIDE_WORDS, about
-from imc_bench.statistics import IMAGE_STATES, TEXT_STATES
 
 
 def make_tables(report: Report) -> list[Table]:

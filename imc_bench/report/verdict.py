@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imc_bench.bootstrap import LEAST_DROP, Estimate
+from imc_bench.metrics.bootstrap import LEAST_DROP, Estimate
 from imc_bench.report.cells import SideSummary
 from imc_bench.report.report import Report
 from imc_bench.report.results import BASE

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from imc_bench.metrics.scoring import Rule
 from imc_bench.report.results import RunResults, severity_of
-from imc_bench.scoring import Rule
 
 SIDE_WORDS: Mapping[str, str] = {
     "image": "image",

@@ -17,7 +17,7 @@ import pytest
 
 from imc_app.commands import bench_jobs
 from imc_bench.errors import StoreRefused
-from imc_bench.store import Store
+from imc_bench.store.result_store import Store
 from tests.conftest import REPOSITORY, Imc
 
 PHANTOMS = ("bench", "run", "--dataset", "phantom", "--limit", "3", "--noises", "none")

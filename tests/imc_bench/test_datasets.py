@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imc_bench.datasets import DATASETS, load_dataset, load_pixels
-from imc_bench.scoring import score
+from imc_bench.metrics.scoring import score
 from imc_data.errors import DataRefused
 from imc_data.table_files import TableSource
 from imc_reference.phantoms import MODALITIES

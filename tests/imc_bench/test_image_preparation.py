@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from graphs.context import IMCContext
-from imc_bench import image_preparation
 from imc_bench.conditions import make_conditions
 from imc_bench.datasets import load_pixels
-from imc_bench.image_preparation import ImagePreparer, PreparedImages
 from imc_bench.methods import Tools, get_methods
 from imc_bench.phantom_items import PhantomSource
 from imc_bench.plan import CHUNK_IMAGES, Plan
+from imc_bench.run import image_preparation
+from imc_bench.run.image_preparation import ImagePreparer, PreparedImages
 from imc_data.items import VQAItem
 from vision.reading.medical_image import MedicalImage
 

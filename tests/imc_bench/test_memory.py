@@ -14,9 +14,9 @@ import torch
 from graphs.context import IMCContext
 from imc_bench.methods import PDC, Method, PreparedImage, Tools, get_methods
 from imc_bench.plan import CHUNK_ITEMS
-from imc_bench.runner import Advance
-from imc_bench.session import RunRequest, check_request, open_run
-from imc_bench.units import RunProgress
+from imc_bench.run.runner import Advance
+from imc_bench.run.session import RunRequest, check_request, open_run
+from imc_bench.store.units import RunProgress
 from vision.reading.medical_image import MedicalImage
 
 ITEMS = 256

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from graphs.context import IMCContext
 from imc_bench.conditions import RunRefused
-from imc_bench.denoisers import Denoiser, median, non_local_means, total_variation, wiener
 from imc_bench.methods import (
     PDC,
     BaselineMethod,
@@ -22,8 +21,9 @@ from imc_bench.methods import (
     register,
     registry,
 )
-from imc_bench.spell_checker import SpellChecker
-from imc_bench.text_distance import character_error, new_violations
+from imc_bench.methods.denoisers import Denoiser, median, non_local_means, total_variation, wiener
+from imc_bench.methods.spell_checker import SpellChecker
+from imc_bench.metrics.text_distance import character_error, new_violations
 from imc_noise import apply_image, noise_rng
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graphs.context import IMCContext
 from imc_agents.safeguards.protected import load_protected
-from imc_bench.session import RunRequest, check_request, identity_of
+from imc_bench.run.session import RunRequest, check_request, identity_of
 
 
 def test_the_digest_of_own_words_belongs_to_a_run(

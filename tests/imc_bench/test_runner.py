@@ -20,8 +20,8 @@ from imc_bench.conditions import Condition, RunRefused
 from imc_bench.errors import StoreRefused
 from imc_bench.phantom_items import PhantomSource
 from imc_bench.plan import CHUNK_IMAGES, CHUNK_ITEMS, Plan
-from imc_bench.session import RunRequest, check_request, open_run
-from imc_bench.store import Store
+from imc_bench.run.session import RunRequest, check_request, open_run
+from imc_bench.store.result_store import Store
 from imc_data.items import VQAItem
 from tests.conftest import REPOSITORY
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_bench.errors import ScoreRefused
-from imc_bench.scoring import RULES, llavamed_normalise, lmms_normalise, score
+from imc_bench.metrics.scoring import RULES, llavamed_normalise, lmms_normalise, score
 from imc_data.items import VQAItem
 from imc_data.strict_match import is_right, normalise_answer
 

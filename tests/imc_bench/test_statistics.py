@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imc_bench.errors import StatisticRefused
-from imc_bench.statistics import (
+from imc_bench.metrics.statistics import (
     ClusterBootstrap,
     answer_flips,
     calibration_error,

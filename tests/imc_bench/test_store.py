@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from imc_bench import store as store_module
-from imc_bench import units as units_module
 from imc_bench.errors import StoreRefused
-from imc_bench.schema import ROW_COLUMNS, SCHEMA, Identity, NewRun
-from imc_bench.store import Store
+from imc_bench.store import result_store as store_module
+from imc_bench.store import units as units_module
+from imc_bench.store.result_store import Store
+from imc_bench.store.schema import ROW_COLUMNS, SCHEMA, Identity, NewRun
 
 IDENTITY = Identity(
     {
@@ -214,7 +214,7 @@ def test_reading_a_store_changes_no_file(path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
 def test_a_store_on_a_read_only_disk_can_be_read() -> None:
     code = (
-        "import os, sys; from pathlib import Path; from imc_bench.store import Store; "
+        "import os, sys; from pathlib import Path; from imc_bench.store.result_store import Store; "
         "os.setuid(65534); print(Store.read(Path(sys.argv[1])).progress().units)"
     )
     with tempfile.TemporaryDirectory() as folder:  # not below one that is root's alone

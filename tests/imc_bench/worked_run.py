@@ -8,8 +8,8 @@ from typing import Any
 
 from imc_bench.conditions import Condition
 from imc_bench.report.results import CLEAN
-from imc_bench.schema import Identity, NewRun
-from imc_bench.store import Store
+from imc_bench.store.result_store import Store
+from imc_bench.store.schema import Identity, NewRun
 
 ITEMS = 10
 TYPO, OCR = Condition("", 0, "typo", 3), Condition("", 0, "ocr", 3)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from imc_bench.similarity import ssim
+from imc_bench.metrics.similarity import ssim
 from imc_noise import CORE_IMAGE, EXTENDED_IMAGE, apply_image, noise_rng
 from imc_noise.strengths import NOT_BY_SSIM, SSIM_BANDS
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from imc_bench.metrics.scoring import Rule
 from imc_bench.report.cells import make_cell, summarise_side
 from imc_bench.report.document import to_document
 from imc_bench.report.report import make_report
 from imc_bench.report.results import CLEAN, ReportRefused, read_results
 from imc_bench.report.tables import make_tables
-from imc_bench.scoring import Rule
 from tests.imc_bench.worked_run import (
     ITEMS,
     OCR,

@@ -15,9 +15,9 @@ from imc_bench.conditions import Condition, RunRefused, make_conditions
 from imc_bench.datasets import load_dataset
 from imc_bench.methods import Method, Tools, get_methods, local_chat
 from imc_bench.plan import Plan
-from imc_bench.runner import Runner, RunSettings
-from imc_bench.schema import Identity, NewRun
-from imc_bench.store import Store
+from imc_bench.run.runner import Runner, RunSettings
+from imc_bench.store.result_store import Store
+from imc_bench.store.schema import Identity, NewRun
 from imc_core.plugins import load_plugins
 from imc_data.items import LoadedSet, VQAItem
 from imc_noise import Severity

@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import cache
 from typing import Any
 
-from imc_bench.schema import ROW_COLUMNS, TABLES
+from imc_bench.store.schema import ROW_COLUMNS, TABLES
 
 __all__ = ["columns_of_tables", "facts_damage", "row_damage", "schema_damage"]
 

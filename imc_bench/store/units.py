@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 
-from imc_bench.database import Database
+from imc_bench.store.database import Database
 
 LEASE_SECONDS = 120.0
 """How long a claim holds without being renewed: far over one batch, under a person's patience."""

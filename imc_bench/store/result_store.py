@@ -1,6 +1,6 @@
 """The result store: one SQLite file holds one run, and every answer of it.
 
-`imc_bench.schema` says what its tables hold.
+`imc_bench.store.schema` says what its tables hold.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from imc_bench.damage import columns_of_tables, facts_damage, row_damage, schema_damage
-from imc_bench.database import Database
 from imc_bench.errors import StoreRefused
-from imc_bench.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, ResultRow
-from imc_bench.units import RunProgress, Units
+from imc_bench.store.damage import columns_of_tables, facts_damage, row_damage, schema_damage
+from imc_bench.store.database import Database
+from imc_bench.store.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, ResultRow
+from imc_bench.store.units import RunProgress, Units
 
 _RESTORE = "restore it from a copy, or measure again with another --out"
 

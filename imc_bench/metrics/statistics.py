@@ -1,7 +1,7 @@
 """The figures of a robustness table: pure functions over arrays, one element an item.
 
 `right` arrays hold 1 or 0 (or a share between) for each item; every array of one call is in the
-same order of items. Intervals and recovered fractions come from `imc_bench.bootstrap`.
+same order of items. Intervals and recovered fractions come from `imc_bench.metrics.bootstrap`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from imc_agents.language.word_distance import edit_distance
-from imc_bench.bootstrap import ClusterBootstrap, Estimate, Floats, share
 from imc_bench.errors import StatisticRefused
+from imc_bench.metrics.bootstrap import ClusterBootstrap, Estimate, Floats, share
 
 __all__ = [
     "ClusterBootstrap",

@@ -13,16 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from imc_bench.answers import AnswerRequest, Answers, ModelAnswer
 from imc_bench.conditions import Condition
-from imc_bench.image_preparation import ImagePreparer
 from imc_bench.methods import Method, PreparedImage, PreparedQuestion, Tools
+from imc_bench.metrics.scoring import score
+from imc_bench.metrics.text_distance import character_error, new_violations
 from imc_bench.plan import Plan, Unit
-from imc_bench.question_preparation import QuestionPreparer
-from imc_bench.scoring import score
-from imc_bench.store import Store
-from imc_bench.text_distance import character_error, new_violations
-from imc_bench.units import RunProgress
+from imc_bench.run.answers import AnswerRequest, Answers, ModelAnswer
+from imc_bench.run.image_preparation import ImagePreparer
+from imc_bench.run.question_preparation import QuestionPreparer
+from imc_bench.store.result_store import Store
+from imc_bench.store.units import RunProgress
 from imc_data.items import VQAItem
 
 POLL_SECONDS = 0.5
