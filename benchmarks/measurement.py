@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -220,18 +219,6 @@ def halves_named(calibrator: Calibrator) -> str:
         f"the embedded model, an acquisition half of {sum(origins.values())} clean images of "
         f"{len(origins)} origins{built}"
     )
-
-
-def sources_digest(*packages: str) -> str:
-    """Of every source file of these packages: what was made by other code is made again."""
-    made = hashlib.sha256()
-    for package in packages:
-        found = importlib.util.find_spec(package)
-        for folder in (found.submodule_search_locations or []) if found else []:
-            for path in sorted(Path(folder).rglob("*")):
-                if path.suffix in {".py", ".tsv"}:
-                    made.update(path.read_bytes())
-    return made.hexdigest()
 
 
 def say(line: str) -> None:

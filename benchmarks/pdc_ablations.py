@@ -26,8 +26,9 @@ from measurement import (
     load_items,
     open_model,
     shown_command,
-    sources_digest,
 )
+
+from imc_core.sources import sources_digest
 
 LETTERS = "abcde"
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from measurement import say, shown_command, sources_digest
+from measurement import say, shown_command
 from origins.document import document
 from origins.outcomes import SEED, own_corruptions, unmatched_corruptions
 from origins.page import make_page
@@ -29,6 +29,7 @@ from transformers import AutoModelForImageTextToText
 
 from imc_app.acquisition_images import images_by_origin
 from imc_core.files import replace_file
+from imc_core.sources import sources_digest
 from imc_noise import CORE_IMAGE
 from imc_reference.architecture import load_processor
 from vision.acquisition import AcquisitionHalf

@@ -26,7 +26,6 @@ from measurement import (
     load_items,
     open_model,
     shown_command,
-    sources_digest,
 )
 from unmatched.noises import UnmatchedNoise, conditions
 from unmatched.page import NoiseRow, Outcome, make_page
@@ -34,6 +33,7 @@ from unmatched.page import NoiseRow, Outcome, make_page
 from imc_bench.methods import PDC, BaselineMethod, Denoised, Method, OneStage
 from imc_bench.methods.denoisers import non_local_means
 from imc_bench.metrics.statistics import answer_flips
+from imc_core.sources import sources_digest
 
 SETS = {
     "slake-validation": ("SLAKE validation", "slake", "validate", 0.55),

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from measurement import sources_digest
-
 from graphs.context import IMCContext
 from graphs.refining import TOGETHER, refine_batch
 from imc_agents.chat.run_requests import run_requests_together
@@ -19,6 +17,7 @@ from imc_agents.corrector import Corrector
 from imc_agents.detector import Detector
 from imc_agents.state import Assessment, Edit, Finding
 from imc_bench.methods import Tools, get_methods
+from imc_core.sources import sources_digest
 from imc_data.vqa_rad import FILE as VQA_RAD_FILE
 from imc_noise import apply_text, noise_rng
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad

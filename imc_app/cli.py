@@ -8,11 +8,9 @@ second.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +40,7 @@ from imc_app.notices import fresh_display, set_no_color, set_quiet, set_verbose
 from imc_app.refusals import is_refusal, one_line, shortage
 from imc_app.settings_file import read_settings
 from imc_core.errors import where_raised
+from imc_core.quiet import keep_on_this_machine, silence_libraries
 
 ANSWERED, FAULT, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -121,29 +120,10 @@ def root(
     if debug:
         os.environ["IMC_DEBUG"] = "1"
     else:
-        _keep_stderr_for_ourselves()
-    _keep_everything_on_this_machine()
+        silence_libraries()  # a refusal is one line
+    keep_on_this_machine()
     if config is not None:
         context.default_map = read_settings(config, context)
-
-
-def _keep_stderr_for_ourselves() -> None:
-    """Silence the libraries: a refusal is one line, and their warnings are not for the asker."""
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-def _keep_everything_on_this_machine() -> None:
-    """Turn off what would send questions elsewhere; must precede the first library import.
-
-    A tracing variable left over from another project would otherwise post every question.
-    """
-    for variable in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
-        os.environ[variable] = "false"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
 
 def run(arguments: Sequence[str]) -> int:

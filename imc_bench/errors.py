@@ -14,5 +14,9 @@ class StatisticRefused(IMCError):
     """Arrays that do not belong together, or hold nothing to estimate from."""
 
 
+class WorkersLost(RuntimeError):
+    """Workers of a run died too often, or one failed; one line. What was written is safe."""
+
+
 class StoreRefused(IMCError):
     """A store that cannot be used or written; the message is one line."""

@@ -1,14 +1,16 @@
-"""Silence for native libraries, which write to the process's own stdout and stderr."""
+"""Processes that say nothing of their own and send nothing anywhere: libraries, native ones too."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["DESCRIPTORS", "native_silence"]
+__all__ = ["DESCRIPTORS", "keep_on_this_machine", "native_silence", "silence_libraries"]
 
 DESCRIPTORS = threading.RLock()
 """Held by whatever redirects file descriptors 1 and 2: two that overlap in time would restore each
@@ -38,3 +40,22 @@ def native_silence() -> Iterator[None]:
             for number, copy in kept.items():
                 os.dup2(copy, number)
                 os.close(copy)
+
+
+def silence_libraries() -> None:
+    """Silence the libraries of this process: their warnings are not for whoever asks a question."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def keep_on_this_machine() -> None:
+    """Turn off what would send questions elsewhere; must precede the first library import.
+
+    A tracing variable left over from another project would otherwise post every question.
+    """
+    for variable in ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"):
+        os.environ[variable] = "false"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")

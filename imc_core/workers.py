@@ -1,4 +1,4 @@
-"""Worker processes that end with their parent, however that ends."""
+"""Worker processes: their environment, and that they end with their parent, however that ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 POLL_SECONDS = 0.5
 """How often a worker looks whether its parent is there."""
@@ -29,6 +30,21 @@ def follow(parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _ask_for_signal_at_parents_end()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+@contextmanager
+def environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Within the block this process has these variables too, for a process that it starts."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _ask_for_signal_at_parents_end() -> None:

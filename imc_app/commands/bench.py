@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,14 +28,16 @@ from imc_app.options import (
     Seed,
 )
 from imc_app.outputs import OutputKind, check_output
-from imc_app.refusals import InputRefused
+from imc_app.refusals import InputRefused, one_line
 
 if TYPE_CHECKING:
+    from imc_bench.run.driver import Workers
     from imc_bench.store.units import RunProgress
 
 RUN_EXAMPLES = (
     "imc bench run --dataset phantom -n 20 --noises gaussian,typo -o small.sqlite",
     "imc bench run --dataset vqa-rad --data public/ -o run.sqlite -j 2",
+    "imc bench run --dataset vqa-rad --data public/ -o run.sqlite --ray local",
     "imc bench run --dataset questions.csv -m my-mllm/ -p my-half.safetensors -o mine.sqlite",
 )
 app = typer.Typer(
@@ -127,10 +129,24 @@ def run(
     ] = False,
     plugin: PluginOption = None,
     jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, help="So many processes share the run and the cores."),
-    ] = 1,
-    worker_of: Annotated[int | None, typer.Option("--worker-of", hidden=True)] = None,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="So many worker processes share the cores, each with a GPU of its own where there "
+            "are some. Default: 1; with --ray one for each GPU, or for each machine.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS|local",
+            help="Workers on the machines of a Ray cluster: HOST:PORT of its head, auto (the one "
+            "that this machine is part of), or local (one of this machine, for this run).",
+        ),
+    ] = None,
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     acquisition: AcquisitionOption = None,
@@ -142,21 +158,21 @@ def run(
     """Measure, or go on with a measurement that was stopped.
 
     Stop it at any time: the same command goes on where it was. Run the same command twice at once,
-    or once with --jobs 2, and two processes share the work.
+    or once with --jobs 2, and two processes share the work; with --ray, many machines do.
     """
-    from imc_app.session import check_files, open_context
+    from imc_app.session import check_files, model_name, open_context
     from imc_core.plugins import load_plugins
-    from imc_core.workers import follow
 
-    if worker_of is not None:
-        follow(worker_of)
     inputs = (dataset, data, model, prototypes, acquisition, *(plugin or ()), *(protected or ()))
     check_output("--out", out, OutputKind.STORE, inputs=inputs)
     grid = tuple(_severity(text) for text in _names(severities))
     check_files(model, prototypes, acquisition)
     load_plugins(plugin or ())
     with waiting(f"reading data set {dataset}"):
-        from imc_bench.run.session import RunRequest, check_request, open_run
+        from imc_bench.errors import WorkersLost
+        from imc_bench.run.driver import ThisProcess, drive
+        from imc_bench.run.recipe import ModelRequest, RunRecipe
+        from imc_bench.run.session import RunRequest, check_request, open_run, open_store
 
     request = RunRequest(
         dataset=dataset,
@@ -175,40 +191,56 @@ def run(
     checked = check_request(request)
     for row in checked.items.bad_rows:
         typer.echo(f"imc: left out: {row.where}: {row.why}", err=True)
-    runner, store = open_run(
-        checked,
-        open_context(
-            model,
-            prototypes,
-            acquisition=acquisition,
-            profile=profile,
-            protected=tuple(protected or ()),
-            seed=seed,
-            device=device,
-            dtype=dtype.value,
-        ),
-        out,
-        command=bench_jobs.command_line(context),
-    )
-    lost = 0
-    with store, _progress() as advance:
-        if jobs == 1:
-            progress = runner.run(store, advance)
+    command = bench_jobs.command_line(context)
+    with ExitStack() as stack:
+        workers: Workers
+        if ray is None and jobs in (None, 1):
+            runner, store = open_run(
+                checked,
+                open_context(
+                    model,
+                    prototypes,
+                    acquisition=acquisition,
+                    profile=profile,
+                    protected=tuple(protected or ()),
+                    seed=seed,
+                    device=device,
+                    dtype=dtype.value,
+                ),
+                out,
+                command=command,
+            )
+            workers = ThisProcess(runner)
         else:
-            del runner  # and its model: the workers load their own
-            options = bench_jobs.spelled(context, leaving_out=("jobs",))
-            progress, lost = bench_jobs.run_jobs(options, store, jobs, advance)
+            recipe = RunRecipe(
+                request,
+                ModelRequest(
+                    model,
+                    *(None if file is None else str(file) for file in (prototypes, acquisition)),
+                    None if profile == "auto" else profile,
+                    tuple(map(str, protected or ())),
+                    seed,
+                    device,
+                    dtype.value,
+                ),
+            )
+            with waiting(f"loading model {model_name(model)} in every worker"):
+                workers = crew = stack.enter_context(
+                    bench_jobs.open_crew(recipe, out, jobs=jobs, ray=ray, units=len(checked.plan))
+                )
+                store = open_store(checked, crew.identity(), out, command=command)
+        stack.enter_context(store)
+        try:
+            with _progress() as advance:
+                progress = drive(store, workers, advance)
+        except WorkersLost as error:
+            typer.echo(f"{out}: {_said(store.progress())}")
+            typer.echo(f"imc: {one_line(str(error))}", err=True)
+            raise typer.Exit(1) from error
         skipped = store.skipped()
     typer.echo(f"{out}: {_said(progress)}")
     for why, count in _counted([str(one["why"]) for one in skipped]).items():
         typer.echo(f"imc: left out {count} times: {why}", err=True)
-    if not progress.complete:
-        typer.echo(
-            f"imc: {lost} of {jobs} processes died and left rows missing: run the same command "
-            "again and it goes on",
-            err=True,
-        )
-        raise typer.Exit(1)
 
 
 @app.command("status", epilog=examples("imc bench status run.sqlite --json"))

@@ -1,7 +1,6 @@
-"""`imc bench run --jobs N`: N processes of the same command share one run on this machine.
+"""`imc bench run --jobs N` and `--ray`: workers elsewhere load the model and measure.
 
-Each worker is `imc bench run` itself, so that it refuses and owns up as the command does; what
-they share is the store. A worker's claim ends with its process, and the others take it up.
+This process loads none: it hands out the units of the run, and is the only one that writes.
 """
 
 from __future__ import annotations
@@ -9,31 +8,24 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import typer
 
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
-    from imc_bench.store.result_store import Store
-    from imc_bench.store.units import RunProgress
+    from imc_bench.run.crew import Crew
+    from imc_bench.run.processes import Processes
+    from imc_bench.run.recipe import RunRecipe
 
-POLL_SECONDS = 0.5
-"""How often the store is asked how far the run has come."""
-STOP_SECONDS = 5.0
-"""How long a worker that was asked to stop may take to give back its claim."""
-REFUSED = 2
-"""Exit code of a command whose input was refused."""
 GIVEN = ("COMMANDLINE", "DEFAULT_MAP")
-"""Where an option's value may come from that a worker must be given: typed, or in `--config`."""
+"""Where an option's value may come from that belongs to the run: typed, or in `--config`."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -56,7 +48,7 @@ def spelled(context: typer.Context, *, leaving_out: Sequence[str] = ()) -> list[
 
 def command_line(context: typer.Context) -> str:
     """The command for a reader of its report, to be pasted; it names no folder of this machine."""
-    words = spelled(context, leaving_out=("jobs", "worker_of"))
+    words = spelled(context, leaving_out=("jobs", "ray"))
     return shlex.join(["imc", "bench", "run", *map(shown_path, words)])
 
 
@@ -73,50 +65,79 @@ def shown_path(word: str) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else f"/path/to/{path.name}"
 
 
-def run_jobs(
-    options: Sequence[str], store: Store, jobs: int, advance: Callable[[RunProgress], None]
-) -> tuple[RunProgress, int]:
-    """Let `jobs` workers finish the run in `store`; how far it came, and how many of them died.
+@contextmanager
+def open_crew(
+    recipe: RunRecipe, out: Path, *, jobs: int | None, ray: str | None, units: int
+) -> Iterator[Crew]:
+    """Workers that load the model themselves, as processes of this machine or actors of a cluster.
 
-    Asked to terminate, it stops as if interrupted, and its workers with it.
+    Asked to terminate, the command stops as if interrupted, and its workers with it.
 
     Args:
-        options: of `imc bench run`, for each worker.
-        store: this run's, open.
-        jobs: at least 1; no more are started than there are units left.
-        advance: called twice a second.
+        recipe: what they measure.
+        out: the store; no more workers are started than it has units left.
+        jobs: so many; None: as many as `imc_bench.run.ray_cluster.share_of` finds room for.
+        ray: address of a cluster; None: processes.
+        units: of the whole run.
 
-    Raises InputRefused with a worker's own line where it refused to go on (a full disk), and where
-    there is no temporary folder.
+    Raises InputRefused and RunRefused, in one line.
     """
-    with ExitStack() as stack:
-        stack.enter_context(_termination_as_interrupt())
-        progress = store.progress()
-        wanted = min(jobs, progress.units - progress.units_done)
-        try:
-            said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(wanted)]
-        except OSError as error:
-            raise InputRefused(
-                f"--jobs {jobs}: no temporary folder can be written "
-                f"({error.strerror or type(error).__name__}): free some space, or name another "
-                "folder in TMPDIR"
-            ) from error
-        with _workers(worker_command(options), said, _threads(jobs)) as workers:
-            # poll() also buries a dead worker: only then do the others see that it is gone
-            while any([worker.poll() is None for worker in workers]):
-                advance(store.progress())
-                time.sleep(POLL_SECONDS)
-        progress = store.progress()
-        advance(progress)
-        codes = [worker.returncode for worker in workers]
-        if not progress.complete and REFUSED in codes:
-            raise InputRefused(_last_line(said[codes.index(REFUSED)]))
-    return progress, sum(code != 0 for code in codes)
+    from imc_bench.run.crew import Crew, Place
+
+    device = recipe.model.device
+    if device.startswith("cuda:"):
+        raise InputRefused(
+            f"--device {device}: each worker has a GPU of its own: give cuda or auto, and the GPUs "
+            "in CUDA_VISIBLE_DEVICES"
+        )
+    place: Place
+    with _termination_as_interrupt():
+        if ray is None:
+            place = _processes(jobs or 1, device)
+        else:
+            from imc_bench.run.ray_cluster import RayCluster
+
+            place = RayCluster(
+                ray, wanted=jobs, use_gpus=device in ("auto", "cuda"), cores=_cores()
+            )
+        with Crew(place, recipe, most=_units_left(out, units)) as crew:
+            yield crew
+
+
+def _units_left(out: Path, units: int) -> int:
+    """At least one: a worker says whether the store is this run's."""
+    from imc_bench.errors import StoreRefused
+    from imc_bench.store.result_store import Store
+
+    try:
+        with Store.read(out) as store:
+            progress = store.progress()
+    except StoreRefused:  # there is none yet, or it is refused where it is opened to write
+        return units
+    return max(1, progress.units - progress.units_done)
+
+
+def _processes(jobs: int, device: str) -> Processes:
+    from imc_bench.run.processes import GPU_VARIABLE, Processes, gpu_names
+
+    gpus = gpu_names(os.environ.get(GPU_VARIABLE), device)
+    if device == "cuda" and not gpus:
+        raise InputRefused("--device cuda: this machine has no GPU that can be used: give cpu")
+    threads = dict.fromkeys(THREAD_VARIABLES, str(_threads(jobs)))
+    return Processes(
+        [
+            {**threads, **({GPU_VARIABLE: gpus[number % len(gpus)]} if gpus else {})}
+            for number in range(jobs)
+        ]
+    )
 
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
     """Within the block SIGTERM interrupts, so that the workers are stopped too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -124,55 +145,13 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def worker_command(options: Sequence[str]) -> list[str]:
-    """What a worker of this process runs."""
-    return [
-        *(sys.executable, "-m", "imc_app.cli", "bench", "run"),
-        *options,
-        *("--worker-of", str(os.getpid())),
-    ]
-
-
-@contextmanager
-def _workers(
-    command: Sequence[str], said: Sequence[IO[str]], threads: int
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Workers, each with a file for what it says; none of them outlives the block."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
-    started: list[subprocess.Popen[bytes]] = []
-    try:
-        for file in said:
-            started.append(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=file,
-                    env=environment,
-                    start_new_session=True,  # Ctrl-C comes to us, and from us to them
-                )
-            )
-        yield started
-    finally:
-        for worker in started:
-            worker.terminate()
-        for worker in started:
-            try:
-                worker.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
-
-
 def _threads(jobs: int) -> int:
     """Threads for each worker: an equal share of the cores, or less where less is asked for."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = _cores()
     asked = os.environ.get(THREAD_VARIABLES[0], "")
     return max(1, min(cores // jobs, int(asked) if asked.isdigit() else cores))
 
 
-def _last_line(file: IO[str]) -> str:
-    """A refusal is the last that a command says."""
-    file.seek(0)
-    lines = file.read().strip().splitlines() or ["imc: a worker process refused to go on"]
-    return lines[-1].removeprefix("imc: ")
+def _cores() -> int:
+    """Of this machine, for this process."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A run: claims units of the plan, measures each under every method, writes it, until all are done.
+"""The rows of one unit of a plan under every method.
 
 Within a unit everything is done once: a noisy image is encoded once for each image side of the
 methods and shared by all its questions, a question is refined once for each text side, and an
@@ -8,10 +8,8 @@ whatever the run's length.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from imc_bench.conditions import Condition
 from imc_bench.methods import Method, PreparedImage, PreparedQuestion, Tools
@@ -19,16 +17,12 @@ from imc_bench.metrics.scoring import score
 from imc_bench.metrics.text_distance import character_error, new_violations
 from imc_bench.plan import Plan, Unit
 from imc_bench.run.answers import AnswerRequest, Answers, ModelAnswer
+from imc_bench.run.driver import Advance, ThisProcess, drive
 from imc_bench.run.image_preparation import ImagePreparer
 from imc_bench.run.question_preparation import QuestionPreparer
 from imc_bench.store.result_store import Store
 from imc_bench.store.units import RunProgress
 from imc_data.items import VQAItem
-
-POLL_SECONDS = 0.5
-"""How often a process without work asks whether another one left some."""
-
-Advance = Callable[[RunProgress], None]
 
 
 @dataclass(frozen=True)
@@ -63,23 +57,7 @@ class Runner:
 
         Raises StoreRefused where the store cannot be written; what was written is safe.
         """
-        try:
-            while True:
-                number = store.units.claim()
-                if number is not None:
-                    start = time.perf_counter()
-                    rows, skipped = self.measure(
-                        self.plan.unit(number), partial(store.units.renew, number)
-                    )
-                    store.finish(number, rows, skipped, time.perf_counter() - start)
-                progress = store.progress()
-                advance(progress)
-                if progress.complete:
-                    return progress
-                if number is None:
-                    time.sleep(POLL_SECONDS)
-        finally:
-            store.units.release()
+        return drive(store, ThisProcess(self), advance)
 
     def measure(
         self, unit: Unit, alive: Callable[[], None] = lambda: None

@@ -1,9 +1,11 @@
-"""From what a person asked for to a run: checked before the model is loaded, tied to its store."""
+"""From what a person asked for to a run: checked before the model is loaded, then its runner and
+its store, each by itself."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -126,6 +128,7 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
         {
             "name": context.model_name,
             "fingerprint": calibrator.encoder.fingerprint,
+            **_placed(local_chat(context).model),
             "bank": None if half is None else half.digest,
             "acquisition": acquisition.digest,
             "kinds": list(acquisition.kinds),
@@ -136,13 +139,19 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
 def open_run(
     checked: CheckedRequest, context: IMCContext, out: Path, *, command: str = ""
 ) -> tuple[Runner, Store]:
-    """The runner of a checked request, and its store, new or gone on with.
+    """The runner of a checked request in this process, and its store, new or gone on with.
 
     A new store remembers `command`, the command line that began it.
 
     Raises StoreRefused or RunRefused, in one line.
     """
-    request, identity = checked.request, identity_of(checked, context)
+    runner = make_runner(checked, context)
+    return runner, open_store(checked, identity_of(checked, context), out, command=command)
+
+
+def make_runner(checked: CheckedRequest, context: IMCContext) -> Runner:
+    """What measures the units of a checked request with this model. Raises RunRefused."""
+    request = checked.request
     chat = local_chat(context)
     if chat.batch_size != request.batch:
         own = chat.from_parts(chat.model, chat.processor, chat.model_name, batch_size=request.batch)
@@ -150,12 +159,18 @@ def open_run(
     settings = RunSettings(
         checked.items.name,
         checked.items.split,
-        identity.run_key,
+        identity_of(checked, context).run_key,
         request.noise_at,
         request.seed,
         request.keep_text,
     )
-    runner = Runner(checked.plan, checked.methods, Tools(context, request.batch), settings)
+    return Runner(checked.plan, checked.methods, Tools(context, request.batch), settings)
+
+
+def open_store(
+    checked: CheckedRequest, identity: Identity, out: Path, *, command: str = ""
+) -> Store:
+    """The store of a checked request, new or gone on with; takes no model. Raises StoreRefused."""
     items = checked.items.items
     new = NewRun(
         [
@@ -166,7 +181,7 @@ def open_run(
                 item.closed,
                 item.answer,
                 item.options,
-                item.question if request.keep_text else None,
+                item.question if checked.request.keep_text else None,
             )
             for item in items
         ],
@@ -175,7 +190,16 @@ def open_run(
         bad_rows=[(row.where, row.why) for row in checked.items.bad_rows],
         command=command,
     )
-    return runner, Store.open(out, identity, new)
+    return Store.open(out, identity, new)
+
+
+def _placed(model: Any) -> dict[str, str]:
+    """Where most of a model's weights are, and in what number format: both change roundings."""
+    held: Counter[tuple[str, str]] = Counter()
+    for weights in model.parameters():
+        held[weights.device.type, str(weights.dtype).removeprefix("torch.")] += weights.numel()
+    ((device, dtype), _), *_ = held.most_common(1)
+    return {"device": device, "dtype": dtype}
 
 
 def _versions() -> Iterable[tuple[str, str]]:

@@ -70,6 +70,10 @@ class Database:
         except sqlite3.Error as error:
             raise _refusal(self.path, error) from error
 
+    def write_through(self) -> None:
+        """Bring what the journal holds into the file itself; not while another one is reading."""
+        self.all("PRAGMA wal_checkpoint(PASSIVE)")
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One transaction that holds the only write lock; undone where anything goes wrong."""
@@ -134,7 +138,10 @@ def _refusal(path: Path, error: sqlite3.Error) -> StoreRefused:
     """What SQLite said, and the remedy."""
     said = str(error)
     if "not a database" in said or "malformed" in said:
-        remedy = "it is not a store of imc bench, or it is damaged; give another file"
+        remedy = (
+            "it is not a store of imc bench, or it is damaged, as after a copy while a run was "
+            "writing; copy it again when none is, or give another file"
+        )
     elif "full" in said:
         remedy = "free some space and run the same command again; what was written is safe"
     elif "locked" in said or "busy" in said:

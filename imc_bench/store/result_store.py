@@ -16,7 +16,17 @@ from typing import Any
 from imc_bench.errors import StoreRefused
 from imc_bench.store.damage import columns_of_tables, facts_damage, row_damage, schema_damage
 from imc_bench.store.database import Database
-from imc_bench.store.schema import ROW_COLUMNS, SCHEMA, TABLES, UNIQUE, Identity, NewRun, ResultRow
+from imc_bench.store.local_disk import check_local
+from imc_bench.store.schema import (
+    BEFORE_DEVICES,
+    ROW_COLUMNS,
+    SCHEMA,
+    TABLES,
+    UNIQUE,
+    Identity,
+    NewRun,
+    ResultRow,
+)
 from imc_bench.store.units import RunProgress, Units
 
 _RESTORE = "restore it from a copy, or measure again with another --out"
@@ -36,10 +46,12 @@ class Store:
     def open(cls, path: Path, identity: Identity, new: NewRun) -> Store:
         """The store of this run: created where there is none, else checked to be this run's.
 
-        Raises StoreRefused: not a store, of another version, or of a run with other arguments.
+        Raises StoreRefused: not a store, of another version, of a run with other arguments,
+        damaged, or on a network disk.
         """
         if not path.parent.is_dir():
             raise StoreRefused(f"{path}: its folder does not exist; make it, or give another --out")
+        check_local(path)
         store = cls(path)
         try:
             with store._db.writing():
@@ -47,6 +59,7 @@ class Store:
                     store._check(identity)
                 else:
                     store._create(identity, new)
+            store._db.write_through()  # a copy of the file alone is then a store
         except StoreRefused:
             store.close()
             raise
@@ -88,9 +101,20 @@ class Store:
                 "with the imc-agents that wrote it"
             )
         damage = schema_damage({table: self._db.columns(table) for table in columns_of_tables()})
-        damage = damage or facts_damage(self.facts())
+        damage = damage or facts_damage(self.facts()) or self._copy_damage()
         if damage:
             raise StoreRefused(f"{self.path}: is damaged, {damage}; {_RESTORE}")
+
+    def _copy_damage(self) -> str:
+        """What does not fit together: a file that was copied while a run was writing it."""
+        (found,) = self._db.all("PRAGMA quick_check(1)")[0]
+        ((counted, there),) = self._db.all(
+            "SELECT (SELECT COALESCE(SUM(rows), 0) FROM unit), (SELECT COUNT(*) FROM row)"
+        )
+        if found == "ok" and counted == there:
+            return ""
+        what = "its pages do not fit together" if found != "ok" else f"{there} of {counted} rows"
+        return f"{what}, as after a copy while a run was writing; copy it again when none is"
 
     def _check(self, identity: Identity) -> None:
         self._check_schema()
@@ -99,6 +123,8 @@ class Store:
             return
         for part in ("arguments", "versions", "model"):
             old, new = facts[part], json.loads(json.dumps(dict(getattr(identity, part))))
+            if part == "model":
+                old = {**BEFORE_DEVICES, **old}
             for name in sorted({*old, *new}):
                 if old.get(name) != new.get(name):
                     raise StoreRefused(

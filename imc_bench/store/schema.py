@@ -5,9 +5,10 @@ Tables, for whoever reads them (`Store.read`, or any SQLite client):
 `run`  key, value (JSON). One row each of: `schema` (SCHEMA), `run_key` (hash of what follows),
     `arguments` (object: data_set, split, limit, items_digest, noises, severities, conditions,
     methods, noise_at, seed, profile, keep_text), `versions` (object: imc-agents, torch, ...),
-    `model` (object: name, fingerprint, bank, acquisition, kinds; `bank` is the SHA-256 of the model
-    half, null without one, `acquisition` that of the acquisition half, `kinds` the kinds of noise
-    that it knows),
+    `model` (object: name, fingerprint, device, dtype, bank, acquisition, kinds; `device` and
+    `dtype` are where and in what its weights are, "cpu" and "float32" where an older store has
+    none, `bank` is the SHA-256 of the model half, null without one, `acquisition` that of the
+    acquisition half, `kinds` the kinds of noise that it knows),
     `created` (ISO time), `machine` (text), `command` (the command that began it, '' from Python),
     `expected` (rows of the whole run), `bad_rows` (list of [where, why]: rows of the data set that
     could not be used). `arguments`, `versions` and `model` determine the rows: a store with
@@ -76,6 +77,10 @@ ResultRow = Mapping[str, Any]
 """A row of a result store by column name."""
 
 
+BEFORE_DEVICES = {"device": "cpu", "dtype": "float32"}
+"""What the model of a store is taken to be that was written before these were recorded."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """What determines every row of a run."""
@@ -87,7 +92,9 @@ class Identity:
     @property
     def run_key(self) -> str:
         """Sixteen hex digits that identify all of it."""
-        text = json.dumps([SCHEMA, self.arguments, self.versions, self.model], sort_keys=True)
+        known = BEFORE_DEVICES.items()  # left out, so that stores without them go on
+        model = {name: value for name, value in self.model.items() if (name, value) not in known}
+        text = json.dumps([SCHEMA, self.arguments, self.versions, model], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

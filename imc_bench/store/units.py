@@ -82,6 +82,16 @@ class Units:
                 self.owner,
             )
 
+    def give_back(self, unit: int) -> None:
+        """Give back one claim, for others or for another try."""
+        with self._db.writing():
+            self._db.run(
+                "UPDATE unit SET owner = NULL, lease_until = 0 "
+                "WHERE unit = ? AND owner = ? AND done = 0",
+                unit,
+                self.owner,
+            )
+
     def release(self) -> None:
         """Give back what this process claimed and did not finish."""
         with self._db.writing():
