@@ -85,14 +85,7 @@ def open_context(
     in one line.
     """
     check_files(model, prototypes, acquisition)
-    if protected:
-        from imc_agents.safeguards.protected import load_protected
-
-        load_protected(*protected)
-    if profile != "auto":
-        from prompts import load_prompts
-
-        load_prompts(profile)
+    check_context(None if profile == "auto" else profile, protected)
     with waiting(f"loading model {model_name(model)}"):
         from graphs.context import load_context
 
@@ -108,6 +101,18 @@ def open_context(
             device=device,
             dtype=cast("Any", dtype),
         )
+
+
+def check_context(profile: str | None, protected: Sequence[Path]) -> None:
+    """Refuse files of prompts and protected words before a model is loaded for them."""
+    if protected:
+        from imc_agents.safeguards.protected import load_protected
+
+        load_protected(*protected)
+    if profile is not None:
+        from prompts import load_prompts
+
+        load_prompts(profile)
 
 
 def model_name(model: str | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imc_core.errors import IMCError
+from imc_bench.errors import RunRefused as RunRefused
 from imc_noise import (
     CORE_IMAGE,
     CORE_TEXT,
@@ -37,10 +37,6 @@ SUITES = {
     "extended": EXTENDED_IMAGE + EXTENDED_TEXT,
 }
 """Names of several noises together."""
-
-
-class RunRefused(IMCError):
-    """A run cannot be made as it was asked for; the message is one line."""
 
 
 @dataclass(frozen=True)

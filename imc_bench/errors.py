@@ -14,6 +14,10 @@ class StatisticRefused(IMCError):
     """Arrays that do not belong together, or hold nothing to estimate from."""
 
 
+class RunRefused(IMCError):
+    """A run cannot be made as it was asked for; the message is one line."""
+
+
 class WorkersLost(RuntimeError):
     """Workers of a run died too often, or one failed; one line. What was written is safe."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imc_app.command import examples
-from imc_app.commands import bench_jobs, bench_report, bench_sheet
+from imc_app.commands import bench_jobs, bench_report, bench_sheet, bench_status
+from imc_app.commands.bench_status import said
 from imc_app.notices import waiting
 from imc_app.options import (
     AcquisitionOption,
-    AsJson,
     DeviceOption,
     Dtype,
     DtypeOption,
@@ -31,7 +30,6 @@ from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused, one_line
 
 if TYPE_CHECKING:
-    from imc_bench.run.driver import Workers
     from imc_bench.store.units import RunProgress
 
 RUN_EXAMPLES = (
@@ -45,6 +43,7 @@ app = typer.Typer(
     epilog=examples(RUN_EXAMPLES[0], "imc bench report small.sqlite"),
     no_args_is_help=True,
 )
+app.command("status", epilog=bench_status.EXAMPLES)(bench_status.status)
 app.command("report", epilog=bench_report.REPORT_EXAMPLES)(bench_report.report)
 app.command("compare", epilog=bench_report.COMPARE_EXAMPLES)(bench_report.compare)
 app.command("sheet", epilog=bench_sheet.EXAMPLES)(bench_sheet.sheet)
@@ -160,7 +159,7 @@ def run(
     Stop it at any time: the same command goes on where it was. Run the same command twice at once,
     or once with --jobs 2, and two processes share the work; with --ray, many machines do.
     """
-    from imc_app.session import check_files, model_name, open_context
+    from imc_app.session import check_files
     from imc_core.plugins import load_plugins
 
     inputs = (dataset, data, model, prototypes, acquisition, *(plugin or ()), *(protected or ()))
@@ -170,9 +169,9 @@ def run(
     load_plugins(plugin or ())
     with waiting(f"reading data set {dataset}"):
         from imc_bench.errors import WorkersLost
-        from imc_bench.run.driver import ThisProcess, drive
-        from imc_bench.run.recipe import ModelRequest, RunRecipe
-        from imc_bench.run.session import RunRequest, check_request, open_run, open_store
+        from imc_bench.run.driver import drive
+        from imc_bench.run.recipe import ModelRequest
+        from imc_bench.run.session import RunRequest, check_request
 
     request = RunRequest(
         dataset=dataset,
@@ -191,94 +190,30 @@ def run(
     checked = check_request(request)
     for row in checked.items.bad_rows:
         typer.echo(f"imc: left out: {row.where}: {row.why}", err=True)
+    asked = ModelRequest(
+        model,
+        None if prototypes is None else str(prototypes),
+        None if acquisition is None else str(acquisition),
+        None if profile == "auto" else profile,
+        tuple(map(str, protected or ())),
+        seed,
+        device,
+        dtype.value,
+    )
     command = bench_jobs.command_line(context)
-    with ExitStack() as stack:
-        workers: Workers
-        if ray is None and jobs in (None, 1):
-            runner, store = open_run(
-                checked,
-                open_context(
-                    model,
-                    prototypes,
-                    acquisition=acquisition,
-                    profile=profile,
-                    protected=tuple(protected or ()),
-                    seed=seed,
-                    device=device,
-                    dtype=dtype.value,
-                ),
-                out,
-                command=command,
-            )
-            workers = ThisProcess(runner)
-        else:
-            recipe = RunRecipe(
-                request,
-                ModelRequest(
-                    model,
-                    *(None if file is None else str(file) for file in (prototypes, acquisition)),
-                    None if profile == "auto" else profile,
-                    tuple(map(str, protected or ())),
-                    seed,
-                    device,
-                    dtype.value,
-                ),
-            )
-            with waiting(f"loading model {model_name(model)} in every worker"):
-                workers = crew = stack.enter_context(
-                    bench_jobs.open_crew(recipe, out, jobs=jobs, ray=ray, units=len(checked.plan))
-                )
-                store = open_store(checked, crew.identity(), out, command=command)
-        stack.enter_context(store)
-        try:
-            with _progress() as advance:
-                progress = drive(store, workers, advance)
-        except WorkersLost as error:
-            typer.echo(f"{out}: {_said(store.progress())}")
-            typer.echo(f"imc: {one_line(str(error))}", err=True)
-            raise typer.Exit(1) from error
-        skipped = store.skipped()
-    typer.echo(f"{out}: {_said(progress)}")
+    try:
+        with (
+            bench_jobs.open_workers(checked, asked, out, command, jobs, ray) as (workers, store),
+            _progress() as advance,
+        ):
+            progress = drive(store, workers, advance)
+            skipped = store.skipped()
+    except WorkersLost as error:
+        typer.echo(f"imc: {one_line(str(error))}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{out}: {said(progress)}")
     for why, count in _counted([str(one["why"]) for one in skipped]).items():
         typer.echo(f"imc: left out {count} times: {why}", err=True)
-
-
-@app.command("status", epilog=examples("imc bench status run.sqlite --json"))
-def status(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="What imc bench run wrote.")],
-    as_json: AsJson = False,
-) -> None:
-    """Say how much of a run is measured, and what it measures."""
-    from imc_bench.store.result_store import Store
-
-    with Store.read(store) as opened:
-        progress, facts = opened.progress(), opened.facts()
-    arguments, model = facts["arguments"], facts["model"]
-    if as_json:
-        shown = {
-            "run_key": facts["run_key"],
-            "rows": progress.rows,
-            "expected": progress.expected,
-            "skipped": progress.skipped,
-            "complete": progress.complete,
-            "working": progress.working,
-            "seconds_left": progress.seconds_left,
-            "bad_rows": len(facts["bad_rows"]),
-            "arguments": arguments,
-            "model": model,
-            "versions": facts["versions"],
-            "created": facts["created"],
-        }
-        typer.echo(json.dumps(shown, ensure_ascii=False))
-        return
-    typer.echo(f"{store}: {_said(progress)}")
-    data = f"{arguments['data_set']} {arguments['split']}".rstrip()  # a file has no split
-    typer.echo(
-        f"  {model['name']} on {data}, "
-        f"{len(arguments['conditions'])} conditions × {', '.join(arguments['methods'])}; noise at "
-        f"{arguments['noise_at']} resolution, seed {arguments['seed']}"
-    )
-    typer.echo(f"  begun {facts['created']} on {facts['machine']}; run {facts['run_key']}")
 
 
 def _names(written: str) -> tuple[str, ...]:
@@ -293,25 +228,6 @@ def _severity(text: str) -> int | float:
     if not 1 <= value <= 5:
         raise InputRefused(f"--severities {text!r}: give numbers from 1 (mild) to 5 (strong)")
     return int(value) if value.is_integer() else value
-
-
-def _said(progress: RunProgress) -> str:
-    left = progress.seconds_left
-    parts = [f"{progress.rows} of {progress.expected} rows"]
-    if progress.skipped:
-        parts.append(f"{progress.skipped} items left out of a condition")
-    if progress.complete:
-        parts.append("complete")
-    else:
-        if left is not None:
-            parts.append(f"about {_minutes(left)} of work left")
-        if progress.working:
-            parts.append(f"{progress.working} parts being measured now")
-    return ", ".join(parts)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _counted(reasons: list[str]) -> dict[str, int]:

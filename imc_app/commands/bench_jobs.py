@@ -11,18 +11,24 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from imc_app.notices import waiting
 from imc_app.refusals import InputRefused
+from imc_app.session import check_context, model_name, open_context
 
 if TYPE_CHECKING:
-    from imc_bench.run.crew import Crew
+    from graphs.context import IMCContext
+    from imc_bench.run.crew import Place
+    from imc_bench.run.driver import Workers
     from imc_bench.run.processes import Processes
-    from imc_bench.run.recipe import RunRecipe
+    from imc_bench.run.recipe import ModelRequest
+    from imc_bench.run.session import CheckedRequest
+    from imc_bench.store.result_store import Store
 
 GIVEN = ("COMMANDLINE", "DEFAULT_MAP")
 """Where an option's value may come from that belongs to the run: typed, or in `--config`."""
@@ -66,42 +72,75 @@ def shown_path(word: str) -> str:
 
 
 @contextmanager
-def open_crew(
-    recipe: RunRecipe, out: Path, *, jobs: int | None, ray: str | None, units: int
-) -> Iterator[Crew]:
-    """Workers that load the model themselves, as processes of this machine or actors of a cluster.
-
-    Asked to terminate, the command stops as if interrupted, and its workers with it.
+def open_workers(
+    checked: CheckedRequest,
+    model: ModelRequest,
+    out: Path,
+    command: str,
+    jobs: int | None,
+    ray: str | None,
+) -> Iterator[tuple[Workers, Store]]:
+    """Whoever measures a run, and its store, new or gone on with.
 
     Args:
-        recipe: what they measure.
-        out: the store; no more workers are started than it has units left.
-        jobs: so many; None: as many as `imc_bench.run.ray_cluster.share_of` finds room for.
-        ray: address of a cluster; None: processes.
-        units: of the whole run.
+        checked: what is measured.
+        model: with which model. Where there are worker processes, they alone load it.
+        out: the store.
+        command: the command line, for a new store.
+        jobs: so many worker processes; None: this one, or with `ray` as many as
+            `imc_bench.run.ray_cluster.share_of` finds room for.
+        ray: address of a cluster; None: no cluster.
 
-    Raises InputRefused and RunRefused, in one line.
+    Raises InputRefused, RunRefused, StoreRefused and what a model is refused with, in one line,
+    and WorkersLost.
     """
-    from imc_bench.run.crew import Crew, Place
+    from imc_bench.run.driver import ThisProcess
+    from imc_bench.run.recipe import RunRecipe
+    from imc_bench.run.session import open_run, open_store
 
-    device = recipe.model.device
-    if device.startswith("cuda:"):
+    if ray is None and (jobs or 1) == 1:
+        runner, store = open_run(checked, _context(model), out, command=command)
+        with store:
+            yield ThisProcess(runner), store
+        return
+    if model.device.startswith("cuda:"):
         raise InputRefused(
-            f"--device {device}: each worker has a GPU of its own: give cuda or auto, and the GPUs "
-            "in CUDA_VISIBLE_DEVICES"
+            f"--device {model.device}: each worker has a GPU of its own: give cuda or auto, and "
+            "the GPUs in CUDA_VISIBLE_DEVICES"
         )
-    place: Place
-    with _termination_as_interrupt():
-        if ray is None:
-            place = _processes(jobs or 1, device)
-        else:
-            from imc_bench.run.ray_cluster import RayCluster
+    check_context(model.profile, tuple(map(Path, model.protected)))
+    from imc_bench.run.crew import Crew
 
-            place = RayCluster(
-                ray, wanted=jobs, use_gpus=device in ("auto", "cuda"), cores=_cores()
-            )
-        with Crew(place, recipe, most=_units_left(out, units)) as crew:
-            yield crew
+    recipe, left = RunRecipe(checked.request, model), _units_left(out, len(checked.plan))
+    with ExitStack() as stack:
+        stack.enter_context(_termination_as_interrupt())
+        with waiting(f"loading model {model_name(model.path)} in every worker"):
+            place = _place(jobs, ray, model.device)
+            crew = stack.enter_context(Crew(place, recipe, most=left))
+            identity = crew.identity()
+        yield crew, stack.enter_context(open_store(checked, identity, out, command=command))
+
+
+def _context(model: ModelRequest) -> IMCContext:
+    return open_context(
+        model.path,
+        None if model.prototypes is None else Path(model.prototypes),
+        acquisition=None if model.acquisition is None else Path(model.acquisition),
+        profile=model.profile or "auto",
+        protected=tuple(map(Path, model.protected)),
+        seed=model.seed,
+        device=model.device,
+        dtype=model.dtype,
+    )
+
+
+def _place(jobs: int | None, ray: str | None, device: str) -> Place:
+    """Where the workers are."""
+    if ray is None:
+        return _processes(jobs or 1, device)
+    from imc_bench.run.ray_cluster import RayCluster
+
+    return RayCluster(ray, wanted=jobs, use_gpus=device in ("auto", "cuda"), cores=_cores())
 
 
 def _units_left(out: Path, units: int) -> int:

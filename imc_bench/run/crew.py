@@ -6,18 +6,15 @@ import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from imc_bench.conditions import RunRefused
-from imc_bench.errors import WorkersLost
+from imc_bench.errors import RunRefused, WorkersLost
 from imc_bench.run.driver import MOST_LOSSES, POLL_SECONDS, Lost, Measured
-from imc_bench.run.recipe import RunRecipe
-from imc_bench.run.worker import Reply, program_version
+from imc_bench.run.worker import Reply, WorkerDied, program_version
 from imc_bench.store.schema import Identity
 
-
-class WorkerDied(Exception):
-    """The process that was to answer is gone."""
+if TYPE_CHECKING:
+    from imc_bench.run.recipe import RunRecipe
 
 
 class Seat(Protocol):

@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from imc_bench.run.crew import WorkerDied
-from imc_bench.run.worker import Reply, UnitWorker
+from imc_bench.run.worker import Reply, UnitWorker, WorkerDied
 from imc_core.workers import environment, follow
 
 STOP_SECONDS = 5.0
@@ -32,16 +31,16 @@ class Processes:
             environments: of each worker, what differs from this process's; it has them before it
                 imports anything.
         """
-        self._environments = environments
+        self.environments = environments
 
     @property
     def count(self) -> int:
         """How many there can be."""
-        return len(self._environments)
+        return len(self.environments)
 
     def seat(self, number: int) -> ProcessSeat:
         """A new process."""
-        return ProcessSeat(self._environments[number])
+        return ProcessSeat(self.environments[number])
 
     def ready(self, seats: Sequence[ProcessSeat], seconds: float) -> Sequence[ProcessSeat]:
         """Those that have replied or died."""

@@ -23,9 +23,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from imc_bench.conditions import RunRefused
-from imc_bench.run.crew import WorkerDied
-from imc_bench.run.worker import Reply, UnitWorker
+from imc_bench.errors import RunRefused
+from imc_bench.run.worker import Reply, UnitWorker, WorkerDied
 from imc_core.workers import environment
 
 LOCAL = "local"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 from imc_bench.run.session import RunRequest, check_request, identity_of, make_runner
 from imc_reference import MODEL_DIR
@@ -68,9 +68,7 @@ class RunRecipe:
         checked = check_request(self.request)
         given = asdict(self.model)
         path, prototypes = given.pop("path"), given.pop("prototypes")
-        context = load_context(
-            MODEL_DIR if path is None else path, prototypes, **cast("dict[str, Any]", given)
-        )
+        context = load_context(MODEL_DIR if path is None else path, prototypes, **given)
         return make_runner(checked, context), identity_of(checked, context)
 
 

@@ -29,6 +29,10 @@ type of another error and where it was raised.
 """
 
 
+class WorkerDied(Exception):
+    """The process that was to answer is gone."""
+
+
 def program_version() -> str:
     """This program's version and the digest of its source files."""
     try:

@@ -17,6 +17,7 @@ import pytest
 
 from imc_app.commands import bench_jobs
 from imc_bench.errors import StoreRefused
+from imc_bench.run.worker import Reply, WorkerDied
 from imc_bench.store.result_store import Store
 from tests.conftest import REPOSITORY, Imc
 
@@ -193,30 +194,85 @@ def working(store: Path) -> int:
         return 0
 
 
-def test_a_run_whose_workers_die_says_so_and_goes_on_later(
+class Scripted:
+    """A place whose workers say at once what they were given, or die of it."""
+
+    count = 2
+
+    def __init__(self, reply: Reply | None) -> None:
+        self.answer = reply
+
+    def seat(self, number: int) -> Scripted:
+        return self
+
+    def ready(self, seats: list[Scripted], seconds: float) -> list[Scripted]:
+        return seats[:1]
+
+    def reply(self) -> Reply:
+        if self.answer is None:
+            raise WorkerDied
+        return self.answer
+
+    def start(self, wanted: str, recipe: bytes) -> None: ...
+    def measure(self, unit: int) -> None: ...
+    def end(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def no_model(*arguments: object, **more: object) -> None:
+    raise AssertionError("a command that hands out work loads no model")
+
+
+def test_a_run_whose_workers_die_says_so(
     imc: Imc, embedded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dying(options: list[str]) -> list[str]:
-        return [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
-
-    out = tmp_path / "run.db"
-    command = (*PHANTOMS, "--methods", "none", "--out", out)
-    with monkeypatch.context() as broken:
-        broken.setattr(bench_jobs, "worker_command", dying)
-        ran = imc(*command, "--jobs", "2")
+    monkeypatch.setattr(bench_jobs, "_processes", lambda *_: Scripted(None))
+    monkeypatch.setattr("imc_agents.chat.loading.load_local_mllm", no_model)
+    ran = imc(*PHANTOMS, "--methods", "none", "--out", tmp_path / "run.db", "--jobs", "2")
     assert ran.code == 1
-    assert "died" in ran.err.splitlines()[-1]
-    assert imc(*command).code == 0
+    assert "died" in ran.err.splitlines()[-1] and not (tmp_path / "run.db").exists()
 
 
 def test_what_a_worker_refuses_is_refused_in_its_words(
     imc: Imc, embedded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says = "import sys; print('imc: run.db: disk full: free some space', file=sys.stderr); exit(2)"
-    monkeypatch.setattr(bench_jobs, "worker_command", lambda _: [sys.executable, "-c", says])
+    says = ("refused", "run.db: disk full: free some space")
+    monkeypatch.setattr(bench_jobs, "_processes", lambda *_: Scripted(says))
+    monkeypatch.setattr("imc_agents.chat.loading.load_local_mllm", no_model)
     ran = imc(*PHANTOMS, "--methods", "none", "--out", tmp_path / "run.db", "--jobs", "2")
     assert ran.code == 2
     assert ran.err.splitlines()[-1] == "imc: run.db: disk full: free some space"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--jobs", "2", "--device", "cuda:1"), "CUDA_VISIBLE_DEVICES"),
+        (("--ray", "ray://head:10001"), "HOST:PORT"),
+        (("--ray", "127.0.0.1:1"), "no Ray cluster answers there"),
+        (("--ray", "somewhere"), "give local, auto"),
+        (("--jobs", "2", "--profile", "nowhere"), "prompt profile 'nowhere'"),
+    ],
+)
+def test_workers_that_cannot_be_had_are_one_line(
+    imc: Imc, embedded_model: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    ran = imc(*PHANTOMS, "--out", tmp_path / "run.db", *arguments)
+    assert ran.code == 2
+    assert said in ran.err.splitlines()[-1]
+    assert not (tmp_path / "run.db").exists()
+
+
+def test_each_job_has_a_gpu_and_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(bench_jobs, "_cores", lambda: 8)
+    given = bench_jobs._processes(4, "auto").environments
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["4", "6", "4", "6"]
+    assert {one["OMP_NUM_THREADS"] for one in given} == {"2"}
+    given = bench_jobs._processes(2, "cpu").environments
+    assert not any("CUDA_VISIBLE_DEVICES" in one for one in given)
 
 
 WORKER = """
@@ -269,18 +325,6 @@ def test_termination_stops_a_run_as_an_interrupt_does() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
     assert signal.getsignal(signal.SIGTERM) is own
-
-
-def test_a_temporary_folder_that_is_full_is_one_line(
-    imc: Imc, embedded_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(bench_jobs.tempfile, "TemporaryFile", full)
-    ran = imc(*PHANTOMS, "--methods", "none", "--out", tmp_path / "run.db", "--jobs", "2")
-    assert ran.code == 2
-    assert "No space left on device" in ran.err.splitlines()[-1]
 
 
 def test_what_a_settings_file_says_is_part_of_the_runs_command(

@@ -200,6 +200,69 @@ def test_a_value_of_a_wrong_type_is_refused_when_its_row_is_read(path: Path) -> 
             list(store.rows())
 
 
+def torn(path: Path) -> None:
+    """Make a store what a copy during a run may be: a unit is done, its rows are not there."""
+    with Store.open(path, IDENTITY, NEW) as store:
+        store.finish(0, [row()])
+    with sqlite3.connect(path) as copied:
+        copied.execute("DELETE FROM row")
+    copied.close()
+
+
+@pytest.mark.parametrize("way", ["read", "open"])
+def test_a_store_that_was_copied_while_in_use_is_refused(way: str, path: Path) -> None:
+    torn(path)
+    with pytest.raises(StoreRefused, match="0 of 1 rows.*copy it again") as refused:
+        Store.read(path) if way == "read" else Store.open(path, IDENTITY, NEW)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_copy_of_the_file_alone_goes_on_without_the_newest_rows(path: Path) -> None:
+    with Store.open(path, IDENTITY, NEW) as store:
+        store.finish(0, [row()])  # in the journal, which is not copied
+        copy = path.with_name("copy.db")
+        copy.write_bytes(path.read_bytes())
+    with Store.open(copy, IDENTITY, NEW) as store:
+        assert store.progress().units_done == 0
+        assert store.units.claim() == 0
+
+
+def test_pages_that_do_not_fit_together_are_refused(path: Path) -> None:
+    with Store.open(path, IDENTITY, NEW) as store:
+        store.finish(0, [row(str(number)) for number in range(500)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    for open_it in (lambda: Store.open(path, IDENTITY, NEW), lambda: Store.read(path)):
+        with pytest.raises(StoreRefused, match="copy it again") as refused:
+            open_it()
+        assert "\n" not in str(refused.value)
+
+
+ON_GPU = replace(IDENTITY, model={**IDENTITY.model, "device": "cuda", "dtype": "bfloat16"})
+ON_CPU = replace(IDENTITY, model={**IDENTITY.model, "device": "cpu", "dtype": "float32"})
+
+
+def test_rows_of_two_devices_are_two_runs(path: Path) -> None:
+    Store.open(path, ON_GPU, NEW).close()
+    with pytest.raises(StoreRefused, match='device "cuda", this run has "cpu"'):
+        Store.open(path, ON_CPU, NEW)
+
+
+def test_a_store_without_a_device_is_one_of_a_cpu(path: Path) -> None:
+    Store.open(path, IDENTITY, NEW).close()
+    Store.open(path, ON_CPU, NEW).close()
+    with pytest.raises(StoreRefused, match='device "cpu", this run has "cuda"'):
+        Store.open(path, ON_GPU, NEW)
+
+
+def test_one_claim_is_given_back_and_no_other(path: Path) -> None:
+    with Store.open(path, IDENTITY, NEW) as one, Store.open(path, IDENTITY, NEW) as two:
+        assert [one.units.claim(), one.units.claim(), two.units.claim()] == [0, 1, 2]
+        one.units.give_back(1)
+        one.units.give_back(2)  # another's
+        assert [two.units.claim(), two.units.claim()] == [1, None]
+
+
 def test_reading_a_store_changes_no_file(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as store:
         store.finish(0, [row()])
