@@ -14,7 +14,7 @@ from imc_bench.store.result_store import Store
 from imc_bench.store.schema import Identity, NewRun
 from imc_core.errors import IMCError
 from imc_core.plugins import PluginRefused
-from tests.imc_bench.test_store import IDENTITY, row
+from tests.imc_bench.small_store import IDENTITY, row
 
 UNITS = 12
 NEW = NewRun(

@@ -10,7 +10,7 @@ from imc_bench.errors import StoreRefused
 from imc_bench.store import local_disk
 from imc_bench.store.local_disk import check_local, file_system
 from imc_bench.store.result_store import Store
-from tests.imc_bench.test_store import IDENTITY, NEW
+from tests.imc_bench.small_store import IDENTITY, NEW
 
 TABLE = "\n".join(
     [

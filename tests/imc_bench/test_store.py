@@ -18,37 +18,8 @@ from imc_bench.errors import StoreRefused
 from imc_bench.store import result_store as store_module
 from imc_bench.store import units as units_module
 from imc_bench.store.result_store import Store
-from imc_bench.store.schema import ROW_COLUMNS, SCHEMA, Identity, NewRun
-
-IDENTITY = Identity(
-    {
-        "data_set": "phantom",
-        "split": "all",
-        "conditions": ["none"],
-        "methods": ["none"],
-        "noise_at": "input",
-        "seed": 0,
-    },
-    {"imc-agents": "0.1.0"},
-    {"name": "m", "fingerprint": "f", "bank": None},
-)
-NEW = NewRun([("a", "g", "topic", True, "yes", (), None)], units=3, expected=3)
-
-
-def row(item: str = "a", **changes: Any) -> dict[str, Any]:
-    return {
-        **dict.fromkeys(ROW_COLUMNS, 0),
-        **dict.fromkeys("dataset split image image_group topic prediction answer".split(), "a"),
-        "perceived_kind": "",
-        "run_key": IDENTITY.run_key,
-        "item_id": item,
-        "image_noise": "",
-        "text_noise": "",
-        "noise_at": "input",
-        "method": "none",
-        "question_asked": None,
-        **changes,
-    }
+from imc_bench.store.schema import SCHEMA
+from tests.imc_bench.small_store import IDENTITY, NEW, row
 
 
 @pytest.fixture
