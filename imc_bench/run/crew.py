@@ -29,6 +29,9 @@ class Seat(Protocol):
     def reply(self) -> Reply:
         """What it said. Raises WorkerDied."""
 
+    def dismiss(self) -> None:
+        """Ask it to end, and wait for nothing."""
+
     def end(self) -> None:
         """End it, if it is not gone yet."""
 
@@ -72,10 +75,10 @@ class Crew:
             most: so many are enough.
         """
         self.place = place
-        self._told = (program_version(), pickle.dumps(recipe.absolute()))
         self._identity: Identity | None = None
         self._workers: list[_Worker] = []
         try:
+            self._told = (program_version(), pickle.dumps(recipe.absolute()))
             for number in range(min(place.count, most or place.count)):
                 self._workers.append(self._hire(number))
         except BaseException:
@@ -97,6 +100,8 @@ class Crew:
 
     def close(self) -> None:
         """End every worker, and the place."""
+        for worker in self._workers:
+            worker.seat.dismiss()
         for worker in self._workers:
             worker.seat.end()
         self._workers.clear()

@@ -84,11 +84,15 @@ class ProcessSeat:
             pass
         raise WorkerDied
 
-    def end(self) -> None:
-        """Ask it to stop, and end it where it does not."""
+    def dismiss(self) -> None:
+        """Ask it to stop."""
         with suppress(OSError):
             self.connection.close()
         self.process.terminate()
+
+    def end(self) -> None:
+        """Ask it to stop, and end it where it does not."""
+        self.dismiss()
         self.process.join(STOP_SECONDS)
         if self.process.exitcode is None:
             self.process.kill()

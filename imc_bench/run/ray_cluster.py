@@ -237,8 +237,12 @@ class RaySeat:
         """What it said. Raises WorkerDied."""
         return self._cluster.value(self.asked)
 
+    def dismiss(self) -> None:
+        """End it; Ray waits for nothing."""
+        self._cluster.stop(self._actor)
+
     def end(self) -> None:
-        """End it."""
+        """End it, if it is not gone yet."""
         self._cluster.stop(self._actor)
 
 

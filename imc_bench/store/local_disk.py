@@ -19,6 +19,11 @@ NETWORK = frozenset(
     "orangefs panfs pvfs2 smb2 smb3 smbfs vboxsf wekafs".split()
 )
 """Types of file systems that several machines may have mounted; `fuse.*` counts as `fuse`."""
+LOCAL_FUSE = frozenset(
+    f"fuse.{name}"
+    for name in "bindfs ecryptfs encfs fuse-overlayfs gocryptfs mergerfs ntfs-3g".split()
+)
+"""Those of `fuse.*` that show a disk of this machine, such as a container's."""
 
 
 def check_local(path: Path, mounts: str | None = None) -> None:
@@ -31,7 +36,7 @@ def check_local(path: Path, mounts: str | None = None) -> None:
     Raises StoreRefused.
     """
     kind = file_system(path.parent, mounts)
-    if kind.partition(".")[0] in NETWORK:
+    if kind not in LOCAL_FUSE and kind.partition(".")[0] in NETWORK:
         raise StoreRefused(
             f"{path}: its folder is on a network disk ({kind}), where SQLite's locks do not hold; "
             "give a folder of this machine's own disk as --out, and --ray to use several machines"

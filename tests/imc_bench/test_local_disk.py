@@ -19,6 +19,7 @@ TABLE = "\n".join(
         "31 30 8:2 / /share/scratch rw - xfs /dev/sdb1 rw",
         r"32 22 0:41 / /my\040windows rw - cifs //server/folder rw",
         "33 22 0:42 / /remote rw - fuse.sshfs me@server:/home rw",
+        "37 22 0:45 / /container rw - fuse.fuse-overlayfs fuse-overlayfs rw",
         "34 22 8:3 / /usb rw - fuseblk /dev/sdc1 rw",
         "35 22 0:43 / /twice rw - ext4 /dev/sdd1 rw",
         "36 35 0:44 / /twice rw - lustre 10.0.0.1@tcp:/fs rw",
@@ -54,7 +55,7 @@ def test_a_network_disk_is_refused_with_the_remedy(folder: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("folder", ["/", "/usb", "/share/scratch"])
+@pytest.mark.parametrize("folder", ["/", "/usb", "/share/scratch", "/container"])
 def test_a_disk_of_this_machine_is_not(folder: str) -> None:
     check_local(Path(folder) / "run.db", TABLE)
     check_local(Path(folder) / "run.db", "")  # a system that has no such table
