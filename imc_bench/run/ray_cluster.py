@@ -315,6 +315,11 @@ def _refusing(address: str) -> Iterator[None]:
                 f"--ray {address}: the cluster has another version of Ray or Python than this "
                 "command: install the same on every machine"
             ) from error
+        if "timed out during startup" in str(error):
+            raise RunRefused(
+                f"--ray {address}: Ray did not start within its 30 s, as on a busy machine: run "
+                "the same command again, or --jobs N instead"
+            ) from error
         raise RunRefused(
             f"--ray {address}: Ray cannot be used ({type(error).__name__}: {''.join(said)[:160]}): "
             "run this on a machine of the cluster, start one with `ray start --head`, or give local"

@@ -67,7 +67,7 @@ def test_workers_whose_rows_would_differ_are_refused_by_what_differs(tmp_path: P
     [
         ("refused", RunRefused, "plug-in 'dust.py': it is gone"),
         ("disk", OSError, "No space left on device"),
-        ("memory", MemoryError, ""),
+        ("memory", MemoryError, "^$"),
         ("fault", WorkersLost, "KeyError at run_fakes.py"),
     ],
 )

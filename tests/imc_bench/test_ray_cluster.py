@@ -76,6 +76,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     ("raised", "said"),
     [
         (RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 1.0"), "version"),
+        (Exception("The current node timed out during startup. This could"), "busy machine"),
         (ConnectionError("Could not find any running Ray instance.\nmore"), "ray start --head"),
     ],
 )
