@@ -122,6 +122,11 @@ class Crew:
                 )
         return self._identity
 
+    @property
+    def ready(self) -> int:
+        """How many have loaded the model, as far as `wait` has seen."""
+        return sum(worker.ready for worker in self._workers)
+
     def idle(self) -> bool:
         """Whether one of them is ready and has no unit."""
         return any(worker.ready and worker.unit is None for worker in self._workers)

@@ -113,6 +113,7 @@ class RayCluster:
             from ray import exceptions
 
             self._ray, self._errors = ray, exceptions
+            self._silence(True)
             own: dict[str, Any] = {}
             if address == LOCAL:
                 own = {
@@ -197,8 +198,19 @@ class RayCluster:
         if not self._gone:
             with suppress(Exception):
                 self._ray.shutdown()
+        self._silence(False)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _silence(self, on: bool) -> None:
+        """Ray prints to stdout that a worker has died, whatever `log_to_driver` says; results alone
+        belong there."""
+        with suppress(AttributeError):  # of a Ray that has it elsewhere
+            inner = self._ray._private.worker
+            if on:
+                self._printed, inner.print_to_stdstream = inner.print_to_stdstream, _say_nothing
+            else:
+                inner.print_to_stdstream = self._printed
 
     def _look(self) -> None:
         """Ask for a sign of life; Ray itself would wait for it for minutes."""
@@ -244,6 +256,10 @@ class RaySeat:
     def end(self) -> None:
         """End it, if it is not gone yet."""
         self._cluster.stop(self._actor)
+
+
+def _say_nothing(*said: object, **more: object) -> None:
+    """In place of Ray's printing."""
 
 
 def _check_address(address: str) -> None:

@@ -97,7 +97,7 @@ def cluster() -> Iterator[RayCluster]:
 
 @pytest.mark.slow
 def test_two_actors_make_the_rows_of_one_process_and_a_killed_ones_are_made_again(
-    cluster: RayCluster, tmp_path: Path
+    cluster: RayCluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = FakeRecipe(kills=2, mark=str(tmp_path / "killed"))
     with Crew(cluster, cast("Any", recipe)) as crew:
@@ -107,6 +107,7 @@ def test_two_actors_make_the_rows_of_one_process_and_a_killed_ones_are_made_agai
             assert rows_of(store) == WHOLE
     assert (tmp_path / "killed").exists()
     assert not Path(cast("str", cluster._folder)).exists()
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.slow
