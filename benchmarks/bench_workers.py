@@ -3,9 +3,9 @@
     python benchmarks/bench_workers.py                  # actors of a local Ray cluster
     python benchmarks/bench_workers.py --processes      # worker processes of --jobs
 
-Each worker has one thread (OMP_NUM_THREADS is set to 1), so that one and two differ in nothing else.
-The clock runs from when every worker has loaded the model to when the last row is written; one and
-two take turns. Methods are those of the image side, encoder and answers; name others with --methods.
+Each worker has one thread (OMP_NUM_THREADS is 1), so that one and two differ in nothing else. The
+clock runs from when every worker has loaded the model to when the last row is written; one and two
+take turns. Methods are those of the image side, encoder and answers; --methods names others.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ def main() -> None:
     )
     where = "processes" if args.processes else "Ray actors"
     print(f"{where}, {os.cpu_count()} cores, {', '.join(args.methods)}; {args.limit} items")
-    print(
-        "\n| pair | rows | one, rows/s | two, rows/s | ratio |\n| ---: | ---: | ---: | ---: | ---: |"
-    )
+    print("\n| pair | rows | one, rows/s | two, rows/s | ratio |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
     ratios, unlike = [], 0
     for pair in range(args.pairs):
         by_count = {}
