@@ -133,7 +133,7 @@ def differences(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> int:
 def same(column: str, one: Any, other: Any) -> bool:
     """Equal, or within rounding."""
     if column in ROUNDED and None not in (one, other):
-        return abs(one - other) <= ROUNDED[column]
+        return bool(abs(one - other) <= ROUNDED[column])
     return bool(one == other)
 
 

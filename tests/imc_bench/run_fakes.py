@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ class Runner:
     def measure(self, unit: int, alive: Callable[[], None]) -> tuple[list[Any], list[Any]]:
         if unit == self.recipe.kills and _once(self.recipe.mark):
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self.recipe.seconds)
         error = self.recipe.raises.get(unit)
         if error == "refused":
             raise PluginRefused("plug-in 'dust.py': it is gone")
@@ -105,6 +107,9 @@ class FakeRecipe:
     raises: dict[int, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     """Those of the environment that the identity tells."""
+
+    seconds: float = 0.0
+    """How long a unit takes."""
 
     def absolute(self) -> FakeRecipe:
         return self
