@@ -22,6 +22,7 @@ from imc_agents.requests import (
     SupportsLoglikelihood,
     SupportsMultipleChoice,
     SupportsMultipleChoiceBatch,
+    SupportsReplyLimit,
 )
 
 Faults = tuple[type[Exception], ...]
@@ -157,9 +158,16 @@ def _alone(chat: BaseChatModel, request: Request, faults: Faults) -> Any:
             return cast(SupportsMultipleChoice, chat).choose(
                 request.messages, list(request.options)
             )
-        return chat.invoke(list(request.messages))
+        return chat.invoke(list(request.messages), **_limits(chat, request))
     except faults as fault:
         return Failed(fault)
+
+
+def _limits(chat: BaseChatModel, request: Generate) -> dict[str, int]:
+    """The setting that cuts a reply off, for a model that knows it and a request that asks so."""
+    if request.like is None or not isinstance(chat, SupportsReplyLimit):
+        return {}
+    return {"max_tokens": chat.reply_limit(request.like)}
 
 
 def _loglikelihood_all(chat: BaseChatModel, asked: list[Loglikelihood]) -> list[Any] | None:
@@ -189,10 +197,13 @@ def _multiple_choice_all(chat: BaseChatModel, asked: list[MultipleChoice]) -> li
 def _generate_all(chat: BaseChatModel, asked: list[Generate]) -> list[Any] | None:
     if not isinstance(chat, SupportsGenerateBatch):
         inputs: list[LanguageModelInput] = [list(request.messages) for request in asked]
+        # of these, none is known to take a limit for each
         return list(chat.batch(inputs, return_exceptions=True))
     # Requests of similar length in one batch: less padding.
     order = sorted(range(len(asked)), key=lambda place: len(asked[place].messages[-1].text))
-    replies = chat.generate_batch([list(asked[place].messages) for place in order])
+    limits = [_limits(chat, asked[place]).get("max_tokens") for place in order]
+    settings: dict[str, Any] = {} if None in limits else {"max_tokens": limits}
+    replies = chat.generate_batch([list(asked[place].messages) for place in order], **settings)
     if len(replies) != len(asked):
         return None
     found = dict(zip(order, replies, strict=True))

@@ -50,7 +50,8 @@ def test_many_texts_take_several_trees_of_bounded_length(prompt: EncodedPrompt) 
 
 def test_trees_give_the_scores_of_whole_passes() -> None:
     branched, straight = tiny_chat(), tiny_chat()
-    straight._engine._scorer._tree_path.rule_out()
+    for path in straight._engine._scorer._tree_paths.values():
+        path.rule_out()
     items = [
         (asking(asked), text)
         for asked in ("Is there a lesion?", "Which organ?")
