@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import product
-from typing import Any
 
 from imc_agents.chat.decoding import NOT_FINITE
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.chat.prefix_store import PrefixStore
+from imc_agents.chat.prefix_store import Prefix, PrefixStore
 from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, ScoredText
@@ -173,8 +173,8 @@ class TextScorer:
             path = self._tree_paths[kind]
             tried = _branching(tails, members) if path.agrees is None else []
             if path.verify(
-                lambda tried=tried, split=split: self._tried(prompt, split, tails, tried),
-                lambda tried=tried: self._plain.plain(rows, tails, tried),
+                partial(self._tried, prompt, split, tails, tried),
+                partial(self._plain.plain, rows, tails, tried),
             ):
                 return split
         return None
@@ -184,8 +184,13 @@ class TextScorer:
     ) -> dict[int, list[float]]:
         texts = {index: tails[index] for index in tried}
         trees = build_trees(prompt, texts, split)
-        prefixes = self._prefixes.get([prompt.beginning(split)] * len(trees), logits=True)
-        return score_trees(self._model, trees, prefixes, texts)
+        return score_trees(self._model, trees, self._beginnings(trees), texts)
+
+    def _beginnings(self, trees: Sequence[TokenTree]) -> list[Prefix]:
+        whole = any(tree.split == len(tree.prompt.ids) for tree in trees)
+        return self._prefixes.get(
+            [tree.prompt.beginning(tree.split) for tree in trees], logits=whole
+        )
 
     def _by_trees(
         self, trees: list[TokenTree], texts: dict[int, list[int]]
@@ -195,14 +200,11 @@ class TextScorer:
         by_split: dict[int, list[TokenTree]] = {}
         for tree in trees:
             by_split.setdefault(tree.split, []).append(tree)
-        for split, some in by_split.items():
+        for some in by_split.values():
             some.sort(key=_length)
             for chunk in self._in_passes(some):
                 computed = self._prefixes.computed_tokens
-                prefixes = self._prefixes.get(
-                    [tree.prompt.beginning(split) for tree in chunk], logits=True
-                )
-                found.update(score_trees(self._model, chunk, prefixes, texts))
+                found.update(score_trees(self._model, chunk, self._beginnings(chunk), texts))
                 self._tree_passes += 1
                 computed = self._prefixes.computed_tokens - computed
                 computed += sum(tree.length for tree in chunk)
@@ -220,8 +222,9 @@ class TextScorer:
         costs, cuts = [0], [0]
         for end, tree in enumerate(trees, start=1):
             longest = 1 + tree.length  # the beginning's next token is one more
-            held = max(vocabulary, longest + tree.split)
-            widest = max(1, min(most // longest, MAX_LOGITS // (held * longest)))
+            attended = longest + tree.split
+            held = max(vocabulary, attended) * longest
+            widest = max(1, min(most // longest, MAX_TOKENS // attended, MAX_LOGITS // held))
             costs_here = {
                 begin: costs[begin] + (end - begin) * longest + most // _PASS_SHARE
                 for begin in range(max(0, end - widest), end)

@@ -194,13 +194,9 @@ class PrefixCacheGenerator:
         if not self._supports_sharing(path, [prompt], [limit]):
             return self._plain([prompt], [limit], work)[0]
         beginning = prompt.beginning(common)
-        prefix, known = self._prefixes.held(beginning) or (None, None)
-        if prefix is not None and (path.agrees or known is not None):
-            if path.verify(
-                lambda: {0: self._after(prefix, known)}, lambda: {0: known.logprobs}
-            ):
-                return self._shared([prompt], common, [limit], work)[0]
-            return self._plain([prompt], [limit], work)[0]
+        held = self._prefixes.held(beginning)
+        if held is not None and self._goes_on(path, *held):
+            return self._shared([prompt], common, [limit], work)[0]
         kept: list[Any] = []
         (answer,) = self._plain([prompt], [limit], work, kept.append)
         tried = answer.token_ids[:_TOKENS_TRIED]
@@ -209,9 +205,18 @@ class PrefixCacheGenerator:
         self._prefixes.keep(beginning, kept[0], known)
         return answer
 
+    def _goes_on(self, path: VerifiedFastPath, prefix: Prefix, known: Continuation | None) -> bool:
+        """Whether answers go on from what is held as they do in whole passes; verified once.
+
+        Not before it is known how a whole pass has gone on.
+        """
+        if path.agrees is None and known is not None:
+            return path.verify(lambda: {0: self._after(prefix, known)}, lambda: {0: known.logprobs})
+        return bool(path.agrees)
+
     @torch.no_grad()
     def _after(self, prefix: Prefix, known: Continuation) -> list[float]:
-        """Log-probabilities of an answer's first tokens, from the cache of its prompt's beginning."""
+        """Log-probabilities of an answer's first tokens, from its prompt's beginning."""
         ids = torch.tensor([known.ids[:-1]], device=self._model.device)
         logits = self._model(
             input_ids=ids,

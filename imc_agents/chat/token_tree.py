@@ -139,15 +139,19 @@ def score_trees(
     Args:
         model: the model.
         trees: padded to the longest of them.
-        prefixes: the beginning of each one's prompt, all of one length and with the logits of the
-            token that comes next.
+        prefixes: the beginning of each one's prompt, all of one length; with the logits of the
+            token that comes next where that is the whole prompt.
         texts: token ids of each text, by index.
     """
     width, split = max(tree.length for tree in trees), trees[0].split
     rest = min(len(tree.prompt.ids) for tree in trees) - split
     skipped = max(0, rest - 1)  # of each prompt's rest only the last token predicts a text's
     device = model.device
-    steps = [torch.stack([_logits(prefix) for prefix in prefixes])[:, None].to(device)]
+    steps: list[Tensor] = []
+    offset = -skipped
+    if not rest:
+        offset = 1
+        steps.append(torch.stack([_logits(prefix) for prefix in prefixes])[:, None].to(device))
     if width:
         ids = np.zeros((len(trees), width), np.int64)
         places = np.zeros((len(trees), width), np.int64)
@@ -166,7 +170,7 @@ def score_trees(
             ).logits
         steps.append(logits)
     logits = torch.cat([one.float() for one in steps], dim=1)
-    return _read_off(logits, trees, texts, skipped)
+    return _read_off(logits, trees, texts, offset)
 
 
 def _logits(prefix: Prefix) -> Tensor:
@@ -176,17 +180,21 @@ def _logits(prefix: Prefix) -> Tensor:
 
 
 def _read_off(
-    logits: Tensor, trees: Sequence[TokenTree], texts: dict[int, list[int]], skipped: int
+    logits: Tensor, trees: Sequence[TokenTree], texts: dict[int, list[int]], offset: int
 ) -> dict[int, list[float]]:
-    """Log-probabilities by text, from logits after the beginning and after each token.
+    """Log-probabilities by text.
 
-    Shape of the logits: (trees, 1 + tokens - skipped, vocabulary).
+    Args:
+        logits: (trees, steps, vocabulary).
+        trees: the trees.
+        texts: token ids of each text, by index.
+        offset: step of a sequence's first token.
     """
     rows: list[int] = []
     places: list[int] = []
     tokens: list[int] = []
     for row, tree in enumerate(trees):
-        begin = 1 + len(tree.prompt.ids) - tree.split - skipped
+        begin = len(tree.prompt.ids) - tree.split + offset
         for index, steps in tree.steps.items():
             rows += [row] * len(steps)
             places += [begin + step for step in steps]

@@ -75,7 +75,7 @@ def test_short_prompts_are_not_padded_to_a_long_one() -> None:
     long = (asking("Is there a lesion? " + "in the lung " * 20), "yes")
     chat.score_batch(short)  # compares both ways once
     apart = tokens_in(chat, short) + tokens_in(chat, [long])
-    assert tokens_in(chat, [*short, long]) == apart
+    assert tokens_in(chat, [*short, long]) <= apart
 
 
 def tokens_read(chat: ChatLocalMLLM, asked: list[BaseMessage], texts: list[str]) -> int:
