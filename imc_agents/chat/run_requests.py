@@ -158,16 +158,18 @@ def _alone(chat: BaseChatModel, request: Request, faults: Faults) -> Any:
             return cast(SupportsMultipleChoice, chat).choose(
                 request.messages, list(request.options)
             )
-        return chat.invoke(list(request.messages), **_limits(chat, request))
+        limit = reply_limit(chat, request)
+        settings: dict[str, Any] = {} if limit is None else {"max_tokens": limit}
+        return chat.invoke(list(request.messages), **settings)
     except faults as fault:
         return Failed(fault)
 
 
-def _limits(chat: BaseChatModel, request: Generate) -> dict[str, int]:
-    """The setting that cuts a reply off, for a model that knows it and a request that asks so."""
+def reply_limit(chat: BaseChatModel, request: Generate) -> int | None:
+    """Tokens after which a reply is cut off; None where the request or the model knows no such."""
     if request.like is None or not isinstance(chat, SupportsReplyLimit):
-        return {}
-    return {"max_tokens": chat.reply_limit(request.like)}
+        return None
+    return chat.reply_limit(request.like)
 
 
 def _loglikelihood_all(chat: BaseChatModel, asked: list[Loglikelihood]) -> list[Any] | None:
@@ -201,7 +203,7 @@ def _generate_all(chat: BaseChatModel, asked: list[Generate]) -> list[Any] | Non
         return list(chat.batch(inputs, return_exceptions=True))
     # Requests of similar length in one batch: less padding.
     order = sorted(range(len(asked)), key=lambda place: len(asked[place].messages[-1].text))
-    limits = [_limits(chat, asked[place]).get("max_tokens") for place in order]
+    limits = [reply_limit(chat, asked[place]) for place in order]
     settings: dict[str, Any] = {} if None in limits else {"max_tokens": limits}
     replies = chat.generate_batch([list(asked[place].messages) for place in order], **settings)
     if len(replies) != len(asked):
