@@ -24,7 +24,7 @@ from imc_agents.chat.decoding import (
     generate_texts,
 )
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.chat.prefix_store import Continuation, Prefix, PrefixStore, cache_of
+from imc_agents.chat.prefix_store import Continuation, Prefix, PrefixStore, cache_of, positions_read
 from imc_agents.chat.text_passes import log_probabilities
 from imc_agents.chat.token_tree import is_windowed, supports_trees
 from imc_agents.chat.verified_fast_path import Logprobs, VerifiedFastPath
@@ -198,11 +198,12 @@ class PrefixCacheGenerator:
         if held is not None and self._goes_on(path, *held):
             return self._shared([prompt], common, [limit], work)[0]
         kept: list[Any] = []
-        (answer,) = self._plain([prompt], [limit], work, kept.append)
+        with positions_read(self._model) as positions:
+            (answer,) = self._plain([prompt], [limit], work, kept.append)
         tried = answer.token_ids[:_TOKENS_TRIED]
         after = (*prompt.ids[common:].tolist(), *tried)
         known = Continuation(after, len(tried), answer.token_logprobs[: len(tried)])
-        self._prefixes.keep(beginning, kept[0], known)
+        self._prefixes.keep(beginning, kept[0], positions[0], known)
         return answer
 
     def _goes_on(self, path: VerifiedFastPath, prefix: Prefix, known: Continuation | None) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from transformers import DynamicCache
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
 
-__all__ = ["PREFIX_BYTES", "Continuation", "Prefix", "PrefixStore", "cache_of"]
+__all__ = ["PREFIX_BYTES", "Continuation", "Prefix", "PrefixStore", "cache_of", "positions_read"]
 
 PREFIX_BYTES = 1 << 30
 """Bytes of keys and values held at most: three images of LLaVA-7B, 600 tokens of .5 MB each in
@@ -41,8 +42,9 @@ class Prefix:
 
     Attributes:
         length: number of tokens.
-        position: of the token that comes next. Less than `length` after an image whose tokens have
-            their places in rows and columns for positions.
+        position: of the token that comes next. `length` for most families, less after an image
+            whose tokens have their places in rows and columns for positions, one more where a
+            family counts from one.
         layers: keys and values, shape (1, heads, length, dim) each, by layer; None for a layer that
             uses another's.
         logits: of the token that comes next, shape (vocabulary,); None where they were not kept.
@@ -147,7 +149,13 @@ class PrefixStore:
         held = self._lookup(_key(beginning), beginning)
         return None if held is None else (held.prefix, held.continuation)
 
-    def keep(self, beginning: EncodedPrompt, cache: Any, continuation: Continuation) -> None:
+    def keep(
+        self,
+        beginning: EncodedPrompt,
+        cache: Any,
+        positions: Tensor | None,
+        continuation: Continuation,
+    ) -> None:
         """Hold a beginning that a pass over a longer sequence has computed.
 
         It is not held where the cache does not hold all of it any more (an attention window).
@@ -155,6 +163,7 @@ class PrefixStore:
         Args:
             beginning: of the sequence, which was the only one of its batch.
             cache: the keys and values of that pass.
+            positions: those of its tokens (`positions_read`).
             continuation: what that pass has found after it.
         """
         length = len(beginning.ids)
@@ -162,7 +171,7 @@ class PrefixStore:
             (layers,) = _rows_of(cache, 1, length)
         except NotImplementedError:
             return
-        prefix = Prefix(length, length + self._shift(beginning, 0), layers, None)
+        prefix = Prefix(length, _next_position(positions, 0, length), layers, None)
         self._hold(_key(beginning), beginning, prefix, continuation)
 
     @torch.no_grad()
@@ -170,25 +179,24 @@ class PrefixStore:
         """One pass over beginnings of equal length."""
         length = len(beginnings[0].ids)
         # Without its config a cache keeps all tokens of layers with a window, too.
-        output = self._model(
-            **stack_prompts(beginnings, pad_id=0, side="right"),
-            past_key_values=DynamicCache(),
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with positions_read(self._model) as positions:
+            output = self._model(
+                **stack_prompts(beginnings, pad_id=0, side="right"),
+                past_key_values=DynamicCache(),
+                use_cache=True,
+                logits_to_keep=1,
+            )
         rows = _rows_of(output.past_key_values, len(beginnings), length)
         self.computed_tokens += length * len(beginnings)
         return [
-            Prefix(length, length + self._shift(one, row), layers, output.logits[row, -1].clone())
-            for row, (one, layers) in enumerate(zip(beginnings, rows, strict=True))
+            Prefix(
+                length,
+                _next_position(positions[0], row, length),
+                layers,
+                output.logits[row, -1].clone(),
+            )
+            for row, layers in enumerate(rows)
         ]
-
-    def _shift(self, beginning: EncodedPrompt, row: int) -> int:
-        """Of positions against tokens after the images, as the last pass has left it."""
-        shifts = getattr(self._model.base_model, "rope_deltas", None)
-        if beginning.features is None or shifts is None:
-            return 0
-        return int(shifts.reshape(-1)[row])
 
     def _lookup(self, key: _Key, beginning: EncodedPrompt) -> _Held | None:
         held = self._held.get(key)
@@ -217,6 +225,33 @@ class PrefixStore:
         self._held.move_to_end(key)
         while len(self._held) > _ENTRIES or self.bytes > self._most_bytes:
             self._held.popitem(last=False)
+
+
+@contextmanager
+def positions_read(model: Any) -> Iterator[list[Tensor | None]]:
+    """The positions that the language model is given in the block, one entry a pass.
+
+    Shape (batch, tokens), with the axes before it where there are several; None where the language
+    model counts by itself, from 0.
+    """
+    found: list[Tensor | None] = []
+    hook = model.get_decoder().register_forward_pre_hook(
+        lambda _module, _args, given: found.append(given.get("position_ids")), with_kwargs=True
+    )
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+def _next_position(positions: Tensor | None, row: int, length: int) -> int:
+    """The position that follows those of a row's first `length` tokens, on all axes."""
+    if positions is None:
+        return length
+    if positions.dim() == 3 and len(positions) == 4:
+        positions = positions[1:]  # the first are the tokens' own, beside three axes
+    row = min(row, positions.shape[-2] - 1)  # one row may serve the whole batch
+    return int(positions[..., row, :length].max()) + 1
 
 
 def cache_of(rows: Sequence[Prefix]) -> DynamicCache:

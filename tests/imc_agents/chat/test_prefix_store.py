@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from imc_agents.chat import prefix_store
 from imc_agents.chat.chat_model import ChatLocalMLLM
-from imc_agents.chat.prefix_store import PrefixStore
 from tests.imc_agents.chat_helpers import asking, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES, MORE_FAMILIES
 
@@ -160,8 +160,7 @@ def test_a_model_that_goes_on_otherwise_is_asked_in_whole_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chat, features = tiny_chat(), features_of("llava", picture())
-    shift = PrefixStore._shift
-    monkeypatch.setattr(PrefixStore, "_shift", lambda self, *given: shift(self, *given) + 5)
+    monkeypatch.setattr(prefix_store, "_next_position", lambda _positions, _row, length: length + 5)
     for question in QUESTIONS:
         asked = instructed(question)
         bare = whole_passes(chat).invoke(asked, features=features)
