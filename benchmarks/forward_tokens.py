@@ -102,7 +102,7 @@ def row(family: str, args: argparse.Namespace, lexicon: Lexicon) -> str:
 
         return counter.of(work)
 
-    asked = list(noisy_questions(args.severity))
+    asked = list(noisy_questions(args.severity))[: args.questions]
     bare = [counter.of(lambda q=question: answer(fresh(), q, image())) for question in asked]
     context = fresh()
     cost = [noisy(context, question) for question in asked]
@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--families", nargs="+", choices=families, default=families)
     parser.add_argument("--profile", default="instruct", help="prompts of the agents")
+    parser.add_argument("--questions", type=int, choices=range(2, 16), default=6, metavar="2..15")
     parser.add_argument("--severity", type=int, choices=range(1, 6), default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
