@@ -126,7 +126,9 @@ class Corrector(RoleAgent):
 
     def _generated(self, question: str) -> RequestSteps[list[Edit]]:
         """Word repairs in the model's own correction; they are weighed like any other."""
-        said = yield from self.model.say(self.prompts.corrector.messages(question=question))
+        said = yield from self.model.say(
+            self.prompts.corrector.messages(question=question), like=question
+        )
         edits = edits_between(question, said, self.lexicon, self.policy)
         return [edit for edit in edits if edit.after]
 

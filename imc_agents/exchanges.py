@@ -72,6 +72,8 @@ class Exchange(_Value):
     """Log-probability of each token of `reply`, in nats; empty: not known."""
     finish_reason: str | None = None
     """Why a generation ended: `stop` or `length`."""
+    reply_limit: int | None = None
+    """Tokens after which a generation was to be cut off; None: the model's own limit."""
     prompt_tokens: int | None = None
     """Length of the prompt in tokens, those of the image included; None: not known."""
     reply_tokens: int | None = None

@@ -37,6 +37,9 @@ class Generate:
     """What comes after these messages? Replied to with one message."""
 
     messages: Messages
+    like: str | None = None
+    """A text of about the reply's length: a model that counts tokens (`SupportsReplyLimit`) is
+    stopped where it writes much more. None: the model's own limit."""
 
 
 Request = Loglikelihood | MultipleChoice | Generate
@@ -92,7 +95,19 @@ class SupportsMultipleChoiceBatch(Protocol):
 class SupportsGenerateBatch(Protocol):
     """A chat model that answers many conversations in one pass."""
 
-    def generate_batch(self, messages: Sequence[Sequence[BaseMessage]]) -> Sequence[AIMessage]: ...
+    def generate_batch(
+        self, messages: Sequence[Sequence[BaseMessage]], **settings: Any
+    ) -> Sequence[AIMessage]: ...
+
+
+@runtime_checkable
+class SupportsReplyLimit(Protocol):
+    """A chat model that tells after how many tokens a reply like a text is cut off.
+
+    Its `invoke` takes `max_tokens`, its `generate_batch` one for each conversation.
+    """
+
+    def reply_limit(self, text: str) -> int: ...
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,17 @@ class SelfAssessment:
             raise MalformedReply("the probability of an option is not between 0 and 1")
         return probability
 
-    def say(self, messages: Sequence[dict[str, str]]) -> RequestSteps[str]:
-        """The model's reply as text, blanks at its ends cut off."""
+    def say(
+        self, messages: Sequence[dict[str, str]], *, like: str | None = None
+    ) -> RequestSteps[str]:
+        """The model's reply as text, blanks at its ends cut off.
+
+        Args:
+            messages: the conversation.
+            like: a text of about the reply's length; see `Generate`.
+        """
         self.calls += 1
-        reply = yield Generate(_messages(messages))
+        reply = yield Generate(_messages(messages), like)
         return str(reply.text).strip()
 
     def ask(self, prompt: AskPrompt, form: type[Reply], **fields: str) -> RequestSteps[Reply]:
@@ -80,13 +87,14 @@ class SelfAssessment:
         Raises MalformedReply when the repaired reply has not the form either.
         """
         messages = _messages(prompt.messages(**fields))
+        schema = json.dumps(prompt.output)
+        like = " ".join((*fields.values(), schema))  # it quotes the fields in the schema's form
         for _ in range(2):
             self.calls += 1
-            reply = yield Generate(messages)
+            reply = yield Generate(messages, like)
             try:
                 return form.model_validate(first_object(str(reply.text)))
             except (MalformedReply, ValidationError):
-                schema = json.dumps(prompt.output)
                 messages = (
                     *messages,
                     reply,

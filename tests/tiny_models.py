@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ FAMILIES = (
     "smolvlm",
     "paligemma",
 )
+MORE_FAMILIES = ("llava_576", "qwen2_vl", "qwen3_vl")
+"""Further ones for the language side: an image of 576 tokens, and more of rotary positions in three
+axes."""
 SIDE = 56  # pixels; 4 x 4 patches of 14
 PATCH = 14
 TEXT_DIM = 64
@@ -122,28 +125,28 @@ def _vision(model_type: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def _square() -> dict[str, int]:
-    return {"height": SIDE, "width": SIDE}
+def _square(side: int = SIDE) -> dict[str, int]:
+    return {"height": side, "width": side}
 
 
 def _template(image: str = "<image>") -> str:
     return _TEMPLATE.replace("IMAGE_SLOT", image)
 
 
-def _llava() -> tuple[Any, Any]:
+def _llava(side: int = SIDE) -> tuple[Any, Any]:
     import transformers as hf
 
     tokenizer = _tokenizer({"image_token": "<image>"})
     config = hf.LlavaConfig(
-        vision_config=_vision("clip_vision_model", projection_dim=VISION_DIM),
+        vision_config=_vision("clip_vision_model", projection_dim=VISION_DIM, image_size=side),
         text_config=_text(tokenizer, model_type="llama"),
         image_token_index=tokenizer.image_token_id,
-        image_seq_length=(SIDE // PATCH) ** 2,
+        image_seq_length=(side // PATCH) ** 2,
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",
     )
     processor = hf.LlavaProcessor(
-        image_processor=hf.CLIPImageProcessorPil(size=_square(), crop_size=_square()),
+        image_processor=hf.CLIPImageProcessorPil(size=_square(side), crop_size=_square(side)),
         tokenizer=tokenizer,
         patch_size=PATCH,
         vision_feature_select_strategy="default",
@@ -211,10 +214,7 @@ def _qwen2_5_vl() -> tuple[Any, Any]:
 
     from imc_agents.chat.processors import build_processor
 
-    tokenizer = _tokenizer(
-        {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"},
-        ("<|vision_start|>", "<|vision_end|>"),
-    )
+    tokenizer = _qwen_tokenizer()
     config = hf.Qwen2_5_VLConfig(
         vision_config={
             "depth": 3,
@@ -227,30 +227,89 @@ def _qwen2_5_vl() -> tuple[Any, Any]:
             "out_hidden_size": TEXT_DIM,
             "initializer_range": 0.2,
         },
-        text_config=_text(
-            tokenizer,
-            rope_parameters={
-                "rope_type": "default",
-                "mrope_section": [2, 3, 3],
-                "rope_theta": 10000.0,
-            },
-        ),
-        image_token_id=tokenizer.image_token_id,
-        video_token_id=tokenizer.video_token_id,
-        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
+        **_qwen_text(tokenizer),
     )
-    area = 4 * PATCH * PATCH
-    processor = build_processor(
-        hf.Qwen2_5_VLProcessor,
-        image_processor=hf.Qwen2VLImageProcessorPil(
-            patch_size=PATCH,
-            size={"shortest_edge": area, "longest_edge": 16 * area},
-        ),
-        tokenizer=tokenizer,
-        chat_template=_template("<|vision_start|><|image_pad|><|vision_end|>"),
-    )
+    processor = build_processor(hf.Qwen2_5_VLProcessor, **_qwen_parts(tokenizer))
     return hf.Qwen2_5_VLForConditionalGeneration(config), processor
+
+
+def _qwen2_vl() -> tuple[Any, Any]:
+    import transformers as hf
+
+    from imc_agents.chat.processors import build_processor
+
+    tokenizer = _qwen_tokenizer()
+    config = hf.Qwen2VLConfig(
+        vision_config={
+            "depth": 3,
+            "embed_dim": VISION_DIM,
+            "hidden_size": TEXT_DIM,
+            "mlp_ratio": 2,
+            "num_heads": 4,
+            "patch_size": PATCH,
+            "initializer_range": 0.2,
+        },
+        **_qwen_text(tokenizer),
+    )
+    processor = build_processor(hf.Qwen2VLProcessor, **_qwen_parts(tokenizer))
+    return hf.Qwen2VLForConditionalGeneration(config), processor
+
+
+def _qwen3_vl() -> tuple[Any, Any]:
+    import transformers as hf
+
+    from imc_agents.chat.processors import build_processor
+
+    tokenizer = _qwen_tokenizer()
+    config = hf.Qwen3VLConfig(
+        vision_config={
+            "depth": 3,
+            "hidden_size": VISION_DIM,
+            "intermediate_size": 2 * VISION_DIM,
+            "num_heads": 4,
+            "patch_size": PATCH,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0, 1],
+            "out_hidden_size": TEXT_DIM,
+            "initializer_range": 0.2,
+        },
+        **_qwen_text(tokenizer, head_dim=16),
+    )
+    processor = build_processor(hf.Qwen3VLProcessor, **_qwen_parts(tokenizer))
+    return hf.Qwen3VLForConditionalGeneration(config), processor
+
+
+def _qwen_tokenizer() -> Any:
+    return _tokenizer(
+        {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"},
+        ("<|vision_start|>", "<|vision_end|>"),
+    )
+
+
+def _qwen_text(tokenizer: Any, **more: Any) -> dict[str, Any]:
+    """Settings of a language model with rotary positions in three axes, and its tokens."""
+    rotary = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
+    return {
+        "text_config": _text(tokenizer, rope_parameters=rotary, **more),
+        "image_token_id": tokenizer.image_token_id,
+        "video_token_id": tokenizer.video_token_id,
+        "vision_start_token_id": tokenizer.convert_tokens_to_ids("<|vision_start|>"),
+        "vision_end_token_id": tokenizer.convert_tokens_to_ids("<|vision_end|>"),
+    }
+
+
+def _qwen_parts(tokenizer: Any) -> dict[str, Any]:
+    """Parts of the processor of a Qwen-VL."""
+    import transformers as hf
+
+    area = 4 * PATCH * PATCH
+    return {
+        "image_processor": hf.Qwen2VLImageProcessorPil(
+            patch_size=PATCH, size={"shortest_edge": area, "longest_edge": 16 * area}
+        ),
+        "tokenizer": tokenizer,
+        "chat_template": _template("<|vision_start|><|image_pad|><|vision_end|>"),
+    }
 
 
 def _gemma3() -> tuple[Any, Any]:
@@ -408,6 +467,9 @@ _BUILDERS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "idefics3": _idefics3,
     "smolvlm": _smolvlm,
     "paligemma": _paligemma,
+    "llava_576": partial(_llava, 24 * PATCH),
+    "qwen2_vl": _qwen2_vl,
+    "qwen3_vl": _qwen3_vl,
 }
 
 
@@ -416,7 +478,7 @@ def build_tiny(family: str) -> TinyModel:
     """Build one family's tiny model (float32, CPU, eval mode); the same object on every call.
 
     Args:
-        family: one of `FAMILIES`.
+        family: one of `FAMILIES` or `MORE_FAMILIES`.
 
     Raises:
         KeyError: for another family.

@@ -57,6 +57,8 @@ def ask_again(
     else:
         request = Generate(messages)
         answer = partial(chat.invoke, list(messages))
+        if exchange.reply_limit is not None:
+            answer = partial(answer, max_tokens=exchange.reply_limit)
         if features is not None:
             most = context.policy.max_answer_tokens
             answer = partial(answer, features=features, max_new_tokens=most)

@@ -19,6 +19,8 @@ from imc_agents.errors import ModelRefused, QuestionRefused
 __all__ = ["BatchingMixin"]
 
 _SETTINGS = {"max_tokens", "max_new_tokens", "temperature", "seed", "timeout"}
+_REPLY_TOKENS = 8
+"""Tokens of a reply beside the text that it repeats: quotation marks, a word before it, its end."""
 # Settings that LangChain's agents and runnables bind to any chat model; they have no effect here.
 _IGNORED = {
     "ls_structured_output_format",
@@ -53,8 +55,8 @@ class BatchingMixin:
             tools: OpenAI-style tools on offer.
             tool_choice: which must be called; see `bind_tools`.
             response_schema: JSON schema that the answers must follow where xgrammar is installed.
-            **settings: `max_tokens` (or `max_new_tokens`), `temperature`, `seed`, `timeout` for
-                this call alone.
+            **settings: `max_tokens` (or `max_new_tokens`; a number, or one for each conversation),
+                `temperature`, `seed`, `timeout` for this call alone.
 
         Returns:
             One message each, with `usage_metadata` and `response_metadata`: `model_name`,
@@ -68,10 +70,20 @@ class BatchingMixin:
         """
         forced = forced_tools(tools, tool_choice) if tools else []
         asked = [tool_messages(list(m), tools, forced) for m in messages] if tools else messages
+        limits = settings.get("max_tokens")
+        if isinstance(limits, list | tuple):
+            if len(limits) != len(messages):
+                raise QuestionRefused(
+                    f"{len(messages)} conversations and {len(limits)} max_tokens: give one for each"
+                )
+            settings = {**settings, "max_tokens": max(limits, default=1)}
+        else:
+            limits = None
         answers = self._engine.generate(
             self._engine.encode(asked, features),
             self._decoding(stop, settings),
             call_schema(forced) if forced else response_schema,
+            limits,
         )
         return [answer_message(answer, self.model_name, tools) for answer in answers]
 
@@ -130,6 +142,15 @@ class BatchingMixin:
         return await run_in_executor(
             None, self.batch, inputs, config, return_exceptions=return_exceptions, **kwargs
         )
+
+    def reply_limit(self: Any, text: str) -> int:
+        """Tokens after which a reply that repeats a text, corrected, is cut off.
+
+        Half as many again as the text has, and some for what may stand before it; `max_tokens` at
+        most.
+        """
+        tokens = len(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return min(int(self.max_tokens), tokens + tokens // 2 + _REPLY_TOKENS)
 
     def _decoding(
         self: Any, stop: Sequence[str] | None, settings: dict[str, Any]

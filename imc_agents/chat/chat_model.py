@@ -22,6 +22,7 @@ from imc_agents.chat.batching import BatchingMixin
 from imc_agents.chat.engine import Engine
 from imc_agents.chat.inspection import InspectionMixin
 from imc_agents.chat.loading import LocalMLLM, load_local_mllm
+from imc_agents.chat.prefix_store import PREFIX_BYTES
 from imc_agents.chat.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.chat.scores import Choice, TextScore, TokenScore
 from imc_agents.chat.scoring_mixin import ScoringMixin
@@ -55,6 +56,8 @@ class ChatLocalMLLM(
         timeout: seconds after which an answer is cut off; None for never.
         allow_remote_images: whether http(s) image URLs in messages are fetched.
         batch_size: most prompts in one `generate`; see `Engine`.
+        prefix_bytes: memory for what prompts begin with, images above all, held for the next
+            question on it; 0 for none. See `imc_agents.chat.prefix_store`.
     """
 
     mllm: LocalMLLM = Field(exclude=True, repr=False)
@@ -67,6 +70,7 @@ class ChatLocalMLLM(
     timeout: float | None = Field(default=None, gt=0.0)
     allow_remote_images: bool = False
     batch_size: int = Field(default=16, ge=1)
+    prefix_bytes: int = Field(default=PREFIX_BYTES, ge=0)
 
     _engine: Engine = PrivateAttr()
 
@@ -78,6 +82,7 @@ class ChatLocalMLLM(
             self.mllm.processor,
             allow_remote_images=self.allow_remote_images,
             batch_size=self.batch_size,
+            prefix_bytes=self.prefix_bytes,
         )
 
     @classmethod

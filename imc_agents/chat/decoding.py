@@ -212,6 +212,8 @@ def generate_texts(
     context_tokens: int | None = None,
     streamer: PieceStreamer | None = None,
     cancelled: threading.Event | None = None,
+    limits: Sequence[int] | None = None,
+    on_cache: Callable[[Any], None] | None = None,
 ) -> list[Generated]:
     """Generate an answer to each prompt in one batched `generate`.
 
@@ -223,6 +225,8 @@ def generate_texts(
         context_tokens: the model's limit; caps `max_new_tokens`.
         streamer: receives the text while it is written (one prompt only).
         cancelled: set from outside to end early.
+        limits: longest answer to each prompt, where it is less than `max_new_tokens`.
+        on_cache: is given the keys and values of prompts and answers, without the last tokens'.
 
     Returns:
         One `Generated` per prompt, in order.
@@ -236,7 +240,10 @@ def generate_texts(
         pad_id = next(iter(sorted(endings)), 0)
     inputs = stack_prompts(prompts, pad_id=pad_id, side="left")
     width = inputs["input_ids"].shape[1]
-    room = settings.max_new_tokens if context_tokens is None else context_tokens - width
+    longest = settings.max_new_tokens
+    if limits is not None:
+        longest = min(longest, max(limits))
+    room = longest if context_tokens is None else context_tokens - width
     stopping = _StopAtText(tokenizer, width, settings.stop, cancelled or threading.Event())
     logprobs = _TokenLogprobs()
     # Neutral values, not None: the checkpoint's own sampling defaults must not apply.
@@ -246,19 +253,26 @@ def generate_texts(
     with torch.no_grad(), _seeded(settings, model.device):
         if settings.temperature > 0 and settings.seed is not None:
             torch.manual_seed(settings.seed)
-        sequences = model.generate(
+        output = model.generate(
             **inputs,
             **sampling,
-            max_new_tokens=max(1, min(settings.max_new_tokens, room)),
+            max_new_tokens=max(1, min(longest, room)),
             max_time=settings.max_seconds,
             pad_token_id=pad_id,
             num_beams=1,
             logits_processor=[logprobs, *settings.processors],
             stopping_criteria=[stopping],
             streamer=streamer,
+            return_dict_in_generate=True,
         )
+    if on_cache is not None:
+        on_cache(output.get("past_key_values"))
+    sequences = output.sequences
     written = sequences[:, width:].tolist()
     values = logprobs.finish(sequences).tolist()
+    if limits is not None:
+        written = [ids[:limit] for ids, limit in zip(written, limits, strict=True)]
+        values = [row[:limit] for row, limit in zip(values, limits, strict=True)]
     return [
         as_generated(
             tokenizer,

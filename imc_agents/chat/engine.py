@@ -19,6 +19,7 @@ from imc_agents.chat.decoding import DecodingSettings, Generated, PieceStreamer,
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.loglikelihood import TextScorer
 from imc_agents.chat.prefix_cache import PrefixCacheGenerator
+from imc_agents.chat.prefix_store import PREFIX_BYTES, PrefixStore
 from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.structured import Grammar
@@ -44,9 +45,11 @@ class Engine:
         allow_remote_images: whether http(s) image URLs in messages are fetched.
         batch_size: most prompts with an image in one `generate`; of those without, which are much
             shorter, `WITHOUT_IMAGE` times as many.
+        prefix_bytes: memory of what is held between calls; see `PrefixStore`.
 
     Attributes:
         encoder: messages to tokens.
+        prefixes: beginnings of prompts that are held between calls.
         generations: batched `generate` calls made so far.
 
     Raises:
@@ -54,15 +57,22 @@ class Engine:
     """
 
     def __init__(
-        self, model: Any, processor: Any, *, allow_remote_images: bool, batch_size: int
+        self,
+        model: Any,
+        processor: Any,
+        *,
+        allow_remote_images: bool,
+        batch_size: int,
+        prefix_bytes: int = PREFIX_BYTES,
     ) -> None:
         self.encoder = PromptEncoder(model, processor, allow_remote_images)
         self.generations = 0
         self._model = model
         self._tokenizer = processor.tokenizer
         self._batch_size = batch_size
-        self._scorer = TextScorer(self.encoder)
-        self._generator = PrefixCacheGenerator(model, processor.tokenizer)
+        self.prefixes = PrefixStore(model, prefix_bytes)
+        self._scorer = TextScorer(self.encoder, self.prefixes)
+        self._generator = PrefixCacheGenerator(model, processor.tokenizer, self.prefixes)
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 
@@ -115,6 +125,7 @@ class Engine:
         prompts: Sequence[EncodedPrompt],
         decoding: DecodingSettings,
         schema: dict[str, Any] | None = None,
+        limits: Sequence[int] | None = None,
     ) -> list[Generated]:
         """Answer prompts, a batch at a time.
 
@@ -122,6 +133,7 @@ class Engine:
             prompts: what `encode` made.
             decoding: how to choose tokens.
             schema: JSON schema that the answers follow where xgrammar is installed.
+            limits: longest answer to each prompt in tokens, where it is less than `decoding` says.
         """
         answers: list[Generated] = []
         with self._lock:
@@ -134,6 +146,7 @@ class Engine:
                     prompts[first : first + most],
                     self._constrained(decoding, schema),
                     context_tokens=self.encoder.context_tokens,
+                    limits=None if limits is None else limits[first : first + most],
                 )
         return answers
 

@@ -8,15 +8,24 @@ tokens spelled out in the text are scored as plain characters.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import product
 
 from imc_agents.chat.decoding import NOT_FINITE
 from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.chat.prefix_store import Prefix, PrefixStore
 from imc_agents.chat.prompt_tokens import PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, ScoredText
-from imc_agents.chat.token_tree import TokenTree, build_trees, score_trees, supports_trees
+from imc_agents.chat.token_tree import (
+    TokenTree,
+    build_trees,
+    common_prefix_length,
+    is_windowed,
+    score_trees,
+    supports_trees,
+)
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 from imc_agents.errors import ModelRefused, QuestionRefused
 
@@ -29,19 +38,25 @@ _PASS_SHARE = 8
 on one core 4 of 150 ms; on a GPU, which a small model leaves partly idle, more."""
 
 
+_TRIED = 64
+"""Texts of one prompt among which a branching pair is looked for, the longest first."""
+
+
 class TextScorer:
     """Scores texts under prompts, batched.
 
     Args:
         encoder: tokenises; holds model and processor.
+        prefixes: holds the beginnings of its prompts.
     """
 
-    def __init__(self, encoder: PromptEncoder) -> None:
+    def __init__(self, encoder: PromptEncoder, prefixes: PrefixStore | None = None) -> None:
         self._encoder = encoder
         self._model = encoder.model
         self._tokenizer = encoder.processor.tokenizer
         self._plain = PlainPasses(encoder.model)
-        self._tree_path = VerifiedFastPath()
+        self._prefixes = prefixes if prefixes is not None else PrefixStore(encoder.model)
+        self._tree_paths = {kind: VerifiedFastPath() for kind in product((False, True), repeat=3)}
         self._tree_passes = 0
         self._reused_in_trees = 0
 
@@ -61,7 +76,9 @@ class TextScorer:
         """Score each text as the assistant's turn after its prompt.
 
         Items with one prompt share its computation and their common prefixes, where the model
-        gives the same numbers that way (verified once per model).
+        gives the same numbers that way (verified once for prompts with an image and without, that
+        are divided and whole, and that an attention window cuts). What a prompt begins with is held
+        for the next call.
 
         Args:
             items: prompts and texts.
@@ -77,10 +94,20 @@ class TextScorer:
         groups: dict[tuple[str, str], list[int]] = {}
         for index, row in enumerate(rows):
             groups.setdefault(row.prompt.key, []).append(index)
-        if self._use_trees(rows, tails, groups):
-            logprobs = self._by_trees(rows, tails, groups)
-        else:
-            logprobs = self._plain.logprobs(rows, tails, groups)
+        # A single prompt is an agent's own, that does not change: it is held as a whole.
+        whole = len(groups) == 1 and not ending
+        logprobs: dict[int, list[float]] = {}
+        trees: list[TokenTree] = []
+        left: dict[tuple[str, str], list[int]] = {}
+        for key, members in groups.items():
+            split = self._split(rows, tails, members, whole=whole)
+            if split is None:
+                left[key] = members
+            else:
+                own = {index: tails[index] for index in members}
+                trees += build_trees(rows[members[0]].prompt, own, split)
+        logprobs.update(self._by_trees(trees, dict(enumerate(tails))))
+        logprobs.update(self._plain.logprobs(rows, tails, left))
         return [
             self._text_score(row, logprobs[index], scored_end=end_id is not None)
             for index, row in enumerate(rows)
@@ -120,37 +147,68 @@ class TextScorer:
             row.text, tuple(row.spans), tuple(own), logprobs[-1] if scored_end else None
         )
 
-    def _use_trees(
-        self, rows: list[ScoredText], tails: list[list[int]], groups: Mapping[Any, list[int]]
-    ) -> bool:
-        if self._tree_path.agrees is False or not groups:
-            return False
-        for members in groups.values():
-            longest = max(len(tails[index]) for index in members)
-            if not supports_trees(self._model, rows[members[0]].prompt, longest):
-                return False
-        tried = next(iter(groups.values()))[:4]
+    def _split(
+        self,
+        rows: list[ScoredText],
+        tails: list[list[int]],
+        members: list[int],
+        *,
+        whole: bool,
+    ) -> int | None:
+        """After how many tokens the prompt of some texts is divided; None: no trees.
+
+        Args:
+            rows: all texts.
+            tails: token ids to score after each row's prompt.
+            members: indices of those of one prompt.
+            whole: whether the prompt is computed as a whole, where both are possible.
+        """
+        prompt = rows[members[0]].prompt
+        tokens = len(prompt.ids) + max(len(tails[index]) for index in members)
+        if not supports_trees(self._model, tokens):
+            return None
+        at = 0 if whole else prompt.split(self._model.config.image_token_id)
+        for split in (at, len(prompt.ids)) if at else (len(prompt.ids),):
+            kind = (prompt.features is not None, split == at, is_windowed(self._model, tokens))
+            path = self._tree_paths[kind]
+            tried = _branching(tails, members) if path.agrees is None else []
+            if path.verify(
+                partial(self._tried, prompt, split, tails, tried),
+                partial(self._plain.plain, rows, tails, tried),
+            ):
+                return split
+        return None
+
+    def _tried(
+        self, prompt: EncodedPrompt, split: int, tails: list[list[int]], tried: list[int]
+    ) -> dict[int, list[float]]:
         texts = {index: tails[index] for index in tried}
-        return self._tree_path.verify(
-            lambda: score_trees(self._model, build_trees(rows[tried[0]].prompt, texts), texts),
-            lambda: self._plain.plain(rows, tails, tried),
+        trees = build_trees(prompt, texts, split)
+        return score_trees(self._model, trees, self._beginnings(trees), texts)
+
+    def _beginnings(self, trees: Sequence[TokenTree]) -> list[Prefix]:
+        whole = any(tree.split == len(tree.prompt.ids) for tree in trees)
+        return self._prefixes.get(
+            [tree.prompt.beginning(tree.split) for tree in trees], logits=whole
         )
 
     def _by_trees(
-        self, rows: list[ScoredText], tails: list[list[int]], groups: Mapping[Any, list[int]]
+        self, trees: list[TokenTree], texts: dict[int, list[int]]
     ) -> dict[int, list[float]]:
         """Scores of all texts from trees; trees of similar length are computed in one pass."""
-        texts = dict(enumerate(tails))
-        trees: list[TokenTree] = []
-        for members in groups.values():
-            own = {index: tails[index] for index in members}
-            trees += build_trees(rows[members[0]].prompt, own)
-        trees.sort(key=_length)
         found: dict[int, list[float]] = {}
-        for chunk in self._in_passes(trees):
-            found.update(score_trees(self._model, chunk, texts))
-            self._tree_passes += 1
-            self._reused_in_trees += sum(tree.reused_tokens for tree in chunk)
+        by_split: dict[int, list[TokenTree]] = {}
+        for tree in trees:
+            by_split.setdefault(tree.split, []).append(tree)
+        for some in by_split.values():
+            some.sort(key=_length)
+            for chunk in self._in_passes(some):
+                computed = self._prefixes.computed_tokens
+                found.update(score_trees(self._model, chunk, self._beginnings(chunk), texts))
+                self._tree_passes += 1
+                computed = self._prefixes.computed_tokens - computed
+                computed += sum(tree.length for tree in chunk)
+                self._reused_in_trees += sum(tree.whole_length for tree in chunk) - computed
         return found
 
     def _in_passes(self, trees: Sequence[TokenTree]) -> Iterator[list[TokenTree]]:
@@ -162,8 +220,11 @@ class TextScorer:
         vocabulary = self._model.config.get_text_config().vocab_size
         most = _CPU_TOKENS if self._model.device.type == "cpu" else MAX_TOKENS
         costs, cuts = [0], [0]
-        for end, longest in enumerate((tree.length for tree in trees), start=1):
-            widest = max(1, min(most, MAX_LOGITS // max(vocabulary, longest)) // longest)
+        for end, tree in enumerate(trees, start=1):
+            longest = 1 + tree.length  # the beginning's next token is one more
+            attended = longest + tree.split
+            held = max(vocabulary, attended) * longest
+            widest = max(1, min(most // longest, MAX_TOKENS // attended, MAX_LOGITS // held))
             costs_here = {
                 begin: costs[begin] + (end - begin) * longest + most // _PASS_SHARE
                 for begin in range(max(0, end - widest), end)
@@ -178,3 +239,14 @@ class TextScorer:
 
 def _length(tree: TokenTree) -> int:
     return tree.length
+
+
+def _branching(tails: list[list[int]], members: list[int]) -> list[int]:
+    """Two texts that begin alike and go on differently, or one where there are none."""
+    first, *others = sorted(members, key=lambda index: (-len(tails[index]), index))[:_TRIED]
+
+    def alike(index: int) -> int:
+        return common_prefix_length(tails[first], tails[index])
+
+    best = max(others, key=alike, default=first)
+    return [first, best] if best != first and alike(best) else [first]

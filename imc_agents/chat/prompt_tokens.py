@@ -31,6 +31,8 @@ __all__ = [
     "refuse_without_features",
 ]
 
+_OTHER_TEXT = "."
+"""A last text that shows, beside a prompt, which of its tokens do not depend on that text."""
 _CACHED_PROMPTS = 512
 """Enough for some units of the benchmark and the agents' prompts, at about 2 kB each."""
 
@@ -126,6 +128,10 @@ class PromptEncoder:
             found, _ = self.tokenise(text, ())
         else:
             found = self._with_slot(text, size)
+        other = _asking_otherwise(conversation.turns)
+        if other is not None and other != conversation.turns:
+            asked = self._cached(replace(conversation, turns=other), size)
+            found = replace(found, lasting=_common_length(found.ids, asked.ids))
         self._cache[key] = found
         if len(self._cache) > _CACHED_PROMPTS:
             self._cache.popitem(last=False)
@@ -254,6 +260,20 @@ class PromptEncoder:
             raise ModelRefused(
                 f"image features have {tokens} tokens, the prompt has place for {places}: {remedy}"
             )
+
+
+def _asking_otherwise(turns: tuple[Turn, ...]) -> tuple[Turn, ...] | None:
+    """The conversation with another last text; None where its last turn ends with an image."""
+    if not turns or not turns[-1].parts or turns[-1].parts[-1] is None:
+        return None
+    last = replace(turns[-1], parts=(*turns[-1].parts[:-1], _OTHER_TEXT))
+    return (*turns[:-1], last)
+
+
+def _common_length(ids: Tensor, others: Tensor) -> int:
+    """How many tokens both prompts begin with."""
+    shorter = min(len(ids), len(others))
+    return int((ids[:shorter] == others[:shorter]).cumprod(dim=0).sum())
 
 
 def refuse_without_features(model: Any) -> None:

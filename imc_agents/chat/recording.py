@@ -16,7 +16,7 @@ from langchain_core.callbacks import CallbackManager, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from imc_agents.chat.run_requests import Failed
+from imc_agents.chat.run_requests import Failed, reply_limit
 from imc_agents.exchanges import (
     Exchange,
     ExchangeMessage,
@@ -159,6 +159,7 @@ def _exchange(
         prompt=None if prompt is None else prompt.text,
         prompt_tokens=None if prompt is None else prompt.tokens,
         image=None if features is None else str(features.name),
+        reply_limit=reply_limit(chat, request) if isinstance(request, Generate) else None,
         passes=counts.passes,
         reused_tokens=counts.reused_tokens if inspected else None,
         failure=None if fault is None else type(fault).__name__,

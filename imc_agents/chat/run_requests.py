@@ -22,6 +22,7 @@ from imc_agents.requests import (
     SupportsLoglikelihood,
     SupportsMultipleChoice,
     SupportsMultipleChoiceBatch,
+    SupportsReplyLimit,
 )
 
 Faults = tuple[type[Exception], ...]
@@ -157,9 +158,18 @@ def _alone(chat: BaseChatModel, request: Request, faults: Faults) -> Any:
             return cast(SupportsMultipleChoice, chat).choose(
                 request.messages, list(request.options)
             )
-        return chat.invoke(list(request.messages))
+        limit = reply_limit(chat, request)
+        settings: dict[str, Any] = {} if limit is None else {"max_tokens": limit}
+        return chat.invoke(list(request.messages), **settings)
     except faults as fault:
         return Failed(fault)
+
+
+def reply_limit(chat: BaseChatModel, request: Generate) -> int | None:
+    """Tokens after which a reply is cut off; None where the request or the model knows no such."""
+    if request.like is None or not isinstance(chat, SupportsReplyLimit):
+        return None
+    return chat.reply_limit(request.like)
 
 
 def _loglikelihood_all(chat: BaseChatModel, asked: list[Loglikelihood]) -> list[Any] | None:
@@ -189,10 +199,13 @@ def _multiple_choice_all(chat: BaseChatModel, asked: list[MultipleChoice]) -> li
 def _generate_all(chat: BaseChatModel, asked: list[Generate]) -> list[Any] | None:
     if not isinstance(chat, SupportsGenerateBatch):
         inputs: list[LanguageModelInput] = [list(request.messages) for request in asked]
+        # of these, none is known to take a limit for each
         return list(chat.batch(inputs, return_exceptions=True))
     # Requests of similar length in one batch: less padding.
     order = sorted(range(len(asked)), key=lambda place: len(asked[place].messages[-1].text))
-    replies = chat.generate_batch([list(asked[place].messages) for place in order])
+    limits = [reply_limit(chat, asked[place]) for place in order]
+    settings: dict[str, Any] = {} if None in limits else {"max_tokens": limits}
+    replies = chat.generate_batch([list(asked[place].messages) for place in order], **settings)
     if len(replies) != len(asked):
         return None
     found = dict(zip(order, replies, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 
-__all__ = ["MAX_LOGITS", "MAX_TOKENS", "ScoredText", "PlainPasses"]
+__all__ = ["MAX_LOGITS", "MAX_TOKENS", "PlainPasses", "ScoredText", "log_probabilities"]
 
 MAX_LOGITS = 64 * 1024**2
 """Most logits of one pass, rows x scored tokens x vocabulary: 64 Mi float32 values are 256 MB."""
@@ -124,7 +124,7 @@ class PlainPasses:
         for place, index in enumerate(chunk):
             first = starts[place] - 1 - (width - keep)
             steps = logits[place, first : first + len(tails[index])]
-            found[index] = _gather(steps, tails[index])
+            found[index] = log_probabilities(steps, tails[index])
         return found
 
     def _shared(
@@ -167,12 +167,12 @@ class PlainPasses:
         found = {}
         for place, index in enumerate(chunk):
             steps = torch.cat([start.logits[0, -1:], logits[place, : len(tails[index]) - 1]])
-            found[index] = _gather(steps, tails[index])
+            found[index] = log_probabilities(steps, tails[index])
         return found
 
 
-def _gather(logits: Tensor, ids: list[int]) -> list[float]:
+def log_probabilities(logits: Tensor, ids: Sequence[int]) -> list[float]:
     """Log-probabilities of `ids` under `logits` (tokens, vocabulary)."""
-    chosen = torch.tensor(ids, device=logits.device)[:, None]
+    chosen = torch.tensor(list(ids), device=logits.device)[:, None]
     values: list[float] = torch.log_softmax(logits.float(), dim=-1).gather(1, chosen)[:, 0].tolist()
     return values

@@ -3,7 +3,9 @@
 The alternatives of one question differ in a word or two. They are packed into one sequence in which
 each token attends to the prompt and to the earlier tokens of its own text only, so that a prefix
 costs one token however many texts share it (tree attention, as in SpecInfer: Miao et al. 2024).
-Padding is needed only between whole sequences.
+The prompt, or its lasting beginning, comes from a `PrefixStore`: the model's own pass over it, with
+the family's positions and masks. After it, tokens have explicit positions, equal on all axes, and
+explicit masks, one a kind of layer where some layers have an attention window.
 """
 
 from __future__ import annotations
@@ -15,14 +17,25 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.chat.prefix_store import Prefix, cache_of
 
-__all__ = ["TokenTree", "build_trees", "score_trees", "supports_trees"]
+__all__ = [
+    "TokenTree",
+    "build_trees",
+    "common_prefix_length",
+    "is_windowed",
+    "score_trees",
+    "supports_trees",
+]
 
 MAX_TREE_TOKENS = 192
 """Most tokens of texts in one sequence: up to here attention costs little beside the rest of a
 small model, and the prompt is repeated in few sequences."""
+_KINDS = {"full_attention", "sliding_attention"}
+"""Kinds of layers that `layer_types` of a config names and that a mask can serve."""
 
 
 @dataclass
@@ -31,6 +44,7 @@ class TokenTree:
 
     Attributes:
         prompt: what all of them follow.
+        split: tokens of the prompt that are computed apart, as its beginning.
         tokens: one token for each distinct beginning of a text, parents before children.
         parents: index into `tokens` of what comes before each; -1 for the prompt.
         steps: for each text (its index in the caller's list), where each of its tokens is
@@ -38,44 +52,50 @@ class TokenTree:
     """
 
     prompt: EncodedPrompt
+    split: int = 0
     tokens: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     steps: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
-        """Tokens of the whole sequence."""
-        return len(self.prompt.ids) + len(self.tokens)
+        """Tokens of the sequence after the beginning."""
+        return len(self.prompt.ids) - self.split + len(self.tokens)
 
     @property
-    def reused_tokens(self) -> int:
-        """Tokens that separate sequences of its texts would hold besides."""
+    def whole_length(self) -> int:
+        """Tokens that separate sequences of its texts would hold."""
         prompt = len(self.prompt.ids) - 1  # each text's first step is the prompt's last token
-        return sum(prompt + len(steps) for steps in self.steps.values()) - self.length
+        return sum(prompt + len(steps) for steps in self.steps.values())
 
 
-def supports_trees(model: Any, prompt: EncodedPrompt, longest: int) -> bool:
-    """Whether tokens, positions and a mask determine the model's outputs after this prompt.
+def supports_trees(model: Any, tokens: int) -> bool:
+    """Whether explicit positions and masks can say what the model attends to over so many tokens.
 
-    They do not with images, token types, or an attention window shorter than the text, nor for
-    models whose positions depend on the last prompt.
+    They cannot where attention is in chunks and the text is longer than one, nor where a window
+    cuts the text and some layers are of another kind than with and without a window.
 
     Args:
         model: the model.
-        prompt: the prompt.
-        longest: tokens of the longest text after it.
+        tokens: of the longest prompt with its text.
     """
-    window = getattr(model.config.get_text_config(), "sliding_window", None)
-    return (
-        prompt.features is None
-        and not prompt.per_token
-        and not prompt.per_image
-        and not hasattr(model.base_model, "rope_deltas")
-        and (window is None or len(prompt.ids) + longest <= window)
+    config = model.config.get_text_config()
+    chunk = getattr(config, "attention_chunk_size", None)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return (chunk is None or tokens <= int(chunk)) and (
+        kinds <= _KINDS or not is_windowed(model, tokens)
     )
 
 
-def build_trees(prompt: EncodedPrompt, texts: dict[int, list[int]]) -> list[TokenTree]:
+def is_windowed(model: Any, tokens: int) -> bool:
+    """Whether an attention window cuts a sequence of so many tokens."""
+    window = getattr(model.config.get_text_config(), "sliding_window", None)
+    return window is not None and tokens > int(window)
+
+
+def build_trees(
+    prompt: EncodedPrompt, texts: dict[int, list[int]], split: int = 0
+) -> list[TokenTree]:
     """Prefix trees of the texts of one prompt.
 
     A tree has at most `MAX_TREE_TOKENS` tokens, or as many as the prompt if that is longer.
@@ -83,6 +103,7 @@ def build_trees(prompt: EncodedPrompt, texts: dict[int, list[int]]) -> list[Toke
     Args:
         prompt: the prompt.
         texts: token ids of each text, by index.
+        split: tokens of the prompt that are computed apart.
 
     Returns:
         Trees that hold each text once. The last token of a text is predicted, not an input.
@@ -92,9 +113,9 @@ def build_trees(prompt: EncodedPrompt, texts: dict[int, list[int]]) -> list[Toke
     last: list[int] = []
     path: list[int] = []  # index in its tree of each token of the last text
     for index, ids in sorted(texts.items(), key=lambda one: one[1]):  # common prefixes adjacent
-        same = min(_common_prefix_length(ids, last), len(path), len(ids) - 1)
+        same = min(common_prefix_length(ids, last), len(path), len(ids) - 1)
         if not trees or len(trees[-1].tokens) + len(ids) - 1 - same > most and trees[-1].tokens:
-            trees.append(TokenTree(prompt))
+            trees.append(TokenTree(prompt, split))
             same = 0
         tree = trees[-1]
         del path[same:]
@@ -108,38 +129,72 @@ def build_trees(prompt: EncodedPrompt, texts: dict[int, list[int]]) -> list[Toke
 
 
 def score_trees(
-    model: Any, trees: Sequence[TokenTree], texts: dict[int, list[int]]
+    model: Any,
+    trees: Sequence[TokenTree],
+    prefixes: Sequence[Prefix],
+    texts: dict[int, list[int]],
 ) -> dict[int, list[float]]:
     """Log-probabilities of every token of the trees' texts, in one forward pass.
 
     Args:
         model: the model.
         trees: padded to the longest of them.
+        prefixes: the beginning of each one's prompt, all of one length; with the logits of the
+            token that comes next where that is the whole prompt.
         texts: token ids of each text, by index.
     """
-    width = max(tree.length for tree in trees)
-    ids = np.zeros((len(trees), width), np.int64)
-    positions = np.zeros((len(trees), width), np.int64)
-    attends = np.zeros((len(trees), width, width), np.bool_)
-    for row, tree in enumerate(trees):
-        _fill(tree, ids[row], positions[row], attends[row])
-    first = min(len(tree.prompt.ids) for tree in trees) - 1
+    width, split = max(tree.length for tree in trees), trees[0].split
+    rest = min(len(tree.prompt.ids) for tree in trees) - split
+    skipped = max(0, rest - 1)  # of each prompt's rest only the last token predicts a text's
     device = model.device
-    mask = torch.zeros((len(trees), 1, width, width), dtype=model.dtype, device=device)
-    mask.masked_fill_(~torch.from_numpy(attends)[:, None].to(device), torch.finfo(model.dtype).min)
-    with torch.no_grad():
-        logits = model(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=mask,
-            position_ids=torch.from_numpy(positions).to(device),
-            use_cache=False,
-            logits_to_keep=width - first,
-        ).logits.float()
+    steps: list[Tensor] = []
+    offset = -skipped
+    if not rest:
+        offset = 1
+        steps.append(torch.stack([_logits(prefix) for prefix in prefixes])[:, None].to(device))
+    if width:
+        ids = np.zeros((len(trees), width), np.int64)
+        places = np.zeros((len(trees), width), np.int64)
+        attends = np.zeros((len(trees), width, split + width), np.bool_)
+        for row, tree in enumerate(trees):
+            _fill(tree, ids[row], places[row], attends[row])
+        shifts = np.array([prefix.position - split for prefix in prefixes])
+        with torch.no_grad():
+            logits = model(
+                input_ids=torch.from_numpy(ids).to(device),
+                attention_mask=_masks(model, attends, places, split),
+                position_ids=torch.from_numpy(places + shifts[:, None]).to(device),
+                past_key_values=cache_of(prefixes),
+                use_cache=True,
+                logits_to_keep=width - skipped,
+            ).logits
+        steps.append(logits)
+    logits = torch.cat([one.float() for one in steps], dim=1)
+    return _read_off(logits, trees, texts, offset)
+
+
+def _logits(prefix: Prefix) -> Tensor:
+    if prefix.logits is None:
+        raise ValueError("the beginning was computed without its next token")
+    return prefix.logits
+
+
+def _read_off(
+    logits: Tensor, trees: Sequence[TokenTree], texts: dict[int, list[int]], offset: int
+) -> dict[int, list[float]]:
+    """Log-probabilities by text.
+
+    Args:
+        logits: (trees, steps, vocabulary).
+        trees: the trees.
+        texts: token ids of each text, by index.
+        offset: step of a sequence's first token.
+    """
     rows: list[int] = []
     places: list[int] = []
     tokens: list[int] = []
     for row, tree in enumerate(trees):
-        begin = len(tree.prompt.ids) - first
+        begin = len(tree.prompt.ids) - tree.split + offset
         for index, steps in tree.steps.items():
             rows += [row] * len(steps)
             places += [begin + step for step in steps]
@@ -153,7 +208,40 @@ def score_trees(
     return scored
 
 
-def _common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
+def _masks(
+    model: Any, attends: NDArray[np.bool_], places: NDArray[np.int64], split: int
+) -> Tensor | dict[str, Tensor]:
+    """Additive attention masks (rows, 1, tokens, beginning and tokens).
+
+    One for all layers, or one by kind of layer where a window cuts some of them.
+
+    Args:
+        model: the model.
+        attends: what each token attends to without a window, (rows, tokens, beginning and tokens).
+        places: of each token in its own text, (rows, tokens).
+        split: tokens of the beginning.
+    """
+
+    def additive(allowed: NDArray[np.bool_]) -> Tensor:
+        mask = torch.zeros((len(allowed), 1, *allowed.shape[1:]), dtype=model.dtype)
+        mask.masked_fill_(~torch.from_numpy(allowed)[:, None], torch.finfo(model.dtype).min)
+        return mask.to(model.device)
+
+    config = model.config.get_text_config()
+    if not is_windowed(model, int(places.max()) + 1):
+        return additive(attends)
+    window = int(config.sliding_window)
+    begin = np.broadcast_to(np.arange(split), (len(places), split))
+    keys = np.concatenate([begin, places], axis=1)
+    near = attends & (places[:, :, None] - keys[:, None, :] < window)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if not kinds:
+        return additive(near)
+    masks = {"full_attention": attends, "sliding_attention": near}
+    return {kind: additive(masks[kind]) for kind in sorted(kinds)}
+
+
+def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens both begin with."""
     same = 0
     for a, b in zip(first, second, strict=False):
@@ -166,19 +254,26 @@ def _common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
 def _fill(
     tree: TokenTree,
     ids: NDArray[np.int64],
-    positions: NDArray[np.int64],
+    places: NDArray[np.int64],
     attends: NDArray[np.bool_],
 ) -> None:
-    """Write one sequence: tokens and positions (width,), attention mask (width, width)."""
-    prompt, length = len(tree.prompt.ids), tree.length
-    ids[:prompt] = tree.prompt.ids.cpu().numpy()
+    """Write one sequence.
+
+    Tokens and their places in their own text, (width,); attention, (width, split + width).
+    """
+    split, length = tree.split, tree.length
+    prompt = len(tree.prompt.ids) - split  # what is left of it
+    ids[:prompt] = tree.prompt.ids[split:].cpu().numpy()
     ids[prompt:length] = tree.tokens
-    positions[:prompt] = np.arange(prompt)
-    attends[:prompt, :prompt] = np.tri(prompt, dtype=np.bool_)
+    places[:prompt] = np.arange(split, split + prompt)
+    attends[:length, :split] = True
+    attends[:prompt, split : split + prompt] = np.tri(prompt, dtype=np.bool_)
     for at, parent in enumerate(tree.parents, start=prompt):
-        before = prompt + parent  # of -1: the prompt's last token
-        attends[at] = attends[before]
-        attends[at, at] = True
-        positions[at] = positions[before] + 1
+        before = prompt + parent  # of -1: the prompt's last token, which may be in the beginning
+        if before >= 0:
+            attends[at] = attends[before]
+        attends[at, split + at] = True
+        places[at] = places[before] + 1 if before >= 0 else split
     rest = np.arange(length, len(ids))
-    attends[rest, rest] = True  # padding attends to itself: an empty row would give NaN
+    attends[rest, split + rest] = True  # padding attends to itself: an empty row would give NaN
+    places[rest] = split

@@ -17,7 +17,14 @@ Logprobs = Mapping[Any, Sequence[float]]
 
 _TOLERANCE = 1e-2
 """Largest difference in nats per token; float32 agrees to 1e-5, bfloat16 to a few 1e-3."""
-_UNSUPPORTED = (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError)
+_UNSUPPORTED = (
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 """Errors of a model that has another kind of cache, or does not take such a mask."""
 
 

@@ -124,8 +124,18 @@ def test_an_option_counts_with_the_end_of_its_turn() -> None:
 def test_choices_for_many_conversations_are_one_pass() -> None:
     mine, features = tiny_chat(), features_of("llava", picture())
     items = [(asking(), ["yes", "no"]), (asking("Which side?"), ["left", "right", "both"])]
-    both = mine.choose_batch(items, features=[features, None])
+    both = mine.choose_batch(items, features=[features, features])
     assert mine.calls == 1
+    alone = [mine.choose(*item, features=features) for item in items]
+    for one, other in zip(both, alone, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+
+
+def test_choices_with_an_image_and_without_are_those_of_each() -> None:
+    mine, features = tiny_chat(), features_of("llava", picture())
+    items = [(asking(), ["yes", "no"]), (asking("Which side?"), ["left", "right", "both"])]
+    both = mine.choose_batch(items, features=[features, None])
+    assert mine.calls == 2  # a pass for each length of what prompts begin with
     alone = [mine.choose(*items[0], features=features), mine.choose(*items[1])]
     for one, other in zip(both, alone, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)

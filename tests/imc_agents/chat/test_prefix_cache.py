@@ -114,9 +114,10 @@ def test_an_image_is_read_once_for_all_its_questions() -> None:
     chat, asked = tiny_chat(batch_size=BATCH), about_two_images("llava")
     answers(chat, asked)  # compares both ways once
     beginning = 2 + 16  # tokens up to the end of the image
-    saved = (len(asked[0]) - 2) * beginning
     padded = tokens_read(plain(chat), asked)
-    assert tokens_read(chat, asked) == padded - saved
+    others = asked[0], [features_of("llava", picture(seed)) for seed in (2, 3)] * 16
+    assert tokens_read(chat, others) == padded - (len(asked[0]) - 2) * beginning
+    assert tokens_read(chat, others) == padded - len(asked[0]) * beginning  # they are held
 
 
 def test_a_finished_answer_leaves_the_batch(reference: ChatLocalMLLM, five_images: Asked) -> None:

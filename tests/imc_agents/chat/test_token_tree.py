@@ -50,7 +50,8 @@ def test_many_texts_take_several_trees_of_bounded_length(prompt: EncodedPrompt) 
 
 def test_trees_give_the_scores_of_whole_passes() -> None:
     branched, straight = tiny_chat(), tiny_chat()
-    straight._engine._scorer._tree_path.rule_out()
+    for path in straight._engine._scorer._tree_paths.values():
+        path.rule_out()
     items = [
         (asking(asked), text)
         for asked in ("Is there a lesion?", "Which organ?")
@@ -74,7 +75,7 @@ def test_short_prompts_are_not_padded_to_a_long_one() -> None:
     long = (asking("Is there a lesion? " + "in the lung " * 20), "yes")
     chat.score_batch(short)  # compares both ways once
     apart = tokens_in(chat, short) + tokens_in(chat, [long])
-    assert tokens_in(chat, [*short, long]) == apart
+    assert tokens_in(chat, [*short, long]) <= apart
 
 
 def tokens_read(chat: ChatLocalMLLM, asked: list[BaseMessage], texts: list[str]) -> int:
