@@ -13,13 +13,11 @@ import typer
 
 from imc_app.command import examples
 from imc_app.commands import bench_jobs, bench_report, bench_sheet
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import waiting
 from imc_app.options import (
     AcquisitionOption,
     AsJson,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     ModelOption,
     PluginOption,
     ProfileOption,
@@ -56,6 +54,7 @@ class NoiseAt(StrEnum):
 
 
 @app.command("run", epilog=examples(*RUN_EXAMPLES))
+@with_placement
 def run(
     context: typer.Context,
     dataset: Annotated[
@@ -136,8 +135,7 @@ def run(
     acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
 ) -> None:
     """Measure, or go on with a measurement that was stopped.
 
@@ -184,8 +182,7 @@ def run(
             profile=profile,
             protected=tuple(protected or ()),
             seed=seed,
-            device=device,
-            dtype=dtype.value,
+            placement=placement,
         ),
         out,
         command=bench_jobs.command_line(context),
