@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 __all__ = ["MemoryBound", "OutOfMemory", "flattened", "is_out_of_memory"]
@@ -40,8 +40,8 @@ class MemoryBound:
         fits: largest size of a batch so far that is believed to fit; None: no batch has failed.
     """
 
-    def __init__(self, free: Callable[[], object] = gc.collect) -> None:
-        """`free` gives back memory that a failed batch left behind, before the next is tried."""
+    def __init__(self, free: Callable[[], object] | None = None) -> None:
+        """`free` gives back what an allocator has cached, before a smaller batch is tried."""
         self.fits: int | None = None
         self._free = free
 
@@ -51,7 +51,7 @@ class MemoryBound:
         compute: Callable[[Sequence[Item]], Result],
         *,
         size: Callable[[Sequence[Item]], int] = len,
-    ) -> list[tuple[Sequence[Item], Result]]:
+    ) -> Iterator[tuple[Sequence[Item], Result]]:
         """Compute on `items`, all at once where that fits.
 
         Args:
@@ -59,13 +59,12 @@ class MemoryBound:
             compute: called with consecutive items; whatever it began is begun anew after a failure.
             size: of a batch, in proportion to the memory that it takes.
 
-        Returns:
+        Yields:
             The parts, in order, each with what `compute` returned for it.
 
         Raises:
             OutOfMemory: one item alone does not fit.
         """
-        done: list[tuple[Sequence[Item], Result]] = []
         begin = 0
         while begin < len(items):
             part = self._part(items[begin:], size)
@@ -84,10 +83,11 @@ class MemoryBound:
                 # outside of the handler: the error's frames hold the failed batch
                 part = part[: (len(part) + 1) // 2]
                 self.fits = size(part)
-                self._free()
-            done.append((part, result))
+                gc.collect()
+                if self._free is not None:
+                    self._free()
+            yield part, result
             begin += len(part)
-        return done
 
     def _part(
         self, items: Sequence[Item], size: Callable[[Sequence[Item]], int]
@@ -102,7 +102,7 @@ class MemoryBound:
         return items[:low]
 
 
-def flattened(parts: Sequence[tuple[Sequence[Item], Sequence[Result]]]) -> Iterator[Result]:
+def flattened(parts: Iterable[tuple[Sequence[Item], Sequence[Result]]]) -> Iterator[Result]:
     """What `MemoryBound.run` found for each item, where `compute` returns one result an item."""
     for _, results in parts:
         yield from results
