@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from imc_agents.chat.decoding import NOT_FINITE
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_tokens import PromptEncoder
@@ -19,6 +21,7 @@ from imc_agents.chat.text_passes import MAX_LOGITS, MAX_TOKENS, PlainPasses, Sco
 from imc_agents.chat.token_tree import TokenTree, build_trees, score_trees, supports_trees
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 from imc_agents.errors import ModelRefused, QuestionRefused
+from imc_core.memory import MemoryBound
 
 __all__ = ["TextScorer"]
 
@@ -44,6 +47,7 @@ class TextScorer:
         self._tree_path = VerifiedFastPath()
         self._tree_passes = 0
         self._reused_in_trees = 0
+        self._memory = MemoryBound(torch.cuda.empty_cache)
 
     @property
     def reused_tokens(self) -> int:
@@ -68,6 +72,7 @@ class TextScorer:
             ending: also score the token that ends the turn.
 
         Raises:
+            OutOfMemory: not even one text fits.
             QuestionRefused: an empty text, or prompt and text exceed the model's context.
             ModelRefused: the model's scores are not finite.
         """
@@ -148,9 +153,13 @@ class TextScorer:
         trees.sort(key=_length)
         found: dict[int, list[float]] = {}
         for chunk in self._in_passes(trees):
-            found.update(score_trees(self._model, chunk, texts))
-            self._tree_passes += 1
-            self._reused_in_trees += sum(tree.reused_tokens for tree in chunk)
+            scored = self._memory.run(
+                chunk, lambda part: score_trees(self._model, part, texts), size=_padded_tokens
+            )
+            for part, scores in scored:
+                found.update(scores)
+                self._tree_passes += 1
+                self._reused_in_trees += sum(tree.reused_tokens for tree in part)
         return found
 
     def _in_passes(self, trees: Sequence[TokenTree]) -> Iterator[list[TokenTree]]:
@@ -178,3 +187,7 @@ class TextScorer:
 
 def _length(tree: TokenTree) -> int:
     return tree.length
+
+
+def _padded_tokens(trees: Sequence[TokenTree]) -> int:
+    return len(trees) * max(tree.length for tree in trees)

@@ -57,9 +57,9 @@ class EncodedImage:
     size: tuple[int, int]
     """(height, width) of the image in pixels."""
     output: Any
-    """transformers' BaseModelOutputWithPooling, with what its model reads of it alone:
-    `pooler_output` is scattered into the prompt by `generate(mm_encoder_outputs={"image": output})`,
-    and some families read features of several layers too."""
+    """transformers' BaseModelOutputWithPooling, with what its model reads of it alone: `generate`
+    scatters `pooler_output` into the prompt where it is given `mm_encoder_outputs={"image":
+    output}`, and some families read features of several layers too."""
 
     @property
     def nbytes(self) -> int:
@@ -324,7 +324,7 @@ def _first_weights(model: Any, structure: VisionStructure) -> Tensor:
     return next(iter(model.parameters()))
 
 
-_READ = re.compile(r"""mm_encoder_outputs(?:\["image"\]|\.get\("image"\))(?:\.(\w+)|(?! is))""")
+_READ = re.compile(r"""mm_encoder_outputs\["image"\](?:\.(\w+)|(?!\s*[=:]))""")
 """Where a model's code reads the features that it is given, whole or one part of them."""
 
 
