@@ -197,7 +197,6 @@ class PrefixCacheGenerator:
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-            logits = logits.to(ids.device)  # the last layer's, where there are several
             chosen = logits.float().argmax(dim=-1, keepdim=True)
             values = torch.log_softmax(logits.float(), dim=-1).gather(1, chosen)
             for row, token, value in zip(
@@ -214,7 +213,7 @@ class PrefixCacheGenerator:
                 break
             positions = positions[:, -1:] + 1
             if len(going) < len(live):
-                kept = torch.tensor(going)  # on the CPU: layers may lie on several devices
+                kept = torch.tensor(going, device=ids.device)
                 cache.batch_select_indices(kept)
                 chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
                 live = [live[place] for place in going]
@@ -240,7 +239,7 @@ class PrefixCacheGenerator:
         ).past_key_values
         place = {image: number for number, image in enumerate(different)}
         rows = [place[id(prompt.features)] for prompt in prompts]
-        cache.batch_select_indices(torch.tensor(rows))
+        cache.batch_select_indices(torch.tensor(rows, device=self._model.device))
         return cache
 
 
