@@ -12,6 +12,7 @@ from imc_agents.chat import placement as placements
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.chat.loading import load_local_mllm
 from imc_agents.chat.placement import Placement
+from imc_agents.chat.rehearsal import check_weights
 from imc_agents.errors import ModelRefused
 from tests.imc_agents.chat_helpers import asking, picture
 from tests.tiny_models import save_tiny
@@ -95,11 +96,29 @@ def test_attention_is_chosen(saved: Path) -> None:
     assert text == answers(saved)[0]
 
 
-def test_a_device_map_divides_a_model_and_answers_alike(saved: Path) -> None:
+def test_a_device_map_gives_the_same_answers(saved: Path) -> None:
     pytest.importorskip("accelerate")
     text, model = answers(saved, device_map="auto")
-    assert set(model.hf_device_map.values()) == {"cpu"}
+    assert {weights.device.type for weights in model.parameters()} == {"cpu"}
     assert text == answers(saved, device="cpu")[0]
+
+
+def test_a_model_in_several_places_answers_and_scores_alike(saved: Path, tmp_path: Path) -> None:
+    """Language model off memory, brought in layer by layer: its weights are on the meta device."""
+    accelerate = pytest.importorskip("accelerate")
+    chat = ChatLocalMLLM.from_pretrained(saved, max_tokens=4)
+    asked = asking(image=picture())
+    answer, score = chat.invoke(asked).content, chat.score(asking(), "yes").logprob
+    places = {"model.vision_tower": "cpu", "model.multi_modal_projector": "cpu"}
+    places |= {"model.language_model": "disk", "lm_head": "disk"}
+    model = accelerate.dispatch_model(
+        chat.model, places, main_device="cpu", offload_dir=str(tmp_path), force_hooks=True
+    )
+    assert any(weights.is_meta for weights in model.parameters())
+    check_weights(model)
+    divided = ChatLocalMLLM.from_parts(model, chat.processor, max_tokens=4)
+    assert divided.invoke(asked).content == answer
+    assert divided.score(asking(), "yes").logprob == pytest.approx(score, abs=1e-4)
 
 
 def test_a_placement_beside_a_device_is_a_mistake(saved: Path) -> None:
