@@ -34,7 +34,15 @@ from imc_app.stages import ALL_STAGES, STAGES, StagesOption, parse_stages
 if TYPE_CHECKING:
     from graphs.context import IMCContext
 
-__all__ = ["ANYWHERE", "SERVED", "ModelSettings", "with_placement", "with_served_model"]
+__all__ = [
+    "ANYWHERE",
+    "SERVED",
+    "ModelSettings",
+    "Placement",
+    "read_settings_of",
+    "with_placement",
+    "with_served_model",
+]
 
 ANYWHERE = Placement()
 """Where a model runs when nothing was said."""

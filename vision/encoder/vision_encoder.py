@@ -310,7 +310,7 @@ def _run_rows(
     return run(list(part), inputs[begin : begin + len(part)])
 
 
-def _first_weights(model: Any, structure: VisionStructure) -> Tensor:
+def _first_weights(model: nn.Module, structure: VisionStructure) -> Tensor:
     """The first weights of the tower that are numbers with a fraction, else of the model.
 
     Other parts may lie on other devices, in other number formats, or be quantised.
