@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from imc_agents.chat.placement import Placement
 from imc_bench.run.crew import Crew, Place
 from imc_bench.run.driver import POLL_SECONDS, drive
 from imc_bench.run.processes import Processes
@@ -71,7 +72,7 @@ def main() -> None:
             methods=tuple(args.methods),
             limit=args.limit,
         ),
-        ModelRequest(acquisition=args.acquisition, device="cpu"),
+        ModelRequest(acquisition=args.acquisition, placement=Placement("cpu")),
     )
     where = "processes" if args.processes else "Ray actors"
     print(f"{where}, {os.cpu_count()} cores, {', '.join(args.methods)}; {args.limit} items")

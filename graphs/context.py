@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import GetCoreSchemaHandler
@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from graphs.exchange_store import ExchangeStore
 from graphs.stores import FeatureStore, ImageStore
+from imc_agents.chat.placement import Dtype, Placement
 from imc_agents.chat.run_requests import MODEL_FAULTS
 from imc_agents.errors import ModelRefused
 from imc_agents.language.lexicon_like import LexiconLike
@@ -160,8 +161,9 @@ def load_context(
     policy: Policy | None = None,
     protected: Sequence[str | Path] = (),
     thresholds: bool = True,
+    placement: Placement | None = None,
     device: str = "auto",
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    dtype: Dtype = "auto",
     trust_remote_code: bool = False,
     local_files_only: bool = True,
     blocks: str | None = None,
@@ -183,7 +185,9 @@ def load_context(
         protected: files of a hospital's own protected words, merged into the shipped ones; see
             `examples/protected_words.yaml`.
         thresholds: read those beside the model half; False: leave the shipped floors, to measure.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        placement: device, number format, device map and attention in one value; None: `device` and
+            `dtype` alone.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: of the weights; `auto`: float32 for small models, else the checkpoint's own.
         trust_remote_code: run the checkpoint's own Python code.
         local_files_only: do not fetch files of a hub id.
@@ -201,6 +205,7 @@ def load_context(
 
     local = load_local_mllm(
         str(model_path),
+        placement=placement,
         device=device,
         dtype=dtype,
         trust_remote_code=trust_remote_code,

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from imc_agents.chat.placement import Placement
+from imc_app.model_options import ANYWHERE
 from imc_app.refusals import InputRefused
 from imc_app.session import Outcome, Request, answer_state, open_context, outcome_of
 from imc_app.stages import STAGES
@@ -41,8 +43,7 @@ class AskSettings:
     method: str = "imc"
     stages: tuple[str, ...] = STAGES
     seed: int = 0
-    device: str = "auto"
-    dtype: str = "auto"
+    placement: Placement = ANYWHERE
     noise: tuple[str, ...] = ()
     """What image and question were corrupted with; they are kept corrupted."""
 
@@ -58,19 +59,23 @@ class AskSettings:
 
     def record(self) -> str:
         """As JSON, without what is the default."""
-        plain = asdict(AskSettings())
-        return json.dumps({name: it for name, it in asdict(self).items() if it != plain[name]})
+        plain, own = asdict(AskSettings()), asdict(self)
+        plain |= plain.pop("placement")
+        own |= own.pop("placement")
+        return json.dumps({name: it for name, it in own.items() if it != plain[name]})
 
     @classmethod
     def read(cls, record: object) -> AskSettings:
         """From what `record` wrote. Raises InputRefused for anything else."""
         try:
             found = json.loads(str(record))
-            names = {one.name for one in fields(cls)}
-            if not isinstance(found, dict) or not found.keys() <= names:
+            names = {one.name for one in fields(cls)} - {"placement"}
+            places = {one.name for one in fields(Placement)}
+            if not isinstance(found, dict) or not found.keys() <= names | places:
                 raise ValueError("other keys")
+            placed = Placement(**{name: found.pop(name) for name in places & found.keys()})
             lists = {name: tuple(found[name]) for name in _LISTS if name in found}
-            return cls(**{**found, **lists})
+            return cls(**{**found, **lists}, placement=placed)
         except (ValueError, TypeError):
             raise InputRefused(
                 "this thread was not begun by imc ask, or by another version: it cannot be resumed "
@@ -88,13 +93,26 @@ class AskSettings:
             method=cast("Method", self.method),
             stages=self.stages,
             seed=self.seed,
-            device=self.device,
-            dtype=self.dtype,
+            placement=self.placement,
         )
 
     def changed(self, **given: Any) -> AskSettings:
         """With what was named again, where it was."""
         return replace(self, **{name: it for name, it in given.items() if it is not None})
+
+    def on(self, placement: Placement) -> AskSettings:
+        """On this machine: device, device map and attention as given, where they are; the number
+        format stays, since answers depend on it."""
+        named = {
+            one.name: getattr(placement, one.name)
+            for one in fields(Placement)
+            if one.name != "dtype" and getattr(placement, one.name) != one.default
+        }
+        if "device" in named:
+            named["device_map"] = None
+        elif "device_map" in named:
+            named["device"] = "auto"
+        return replace(self, placement=replace(self.placement, **named))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +9,6 @@ import typer
 
 REFERENCE = "imc-reference"
 """How the embedded model is called (`graphs.context.REFERENCE_MODEL`)."""
-
-
-class Dtype(StrEnum):
-    """Number format of a model's weights."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
 
 
 ModelOption = Annotated[
@@ -29,15 +19,6 @@ ModelOption = Annotated[
         metavar="PATH_OR_ID",
         help="A HuggingFace image-text model: a folder or a cached id. Default: the embedded one.",
     ),
-]
-DeviceOption = Annotated[
-    str,
-    typer.Option(
-        "--device", metavar="NAME", help="Where the model runs: auto, cpu, cuda, cuda:1 or mps."
-    ),
-]
-DtypeOption = Annotated[
-    Dtype, typer.Option("--dtype", help="Number format of the model's weights.")
 ]
 PrototypesOption = Annotated[
     Path | None,

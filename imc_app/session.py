@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from graphs.context import IMCContext
     from graphs.state import IMCInput, IMCOutput
+    from imc_agents.chat.placement import Placement
     from imc_agents.policy import Method
     from vision.encoder.vision_encoder import VisionEncoder
     from vision.pdc import Calibrator
@@ -74,12 +75,11 @@ def open_context(
     method: Method = "imc",
     stages: Sequence[str] = STAGES,
     seed: int = 0,
-    device: str = "auto",
-    dtype: str = "auto",
+    placement: Placement | None = None,
 ) -> IMCContext:
     """Load a model (None: the embedded one) and everything the graphs need beside it.
 
-    `prototypes`, `acquisition`, `stages`: as in `graphs.context.load_context`.
+    `prototypes`, `acquisition`, `stages`, `placement`: as in `graphs.context.load_context`.
 
     Raises ModelRefused, BankRefused, MarginsRefused, ProtectedWordsRefused or PromptRefused, each
     in one line.
@@ -98,8 +98,7 @@ def open_context(
             protected=protected,
             method=method,
             seed=seed,
-            device=device,
-            dtype=cast("Any", dtype),
+            placement=placement,
         )
 
 
@@ -182,8 +181,7 @@ def open_refiner(
     profile: str = "auto",
     protected: Sequence[Path] = (),
     seed: int = 0,
-    device: str = "auto",
-    dtype: str = "auto",
+    placement: Placement | None = None,
 ) -> Callable[[Sequence[str]], list[Document]]:
     """Load a model and return what refines questions, each as `imc refine --json` prints it."""
     context = open_context(
@@ -192,8 +190,7 @@ def open_refiner(
         protected=protected,
         method="sms",
         seed=seed,
-        device=device,
-        dtype=dtype,
+        placement=placement,
     )
 
     def refine(questions: Sequence[str]) -> list[Document]:
@@ -208,8 +205,7 @@ def open_refiner(
 def open_encoder(
     model: str | None,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
+    placement: Placement | None = None,
     blocks: str | None = None,
 ) -> VisionEncoder:
     """Load a model and tap its vision encoder, at `blocks` where they are named.
@@ -221,9 +217,7 @@ def open_encoder(
         from imc_agents.chat.loading import load_local_mllm
         from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
-        local = load_local_mllm(
-            MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
-        )
+        local = load_local_mllm(MODEL_DIR if model is None else model, placement=placement)
         return VisionEncoder(
             local.model,
             local.processor,
@@ -238,8 +232,7 @@ def open_calibrator(
     *,
     acquisition: Path | None = None,
     stages: Sequence[str] = STAGES,
-    device: str = "auto",
-    dtype: str = "auto",
+    placement: Placement | None = None,
 ) -> Calibrator:
     """Load a model's image side with its model half: the one given, or the model's own.
 
@@ -255,9 +248,7 @@ def open_calibrator(
         bank = prototypes or bank_of(model)
         if prototypes is None and bank and half and not fits_acquisition(bank, half.digest):
             bank = None
-        local = load_local_mllm(
-            MODEL_DIR if model is None else model, device=device, dtype=cast("Any", dtype)
-        )
+        local = load_local_mllm(MODEL_DIR if model is None else model, placement=placement)
         return Calibrator.load(local.model, local.processor, bank, acquisition=half, stages=stages)
 
 
@@ -267,8 +258,7 @@ def open_perceiver(
     *,
     acquisition: Path | None = None,
     stages: Sequence[str] = STAGES,
-    device: str = "auto",
-    dtype: str = "auto",
+    placement: Placement | None = None,
 ) -> Perceiver:
     """What perceives the noise of pictures; a model is loaded only where one takes part.
 
@@ -280,7 +270,7 @@ def open_perceiver(
     if model is None and prototypes is None and "pixels" in stages:
         return PicturePerceiver(open_acquisition(acquisition))
     return open_calibrator(
-        model, prototypes, acquisition=acquisition, stages=stages, device=device, dtype=dtype
+        model, prototypes, acquisition=acquisition, stages=stages, placement=placement
     )
 
 

@@ -63,18 +63,44 @@ DATA_FOLDER = REPOSITORY / "graphs" / "checkpoints" / "opening.py"
 """Where the user's data lie is the system's to say: XDG_DATA_HOME."""
 
 
+def reads_environment(node: ast.AST) -> bool:
+    """`os.environ`, `os.getenv`, or one of them imported by name."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and bool({one.name for one in node.names} & READERS)
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in READERS
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    )
+
+
+READERS = {"environ", "environb", "getenv", "getenvb"}
+
+
 def test_the_environment_is_read_by_the_command_alone() -> None:
     readers = [
         f"{path.relative_to(REPOSITORY)}:{node.lineno}"
         for path, tree in sources(*BELOW_THE_COMMAND)
         if path != DATA_FOLDER
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and node.attr in {"environ", "getenv"}
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "os"
+        if reads_environment(node) and isinstance(node, ast.expr | ast.stmt)
     ]
     assert not readers
+
+
+@pytest.mark.parametrize(
+    ("line", "reads"),
+    [
+        ("os.environ['IMC_MODEL']", True),
+        ("os.getenv('IMC_MODEL')", True),
+        ("from os import environ as e", True),
+        ("from os import path", False),
+        ("os.fsdecode(name)", False),
+    ],
+)
+def test_a_reading_of_the_environment_is_recognised(line: str, reads: bool) -> None:
+    assert any(reads_environment(node) for node in ast.walk(ast.parse(line))) is reads
 
 
 def test_no_input_is_checked_by_assert() -> None:

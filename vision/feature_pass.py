@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.bank.model_half import ModelHalf
+from vision.encoder.precision import in_single_precision
 from vision.encoder.token_layout import infer_layout
-from vision.encoder.vision_encoder import EncodedImage, PixelInputs, VisionEncoder
+from vision.encoder.vision_encoder import EncodedImage, PixelInputs, VisionEncoder, in_order
 from vision.reading.medical_image import MedicalImage
 
 STEP_SIZES = (1.0, 0.5)
@@ -67,32 +68,37 @@ class CalibratedFeatures:
 def observe(
     encoder: VisionEncoder, half: ModelHalf, images: Sequence[MedicalImage]
 ) -> list[ObservedImage]:
-    """Encode images in one whole pass each, and take the witness' statistics on the way."""
-    found: dict[int, ObservedImage] = {}
-    for positions, inputs in encoder.group(encoder.prepare_many(images)):
-        statistics: dict[str, Tensor] = {}
-        finite = torch.ones(len(positions), dtype=torch.bool)
+    """Encode images in one whole pass each, and take the witness' statistics on the way.
 
-        def read(
-            tap: str,
-            features: Tensor,
-            statistics: dict[str, Tensor] = statistics,
-            finite: Tensor = finite,
-            inputs: PixelInputs = inputs,
-        ) -> None:
+    Raises EncoderRefused where memory does not hold one image.
+    """
+
+    def whole(positions: list[int], inputs: PixelInputs) -> list[ObservedImage]:
+        statistics: dict[str, Tensor] = {}
+        finite: dict[str, Tensor] = {}
+
+        def read(tap: str, features: Tensor) -> None:
             if tap in half.spectra:
-                hidden = features.detach().float()
-                finite &= torch.isfinite(hidden).flatten(1).all(dim=1).cpu()
+                hidden = in_single_precision(features)
+                finite[tap] = torch.isfinite(hidden).flatten(1).all(dim=1)
                 without_nan = torch.nan_to_num(hidden, nan=0.0, posinf=0.0, neginf=0.0)
                 layout = infer_layout(hidden.shape[2], inputs.aspect)
-                statistics[tap] = half.spectra[tap].statistics(without_nan, layout).cpu()
+                spectrum = half.on(hidden.device).spectra[tap]
+                statistics[tap] = spectrum.statistics(without_nan, layout)
 
-        asked = [images[i] for i in positions]
-        encoded = encoder.encode_inputs(inputs, asked, intervene=read)
-        for row, (i, features) in enumerate(zip(positions, encoded, strict=True)):
-            own = {tap: rows[row] for tap, rows in statistics.items()}
-            found[i] = ObservedImage(features, own, bool(finite[row]))
-    return [found[i] for i in range(len(images))]
+        encoded = encoder.encode_inputs(inputs, [images[i] for i in positions], intervene=read)
+        rows = {tap: values.cpu() for tap, values in statistics.items()}
+        every = [values.cpu() for values in finite.values()]
+        return [
+            ObservedImage(
+                features,
+                {tap: values[row] for tap, values in rows.items()},
+                all(bool(values[row]) for values in every),
+            )
+            for row, features in enumerate(encoded)
+        ]
+
+    return in_order(encoder.in_passes(images, whole))
 
 
 def stacked(observed: Sequence[ObservedImage]) -> dict[str, NDArray[np.float64]]:
@@ -122,18 +128,20 @@ def calibrate_features(
         stage: `RESTORED` or `UNRESTORED`.
         named: the input images that `images` were restored from, whose names the features carry;
             None: `images` themselves.
+
+    Raises EncoderRefused where memory does not hold one image.
     """
     asked = images if named is None else named
-    done: dict[int, CalibratedFeatures] = {}
-    for positions, inputs in encoder.group(encoder.prepare_many(images)):
+
+    def once_more(positions: list[int], inputs: PixelInputs) -> list[CalibratedFeatures]:
         task = _MapPass(half, stage, weights[positions], inputs.aspect)
         of = [asked[i] for i in positions]
         encoded = encoder.encode_inputs(inputs, of, intervene=task.visit)
-        for row, (i, features) in enumerate(zip(positions, encoded, strict=True)):
-            one = task.changes[row]
+        for one, features in zip(task.changes, encoded, strict=True):
             one.features = features
-            done[i] = one
-    return [done[i] for i in range(len(images))]
+        return task.changes
+
+    return in_order(encoder.in_passes(images, once_more))
 
 
 class _MapPass:
@@ -143,7 +151,7 @@ class _MapPass:
         self, half: ModelHalf, stage: str, weights: Tensor, aspect: tuple[int, int] | None
     ) -> None:
         self.half = half
-        self.maps = half.maps_for(stage)
+        self.stage = stage
         self.weights = weights
         self.aspect = aspect
         nothing = EncodedImage("", (0, 0), None)
@@ -151,23 +159,24 @@ class _MapPass:
 
     def visit(self, tap: str, features: Tensor) -> Tensor | None:
         """The encoder's hook: features to use instead of `features` at `tap`; None: unchanged."""
-        maps = self.maps.get(tap)
         if tap not in self.half.distances:
             return None
-        hidden = features.detach().float().cpu()
+        hidden = in_single_precision(features)
+        half, weights = self.half.on(hidden.device), self.weights.to(hidden.device)
+        maps = half.maps_for(self.stage).get(tap)
         finite = torch.isfinite(hidden).flatten(1).all(dim=1)
         layout = infer_layout(hidden.shape[2], self.aspect)
-        spectrum, distance = self.half.spectra[tap], self.half.distances[tap]
+        spectrum, distance = half.spectra[tap], half.distances[tap]
         ending = distance.of(spectrum.statistics(torch.nan_to_num(hidden), layout))
         if maps is None:
             waiting = []
         else:
-            waiting = (finite & maps.has_map_for(self.weights)).nonzero().flatten().tolist()
+            waiting = (finite & maps.has_map_for(weights)).nonzero().flatten().tolist()
         if maps is None or not waiting:
             self._end(ending)
             return None
         change = torch.zeros_like(hidden)
-        change[waiting] = maps.change(hidden[waiting], layout, self.weights[waiting])
+        change[waiting] = maps.change(hidden[waiting], layout, weights[waiting])
         before = ending.clone()
         changed = features.clone()
         for step_size in STEP_SIZES:

@@ -55,7 +55,7 @@ def patch_changes(plain: EncodedImage, changed: EncodedImage) -> NDArray[np.floa
     before, after = before[layout.prefix :], after[layout.prefix :]
     norm = before.norm(dim=1).mean().clamp_min(1e-9)
     relative = (after - before).norm(dim=1) / norm
-    found: NDArray[np.float32] = relative.reshape(layout.height, layout.width).numpy()
+    found: NDArray[np.float32] = relative.reshape(layout.height, layout.width).cpu().numpy()
     return found
 
 
@@ -87,6 +87,6 @@ def _tokens(encoded: EncodedImage) -> torch.Tensor | None:
     parts = [pooled] if isinstance(pooled, torch.Tensor) else list(pooled)
     if len(parts) != 1:
         return None
-    features: torch.Tensor = parts[0].detach().float().cpu()
+    features: torch.Tensor = parts[0].detach().float()
     features = features.squeeze(0) if features.ndim == 3 and features.shape[0] == 1 else features
     return features if features.ndim == 2 else None

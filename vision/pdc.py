@@ -22,7 +22,13 @@ from vision.acquisition.scales import MIN_SIDE
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
 from vision.calibrate.class_maps import calibration_weights
 from vision.calibration_report import ReportWriter
-from vision.encoder.vision_encoder import EncodedImage, VisionEncoder, model_fingerprint
+from vision.encoder.vision_encoder import (
+    EncodedImage,
+    PixelInputs,
+    VisionEncoder,
+    in_order,
+    model_fingerprint,
+)
 from vision.errors import BankRefused
 from vision.feature_pass import CalibratedFeatures, ObservedImage, calibrate_features, observe
 from vision.feature_pass import stacked as stacked_statistics
@@ -282,12 +288,12 @@ class Calibrator:
             one.image if one.restored else image
             for image, one in zip(images, restorations, strict=True)
         ]
-        encoded: dict[int, EncodedImage] = {}
-        for positions, inputs in self.encoder.group(self.encoder.prepare_many(chosen)):
+
+        def encode(positions: list[int], inputs: PixelInputs) -> list[EncodedImage]:
             # features carry the hash of the input image, also where a restored one was encoded
-            asked = [images[i] for i in positions]
-            encoded.update(zip(positions, self.encoder.encode_inputs(inputs, asked), strict=True))
-        return [encoded[i] for i in range(len(images))]
+            return self.encoder.encode_inputs(inputs, [images[i] for i in positions])
+
+        return in_order(self.encoder.in_passes(chosen, encode))
 
     def _by_both(
         self,

@@ -74,7 +74,7 @@ class DebugSession(SteppedThread[Context]):
         path, leaf = innermost(self._snapshot())
         before = dict(leaf.values)
         valid = validated(self._graph_at(path), values)
-        config: RunnableConfig = {**leaf.config, "metadata": self._metadata}
+        config: RunnableConfig = {**leaf.config, "metadata": self.metadata}
         update_state(self.graph, config, valid, self.context)
         self._at = None
         return self._stop("edited", Superstep(), before, self._snapshot(), path)

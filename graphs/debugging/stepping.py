@@ -61,7 +61,8 @@ class SteppedThread(Generic[Context]):
         self.context = context
         self.thread_id = thread_id or uuid4().hex[:12]
         self.listener = listener
-        self._metadata = dict(metadata or {})
+        self.metadata = dict(metadata or {})
+        """Recorded with every checkpoint from now on."""
         self.nodes = tuple(node_names(self.graph))
         self.breakpoints: set[Breakpoint] = set()
         self.stops: list[Stop] = []
@@ -238,7 +239,7 @@ class SteppedThread(Generic[Context]):
 
     @property
     def _thread(self) -> RunnableConfig:
-        return {"configurable": {"thread_id": self.thread_id}, "metadata": self._metadata}
+        return {"configurable": {"thread_id": self.thread_id}, "metadata": self.metadata}
 
     def _config_of(self, name: str) -> RunnableConfig:
         return {
@@ -247,7 +248,7 @@ class SteppedThread(Generic[Context]):
                 "checkpoint_ns": "",
                 "checkpoint_id": name,
             },
-            "metadata": self._metadata,
+            "metadata": self.metadata,
         }
 
     @property

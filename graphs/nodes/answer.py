@@ -21,7 +21,7 @@ from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.requests import Generate
 from imc_agents.self_assessment import named
 from imc_agents.state import Answer, Decision
-from vision.errors import ImageRefused
+from vision.errors import EncoderRefused, ImageRefused
 from vision.report import CLEAN, CalibrationReport, NoisePerception
 
 
@@ -48,8 +48,8 @@ class AnswerNode:
             try:
                 observer = recorder_of("answer", context, runtime)
                 answer = self._answer(context, state, question, watch, observer)
-            except (ExchangesRefused, QuestionRefused, ModelRefused):
-                raise  # too long, or scores that are not finite: an input to refuse, not a failure
+            except (EncoderRefused, ExchangesRefused, QuestionRefused, ModelRefused):
+                raise  # too long, too large, scores that are not finite: refused, no failure
             except context.faults as fault:
                 what = str(fault) if isinstance(fault, ImageRefused) else named(fault)
                 watch.fail(f"no answer: {what}")

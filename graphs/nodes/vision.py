@@ -13,7 +13,7 @@ from graphs.routing import fingerprint
 from graphs.state import IMCState
 from graphs.tracing import Stopwatch, prefixed, timed
 from imc_agents.self_assessment import named
-from vision.errors import BankRefused, ImageRefused
+from vision.errors import BankRefused, EncoderRefused, ImageRefused
 from vision.reading.medical_image import MedicalImage
 from vision.report import CalibrationReport
 
@@ -51,7 +51,7 @@ class VisionNode:
     def __call__(self, state: IMCState, runtime: Runtime[Any]) -> Update:
         """Reads image; writes its name, size, perception and calibration.
 
-        Raises ImageRefused or BankRefused: a bad input is refused where it enters.
+        Raises ImageRefused, BankRefused or EncoderRefused: what cannot be done is refused at once.
         """
         context = self.resolve(runtime.context)
         with timed("vision", opens=True) as watch:
@@ -70,7 +70,7 @@ class VisionNode:
             }
             try:
                 result = encoded(context, image, calibrated=context.policy.calibrates, watch=watch)
-            except (ImageRefused, BankRefused):
+            except (ImageRefused, BankRefused, EncoderRefused):
                 raise
             except context.faults as fault:
                 watch.fail(f"image not encoded: {named(fault)}")

@@ -9,6 +9,7 @@ from imc_core import lazy_names
 if TYPE_CHECKING:
     from imc_agents.chat.chat_model import ChatLocalMLLM
     from imc_agents.chat.loading import LocalMLLM, load_local_mllm
+    from imc_agents.chat.placement import Placement
     from imc_agents.chat.scores import Choice, TextScore, TokenScore
     from imc_agents.chat.structured import StructuredAnswer
 
@@ -16,6 +17,7 @@ __all__ = [
     "ChatLocalMLLM",
     "Choice",
     "LocalMLLM",
+    "Placement",
     "StructuredAnswer",
     "TextScore",
     "TokenScore",
@@ -27,6 +29,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "imc_agents.chat.chat_model": ("ChatLocalMLLM",),
         "imc_agents.chat.loading": ("LocalMLLM", "load_local_mllm"),
+        "imc_agents.chat.placement": ("Placement",),
         "imc_agents.chat.scores": ("Choice", "TextScore", "TokenScore"),
         "imc_agents.chat.structured": ("StructuredAnswer",),
     },

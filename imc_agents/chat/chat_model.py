@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -22,6 +22,7 @@ from imc_agents.chat.batching import BatchingMixin
 from imc_agents.chat.engine import Engine
 from imc_agents.chat.inspection import InspectionMixin
 from imc_agents.chat.loading import LocalMLLM, load_local_mllm
+from imc_agents.chat.placement import Dtype, Placement
 from imc_agents.chat.prefix_store import PREFIX_BYTES
 from imc_agents.chat.prompt_tokens import ImageFeatures, refuse_without_features
 from imc_agents.chat.scores import Choice, TextScore, TokenScore
@@ -90,8 +91,9 @@ class ChatLocalMLLM(
         cls,
         path: str | Path,
         *,
+        placement: Placement | None = None,
         device: str = "auto",
-        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        dtype: Dtype = "auto",
         trust_remote_code: bool = False,
         local_files_only: bool = True,
         **settings: Any,
@@ -100,6 +102,7 @@ class ChatLocalMLLM(
 
         Args:
             path: model folder or cached hub id.
+            placement: see `load_local_mllm`.
             device: see `load_local_mllm`.
             dtype: see `load_local_mllm`.
             trust_remote_code: see `load_local_mllm`.
@@ -108,6 +111,7 @@ class ChatLocalMLLM(
         """
         mllm = load_local_mllm(
             path,
+            placement=placement,
             device=device,
             dtype=dtype,
             trust_remote_code=trust_remote_code,

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import torch
 from langchain_core.messages import BaseMessage
 
 from imc_agents.chat.decoding import DecodingSettings, Generated, PieceStreamer, generate_texts
@@ -23,8 +24,9 @@ from imc_agents.chat.prefix_store import PREFIX_BYTES, PrefixStore
 from imc_agents.chat.prompt_tokens import ImageFeatures, PromptEncoder
 from imc_agents.chat.scores import TextScore
 from imc_agents.chat.structured import Grammar
-from imc_agents.errors import QuestionRefused
+from imc_agents.errors import ModelRefused, QuestionRefused
 from imc_agents.requests import PassCounts
+from imc_core.memory import MemoryBound, OutOfMemory, flattened, is_out_of_memory
 
 __all__ = ["Engine"]
 
@@ -34,6 +36,8 @@ question about a dozen."""
 
 Messages = Sequence[BaseMessage]
 GivenFeatures = Sequence[ImageFeatures | None] | None
+_Asked = tuple[EncodedPrompt, int | None]
+"""A prompt and its own limit of tokens: of one call, all have one or none has."""
 
 
 class Engine:
@@ -73,6 +77,9 @@ class Engine:
         self.prefixes = PrefixStore(model, prefix_bytes)
         self._scorer = TextScorer(self.encoder, self.prefixes)
         self._generator = PrefixCacheGenerator(model, processor.tokenizer, self.prefixes)
+        self._memory = {
+            kind: MemoryBound(torch.cuda.empty_cache) for kind in ("image", "text")
+        }
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 
@@ -134,20 +141,34 @@ class Engine:
             decoding: how to choose tokens.
             schema: JSON schema that the answers follow where xgrammar is installed.
             limits: longest answer to each prompt in tokens, where it is less than `decoding` says.
+
+        A batch that does not fit into memory is halved, and the size that did is remembered.
+
+        Raises:
+            ModelRefused: not even one prompt fits.
         """
         answers: list[Generated] = []
+
+        asked = list(zip(prompts, limits or [None] * len(prompts), strict=True))
+
+        def answered(batch: Sequence[_Asked]) -> list[Generated]:
+            self.generations += 1
+            return self._generator.generate(
+                [prompt for prompt, _ in batch],
+                self._constrained(decoding, schema),
+                context_tokens=self.encoder.context_tokens,
+                limits=[limit for _, limit in batch if limit is not None] or None,
+            )
+
         with self._lock:
-            most = self._batch_size
+            most, memory = self._batch_size, self._memory["image"]
             if all(prompt.features is None for prompt in prompts):
                 most *= WITHOUT_IMAGE
-            for first in range(0, len(prompts), most):
-                self.generations += 1
-                answers += self._generator.generate(
-                    prompts[first : first + most],
-                    self._constrained(decoding, schema),
-                    context_tokens=self.encoder.context_tokens,
-                    limits=None if limits is None else limits[first : first + most],
-                )
+                memory = self._memory["text"]
+            with refusing_shortage():
+                for first in range(0, len(asked), most):
+                    parts = memory.run(asked[first : first + most], answered, size=_padded_tokens)
+                    answers += flattened(parts)
         return answers
 
     def stream(
@@ -163,14 +184,14 @@ class Engine:
             Pieces of text as they are written, then the whole answer.
 
         Raises:
-            QuestionRefused, ModelRefused: as `encode`.
+            QuestionRefused, ModelRefused: as `encode`; too little memory.
         """
         pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         left = threading.Event()
 
         def write() -> Generated:
             try:
-                with self._lock:
+                with self._lock, refusing_shortage():
                     prompt = self.encoder.encode(messages, features)
                     self.generations += 1
                     return generate_texts(
@@ -202,7 +223,7 @@ class Engine:
         ending: bool = False,
     ) -> list[TextScore]:
         """Score texts as assistant turns; see `TextScorer.score`."""
-        with self._lock:
+        with self._lock, refusing_shortage():
             prompts = self.encode([messages for messages, _ in items], features)
             texts = [text for _, text in items]
             return self._scorer.score(list(zip(prompts, texts, strict=True)), ending=ending)
@@ -218,3 +239,25 @@ class Engine:
             self._grammar = Grammar(self._tokenizer, vocabulary)
         grammar = self._grammar.processor(schema)
         return replace(decoding, processors=(*decoding.processors, grammar))
+
+
+@contextmanager
+def refusing_shortage() -> Iterator[None]:
+    """Turn a shortage of memory that no smaller batch remedies into a refusal.
+
+    Raises:
+        ModelRefused: in one line, without what the library says: it may name what was asked.
+    """
+    try:
+        yield
+    except (MemoryError, OutOfMemory, RuntimeError) as error:
+        if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
+            raise
+        raise ModelRefused(
+            "the model does not fit into memory with this question and image, one at a time: free "
+            "memory, or use another device, bfloat16, a device map or a smaller image"
+        ) from error
+
+
+def _padded_tokens(batch: Sequence[_Asked]) -> int:
+    return len(batch) * max(len(prompt.ids) for prompt, _ in batch)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from imc_agents.chat.model_files import read_model_files
 from imc_agents.chat.model_settings import (
@@ -15,14 +15,13 @@ from imc_agents.chat.model_settings import (
     check_parameter_count,
     check_settings,
 )
+from imc_agents.chat.placement import Dtype, Placement
 from imc_agents.errors import ModelRefused
 from imc_core.errors import IMCError
+from imc_core.memory import is_out_of_memory
 from imc_core.quiet import native_silence
 
 __all__ = ["LocalMLLM", "find_model", "load_local_mllm"]
-
-Device = str
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 # Below this many bytes of weights a model is small: float32 is then both quick and exact on a CPU.
 _SMALL_BYTES = 2 * 1024**3
@@ -48,7 +47,8 @@ class LocalMLLM:
 def load_local_mllm(
     path_or_id: str | Path,
     *,
-    device: Device = "auto",
+    placement: Placement | None = None,
+    device: str = "auto",
     dtype: Dtype = "auto",
     trust_remote_code: bool = False,
     local_files_only: bool = True,
@@ -57,9 +57,11 @@ def load_local_mllm(
 
     Args:
         path_or_id: a model folder, or a hub id that is in the local cache.
+        placement: device, number format, device map and attention in one value; None: `device` and
+            `dtype` alone.
         device: "auto" (CUDA, else Apple's MPS, else CPU) or a torch device name.
         dtype: "auto" keeps the checkpoint's own for large models and takes float32 for small ones
-            (under 2 GB of weights) and on a CPU without bfloat16 arithmetic.
+            (under 2 GB of weights) and where the device has no arithmetic in the checkpoint's own.
         trust_remote_code: run Python code shipped with the checkpoint.
         local_files_only: never ask the network; a hub id must then be in the cache.
 
@@ -69,14 +71,19 @@ def load_local_mllm(
     Raises:
         ModelRefused: missing, incomplete or damaged; pickled weights; settings that are wrong, too
             large or do not fit together; weights that give no finite number; a text-only model; a
-            family without precomputed image features; an unusable device.
+            family without precomputed image features; a device that is not there, a number format
+            that it lacks, a package that is not installed; too little memory.
+        TypeError: `placement` beside `device` or `dtype`.
     """
+    placement = Placement.of(placement, device, dtype)
     folder = _folder_of(str(path_or_id), local_files_only=local_files_only)
     files = read_model_files(folder)
     check_settings(files)
     name = folder.name if Path(path_or_id).is_dir() else str(path_or_id)
 
-    where = _device(device)
+    where = placement.find_device()
+    small = files.weight_bytes < _SMALL_BYTES
+    how = placement.loading_arguments(where, quantized=files.is_quantized)
     with _quiet(), _refusing(folder):
         import transformers
 
@@ -104,28 +111,30 @@ def load_local_mllm(
         complete_processor(processor, config, files.settings)
         if not trust_remote_code:
             check_parameter_count(auto, config, files)
-        chosen = _dtype(dtype, files.weight_bytes, config, where)
-        model, report = auto.from_pretrained(
-            folder,
-            config=config,
-            dtype=chosen,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
-        )
+        chosen = placement.find_dtype(where, getattr(config, "dtype", None), small=small)
+        with _refusing_attention(folder, placement.attention):
+            model, report = auto.from_pretrained(
+                folder,
+                config=config,
+                dtype=chosen,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+                **how,
+            )
         _check_report(report, model, folder)
         if files.is_quantized and getattr(model, "hf_quantizer", None) is None:
             raise ModelRefused(
                 f"model {folder} names a quantization that transformers does not know: give a "
                 "checkpoint in bfloat16, float16 or float32"
             )
-        model = model.to(where).eval()
+        model = (model if "device_map" in how else model.to(where)).eval()
         model.requires_grad_(False)
-        small = files.weight_bytes < _SMALL_BYTES or where.type != "cpu"
-        if small:
+        quick = small or where.type != "cpu"
+        if quick:
             check_weights(model)
-        rehearse(model, processor, whole=small)
+        rehearse(model, processor, whole=quick)
     return LocalMLLM(model=model, processor=processor, name=name, path=str(folder))
 
 
@@ -150,7 +159,7 @@ def _refusing(folder: Path) -> Iterator[None]:
         raise
     except IMCError as error:
         said = str(error)
-        if said.startswith(("model ", "device ", "unknown ")):
+        if said.startswith(("attention ", "model ", "device ", "unknown ")):
             raise
         raise ModelRefused(f"model {folder} cannot be used: {said}") from error
     except BaseException as error:  # a panic of the tokenizers' Rust code is no Exception
@@ -169,8 +178,9 @@ def _refusing(folder: Path) -> Iterator[None]:
         remedy = "check that its files are complete copies of one checkpoint's"
         if isinstance(error, ImportError):
             remedy = "install what it names, or use a model that does without"
-        elif isinstance(error, MemoryError):
-            remedy = "free memory, or use a smaller model"
+        elif is_out_of_memory(error):
+            why = "not enough memory for its weights, or for one picture and question"
+            remedy = "free memory, or use another device, bfloat16, a device map or a smaller model"
         raise ModelRefused(f"model {folder} cannot be loaded ({why}): {remedy}") from error
 
 
@@ -246,36 +256,18 @@ def _check_multimodal(config: Any, folder: Path, trust_remote_code: bool) -> Non
         )
 
 
-def _device(device: str) -> Any:
-    import torch
-
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+@contextmanager
+def _refusing_attention(folder: Path, attention: str) -> Iterator[None]:
+    """Say that it is the attention asked for which a family does not have."""
     try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ModelRefused(f"unknown device {device!r}: use auto, cpu, cuda or mps") from error
-    usable = {"cpu": True, "cuda": torch.cuda.is_available()}
-    usable["mps"] = torch.backends.mps.is_available()
-    if not usable.get(chosen.type, False):
-        raise ModelRefused(f"device {device!r} is not usable on this machine: use cpu or auto")
-    return chosen
-
-
-def _dtype(dtype: str, weight_bytes: int, config: Any, device: Any) -> Any:
-    import torch
-
-    if dtype != "auto":
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ModelRefused(f"unknown dtype {dtype!r}: use auto, float32, bfloat16 or float16")
-        return getattr(torch, dtype)
-    if weight_bytes < _SMALL_BYTES:
-        return torch.float32
-    if device.type == "cpu" and getattr(config, "dtype", None) == torch.float16:
-        return torch.bfloat16  # float16 arithmetic is slow or missing on CPUs
-    return "auto"
+        yield
+    except (ImportError, ValueError) as error:
+        said = str(error).lower()
+        if attention == "auto" or "attention" not in said:
+            raise
+        raise ModelRefused(
+            f"model {folder} has no attention of the kind {attention!r}: use auto or eager"
+        ) from error
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 
+import torch
+
 from imc_agents.chat.decoding import NOT_FINITE
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prefix_store import Prefix, PrefixStore
@@ -28,6 +30,7 @@ from imc_agents.chat.token_tree import (
 )
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
 from imc_agents.errors import ModelRefused, QuestionRefused
+from imc_core.memory import MemoryBound
 
 __all__ = ["TextScorer"]
 
@@ -59,6 +62,7 @@ class TextScorer:
         self._tree_paths = {kind: VerifiedFastPath() for kind in product((False, True), repeat=3)}
         self._tree_passes = 0
         self._reused_in_trees = 0
+        self._memory = MemoryBound(torch.cuda.empty_cache)
 
     @property
     def reused_tokens(self) -> int:
@@ -85,6 +89,7 @@ class TextScorer:
             ending: also score the token that ends the turn.
 
         Raises:
+            OutOfMemory: not even one text fits.
             QuestionRefused: an empty text, or prompt and text exceed the model's context.
             ModelRefused: the model's scores are not finite.
         """
@@ -200,12 +205,17 @@ class TextScorer:
         by_split: dict[int, list[TokenTree]] = {}
         for tree in trees:
             by_split.setdefault(tree.split, []).append(tree)
+
+        def scored(part: Sequence[TokenTree]) -> dict[int, list[float]]:
+            return score_trees(self._model, part, self._beginnings(part), texts)
+
         for some in by_split.values():
             some.sort(key=_length)
             for chunk in self._in_passes(some):
                 computed = self._prefixes.computed_tokens
-                found.update(score_trees(self._model, chunk, self._beginnings(chunk), texts))
-                self._tree_passes += 1
+                for _, scores in self._memory.run(chunk, scored, size=_padded_tokens):
+                    found.update(scores)
+                    self._tree_passes += 1
                 computed = self._prefixes.computed_tokens - computed
                 computed += sum(tree.length for tree in chunk)
                 self._reused_in_trees += sum(tree.whole_length for tree in chunk) - computed
@@ -239,6 +249,10 @@ class TextScorer:
 
 def _length(tree: TokenTree) -> int:
     return tree.length
+
+
+def _padded_tokens(trees: Sequence[TokenTree]) -> int:
+    return len(trees) * max(tree.split + tree.length for tree in trees)
 
 
 def _branching(tails: list[list[int]], members: list[int]) -> list[int]:

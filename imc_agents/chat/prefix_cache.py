@@ -295,7 +295,7 @@ class PrefixCacheGenerator:
                 break
             positions = positions[:, -1:] + 1
             if len(going) < len(live):
-                kept = torch.tensor(going, device=ids.device)
+                kept = torch.tensor(going)  # on the CPU: layers may lie on several devices
                 cache.batch_select_indices(kept)
                 chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
                 live = [live[place] for place in going]

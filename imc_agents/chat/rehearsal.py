@@ -37,8 +37,8 @@ def check_weights(model: Any) -> None:
     """
     matrices, empty = 0, 0
     for name, parameter in model.named_parameters():
-        if not parameter.numel() or not parameter.is_floating_point():
-            continue
+        if not parameter.numel() or not parameter.is_floating_point() or parameter.is_meta:
+            continue  # on the meta device: a device map holds them elsewhere until they are used
         largest = float(torch.stack(torch.aminmax(parameter.detach())).abs().max())  # no copy
         if not math.isfinite(largest):
             raise ModelRefused(

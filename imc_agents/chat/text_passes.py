@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prompt_batches import stack_prompts
 from imc_agents.chat.verified_fast_path import VerifiedFastPath
+from imc_core.memory import MemoryBound
 
 __all__ = ["MAX_LOGITS", "MAX_TOKENS", "PlainPasses", "ScoredText", "log_probabilities"]
 
@@ -49,6 +51,7 @@ class PlainPasses:
         self._sharing = VerifiedFastPath()
         if hasattr(model.base_model, "rope_deltas"):
             self._sharing.rule_out()  # positions depend on the last prompt
+        self._memory = MemoryBound(torch.cuda.empty_cache)
         self.passes = 0
         self.reused_tokens = 0
 
@@ -61,6 +64,8 @@ class PlainPasses:
             rows: the texts.
             tails: token ids to score after each row's prompt.
             groups: indices of rows by prompt.
+
+        Raises OutOfMemory where not even one text fits.
         """
         found: dict[int, list[float]] = {}
         alone: list[int] = []
@@ -69,10 +74,12 @@ class PlainPasses:
                 alone += members
                 continue
             for chunk in self._chunks(rows, members, shared=True):
-                found.update(self._shared(rows, tails, chunk))
+                for _, scores in self._memory.run(chunk, partial(self._shared, rows, tails)):
+                    found.update(scores)
         for chunk in self._chunks(rows, sorted(alone), shared=False):
-            found.update(self.plain(rows, tails, chunk))
-            self.passes += 1
+            for _, scores in self._memory.run(chunk, partial(self.plain, rows, tails)):
+                found.update(scores)
+                self.passes += 1
         return found
 
     def _should_share(self, rows: list[ScoredText], members: list[int]) -> bool:
@@ -106,7 +113,7 @@ class PlainPasses:
         return chunks
 
     def plain(
-        self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]
+        self, rows: list[ScoredText], tails: list[list[int]], chunk: Sequence[int]
     ) -> dict[int, list[float]]:
         """One right-padded pass over whole prompts with their texts."""
         inputs = stack_prompts(
@@ -128,7 +135,7 @@ class PlainPasses:
         return found
 
     def _shared(
-        self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]
+        self, rows: list[ScoredText], tails: list[list[int]], chunk: Sequence[int]
     ) -> dict[int, list[float]]:
         """The common prompt once, then all texts from its cache."""
         tried = chunk[:2]
@@ -142,7 +149,7 @@ class PlainPasses:
         return self._from_cache(rows, tails, chunk)
 
     def _from_cache(
-        self, rows: list[ScoredText], tails: list[list[int]], chunk: list[int]
+        self, rows: list[ScoredText], tails: list[list[int]], chunk: Sequence[int]
     ) -> dict[int, list[float]]:
         prompt = rows[chunk[0]].prompt
         with torch.no_grad():

@@ -222,9 +222,11 @@ def _masks(
         split: tokens of the beginning.
     """
 
+    dtype = model.get_input_embeddings().weight.dtype  # a quantised model's own may be another
+
     def additive(allowed: NDArray[np.bool_]) -> Tensor:
-        mask = torch.zeros((len(allowed), 1, *allowed.shape[1:]), dtype=model.dtype)
-        mask.masked_fill_(~torch.from_numpy(allowed)[:, None], torch.finfo(model.dtype).min)
+        mask = torch.zeros((len(allowed), 1, *allowed.shape[1:]), dtype=dtype)
+        mask.masked_fill_(~torch.from_numpy(allowed)[:, None], torch.finfo(dtype).min)
         return mask.to(model.device)
 
     config = model.config.get_text_config()

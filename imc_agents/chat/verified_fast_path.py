@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from imc_core.memory import is_out_of_memory
+
 __all__ = ["Logprobs", "VerifiedFastPath"]
 
 Logprobs = Mapping[Any, Sequence[float]]
@@ -57,7 +59,9 @@ class VerifiedFastPath:
 def _agree(fast: Callable[[], Logprobs], plain: Callable[[], Logprobs]) -> bool:
     try:
         found = fast()
-    except _UNSUPPORTED:
+    except _UNSUPPORTED as error:
+        if is_out_of_memory(error):
+            raise  # it says nothing of the path
         return False
     expected = plain()
     return found.keys() == expected.keys() and all(

@@ -12,14 +12,12 @@ import typer
 from imc_app.command import examples
 from imc_app.commands.ask_batch import ask_batch
 from imc_app.commands.ask_one import Shown, ask_one, resume_one
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.options import (
     THREADS,
     AcquisitionOption,
     AsJson,
     CheckpointsOption,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     Frame,
     KeepExchanges,
     ModelOption,
@@ -51,6 +49,7 @@ class Method(StrEnum):
     IMC = "imc"
 
 
+@with_placement
 def ask(
     context: typer.Context,
     image: Annotated[
@@ -70,8 +69,7 @@ def ask(
     acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
     frame: Frame = None,
     noise: Annotated[
         list[str] | None,
@@ -162,8 +160,7 @@ def ask(
         "method": method.value,
         "stages": used,
         "seed": seed,
-        "device": device,
-        "dtype": dtype.value,
+        "placement": placement,
     }
     noises = tuple(noise or ())
     if batch is not None or out is not None:
@@ -188,7 +185,7 @@ def ask(
             model=model,
             prototypes=prototypes,
             acquisition=acquisition,
-            device=device,
+            placement=placement,
             keep_exchanges=keep_exchanges,
         )
         return
@@ -216,7 +213,7 @@ def _check_resumed(context: typer.Context) -> None:
     """Refuse what a thread has already: it is finished with the options it was begun with."""
     allowed = {
         "resume", "checkpoints", "keep_exchanges", "model", "prototypes", "acquisition", "device",
-        "as_json", "times", "html",
+        "device_map", "attention", "as_json", "times", "html",
     }  # fmt: skip
     for parameter in context.command.params:
         name = parameter.name or ""

@@ -17,6 +17,7 @@ from imc_app.refusals import InputRefused, one_line
 from imc_core.files import replace_file
 
 if TYPE_CHECKING:
+    from imc_agents.chat.placement import Placement
     from imc_app.kept_questions import AskSettings
     from imc_app.session import Outcome, Request
 
@@ -111,13 +112,13 @@ def resume_one(
     model: str | None,
     prototypes: Path | None,
     acquisition: Path | None,
-    device: str,
+    placement: Placement,
     keep_exchanges: bool = False,
 ) -> None:
     """Finish the question of a thread, or show its answer again.
 
-    `model`, `prototypes`, `acquisition` and `device` replace those that it was begun with, where
-    they are given: files may have moved.
+    `model`, `prototypes`, `acquisition` and what `placement` says of the machine replace those that
+    it was begun with, where they are given: files may have moved. Its number format stays.
 
     Raises:
         IMCError: whatever is refused, in one line.
@@ -130,8 +131,7 @@ def resume_one(
         model=model,
         prototypes=None if prototypes is None else str(prototypes),
         acquisition=None if acquisition is None else str(acquisition),
-        device=None if device == "auto" else device,
-    )
+    ).on(placement)
     context = settings.open()
     if keep_exchanges:
         context = with_exchanges(context, found.kept)

@@ -13,12 +13,10 @@ import typer
 from imc_app.command import examples
 from imc_app.commands import bench_jobs, bench_report, bench_sheet, bench_status
 from imc_app.commands.bench_status import said
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import waiting
 from imc_app.options import (
     AcquisitionOption,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     ModelOption,
     PluginOption,
     ProfileOption,
@@ -57,6 +55,7 @@ class NoiseAt(StrEnum):
 
 
 @app.command("run", epilog=examples(*RUN_EXAMPLES))
+@with_placement
 def run(
     context: typer.Context,
     dataset: Annotated[
@@ -151,8 +150,7 @@ def run(
     acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
 ) -> None:
     """Measure, or go on with a measurement that was stopped.
 
@@ -197,8 +195,7 @@ def run(
         None if profile == "auto" else profile,
         tuple(map(str, protected or ())),
         seed,
-        device,
-        dtype.value,
+        placement,
     )
     command = bench_jobs.command_line(context)
     try:

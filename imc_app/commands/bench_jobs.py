@@ -103,9 +103,10 @@ def open_workers(
         with store:
             yield ThisProcess(runner), store
         return
-    if model.device.startswith("cuda:"):
+    device = model.placement.device
+    if device.startswith("cuda:"):
         raise InputRefused(
-            f"--device {model.device}: each worker has a GPU of its own: give cuda or auto, and "
+            f"--device {device}: each worker has a GPU of its own: give cuda or auto, and "
             "the GPUs in CUDA_VISIBLE_DEVICES"
         )
     check_context(model.profile, tuple(map(Path, model.protected)))
@@ -115,7 +116,7 @@ def open_workers(
     with ExitStack() as stack:
         stack.enter_context(_termination_as_interrupt())
         with waiting(f"loading model {model_name(model.path)} in every worker"):
-            place = _place(jobs, ray, model.device)
+            place = _place(jobs, ray, device)
             crew = stack.enter_context(Crew(place, recipe, most=left))
             identity = crew.identity()
         yield crew, stack.enter_context(open_store(checked, identity, out, command=command))
@@ -129,8 +130,7 @@ def _context(model: ModelRequest) -> IMCContext:
         profile=model.profile or "auto",
         protected=tuple(map(Path, model.protected)),
         seed=model.seed,
-        device=model.device,
-        dtype=model.dtype,
+        placement=model.placement,
     )
 
 

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from imc_app.command import examples
-from imc_app.options import (
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    ModelOption,
-    ProfileOption,
-    ProtectedOption,
-    PrototypesOption,
-    Seed,
-)
-from imc_app.serving.environment import IMAGE_ROOT, keep_on_this_machine
+from imc_app.environment import IMAGE_ROOT, keep_on_this_machine
+from imc_app.model_options import SERVED, ModelSettings, with_served_model
 
 EXAMPLES = examples("imc mcp --image-root /data/images")
 
 
+@with_served_model
 def mcp(
     image_root: Annotated[
         Path | None,
@@ -36,13 +27,7 @@ def mcp(
             "URIs.",
         ),
     ] = None,
-    model: ModelOption = None,
-    prototypes: PrototypesOption = None,
-    profile: ProfileOption = "auto",
-    protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
-    seed: Seed = 0,
+    settings: ModelSettings = SERVED,
 ) -> None:
     """Serve the tools ask, perceive and refine over stdin and stdout to one MCP client.
 
@@ -50,17 +35,6 @@ def mcp(
     """
     keep_on_this_machine(os.environ)
     from imc_app.mcp_server import Tools, build_server
-    from imc_app.session import check_files, open_context
 
-    check_files(model, prototypes)
-    opened = partial(
-        open_context,
-        model,
-        prototypes,
-        profile=profile,
-        protected=tuple(protected or ()),
-        seed=seed,
-        device=device,
-        dtype=dtype.value,
-    )
-    build_server(Tools(opened, image_root)).run("stdio")
+    settings.check()
+    build_server(Tools(settings.open, image_root)).run("stdio")

@@ -13,13 +13,11 @@ from imc_app.command import examples
 from imc_app.commands.monitor import MonitorOptions
 from imc_app.commands.monitor import monitor as monitor_images
 from imc_app.image_files import Order, image_batches
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import notice
 from imc_app.options import (
     AcquisitionOption,
     AsJson,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     Frame,
     ModelOption,
     PluginOption,
@@ -50,6 +48,7 @@ MONITORS = (
 """Parameters that say nothing without --monitor."""
 
 
+@with_placement
 def perceive(
     context: typer.Context,
     images: Annotated[
@@ -64,8 +63,7 @@ def perceive(
     model: ModelOption = None,
     prototypes: PrototypesOption = None,
     acquisition: AcquisitionOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
     frame: Frame = None,
     noise: Annotated[
         list[str] | None,
@@ -169,8 +167,7 @@ def perceive(
             prototypes,
             acquisition=acquisition,
             stages=used,
-            device=device,
-            dtype=dtype.value,
+            placement=placement,
         )
 
     if monitor:

@@ -15,13 +15,11 @@ from imc_app.build_inputs import (
     warn_if_coloured,
 )
 from imc_app.command import examples
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import notice
 from imc_app.options import (
     AcquisitionOption,
     AsJson,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     ModelOption,
     PluginOption,
     Seed,
@@ -63,6 +61,7 @@ def prototypes() -> None:
         "--questions clean-questions.txt",
     ),
 )
+@with_placement
 def build(
     model: Annotated[
         str,
@@ -106,8 +105,7 @@ def build(
             "none: build without them. Stored in the file.",
         ),
     ] = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
     seed: Seed = 0,
 ) -> None:
     """Build the model half from at least 64 clean, unlabelled images of the domain to be served.
@@ -126,7 +124,7 @@ def build(
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
     asked = [] if questions is None else read_clean_questions(questions)
     clean = read_references(images, limit, seed)
-    encoder = open_encoder(model, device=device, dtype=dtype.value, blocks=blocks)
+    encoder = open_encoder(model, placement=placement, blocks=blocks)
     _check_blocks(encoder, blocks)
     _check_replaced_bank(out, encoder)
     from imc_app.build_estimate import build_estimate
@@ -148,7 +146,7 @@ def build(
     remove_steps(unfinished)
     typer.echo(f"{out}: a model half from {len(clean)} images")
     if asked:
-        _measure_questions(model, out, asked, acquisition)
+        _measure_questions(model, out, asked, acquisition, placement)
 
 
 @app.command(
@@ -249,7 +247,7 @@ def _check_blocks(encoder: VisionEncoder, blocks: str | None) -> None:
 
 
 def _measure_questions(
-    model: str, out: Path, asked: list[str], acquisition: Path | None
+    model: str, out: Path, asked: list[str], acquisition: Path | None, placement: Placement
 ) -> None:
     """Write the thresholds of the model's agents beside the model half."""
     from graphs.context import load_context
@@ -258,7 +256,12 @@ def _measure_questions(
     from imc_app.progress import progress_bar
 
     context = load_context(
-        model, out, acquisition=acquisition, method="sms", thresholds=False
+        model,
+        out,
+        acquisition=acquisition,
+        method="sms",
+        thresholds=False,
+        placement=placement,
     )
     with progress_bar() as advance:
         found = measure_thresholds(context, asked, progress=advance)

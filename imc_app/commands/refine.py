@@ -11,12 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from imc_app.command import examples
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import waiting
 from imc_app.options import (
     AsJson,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     ModelOption,
     ProfileOption,
     ProtectedOption,
@@ -36,6 +34,7 @@ Question = tuple[str, str | bytes]
 """Its place in the input, as a message names it, and what came in."""
 
 
+@with_placement
 def refine(
     questions: Annotated[
         list[str],
@@ -44,8 +43,7 @@ def refine(
     model: ModelOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -75,8 +73,7 @@ def refine(
                 profile=profile,
                 protected=tuple(protected or ()),
                 seed=seed,
-                device=device,
-                dtype=dtype.value,
+                placement=placement,
             )
         with waiting("refining"):
             reports = iter([] if refine_all is None else refine_all(askable))

@@ -11,18 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from imc_app.command import examples
+from imc_app.environment import HOSTS, IMAGE_ROOT, ORIGINS, TOKEN, keep_on_this_machine
+from imc_app.model_options import SERVED, ModelSettings, with_served_model
 from imc_app.notices import notice
-from imc_app.options import ModelOption, PrototypesOption
 from imc_app.refusals import InputRefused
-from imc_app.serving.environment import (
-    HOSTS,
-    IMAGE_ROOT,
-    MODEL,
-    ORIGINS,
-    PROTOTYPES,
-    TOKEN,
-    keep_on_this_machine,
-)
 
 EXAMPLES = examples(
     "imc serve",
@@ -40,6 +32,7 @@ CLOSED = {"disable_webhooks": True, "disable_mcp": True, "disable_a2a": True, "d
 PACKAGE = Path(__file__).parent.parent
 
 
+@with_served_model
 def serve(
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = (
         "127.0.0.1"
@@ -63,16 +56,13 @@ def serve(
             help="A web page that may call, such as https://viewer.example.org; repeatable.",
         ),
     ] = None,
-    model: ModelOption = None,
-    prototypes: PrototypesOption = None,
+    settings: ModelSettings = SERVED,
 ) -> None:
     """Serve the graph with the LangGraph server; nothing leaves this machine.
 
     IMC_TOKEN sets a bearer token that every request must carry; it is required where --host is not
     of this machine alone. Runs and threads are kept in memory and end with the server.
     """
-    from imc_app.session import check_files
-
     token = os.environ.get(TOKEN, "")
     if host not in ("127.0.0.1", "localhost", "::1") and not token:
         raise InputRefused(
@@ -81,15 +71,14 @@ def serve(
         )
     if image_root is not None and not image_root.is_dir():
         raise InputRefused(f"--image-root {image_root}: not a folder; name one that exists")
-    check_files(model, prototypes)
+    settings.check()
     _check_free(host, port)
     keep_on_this_machine(os.environ)
     named = {
         IMAGE_ROOT: None if image_root is None else str(image_root.resolve()),
         ORIGINS: ",".join(origin or ()),
         HOSTS: "*" if token and host not in ("127.0.0.1", "localhost", "::1") else host,
-        MODEL: model,
-        PROTOTYPES: None if prototypes is None else str(prototypes.resolve()),
+        **settings.to_environment(),
         "BG_JOB_TIMEOUT_SECS": str(RUN_SECONDS),
         "BG_JOB_MAX_RETRIES": "1",
         "HTTP_MAX_REQUEST_BODY_BYTES": str(MAX_BODY_BYTES),

@@ -8,12 +8,10 @@ import typer
 
 from imc_app.command import examples
 from imc_app.commands.ask import Method
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.options import (
     THREADS,
     AcquisitionOption,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
     Frame,
     KeepExchanges,
     ModelOption,
@@ -36,6 +34,7 @@ EXAMPLES = examples(
 )
 
 
+@with_placement
 def step(
     image: Annotated[
         str | None, typer.Argument(help="PNG, JPEG, TIFF, WebP or DICOM file.")
@@ -64,8 +63,7 @@ def step(
     acquisition: AcquisitionOption = None,
     profile: ProfileOption = "auto",
     protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
+    placement: Placement = ANYWHERE,
     frame: Frame = None,
     noise: Annotated[
         list[str] | None,
@@ -136,8 +134,7 @@ def step(
         protected=tuple(protected or ()),
         method=method.value,
         seed=seed,
-        device=device,
-        dtype=dtype.value,
+        placement=placement,
         noise=noises,
     )
     session = open_session(state, own, settings)

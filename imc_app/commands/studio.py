@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from imc_app.command import examples
-from imc_app.options import (
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    ModelOption,
-    ProfileOption,
-    ProtectedOption,
-    PrototypesOption,
-    Seed,
-)
+from imc_app.model_options import SERVED, ModelSettings, with_served_model
 from imc_app.refusals import InputRefused
 
 EXAMPLES = examples("imc studio", "imc studio --bench run.sqlite --port 8800")
 
 
+@with_served_model
 def studio(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port; 0: any free one.")
@@ -52,13 +43,7 @@ def studio(
     ephemeral: Annotated[
         bool, typer.Option("--ephemeral", help="Keep threads in memory alone.")
     ] = False,
-    model: ModelOption = None,
-    prototypes: PrototypesOption = None,
-    profile: ProfileOption = "auto",
-    protected: ProtectedOption = None,
-    device: DeviceOption = "auto",
-    dtype: DtypeOption = Dtype.AUTO,
-    seed: Seed = 0,
+    settings: ModelSettings = SERVED,
 ) -> None:
     """Open the studio: pages to ask, step, compare images, try noises and read measurements.
 
@@ -67,11 +52,10 @@ def studio(
     """
     if importlib.util.find_spec("nicegui") is None:
         raise InputRefused("imc studio needs NiceGUI: pip install 'imc-agents[studio]'")
-    from imc_app.session import check_files, open_context
     from imc_app.studio.server import serve
     from imc_app.studio.studio import Studio
 
-    check_files(model, prototypes)
+    settings.check()
     stores = tuple(bench or ())
     for store in stores:
         from imc_bench.store.result_store import Store
@@ -92,15 +76,5 @@ def studio(
         from graphs.debugging import load_graph
 
         own = load_graph(graph, checkpointer)
-    opened = partial(
-        open_context,
-        model,
-        prototypes,
-        profile=profile,
-        protected=tuple(protected or ()),
-        seed=seed,
-        device=device,
-        dtype=dtype.value,
-    )
-    made = Studio(opened, checkpointer=checkpointer, graph=own, stores=stores, data=data)
+    made = Studio(settings.open, checkpointer=checkpointer, graph=own, stores=stores, data=data)
     serve(made, port=port, announce=lambda address: typer.echo(f"imc studio: {address}"))

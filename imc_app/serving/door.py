@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from imc_app.serving.environment import HOSTS, ORIGINS, TOKEN
+from imc_app.environment import HOSTS, ORIGINS, TOKEN
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 OPEN_PATHS = frozenset({"/ok"})

@@ -2,8 +2,9 @@
 
 Named by `langgraph.json` and by `imc serve`. The server keeps the state of its runs itself, in
 memory. A context cannot travel as JSON, so a run is given `ServedSettings` instead, and the model
-is loaded by the first run that needs it. Input: `{"image": LangChain image block, or PATH under
-the operator's image folder, "question": TEXT}`.
+is loaded by the first run that needs it: the one that the operator's variables (`IMC_MODEL`, ...)
+or the table `[serve]` of the settings file `IMC_CONFIG` name. Input: `{"image": LangChain image
+block, or PATH under the operator's image folder, "question": TEXT}`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from imc_app.serving.environment import IMAGE_ROOT, MODEL, PROTOTYPES, keep_on_this_machine
+from imc_app.environment import IMAGE_ROOT, keep_on_this_machine
 
 keep_on_this_machine(os.environ)  # before any library that would trace is imported
 
-from graphs.context import IMCContext, load_context  # noqa: E402
+from graphs.context import IMCContext  # noqa: E402
 from graphs.imc import build_imc_graph  # noqa: E402
 from graphs.rooted_images import RootedImages  # noqa: E402
 from imc_agents.policy import Method, Review  # noqa: E402
+from imc_app.serving.settings import settings_of_environment  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class ServedContext:
     def __call__(self, settings: Any) -> IMCContext:
         """The context under a run's settings; None stands for the defaults.
 
-        Raises ModelRefused, BankRefused or ImageRefused when the operator's model, bank or image
-        folder cannot be used.
+        Raises InputRefused, ModelRefused, BankRefused or ImageRefused when the operator's settings,
+        model, bank or image folder cannot be used.
         """
         wanted = settings if isinstance(settings, ServedSettings) else ServedSettings()
         return self._base().with_policy(
@@ -56,12 +58,8 @@ class ServedContext:
     def _base(self) -> IMCContext:
         with self._lock:
             if self._loaded is None:
-                from imc_reference import MODEL_DIR
-
                 images = RootedImages(os.environ.get(IMAGE_ROOT) or None)
-                model = os.environ.get(MODEL) or MODEL_DIR
-                context = load_context(model, os.environ.get(PROTOTYPES) or None)
-                self._loaded = replace(context, images=images)
+                self._loaded = replace(settings_of_environment().open(), images=images)
             return self._loaded
 
 

@@ -10,12 +10,17 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from graphs.checkpoints.kept import KeptThreads
 from graphs.debugging import DebugSession
 from graphs.stores import Recent
+from imc_agents.policy import Policy
+from imc_app.kept_questions import RECORD, AskSettings
 from imc_app.refusals import InputRefused
 from imc_app.studio.threads import StudioThread
 from imc_app.studio.watched import Computation, Watched
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from imc_agents.policy import Method, Review
     from vision.reading.medical_image import MedicalImage
 
+POLICY = "imc_policy"
+"""Key of a checkpoint's metadata under which the policy that a thread was begun with lies."""
 MOST_THREADS = 64
 """Threads that are in memory; older ones are read from their checkpoints again."""
 MOST_COMPUTATIONS = 16
@@ -111,6 +118,7 @@ class Studio:
         def run() -> None:
             context = self.open().with_policy(method=method, review=review)
             thread.session.context = context
+            thread.session.metadata = {POLICY: context.policy.model_dump_json()}
             thread.session.start({"image": context.images.put(image), "question": question})
             if not stepping:
                 thread.session.run()
@@ -130,11 +138,38 @@ class Studio:
             return held
         if self.checkpointer is None:
             raise InputRefused(f"thread {name!r} is unknown: this studio keeps none after it ends")
-        session = self._session(await self.work(self.open), name)
-        await self.work(session.open)
+        session = await self.work(lambda: self._opened_again(name))
         thread = StudioThread(session)
         await self.work(lambda: self._read_again(thread))
         return self._put(thread)
+
+    def _opened_again(self, name: str) -> DebugSession[IMCContext]:
+        """The session of a kept thread, under the policy that it was begun with. On the worker.
+
+        Raises:
+            InputRefused: that policy is not one of this version.
+        """
+        context, kept = self.open(), None
+        if self.checkpointer is not None:
+            kept = self.checkpointer.get_tuple({"configurable": {"thread_id": name}})
+        recorded: dict[str, Any] = {} if kept is None else dict(kept.metadata)
+        policy = context.policy
+        try:
+            if POLICY in recorded:
+                policy = Policy.model_validate_json(recorded[POLICY])
+            elif RECORD in recorded:  # begun by imc ask or imc step
+                begun = AskSettings.read(recorded[RECORD])
+                chosen = {"method": begun.method, "seed": begun.seed}
+                policy = Policy.model_validate({**policy.model_dump(), **chosen})
+        except ValidationError:
+            raise InputRefused(
+                f"thread {name!r} was begun by another version, with a policy that this one does "
+                "not know: ask again"
+            ) from None
+        session = self._session(replace(context, policy=policy), name)
+        session.metadata = {key: recorded[key] for key in (POLICY, RECORD) if key in recorded}
+        session.open()
+        return session
 
     def _read_again(self, thread: StudioThread) -> None:
         thread.read()

@@ -17,7 +17,7 @@ from imc_bench.errors import WorkersLost
 from imc_bench.store.units import LEASE_SECONDS, RunProgress
 
 if TYPE_CHECKING:
-    from imc_bench.run.runner import Runner
+    from imc_bench.plan import Plan, Unit
     from imc_bench.store.result_store import Store
     from imc_bench.store.schema import ResultRow
 
@@ -70,10 +70,23 @@ class Workers(Protocol):
         """
 
 
+class Measures(Protocol):
+    """What measures a unit: `imc_bench.run.runner.Runner`."""
+
+    @property
+    def plan(self) -> Plan:
+        """What its units are."""
+
+    def measure(
+        self, unit: Unit, alive: Callable[[], None]
+    ) -> tuple[Sequence[ResultRow], Sequence[ResultRow]]:
+        """The rows of one unit, and the items left out; `alive` between batches."""
+
+
 class ThisProcess:
     """The one worker of a run without any other: the driver itself."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Measures) -> None:
         self._runner = runner
         self._unit: int | None = None
 
@@ -94,7 +107,7 @@ class ThisProcess:
         return (measured(self._runner, unit, alive),)
 
 
-def measured(runner: Runner, unit: int, alive: Callable[[], None] = lambda: None) -> Measured:
+def measured(runner: Measures, unit: int, alive: Callable[[], None] = lambda: None) -> Measured:
     """Measure one unit and say how long it took."""
     start = time.perf_counter()
     rows, skipped = runner.measure(runner.plan.unit(unit), alive)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from imc_agents.chat.placement import Placement
 from imc_bench.run.session import RunRequest, check_request, identity_of, make_runner
 from imc_reference import MODEL_DIR
 
@@ -27,8 +28,7 @@ class ModelRequest:
     profile: str | None = None
     protected: tuple[str, ...] = ()
     seed: int = 0
-    device: str = "auto"
-    dtype: str = "auto"
+    placement: Placement = Placement()
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RunRecipe:
         from graphs.context import load_context
 
         checked = check_request(self.request)
-        given = asdict(self.model)
+        given = dict(vars(self.model))
         path, prototypes = given.pop("path"), given.pop("prototypes")
         context = load_context(MODEL_DIR if path is None else path, prototypes, **given)
         return make_runner(checked, context), identity_of(checked, context)

@@ -194,9 +194,14 @@ def open_store(
 
 
 def _placed(model: Any) -> dict[str, str]:
-    """Where most of a model's weights are, and in what number format: both change roundings."""
+    """Where most of a model's weights are, and in what number format: both change roundings.
+
+    Weights that a device map holds elsewhere until they are used are not counted.
+    """
     held: Counter[tuple[str, str]] = Counter()
     for weights in model.parameters():
+        if weights.is_meta:
+            continue
         held[weights.device.type, str(weights.dtype).removeprefix("torch.")] += weights.numel()
     ((device, dtype), _), *_ = held.most_common(1)
     return {"device": device, "dtype": dtype}

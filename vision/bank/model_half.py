@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +66,29 @@ class ModelHalf:
     over severities; a map that was left out counts as 0."""
     blocks: str = ""
     """Dotted name of the encoder's blocks where they were named; empty: found by structure."""
+    _elsewhere: dict[torch.device, ModelHalf] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def on(self, device: torch.device) -> ModelHalf:
+        """The same with spectra, distances and maps on a device, moved there once.
+
+        The layers of a tower may lie on several devices; statistics and changes of features are
+        computed where the features are. The witness stays: it reads statistics, which are small.
+        """
+        if device.type == "cpu":
+            return self
+        if device not in self._elsewhere:
+            self._elsewhere[device] = replace(
+                self,
+                spectra={tap: one.to(device) for tap, one in self.spectra.items()},
+                distances={tap: one.to(device) for tap, one in self.distances.items()},
+                maps={
+                    stage: {tap: one.to(device) for tap, one in by_tap.items()}
+                    for stage, by_tap in self.maps.items()
+                },
+            )
+        return self._elsewhere[device]
 
     @property
     def classes(self) -> tuple[tuple[str, int], ...]:

@@ -11,9 +11,10 @@ from torch import Tensor
 from vision.build.feature_store import FeatureStore
 from vision.calibrate.moments import FittedMap, Moments
 from vision.calibrate.token_context import FeatureScaler
+from vision.encoder.precision import in_single_precision
 from vision.encoder.token_layout import POSITION_FEATURES, TokenLayout, infer_layout
 from vision.encoder.token_spectrum import TokenSpectrum, second_moments
-from vision.encoder.vision_encoder import VisionEncoder
+from vision.encoder.vision_encoder import PixelInputs, VisionEncoder
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
 
@@ -151,35 +152,29 @@ class EncoderPasses:
     ) -> Iterator[tuple[list[int], tuple[int, int] | None, list[tuple[str, Tensor]]]]:
         """(positions, aspect, features (images, tiles, tokens, dim) by tap) of each batch."""
         known = fitted or {}
+
+        def one_pass(
+            _: list[int], inputs: PixelInputs
+        ) -> tuple[tuple[int, int] | None, list[tuple[str, Tensor]]]:
+            at: list[tuple[str, Tensor]] = []
+
+            def visit(tap: str, features: Tensor) -> Tensor | None:
+                if tap in known and known[tap].rank:
+                    hidden = in_single_precision(features)
+                    layout = infer_layout(hidden.shape[2], inputs.aspect)
+                    scaler = self.scalers[tap].to(hidden.device)
+                    return apply_map(hidden, layout, scaler, known[tap].to(hidden.device))
+                if tap in taps:
+                    at.append((tap, in_single_precision(features)))
+                return None
+
+            self.encoder.visit(inputs, visit, last_tap=taps[-1])
+            return inputs.aspect, at
+
         for start in range(0, len(images), BATCH):
             part = images[start : start + BATCH]
-            for positions, inputs in self.encoder.group(self.encoder.prepare_many(part)):
-                at: list[tuple[str, Tensor]] = []
-                aspect = inputs.aspect
-
-                def visit(
-                    tap: str,
-                    features: Tensor,
-                    at: list[tuple[str, Tensor]] = at,
-                    aspect: tuple[int, int] | None = aspect,
-                ) -> Tensor | None:
-                    if tap in known and known[tap].rank:
-                        hidden = _single(features)
-                        layout = infer_layout(hidden.shape[2], aspect)
-                        scaler = self.scalers[tap].to(hidden.device)
-                        return apply_map(hidden, layout, scaler, known[tap].to(hidden.device))
-                    if tap in taps:
-                        at.append((tap, _single(features)))
-                    return None
-
-                self.encoder.visit(inputs, visit, last_tap=taps[-1])
+            for positions, (aspect, at) in self.encoder.in_passes(part, one_pass):
                 yield [start + position for position in positions], aspect, at
-
-
-def _single(features: Tensor) -> Tensor:
-    """In single precision, on a device that has double precision for the moments."""
-    single = features.detach().float()
-    return single.cpu() if single.device.type == "mps" else single
 
 
 def apply_map(

@@ -53,6 +53,11 @@ class ClassMaps:
             cap,
         )
 
+    def to(self, device: torch.device) -> ClassMaps:
+        """The same on a device."""
+        left, right = self.left.to(device), self.right.to(device)
+        return ClassMaps(self.scaler.to(device), self.ranks.to(device), left, right, self.cap)
+
     @property
     def is_empty(self) -> bool:
         """Whether no class has a map here."""

@@ -24,6 +24,10 @@ class CleanDistance:
     band: float
     """0.95 quantile of the distances of calibrated references: at most this counts as clean."""
 
+    def to(self, device: torch.device) -> CleanDistance:
+        """The same on a device."""
+        return CleanDistance(self.project.to(device), self.centre.to(device), self.band)
+
     def of(self, statistics: Tensor) -> Tensor:
         """Distances (n,) of token statistics (n, statistics)."""
         reduced = statistics @ self.project - self.centre

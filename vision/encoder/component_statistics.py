@@ -24,12 +24,16 @@ def grid_shape(layout: TokenLayout) -> tuple[int, int]:
 def quantiles(values: Tensor, shares: tuple[float, ...]) -> list[Tensor]:
     """Quantiles over the second axis of (images, patches, k), (images, k) each, not interpolated.
 
-    By selection along contiguous memory: several times faster than `Tensor.kthvalue`.
+    On a CPU by selection along contiguous memory, several times faster than `Tensor.kthvalue`; on
+    an accelerator by sorting, so that no patches leave it. Both select the same values.
     """
     ranks = [min(int(share * values.shape[1]), values.shape[1] - 1) for share in shares]
-    lying = values.transpose(1, 2).contiguous().cpu().numpy()
-    found = torch.from_numpy(np.partition(lying, ranks, axis=2)[:, :, ranks])
-    return list(found.to(values.device).unbind(2))
+    lying = values.transpose(1, 2).contiguous()
+    if values.device.type == "cpu":
+        found = torch.from_numpy(np.partition(lying.numpy(), ranks, axis=2)[:, :, ranks])
+    else:
+        found = lying.sort(dim=2).values[:, :, ranks]
+    return list(found.unbind(2))
 
 
 def band_energies(components: Tensor, bands: Sequence[int]) -> Tensor:

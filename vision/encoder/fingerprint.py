@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vision.encoder.structure import VisionStructure, find_structure
+from vision.errors import EncoderRefused
 
 _VOLATILE_CONFIG = ("transformers_version", "_name_or_path", "dtype", "torch_dtype")
 _SAMPLED_WEIGHTS = 32
@@ -20,7 +21,9 @@ def model_fingerprint(model: nn.Module) -> str:
 
     Two models with the same fingerprint encode images alike, so that a model half of one is
     valid for the other. Weights are compared in bfloat16, so that copies in float32 and bfloat16
-    have the same fingerprint.
+    have the same fingerprint. The language model does not count: it may be quantised.
+
+    Raises EncoderRefused where a device map holds the vision side outside of memory.
     """
     config = getattr(model, "config", None)
     vision_config = getattr(config, "vision_config", None)
@@ -37,6 +40,11 @@ def model_fingerprint(model: nn.Module) -> str:
     for name, parameter in sorted(model.named_parameters()):
         if owner and not name.startswith((owner, structure.projector_name or owner)):
             continue
+        if parameter.is_meta:
+            raise EncoderRefused(
+                "the vision tower's weights are not in memory (a device map has put them off the "
+                "accelerators): free memory there, or leave the device map out"
+            )
         values = parameter.detach().reshape(-1)
         step = max(values.numel() // _SAMPLED_WEIGHTS, 1)
         sample = values[::step][:_SAMPLED_WEIGHTS].to(torch.bfloat16).float().cpu()

@@ -30,6 +30,11 @@ class PixelInputs:
     aspect: tuple[int, int] | None
     """(height, width) of one tile in pixels or patches, where the tensors say it."""
 
+    def __getitem__(self, rows: slice) -> PixelInputs:
+        """Those of some of several stacked images."""
+        stacked = self.tensors["pixel_values"][rows]
+        return PixelInputs({"pixel_values": stacked}, len(stacked), self.aspect)
+
 
 class PixelPreparer:
     """Prepares images with a model's own processor (or its image processor alone)."""

@@ -142,6 +142,10 @@ class TokenSpectrum:
         layout = TokenLayout(16, 0, 4, 4)
         return self.statistics(torch.zeros(1, 1, 16, len(self.centre)), layout).shape[1]
 
+    def to(self, device: torch.device) -> TokenSpectrum:
+        """The same on a device."""
+        return TokenSpectrum(self.centre.to(device), self.directions.to(device), self.bands)
+
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""
         bands = torch.tensor(self.bands)

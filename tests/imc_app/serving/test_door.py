@@ -12,8 +12,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from imc_app.environment import keep_on_this_machine
 from imc_app.serving.door import Door, door_of
-from imc_app.serving.environment import keep_on_this_machine
 
 VIEWER = "https://viewer.example.org"
 

@@ -10,8 +10,9 @@ import pytest
 from graphs.context import IMCContext
 from graphs.debugging import DebugRefused
 from imc_agents.errors import ModelRefused, QuestionRefused
+from imc_app.kept_questions import RECORD, AskSettings
 from imc_app.refusals import InputRefused
-from imc_app.studio.studio import Studio
+from imc_app.studio.studio import POLICY, Studio
 from imc_app.studio.threads import StudioThread
 from imc_app.studio.watched import Watched
 from tests.fakes import grey_square
@@ -69,6 +70,38 @@ async def test_a_thread_is_found_again_by_another_process(
     assert thread.state["decision"].used == CLEAN
     assert thread.totals["answer"].state == "visited"
     assert [known for known, _ in second.known_threads()] == [name]
+    second.close()
+
+
+async def test_a_thread_that_is_opened_again_keeps_its_policy(
+    make_studio: Callable[..., Studio],
+) -> None:
+    first = make_studio()
+    thread = first.ask(grey_square(), TYPO, method="sms", review="on_change")
+    await idle(thread)
+    first.close()
+    second = make_studio()
+    again = await second.thread(thread.id)
+    assert again.session.context is not None
+    policy = again.session.context.policy
+    assert (policy.method, policy.review) == ("sms", "on_change")
+    assert POLICY in again.session.metadata  # and later checkpoints hold it too
+    second.close()
+
+
+async def test_a_thread_of_imc_ask_keeps_its_method(make_studio: Callable[..., Studio]) -> None:
+    first = make_studio()
+    thread = first.ask(grey_square(), TYPO, stepping=True)
+    await idle(thread)
+    thread.session.metadata = {RECORD: AskSettings(method="pdc", seed=4).record()}
+    first.move(thread, "stepping", thread.session.step)
+    await idle(thread)
+    first.close()
+    second = make_studio()
+    again = await second.thread(thread.id)
+    assert again.session.context is not None
+    policy = again.session.context.policy
+    assert (policy.method, policy.seed) == ("pdc", 4)
     second.close()
 
 
