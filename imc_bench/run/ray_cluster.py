@@ -7,6 +7,7 @@ its data and plug-ins are read at the same paths on every machine.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import secrets
@@ -127,7 +128,7 @@ class RayCluster:
                 ray.init(
                     address=address,
                     log_to_driver=False,
-                    logging_level="ERROR",
+                    logging_level=logging.CRITICAL,
                     namespace="imc",
                     **own,
                 )
