@@ -21,6 +21,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,12 @@ def row(family: str, args: argparse.Namespace, lexicon: Lexicon) -> str:
         return counter.of(work)
 
     asked = list(noisy_questions(args.severity))[: args.questions]
-    bare = [counter.of(lambda q=question: answer(fresh(), q, image())) for question in asked]
+    bare = [counter.of(partial(answer, fresh(), question, image())) for question in asked]
     context = fresh()
     cost = [noisy(context, question) for question in asked]
     ratios = [one / alone for one, alone in zip(cost, bare, strict=True)]
     context, one_image = fresh(), image()
-    on_one = [counter.of(lambda q=q: answer(context, q, one_image)) for q in QUESTIONS]
+    on_one = [counter.of(partial(answer, context, question, one_image)) for question in QUESTIONS]
     places = image().output.pooler_output
     parts = [places] if isinstance(places, torch.Tensor) else list(places)
     tokens = sum(part.numel() // part.shape[-1] for part in parts)

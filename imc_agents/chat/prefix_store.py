@@ -13,7 +13,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -52,8 +52,8 @@ class Prefix:
 
     length: int
     position: int
-    layers: tuple[tuple[Tensor | None, Tensor | None], ...]
-    logits: Tensor | None
+    layers: tuple[tuple[Tensor | None, Tensor | None], ...] = field(repr=False)
+    logits: Tensor | None = field(repr=False)
 
     @property
     def bytes(self) -> int:
@@ -72,9 +72,9 @@ class Continuation:
         logprobs: log-probability of each of those, in nats.
     """
 
-    ids: tuple[int, ...]
+    ids: tuple[int, ...] = field(repr=False)
     written: int
-    logprobs: tuple[float, ...]
+    logprobs: tuple[float, ...] = field(repr=False)
 
 
 @dataclass
@@ -284,14 +284,20 @@ def _rows_of(
     Raises NotImplementedError where a layer does not hold them all.
     """
     found: list[list[tuple[Tensor | None, Tensor | None]]] = [[] for _ in range(rows)]
-    for layer in getattr(cache, "layers", (None,)):
-        keys, values = getattr(layer, "keys", None), getattr(layer, "values", None)
+    layers: Sequence[Any] = getattr(cache, "layers", (None,))
+    for layer in layers:
+        keys: Tensor | None = getattr(layer, "keys", None)
+        values: Tensor | None = getattr(layer, "values", None)
         if keys is None and not getattr(layer, "is_initialized", True):
             for row in found:
                 row.append((None, None))  # uses another layer's
             continue
-        whole = keys is not None and keys.dim() == 4 and layer.get_seq_length() == keys.shape[-2]
-        if not whole or keys.shape[-2] < length:
+        if (
+            keys is None
+            or values is None
+            or keys.dim() != 4
+            or not length <= keys.shape[-2] == layer.get_seq_length()
+        ):
             raise NotImplementedError(f"{type(layer).__name__} does not hold every token")
         for place, row in enumerate(found):
             one = slice(place, place + 1)
