@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from imc_agents.chat.decoding import (
     DecodingSettings,
     Generated,
-    as_generated,
-    ending_ids,
     generate_texts,
 )
 from imc_agents.chat.encoded_prompt import EncodedPrompt
+from imc_agents.chat.greedy import greedy_answers
 from imc_agents.chat.prefix_store import Continuation, Prefix, PrefixStore, cache_of, positions_read
 from imc_agents.chat.text_passes import log_probabilities
 from imc_agents.chat.token_tree import is_windowed, supports_trees
@@ -248,7 +246,6 @@ class PrefixCacheGenerator:
             and not is_windowed(self._model, longest)
         )
 
-    @torch.no_grad()
     def _shared(
         self,
         prompts: Sequence[EncodedPrompt],
@@ -257,54 +254,12 @@ class PrefixCacheGenerator:
         work: _Work,
     ) -> list[Generated]:
         """Greedy answers to prompts with the same first `common` tokens."""
-        endings = ending_ids(self._model)
         longest = [
             work.longest(prompt, limit) for prompt, limit in zip(prompts, limits, strict=True)
         ]
-        prefixes = self._prefix_cache(prompts, common)
-        cache = cache_of(prefixes)
-        ids, mask = _suffixes(prompts, common)
-        begins = mask.new_tensor([prefix.position for prefix in prefixes])[:, None]
-        # padding gets the position before the first, which nothing attends to
-        positions = begins + mask[:, common:].cumsum(1) - 1
-        written: list[list[int]] = [[] for _ in prompts]
-        logprobs: list[list[float]] = [[] for _ in prompts]
-        live = list(range(len(prompts)))
-        while True:
-            logits = self._model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-            chosen = logits.float().argmax(dim=-1, keepdim=True)
-            values = torch.log_softmax(logits.float(), dim=-1).gather(1, chosen)
-            for row, token, value in zip(
-                live, chosen[:, 0].tolist(), values[:, 0].tolist(), strict=True
-            ):
-                written[row].append(token)
-                logprobs[row].append(value)
-            going = [
-                place
-                for place, row in enumerate(live)
-                if written[row][-1] not in endings and len(written[row]) < longest[row]
-            ]
-            if not going:
-                break
-            positions = positions[:, -1:] + 1
-            if len(going) < len(live):
-                kept = torch.tensor(going)  # on the CPU: layers may lie on several devices
-                cache.batch_select_indices(kept)
-                chosen, mask, positions = chosen[kept], mask[kept], positions[kept]
-                live = [live[place] for place in going]
-            ids = chosen
-            mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
-        return [
-            as_generated(self._tokenizer, prompt, tokens, values, endings)
-            for prompt, tokens, values in zip(prompts, written, logprobs, strict=True)
-        ]
+        return greedy_answers(
+            self._model, self._tokenizer, prompts, self._prefix_cache(prompts, common), longest
+        )
 
     def _prefix_cache(self, prompts: Sequence[EncodedPrompt], common: int) -> list[Prefix]:
         """The first `common` tokens of each prompt, computed once for each different image."""
@@ -334,21 +289,6 @@ def _is_greedy(settings: DecodingSettings) -> bool:
         and not settings.processors
         and settings.max_seconds is None
     )
-
-
-def _suffixes(prompts: Sequence[EncodedPrompt], common: int) -> tuple[Tensor, Tensor]:
-    """Token ids after the prefix, left-padded, and the attention mask over prefix and suffix.
-
-    Shapes (batch, longest) and (batch, common + longest).
-    """
-    suffixes = [prompt.ids[common:] for prompt in prompts]
-    longest = max(len(suffix) for suffix in suffixes)
-    ids = suffixes[0].new_zeros(len(suffixes), longest)
-    mask = suffixes[0].new_ones(len(suffixes), common + longest)
-    for row, suffix in enumerate(suffixes):
-        ids[row, longest - len(suffix) :] = suffix
-        mask[row, common : common + longest - len(suffix)] = 0
-    return ids, mask
 
 
 def _representative(prompts: Sequence[EncodedPrompt]) -> list[int]:
