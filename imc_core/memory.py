@@ -41,9 +41,12 @@ class MemoryBound:
     """
 
     def __init__(self, free: Callable[[], object] | None = None) -> None:
-        """`free` gives back what an allocator has cached, before a smaller batch is tried."""
+        """Args:
+        free: gives back what is cached or held, before a smaller batch is tried; where it says
+            that something was held, one item that does not fit is tried again, once.
+        """
         self.fits: int | None = None
-        self._free = free
+        self._free = free or (lambda: False)
 
     def run(
         self,
@@ -67,25 +70,27 @@ class MemoryBound:
         """
         begin = 0
         while begin < len(items):
-            part = self._part(items[begin:], size)
+            part, again = self._part(items[begin:], size), True
             while True:
-                failed: str | None = None
+                failed = False
                 try:
                     result = compute(part)
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
                     if len(part) == 1:
-                        raise OutOfMemory from error
-                    failed = type(error).__name__
-                if failed is None:
+                        if not again or not self._free():
+                            raise OutOfMemory from error
+                        again = False
+                    failed = True
+                if not failed:
                     break
                 # outside of the handler: the error's frames hold the failed batch
-                part = part[: (len(part) + 1) // 2]
-                self.fits = size(part)
+                if len(part) > 1:
+                    part = part[: (len(part) + 1) // 2]
+                    self.fits = size(part)
                 gc.collect()
-                if self._free is not None:
-                    self._free()
+                self._free()
             yield part, result
             begin += len(part)
 

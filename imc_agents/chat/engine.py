@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import torch
 from langchain_core.messages import BaseMessage
 
 from imc_agents.chat.decoding import DecodingSettings, Generated, PieceStreamer, generate_texts
@@ -77,9 +76,7 @@ class Engine:
         self.prefixes = PrefixStore(model, prefix_bytes)
         self._scorer = TextScorer(self.encoder, self.prefixes)
         self._generator = PrefixCacheGenerator(model, processor.tokenizer, self.prefixes)
-        self._memory = {
-            kind: MemoryBound(torch.cuda.empty_cache) for kind in ("image", "text")
-        }
+        self._memory = {kind: MemoryBound(self.prefixes.release) for kind in ("image", "text")}
         self._grammar: Grammar | None = None
         self._lock = threading.RLock()
 
@@ -142,14 +139,16 @@ class Engine:
             schema: JSON schema that the answers follow where xgrammar is installed.
             limits: longest answer to each prompt in tokens, where it is less than `decoding` says.
 
-        A batch that does not fit into memory is halved, and the size that did is remembered.
+        A batch that does not fit into memory is halved, and the size that did is remembered; what
+        is held of earlier prompts is dropped first.
 
         Raises:
             ModelRefused: not even one prompt fits.
         """
         answers: list[Generated] = []
 
-        asked = list(zip(prompts, limits or [None] * len(prompts), strict=True))
+        caps: Sequence[int | None] = [None] * len(prompts) if limits is None else limits
+        asked = list(zip(prompts, caps, strict=True))
 
         def answered(batch: Sequence[_Asked]) -> list[Generated]:
             self.generations += 1

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
 
-import torch
-
 from imc_agents.chat.decoding import NOT_FINITE
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prefix_store import Prefix, PrefixStore
@@ -57,12 +55,12 @@ class TextScorer:
         self._encoder = encoder
         self._model = encoder.model
         self._tokenizer = encoder.processor.tokenizer
-        self._plain = PlainPasses(encoder.model)
         self._prefixes = prefixes if prefixes is not None else PrefixStore(encoder.model)
+        self._plain = PlainPasses(encoder.model, self._prefixes.release)
         self._tree_paths = {kind: VerifiedFastPath() for kind in product((False, True), repeat=3)}
         self._tree_passes = 0
         self._reused_in_trees = 0
-        self._memory = MemoryBound(torch.cuda.empty_cache)
+        self._memory = MemoryBound(self._prefixes.release)
 
     @property
     def reused_tokens(self) -> int:

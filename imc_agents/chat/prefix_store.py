@@ -113,6 +113,13 @@ class PrefixStore:
         """Hold nothing."""
         self._held.clear()
 
+    def release(self) -> bool:
+        """Hold nothing, and leave its memory to others; whether anything was held."""
+        held = bool(self._held)
+        self.clear()
+        torch.cuda.empty_cache()
+        return held
+
     def get(self, beginnings: Sequence[EncodedPrompt], *, logits: bool = False) -> list[Prefix]:
         """The beginnings, computed once each; those of equal length in one pass.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,18 +40,19 @@ class PlainPasses:
 
     Args:
         model: the model.
+        free: of its `MemoryBound`.
 
     Attributes:
         passes: batched forward passes made so far (a shared prompt and the texts after it are one).
         reused_tokens: tokens of prompts so far that were computed once for several texts.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, free: Callable[[], object] = torch.cuda.empty_cache) -> None:
         self._model = model
         self._sharing = VerifiedFastPath()
         if hasattr(model.base_model, "rope_deltas"):
             self._sharing.rule_out()  # positions depend on the last prompt
-        self._memory = MemoryBound(torch.cuda.empty_cache)
+        self._memory = MemoryBound(free)
         self.passes = 0
         self.reused_tokens = 0
 

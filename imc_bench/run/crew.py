@@ -78,7 +78,7 @@ class Crew:
         self._identity: Identity | None = None
         self._workers: list[_Worker] = []
         try:
-            self._told = (program_version(), pickle.dumps(recipe.absolute()))
+            self._start_arguments = (program_version(), pickle.dumps(recipe.absolute()))
             for number in range(min(place.count, most or place.count)):
                 self._workers.append(self._hire(number))
         except BaseException:
@@ -157,7 +157,8 @@ class Crew:
                 worker.ready = True
             elif said == "measured":
                 unit, worker.unit = worker.unit, None
-                assert unit is not None, "a worker measures what it was given"
+                if unit is None:
+                    raise WorkersLost("a worker measured what it was not given: please report it")
                 rows, skipped, took = what
                 came.append(Measured(unit, rows, skipped, took))
             else:
@@ -166,7 +167,7 @@ class Crew:
 
     def _hire(self, number: int) -> _Worker:
         worker = _Worker(self.place.seat(number))
-        worker.seat.start(*self._told)
+        worker.seat.start(*self._start_arguments)
         return worker
 
     def _check(self, identity: Identity) -> None:

@@ -32,7 +32,7 @@ LOCAL = "local"
 """Address of a cluster that is started on this machine for the run, and ended with it."""
 OBJECT_BYTES = 128 * 1024**2
 """Shared memory of a local cluster: rows of a few units pass through it, never an image."""
-LOOK_SECONDS = 2.0
+PROBE_SECONDS = 2.0
 """How often a cluster from which nothing comes is asked whether it is there."""
 MOST_SILENCES = 5
 """So many times without an answer in a row, and it counts as gone."""
@@ -104,7 +104,7 @@ class RayCluster:
         _check_address(address)
         self._address = address
         self._folder: str | None = None
-        self._silences, self._looked = 0, time.monotonic()
+        self._silences, self._probed = 0, time.monotonic()
         self._gone = False
         settings = {**_LOCAL_SETTINGS, "RAY_AUTH_TOKEN": _token()} if address == LOCAL else {}
         with _own_signals(), _refusing(address), environment(settings):
@@ -166,7 +166,7 @@ class RayCluster:
         except (self._errors.RayError, ConnectionError, RuntimeError) as error:
             raise self._lost() from error
         if not found:
-            self._look()
+            self._probe()
         else:
             self._silences = 0
         return [waiting[one] for one in found]
@@ -213,11 +213,11 @@ class RayCluster:
             else:
                 inner.print_to_stdstream = self._printed
 
-    def _look(self) -> None:
+    def _probe(self) -> None:
         """Ask for a sign of life; Ray itself would wait for it for minutes."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._probed < PROBE_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._probed = time.monotonic()
         self._silences = 0 if _answers(self._gcs) else self._silences + 1
         if self._silences >= MOST_SILENCES:
             raise self._lost()

@@ -80,7 +80,8 @@ class UnitWorker:
     def _measure(self, unit: int) -> tuple[Any, Any, float]:
         from imc_bench.run.driver import measured
 
-        assert self._runner is not None, "a worker measures after it has started"
+        if self._runner is None:
+            raise RuntimeError("a worker measures after it has started")
         done = measured(self._runner, unit)
         return list(done.rows), list(done.skipped), done.seconds
 

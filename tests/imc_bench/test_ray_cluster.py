@@ -172,11 +172,11 @@ def test_a_cluster_that_goes_away_is_one_line_and_the_store_goes_on(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_cluster, "_answers", lambda address: False)
-    monkeypatch.setattr(ray_cluster, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ray_cluster, "PROBE_SECONDS", 0.0)
     with (
         Crew(cluster, cast("Any", FakeRecipe())) as crew,
         pytest.raises(RunRefused, match="is gone.*same command") as gone,
     ):
         for _ in range(ray_cluster.MOST_SILENCES):
-            cluster._look()
+            cluster._probe()
     assert "\n" not in str(gone.value) and not crew._workers

@@ -48,6 +48,44 @@ def test_a_batch_of_answers_is_halved(chat: ChatLocalMLLM, monkeypatch: pytest.M
     assert max(tried) <= 2  # remembered
 
 
+def test_a_batch_that_is_halved_keeps_the_limit_of_each_answer(
+    chat: ChatLocalMLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversations = [asking(question) for question in QUESTIONS]
+    limits = [7, 2, 5, 1, 3]
+    generator = chat._engine._generator
+    monkeypatch.setattr(generator, "generate", crowded(2, generator.generate, []))
+    answers = chat.generate_batch(conversations, max_tokens=limits)
+    written = [answer.usage_metadata["output_tokens"] for answer in answers]
+    alone = [chat.invoke(one, max_tokens=7).usage_metadata for one in conversations]
+    assert written == [
+        min(limit, own["output_tokens"]) for limit, own in zip(limits, alone, strict=True)
+    ]
+    assert len(set(written)) > 2
+
+
+@pytest.mark.parametrize("ask", ["generate", "score"])
+def test_what_is_held_of_earlier_prompts_makes_room_for_one_that_does_not_fit(
+    ask: str, chat: ChatLocalMLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pass after it is held runs out of memory; the one after that has room."""
+    store, forward = chat._engine.prefixes, chat.model.forward
+    chat.score(asking(), "yes")
+    assert len(store) == 1
+
+    def limited(*given: Any, **more: Any) -> Any:
+        if len(store):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(*given, **more)
+
+    monkeypatch.setattr(chat.model, "forward", limited)
+    if ask == "generate":
+        assert chat.invoke(asking(QUESTIONS[4])).content
+    else:
+        monkeypatch.setattr(store, "_hold", lambda *_: None)
+        assert chat.score(asking(QUESTIONS[4]), "yes").logprob < 0
+
+
 def test_a_batch_of_scores_is_halved(chat: ChatLocalMLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     items = [(asking(question), "yes") for question in QUESTIONS]
     plain = [score.logprob for score in chat.score_batch(items)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.chat.encoded_prompt import EncodedPrompt
-from imc_agents.chat.token_tree import MAX_TREE_TOKENS, build_trees
+from imc_agents.chat.token_tree import MAX_TREE_TOKENS, _masks, build_trees
 from tests.imc_agents.chat_helpers import asking, tiny_chat
 
 Ids = list[int]
@@ -92,3 +94,12 @@ def tokens_in(chat: ChatLocalMLLM, items: list[tuple[list[BaseMessage], str]]) -
     chat.score_batch(items)
     hook.remove()
     return sum(lengths)
+
+
+def test_masks_have_the_number_format_of_the_embeddings() -> None:
+    model = tiny_chat().model.to(torch.bfloat16)
+    first = next(model.parameters())
+    first.data = first.data.float()  # as where the tower alone is not quantised
+    assert model.dtype == torch.float32
+    mask = _masks(model, np.ones((1, 2, 2), np.bool_), np.array([[0, 1]]), split=0)
+    assert isinstance(mask, torch.Tensor) and mask.dtype == torch.bfloat16
