@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -97,7 +99,7 @@ def tokens_in(chat: ChatLocalMLLM, items: list[tuple[list[BaseMessage], str]]) -
 
 
 def test_masks_have_the_number_format_of_the_embeddings() -> None:
-    model = tiny_chat().model.to(torch.bfloat16)
+    model = deepcopy(tiny_chat().model).to(torch.bfloat16)
     first = next(model.parameters())
     first.data = first.data.float()  # as where the tower alone is not quantised
     assert model.dtype == torch.float32
