@@ -53,23 +53,23 @@ def test_one_item_that_does_not_fit_is_an_error() -> None:
     assert "CUDA" in str(raised.value.__cause__)
 
 
-@pytest.mark.parametrize("held", [1, 3])
-def test_one_item_is_tried_once_more_where_something_was_held(held: int) -> None:
+def test_one_item_is_tried_once_more_where_something_was_held() -> None:
     machine = Machine(0)
 
     def free() -> bool:
-        nonlocal held
-        machine.holds = held == 1
-        held -= 1
-        return held >= 0
+        machine.holds = 1
+        return True
 
-    parts = MemoryBound(free).run([3], machine.squares)
-    if held == 1:
-        assert [*flattened(parts)] == [9]
-    else:
-        with pytest.raises(OutOfMemory):
-            list(parts)
+    assert [*flattened(MemoryBound(free).run([3], machine.squares))] == [9]
     assert machine.tried == [1, 1]
+
+
+@pytest.mark.parametrize(("held", "tries"), [(True, 2), (False, 1)])
+def test_one_item_is_not_tried_for_ever(held: bool, tries: int) -> None:
+    machine = Machine(0)
+    with pytest.raises(OutOfMemory):
+        list(MemoryBound(lambda: held).run([3], machine.squares))
+    assert machine.tried == [1] * tries
 
 
 def test_other_errors_are_raised_as_they_are() -> None:
