@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 
 from vision.acquisition import AcquisitionHalf, Restoration
-from vision.acquisition.half import ALPHA, MAX_ROUNDS
+from vision.acquisition.half import ALPHA, DOMAIN_ALPHA, MAX_ROUNDS
 from vision.acquisition.scales import MIN_SIDE
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
 from vision.calibrate.class_maps import calibration_weights
@@ -32,7 +32,8 @@ from vision.encoder.vision_encoder import (
 from vision.errors import BankRefused
 from vision.feature_pass import CalibratedFeatures, ObservedImage, calibrate_features, observe
 from vision.feature_pass import stacked as stacked_statistics
-from vision.perceive.noise_density import NoisePosterior
+from vision.perceive.encoder_witness import ACQUISITION
+from vision.perceive.noise_density import NoiseDensity, NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import at_size
 from vision.report import CalibrationReport, NoisePerception
@@ -87,7 +88,8 @@ class Calibrator:
             acquisition: the acquisition half; None: the shipped one.
             stages: of `STAGES`; empty: images are encoded as they are.
             alpha: images with a p-value of clean above this are left unchanged; between 0 and 1;
-                None: `ALPHA`, or `WITNESS_ALPHA` where the encoder's witness perceives alone.
+                None: `ALPHA`; `DOMAIN_ALPHA` where a model half has clean references of the own
+                domain; `WITNESS_ALPHA` where the encoder's witness perceives alone.
             max_rounds: most restorations of one picture.
 
         Raises:
@@ -104,11 +106,10 @@ class Calibrator:
         self.encoder = encoder
         self.model_half = model_half
         self.stages = frozenset(stages)
-        usual = WITNESS_ALPHA if self.stages == {"features"} else ALPHA
-        self.alpha = usual if alpha is None else alpha
         self._alpha = alpha
         self.max_rounds = max_rounds
         self._given = acquisition
+        self.alpha = self._usual_alpha() if alpha is None else alpha
         if model_half is not None:
             _check_model_half(encoder, model_half, self.acquisition)
         elif self.stages == {"features"}:
@@ -127,13 +128,16 @@ class Calibrator:
         """Whether the gate's p-values come from a normal approximation: few clean scores."""
         if "pixels" not in self.stages and self.model_half is not None:
             return self.model_half.witness.p_values_are_approximate
-        return self.acquisition.classifier.density.is_approximate
+        domain = self._domain
+        density = self.acquisition.classifier.density if domain is None else domain
+        return density.is_approximate
 
     @property
     def references(self) -> int:
         """Number of clean references behind the gate's p-values."""
-        if "pixels" not in self.stages and self.model_half is not None:
-            return self.model_half.images
+        half = self.model_half
+        if half is not None and ("pixels" not in self.stages or self._domain is not None):
+            return half.images
         return sum(self.acquisition.origins.values())
 
     @property
@@ -259,7 +263,12 @@ class Calibrator:
         # too small to be examined also where the model enlarges it
         sizes = [own if min(own) < MIN_SIDE else self.encoder.working_size(*own) for own in every]
         return self.acquisition.restore_batch(
-            seen, sizes, alpha=self.alpha, restore=restore, max_rounds=self.max_rounds
+            seen,
+            sizes,
+            alpha=self.alpha,
+            restore=restore,
+            max_rounds=self.max_rounds,
+            domain=self._domain,
         )
 
     def _by_pixels(
@@ -385,6 +394,17 @@ class Calibrator:
         return done
 
     # -- details --------------------------------------------------------------------------------
+
+    @property
+    def _domain(self) -> NoiseDensity | None:
+        """Of the acquisition half's scores over the model half's references; None without it."""
+        half = self.model_half
+        return None if half is None else half.witness.densities.get(ACQUISITION)
+
+    def _usual_alpha(self) -> float:
+        if self.stages == {"features"}:
+            return WITNESS_ALPHA
+        return ALPHA if self._domain is None else DOMAIN_ALPHA
 
     def _second_witness(
         self,

@@ -20,7 +20,7 @@ from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import Trial, as_stored, make_trial
 from vision.errors import BankRefused
-from vision.perceive.noise_density import NoisePosterior
+from vision.perceive.noise_density import NoiseDensity, NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -34,6 +34,10 @@ ALPHA = 0.04
 """Significance level of the test "this picture is clean", against clean pictures of every origin. A
 picture that fails it is changed only where the restoration is also predicted to do no harm; of
 clean pictures that leaves a fraction of this level (`docs/results/origins.md`)."""
+DOMAIN_ALPHA = 0.01
+"""The same against clean references of the user's own domain, where a model half was built from
+some. These are more alike than pictures of every origin, so that less noise stands out from them at
+a stricter level (`benchmarks/perception_sources.py`)."""
 LEAST_CONTRAST = 2.5 / 255.0
 """A picture whose brightest and darkest pixels differ by less, in every plane, is not restored."""
 MAX_ROUNDS = 3
@@ -96,6 +100,7 @@ class AcquisitionHalf(HalfParts):
         alpha: float = ALPHA,
         restore: bool = True,
         max_rounds: int = MAX_ROUNDS,
+        domain: NoiseDensity | None = None,
     ) -> list[Restoration]:
         """Perceive, and restore what is noisy where that is surely better.
 
@@ -106,10 +111,12 @@ class AcquisitionHalf(HalfParts):
             alpha: pictures with a p-value above this count as clean and are returned unchanged.
             restore: False: perceive only.
             max_rounds: most restorations of one picture.
+            domain: density of this half's class scores over pictures of one's own domain, from a
+                model half; it gives posteriors and p-values. None: over those of every origin.
         """
         rounds = max_rounds if restore else 0
         return [
-            self._restore(image, size, alpha, rounds)
+            self._restore(image, size, alpha, rounds, domain)
             for image, size in zip(images, self._sizes(images, sizes), strict=True)
         ]
 
@@ -148,16 +155,22 @@ class AcquisitionHalf(HalfParts):
 
     @torch.inference_mode()
     def _restore(
-        self, image: MedicalImage, size: Size, alpha: float, max_rounds: int
+        self,
+        image: MedicalImage,
+        size: Size,
+        alpha: float,
+        max_rounds: int,
+        domain: NoiseDensity | None,
     ) -> Restoration:
         if min(size) < MIN_SIDE:
             small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
             return Restoration(image, None, declined=small)
         planes = planes_of(image, size)
         statistics = picture_statistics(planes)
-        posterior = self.classifier.predict(statistics[None])[0]
-        perception = self.classifier.report(posterior, alpha=alpha)
         scores = self.classifier.scorer(statistics[None])[0]
+        classifier = self.classifier if domain is None else replace(self.classifier, density=domain)
+        posterior = classifier.from_scores(scores[None])[0]
+        perception = classifier.report(posterior, alpha=alpha)
         start = Restoration(image, perception, posterior=posterior, scores=scores)
         if posterior.clean_p_value > alpha or max_rounds < 1:
             return start

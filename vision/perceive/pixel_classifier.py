@@ -27,7 +27,10 @@ class PixelClassifier(NoiseClasses):
 
     def predict(self, statistics: Floats) -> list[NoisePosterior]:
         """Posteriors of n pictures from statistics (n, p)."""
-        scores = self.scorer(statistics)
+        return self.from_scores(self.scorer(statistics))
+
+    def from_scores(self, scores: Floats) -> list[NoisePosterior]:
+        """Posteriors of n pictures from class scores (n, classes)."""
         posteriors = self.density.posterior(scores)
         p_values = self.density.p_values(scores)
         return [
