@@ -1,10 +1,11 @@
 """The predicted benefit of a restoration, from the evidence on it, before it is kept or declined.
 
-Both parts are fitted in closed form on trial restorations of references whose origin the restorer had
-not met. The probability that the picture becomes worse: a two-class Gaussian discriminant on the mean
-of a few standardised entries of the evidence. Found on origins left out one at a time: regressions on
-more of the evidence learn what holds for some origins alone, and rank restorations worse. The error
-that is left: ridge regression of its logarithm on random Fourier features of all the evidence.
+Both parts are fitted in closed form on trial restorations of references whose origin the restorer
+had not met. The probability that the picture becomes worse: a two-class Gaussian discriminant on
+the mean of a few standardised entries of the evidence. Found on origins left out one at a time:
+regressions on more of the evidence learn what holds for some origins alone, and rank restorations
+worse. The error that is left: ridge regression of its logarithm on random Fourier features of all
+the evidence.
 """
 
 from __future__ import annotations

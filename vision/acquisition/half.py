@@ -40,6 +40,9 @@ some. These are more alike than pictures of every origin, so that less noise sta
 a stricter level (`benchmarks/perception_sources.py`)."""
 LEAST_CONTRAST = 2.5 / 255.0
 """A picture whose brightest and darkest pixels differ by less, in every plane, is not restored."""
+STRIPES_ALONE = 0.02
+"""Stripes are removed without a further correction where the p-value of "nothing left to correct"
+is then at least this."""
 MAX_ROUNDS = 3
 """Most restorations of one picture: a mixture of two noises takes two, and the third confirms."""
 RESIDUAL_ALPHA = 0.05
@@ -180,7 +183,8 @@ class AcquisitionHalf(HalfParts):
         self._without_stripes(state)
         while state.unfinished and len(state.rounds) < max_rounds:
             self._round(state)
-        if state.rounds == [STRIPES] and state.declined:
+        noisy_still = state.posterior.clean_p_value < STRIPES_ALONE
+        if state.rounds == [STRIPES] and state.declined and noisy_still:
             # lines of text are stripes too: what removing them leaves must be a known picture
             return replace(start, declined=f"with its stripes removed, {state.declined}")
         done = replace(start, declined=state.declined)
