@@ -200,4 +200,4 @@ def test_a_stage_alone_classifies_from_its_own_source_and_corrects_by_itself(
     assert set(alone.perception.witnesses) == {witness}
     assert alone.key == noisy.sha256 + (f":calibrated: {stage}" if alone.touched else "")
     calibrator = bench_context.calibrator
-    assert calibrator is not None and calibrator.pixels and calibrator.features
+    assert calibrator is not None and calibrator.stages == {"pixels", "features"}
