@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MIN_BASELINE = 30
 """With 20 a change of a stream from its beginning is found after 20 images, with 30 after 9."""
 ENOUGH = 50
-"""Where every image is less clean than the baseline, 30 find it after 9 images and 50 after 6; where
-every second one is, 50 after 22, 30 hardly ever (medians, `benchmarks/drift_streams.py`)."""
+"""Where every image is less clean than the baseline, 30 find it after 9 images and 50 after 6;
+where every second one is, 50 after 22, 30 hardly ever (medians, `benchmarks/drift_streams.py`)."""
 _NOISY_SHARE = 0.1
 """A notice is given where more pictures of a baseline are called noisy one by one."""
 
