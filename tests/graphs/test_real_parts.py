@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from vision.reading.medical_image import read_image
 
 CLEAN = "Is there a lesion in the left lung?"
 TYPO = "Is there a lesoin in the left lung?"
+
+
+CLEAN_PICTURE = Path(__file__).parents[2] / "examples" / "phantom_ct.png"
 
 
 def picture(side: int = 60) -> Any:
@@ -59,11 +63,12 @@ def test_the_agents_never_wake_the_encoder() -> None:
 
 def test_a_clean_pair_is_answered_as_the_bare_model_does() -> None:
     tiny = build_tiny("llava")
-    context, image = tiny_context("llava"), picture()
+    context, image = tiny_context("llava"), read_image(CLEAN_PICTURE)
     state = build_imc_graph().invoke(
         {"image": context.images.put(image), "question": CLEAN}, context=context
     )
     assert state["decision"].used == CLEAN
+    assert not state["calibration"].applied, state["calibration"].reason
     content = [{"type": "image"}, {"type": "text", "text": CLEAN}]
     prompt = tiny.processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
