@@ -97,7 +97,7 @@ def cluster() -> Iterator[RayCluster]:
     except Exception as problem:
         if "GCS" not in str(problem):
             raise
-        pytest.skip("this machine is busy: Ray did not start within 30 seconds")
+        pytest.skip("Ray did not start here within 30 seconds")
     yield made
     made.close()
 
