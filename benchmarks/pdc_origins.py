@@ -7,7 +7,8 @@ of 112 and of 336 px: clean, and with `imc_noise`'s kinds at severities 1, 3 and
 other makers, `--unmatched`). Each is restored by a half that was fitted without its origin, and
 compared with its clean original. `--fit` is the folder of the fit's steps, as `imc prototypes
 acquisition` keeps it; what it lacks is fitted first. Outcomes are kept under `--work`: a stopped
-measurement goes on where it was.
+measurement goes on where it was. With `--domain`, noise is classified against clean references of
+those origins, as a model half built from them does it; an origin is never in its own domain.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
+import numpy as np
 from measurement import say, shown_command
 from origins.document import document
-from origins.outcomes import SEED, own_corruptions, unmatched_corruptions
+from origins.outcomes import SEED, Half, Restoration, own_corruptions, unmatched_corruptions
 from origins.page import make_page
 from origins.stored import measured
 from transformers import AutoModelForImageTextToText
@@ -33,9 +36,14 @@ from imc_core.sources import sources_digest
 from imc_noise import CORE_IMAGE
 from imc_reference.architecture import load_processor
 from vision.acquisition import AcquisitionHalf
+from vision.acquisition.half import DOMAIN_ALPHA
+from vision.acquisition.scales import scale_index
+from vision.acquisition.statistics import shorter_sides
 from vision.build.acquisition import AcquisitionFit, OriginReferences
 from vision.build.acquisition.references import noise_classes
 from vision.encoder.vision_encoder import VisionEncoder
+from vision.perceive.noise_density import NoiseDensity
+from vision.reading.medical_image import MedicalImage
 
 SIDES = (112, 336)
 SEVERITIES = (1, 3, 5)
@@ -47,19 +55,26 @@ class HalvesWithout:
     """Halves fitted without one fold of origins each, made when one is first asked for."""
 
     def __init__(
-        self, origins: Mapping[str, Sequence[Path]], unfinished: Path, seed: int, jobs: int
+        self,
+        origins: Mapping[str, Sequence[Path]],
+        unfinished: Path,
+        seed: int,
+        jobs: int,
+        domain: Collection[str],
     ) -> None:
         self.references = OriginReferences.of(origins)
         self.unfinished = unfinished
         self.seed = seed
         self.jobs = jobs
+        self.domain = domain
         self._by_fold: dict[int, AcquisitionHalf] = {}
 
     @property
     def digest(self) -> str:
         """Of all that decides the fits, beside the code."""
         listed = [(one.origin, one.file.name) for one in self.references.references]
-        return hashlib.sha256(json.dumps([listed, self.seed]).encode()).hexdigest()
+        decisive = [listed, self.seed, sorted(self.domain)]
+        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
     @cached_property
     def _fit(self) -> AcquisitionFit:
@@ -72,12 +87,38 @@ class HalvesWithout:
             progress=lambda step, done, steps: say(f"{step}, {done} of {steps}"),
         ).run()
 
-    def without(self, origin: str) -> AcquisitionHalf:
-        """The half fitted without the fold that holds an origin."""
+    def without(self, origin: str, side: int) -> Half:
+        """The half fitted without the fold that holds an origin, for pictures of a size."""
         fold = self.references.fold_of(origin)
         if fold not in self._by_fold:
             self._by_fold[fold] = self._fit.half(leave_out=origin)
-        return self._by_fold[fold]
+        half = self._by_fold[fold]
+        return self._in_domain(half, fold, side) if self.domain else half
+
+
+    def _in_domain(self, half: AcquisitionHalf, fold: int, side: int) -> Half:
+        """With noise classified against references of the domain's origins outside a fold."""
+        rows = self._fit.statistics
+        drawn = [self.references.references[number] for number in rows.references]
+        own = np.array([one.origin in self.domain and one.fold != fold for one in drawn])
+        sides = shorter_sides(rows.arrays["statistics"])
+        scales = np.array([scale_index(one) for one in sides])
+        own &= scales == scale_index(side)
+        scores = half.classifier.scorer(rows.arrays["statistics"][own])
+        labels = rows.arrays["labels"][own].astype(np.int64)
+        return InDomain(half, NoiseDensity.fit(scores, labels, len(half.classes)))
+
+
+@dataclass(frozen=True)
+class InDomain:
+    """A half whose posteriors and p-values are over references of one domain."""
+
+    half: AcquisitionHalf
+    domain: NoiseDensity
+
+    def restore_batch(self, images: Sequence[MedicalImage]) -> Sequence[Restoration]:
+        """Restore pictures at their own sizes."""
+        return self.half.restore_batch(images, alpha=DOMAIN_ALPHA, domain=self.domain)
 
 
 def main() -> None:
@@ -91,6 +132,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(CORE_IMAGE))
     parser.add_argument("--severities", nargs="+", type=int, default=list(SEVERITIES))
     parser.add_argument("--unmatched", action="store_true", help="noises of other makers instead")
+    parser.add_argument("--domain", nargs="+", default=[], help="noise classified against these")
     parser.add_argument("--sides", nargs="+", type=int, default=list(SIDES))
     parser.add_argument("--most", type=int, default=MOST, help="images of an origin")
     parser.add_argument("--work", type=Path, default=Path("runs/origins"))
@@ -106,14 +148,17 @@ def main() -> None:
         unmatched_corruptions() if args.unmatched else own_corruptions(args.kinds, args.severities)
     )
     encoder = load_encoder(args.model) if args.model else None
-    halves = HalvesWithout(images_by_origin(args.data, None, 0), args.fit, args.seed, args.jobs)
+    references = images_by_origin(args.data, None, 0)
+    if set(args.domain) - set(references):
+        raise SystemExit(f"--domain: no such origin; there are {', '.join(references)}")
+    halves = HalvesWithout(references, args.fit, args.seed, args.jobs, args.domain)
     code = sources_digest("vision", "imc_noise", "origins", "unmatched")
     by_side = {
         side: [
             outcome
             for origin, some in origins.items()
             for outcome in measured(
-                halves.without,
+                partial(halves.without, side=side),
                 origin,
                 {file.relative_to(args.data).as_posix(): file for file in some},
                 side,

@@ -102,7 +102,7 @@ class SupportsGenerateBatch(Protocol):
 
 @runtime_checkable
 class SupportsReplyLimit(Protocol):
-    """A chat model that tells after how many tokens a reply like a text is cut off.
+    """A chat model that says after how many tokens a reply like a text is cut off.
 
     Its `invoke` takes `max_tokens`, its `generate_batch` one for each conversation.
     """

@@ -1,7 +1,7 @@
 """What is done to the items before they are asked: which noise, at which severity, on which side.
 
 A condition is clean, one noise, an image noise with a text noise (the 3 × 3 matrix needs both),
-several image noises one upon the other (what no prototype was fitted for), or
+several image noises one after the other (what no prototype was fitted for), or
 a control: the image blanked, or swapped for another patient's.
 """
 

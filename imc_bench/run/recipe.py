@@ -1,4 +1,4 @@
-"""What another process is told in order to measure units of a run: values alone, no model."""
+"""What another process is given in order to measure units of a run: values alone, no model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker of a run, in a process of its own: measures the units that it is told, opens no store.
+"""A worker of a run, in a process of its own: measures the units that it is given, opens no store.
 
 What it is given and what it says are plain values, so that a worker of another version is known as
 one. Importing this module imports no model library: the process is prepared first.

@@ -73,7 +73,7 @@ class Plan:
 
 
 class Runner:
-    """Measures a unit as `row_of` says, and fails as it was told."""
+    """Measures a unit as `row_of` says, and fails as it was asked to."""
 
     plan = Plan()
 
@@ -106,7 +106,7 @@ class FakeRecipe:
     """The file that remembers the first time."""
     raises: dict[int, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
-    """Those of the environment that the identity tells."""
+    """Those of the environment that the identity holds."""
 
     seconds: float = 0.0
     """How long a unit takes."""
@@ -119,9 +119,9 @@ class FakeRecipe:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.raises.get(-1) == "refused":
             raise IMCError("model m has no image side: give another")
-        told = {name: os.environ.get(name, "") for name in self.variables}
+        held = {name: os.environ.get(name, "") for name in self.variables}
         return Runner(self), Identity(
-            IDENTITY.arguments, IDENTITY.versions, {**IDENTITY.model, **told}
+            IDENTITY.arguments, IDENTITY.versions, {**IDENTITY.model, **held}
         )
 
 

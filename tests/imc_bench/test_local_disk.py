@@ -1,4 +1,4 @@
-"""A store lies on a disk of this machine, which a table of mounts tells."""
+"""A store lies on a disk of this machine, which a table of mounts says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers in processes of their own: what they are told, what they say, and how they die."""
+"""Workers in processes of their own: what they are given, what they say, and how they die."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_two_processes_make_the_rows_of_one_and_a_killed_ones_are_made_again(
 
 
 def test_each_worker_has_its_own_gpu_and_threads_before_it_imports_anything() -> None:
-    told = ("OMP_NUM_THREADS", GPU_VARIABLE)
+    variables = ("OMP_NUM_THREADS", GPU_VARIABLE)
     for gpu in ("0", "1"):
         environment = {"OMP_NUM_THREADS": "3", GPU_VARIABLE: gpu}
-        with crew_of(FakeRecipe(variables=told), [environment]) as crew:
+        with crew_of(FakeRecipe(variables=variables), [environment]) as crew:
             model = crew.identity().model
         assert (model["OMP_NUM_THREADS"], model[GPU_VARIABLE]) == ("3", gpu)
     assert os.environ.get(GPU_VARIABLE) is None

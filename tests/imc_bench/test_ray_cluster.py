@@ -39,8 +39,8 @@ from tests.imc_bench.run_fakes import WHOLE, FakeRecipe, open_store, rows_of
 def test_each_worker_has_one_gpu_or_one_group_of_cores_of_one_machine(
     nodes: list[tuple[int, int]], wanted: int | None, share: Share
 ) -> None:
-    told = [{"CPU": float(cores), "GPU": float(gpus)} for cores, gpus in nodes]
-    assert share_of(told, wanted=wanted) == share
+    machines = [{"CPU": float(cores), "GPU": float(gpus)} for cores, gpus in nodes]
+    assert share_of(machines, wanted=wanted) == share
 
 
 def test_a_model_on_the_cpu_takes_no_gpu() -> None:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from vision.perceive.acquisition_statistics import Floats, acquisition_statistics
 
+_USUAL = 224.0
+"""Shorter side in pixels whose logarithm counts as 0."""
 _REPEATED = 6
 """The logarithm of the side enters this often: with it the kernel's length scale spans about two
 working scales, so that pictures are compared with those of about their own size."""
@@ -17,5 +19,10 @@ working scales, so that pictures are compared with those of about their own size
 def picture_statistics(planes: Tensor) -> Floats:
     """(p,) statistics of (planes, H, W) in [0, 1]: of the mean plane, and the size."""
     grey = planes.mean(dim=0).double().numpy()
-    size = math.log(min(grey.shape) / 224.0)
+    size = math.log(min(grey.shape) / _USUAL)
     return np.concatenate([acquisition_statistics(grey), np.full(_REPEATED, size)])
+
+
+def shorter_sides(statistics: Floats) -> Floats:
+    """(n,) shorter sides in pixels of the pictures behind statistics (n, p)."""
+    return np.asarray(_USUAL * np.exp(statistics[:, -1]))

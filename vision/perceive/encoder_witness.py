@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.perceive.noise_density import NoiseClasses, NoiseDensity, NoisePosterior, log_priors
-from vision.perceive.noise_features import ClassScorer, Labels, fit_class_scorer, fit_gaussians
+from vision.perceive.noise_density import NoiseClasses, NoiseDensity, NoisePosterior
+from vision.perceive.noise_features import ClassScorer, Labels, fit_class_scorer
 
 Floats = NDArray[np.float64]
 
@@ -119,12 +119,8 @@ def fit_encoder_witness(
         sources[ACQUISITION] = acquisition
     if len(sources) > 1:
         sources[JOINT] = np.concatenate(list(sources.values()), axis=1)
-    densities = {name: _fit_density(scores, labels) for name, scores in sources.items()}
+    count = int(labels.max()) + 1
+    densities = {
+        name: NoiseDensity.fit(scores, labels, count) for name, scores in sources.items()
+    }
     return EncoderWitness(tuple(classes), scorers, densities)
-
-
-def _fit_density(scores: Floats, labels: Labels) -> NoiseDensity:
-    log_prior = log_priors(int(labels.max()) + 1)
-    density = NoiseDensity(fit_gaussians(scores, labels, log_prior))
-    clean = np.sort(density.nonconformity(scores[labels == 0]))
-    return NoiseDensity(density.gaussians, clean)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from vision.perceive.noise_features import Gaussians
+from vision.perceive.noise_features import Gaussians, fit_gaussians
 from vision.report import CLEAN, UNKNOWN, NoisePerception
 
 Floats = NDArray[np.float64]
@@ -52,6 +52,12 @@ class NoiseDensity:
     gaussians: Gaussians
     clean_scores: Floats = field(default_factory=lambda: np.zeros(0))
     """(m,) sorted non-conformity scores."""
+
+    @classmethod
+    def fit(cls, scores: Floats, labels: NDArray[np.int64], classes: int) -> NoiseDensity:
+        """Of scores (n, dims) that fits without their references gave, with class numbers (n,)."""
+        density = cls(fit_gaussians(scores, labels, log_priors(classes)))
+        return cls(density.gaussians, np.sort(density.nonconformity(scores[labels == 0])))
 
     def _log_joint(self, scores: Floats) -> Floats:
         """(n, classes + 1) log joint probability of every class and of `unknown` (last)."""

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from vision.build.acquisition.references import FOLDS
 from vision.perceive.fourier_ridge import FoldMoments, FourierFeatures, FourierRegression
-from vision.perceive.noise_density import NoiseDensity, log_priors
-from vision.perceive.noise_features import fit_gaussians
+from vision.perceive.noise_density import NoiseDensity
 from vision.perceive.pixel_classifier import PixelClassifier
 from vision.report import CLEAN
 
@@ -62,13 +61,10 @@ class CrossFit:
             own = self.folds == fold
             weights = self._solve((*without, fold))
             scores[own] = (self.transformed[torch.from_numpy(own)] @ weights).double().numpy()
-        log_prior = log_priors(self.classes)
-        density = NoiseDensity(fit_gaussians(scores[rows], self.labels[rows], log_prior))
-        clean = np.sort(density.nonconformity(scores[rows & (self.labels == 0)]))
         return PixelClassifier(
             ((CLEAN, 0), *noisy),
             FourierRegression(self.features, self._solve(without)),
-            NoiseDensity(density.gaussians, clean),
+            NoiseDensity.fit(scores[rows], self.labels[rows], self.classes),
         )
 
     def _solve(self, without: Sequence[int]) -> Tensor:
