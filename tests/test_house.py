@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from imc_core.sources import PACKAGES
 from tests.conftest import REPOSITORY
 
 ROOMS = (
@@ -30,6 +31,10 @@ ROOMS = (
 )
 BELOW_THE_COMMAND = tuple(room for room in ROOMS if room != "imc_app")
 LARGEST_FILE = 25_000_000  # bytes: the embedded weights are 13 MB
+
+
+def test_the_digest_of_the_program_covers_every_room_below_the_command() -> None:
+    assert PACKAGES == BELOW_THE_COMMAND
 
 
 def sources(*rooms: str) -> Iterator[tuple[Path, ast.Module]]:
