@@ -52,9 +52,6 @@ ablations: $(VENV)/.installed-dev ## What each part of PDC contributes, into doc
 notebooks: $(VENV)/.installed-dev ## Run the notebooks and keep their outputs
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py
 
-notebooks: $(VENV)/.installed-dev ## Run the notebooks and keep their outputs
-	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py
-
 serve: $(VENV)/.installed-dev ## Serve the graph on this machine with the LangGraph server
 	$(BIN)/imc serve
 
