@@ -7,8 +7,9 @@ of 112 and of 336 px: clean, and with `imc_noise`'s kinds at severities 1, 3 and
 other makers, `--unmatched`). Each is restored by a half that was fitted without its origin, and
 compared with its clean original. `--fit` is the folder of the fit's steps, as `imc prototypes
 acquisition` keeps it; what it lacks is fitted first. Outcomes are kept under `--work`: a stopped
-measurement goes on where it was. With `--domain`, noise is classified against clean references of
-those origins, as a model half built from them does it; an origin is never in its own domain.
+measurement goes on where it was. With `--domain`, pictures that show what clean references of those
+origins show are classified against them, as beside a model half built from them; an origin's own
+fold is never in the domain.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ from imc_core.sources import sources_digest
 from imc_noise import CORE_IMAGE
 from imc_reference.architecture import load_processor
 from vision.acquisition import AcquisitionHalf
-from vision.acquisition.half import DOMAIN_ALPHA
+from vision.acquisition.domain import Domain
 from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import shorter_sides
 from vision.build.acquisition import AcquisitionFit, OriginReferences
 from vision.build.acquisition.references import noise_classes
+from vision.build.model_half import content_of
 from vision.encoder.vision_encoder import VisionEncoder
+from vision.perceive.content import KnownContent
 from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
 
@@ -68,6 +71,7 @@ class HalvesWithout:
         self.jobs = jobs
         self.domain = domain
         self._by_fold: dict[int, AcquisitionHalf] = {}
+        self._content: dict[int, KnownContent] = {}
 
     @property
     def digest(self) -> str:
@@ -95,7 +99,6 @@ class HalvesWithout:
         half = self._by_fold[fold]
         return self._in_domain(half, fold, side) if self.domain else half
 
-
     def _in_domain(self, half: AcquisitionHalf, fold: int, side: int) -> Half:
         """With noise classified against references of the domain's origins outside a fold."""
         rows = self._fit.statistics
@@ -106,19 +109,27 @@ class HalvesWithout:
         own &= scales == scale_index(side)
         scores = half.classifier.scorer(rows.arrays["statistics"][own])
         labels = rows.arrays["labels"][own].astype(np.int64)
-        return InDomain(half, NoiseDensity.fit(scores, labels, len(half.classes)))
+        noise = NoiseDensity.fit(scores, labels, len(half.classes))
+        if fold not in self._content:
+            known = [
+                one
+                for one in self.references.references
+                if one.origin in self.domain and one.fold != fold
+            ]
+            self._content[fold] = content_of([one.load() for one in known], self.seed)
+        return InDomain(half, Domain(self._content[fold], noise))
 
 
 @dataclass(frozen=True)
 class InDomain:
-    """A half whose posteriors and p-values are over references of one domain."""
+    """A half beside the references of one domain, as a model half brings them."""
 
     half: AcquisitionHalf
-    domain: NoiseDensity
+    domain: Domain
 
     def restore_batch(self, images: Sequence[MedicalImage]) -> Sequence[Restoration]:
         """Restore pictures at their own sizes."""
-        return self.half.restore_batch(images, alpha=DOMAIN_ALPHA, domain=self.domain)
+        return self.half.restore_batch(images, domain=self.domain)
 
 
 def main() -> None:
@@ -132,7 +143,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(CORE_IMAGE))
     parser.add_argument("--severities", nargs="+", type=int, default=list(SEVERITIES))
     parser.add_argument("--unmatched", action="store_true", help="noises of other makers instead")
-    parser.add_argument("--domain", nargs="+", default=[], help="noise classified against these")
+    parser.add_argument("--domain", nargs="+", default=[], help="a model half's references")
     parser.add_argument("--sides", nargs="+", type=int, default=list(SIDES))
     parser.add_argument("--most", type=int, default=MOST, help="images of an origin")
     parser.add_argument("--work", type=Path, default=Path("runs/origins"))

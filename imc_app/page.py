@@ -53,7 +53,7 @@ def case_page(outcome: Outcome, request: Request, name: str) -> str:
     """
     document = outcome.document
     image = document["image"]
-    found = describe_image(image, outcome.correction, outcome.level).plain
+    found = describe_image(image, outcome.correction).plain
     answer = document["answer"] or f"no answer ({outcome.failure})"
     sections = [
         f"<h1>{_text(name)}</h1>",

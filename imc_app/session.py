@@ -129,8 +129,6 @@ class Outcome:
     """Why the image was corrected, or why it was left as it was; empty where that is not known."""
     failure: str | None
     """Why there is no answer; None where there is one."""
-    level: float | None = None
-    """Significance level at which the image was called noisy; None: the usual one."""
 
 
 def answer_request(context: IMCContext, request: Request, *, timings: bool = True) -> Outcome:
@@ -171,7 +169,6 @@ def outcome_of(state: IMCOutput, context: IMCContext, *, timings: bool = True) -
         to_document(state, context, timings=timings),
         "" if calibration is None else calibration.reason,
         "it was never asked" if answer is None else answer.failure,
-        None if context.calibrator is None else context.calibrator.alpha,
     )
 
 

@@ -32,7 +32,6 @@ def show_answer(
     with_times: bool = True,
     applied: Sequence[NoiseRequest] = (),
     correction: str = "",
-    level: float | None = None,
 ) -> None:
     """Print the document of `imc ask` (DESIGN: answer, confidence, noise, question, steps).
 
@@ -42,7 +41,6 @@ def show_answer(
         with_times: the measured milliseconds too.
         applied: what `--noise` put on image and question before they were asked.
         correction: why the image was corrected or left as it was.
-        level: significance level of "no noise"; None: the usual one.
     """
     from rich.text import Text
 
@@ -52,7 +50,7 @@ def show_answer(
     if applied:
         rows.append(("applied", Text(describe_applied(applied), style="dim")))
     rows += [
-        *_image_rows(document, correction, level),
+        *_image_rows(document, correction),
         *_question_rows(document["question"]),
         ("steps", describe_steps(document["trace"], with_times=with_times)),
         ("model", Text(f"{document['model']}, method {document['method']}")),
@@ -61,14 +59,12 @@ def show_answer(
         out.print(Text().append(f"{label:10}", "dim").append_text(text))
 
 
-def _image_rows(
-    document: Document, correction: str, level: float | None
-) -> list[tuple[str, Text]]:
+def _image_rows(document: Document, correction: str) -> list[tuple[str, Text]]:
     """What was found and done; where noise was found, why, and what restricts it."""
     from rich.text import Text
 
     image = document["image"]
-    rows = [("image", describe_image(image, correction, level))]
+    rows = [("image", describe_image(image, correction))]
     if correction and image["noise"] is not None and image["noise"]["kind"] != "clean":
         rows.append(("", Text(one_line(correction), style="dim")))
     return rows
@@ -126,11 +122,10 @@ def _aligned(before: Sequence[str], after: Sequence[str]) -> list[tuple[bool, st
     ]
 
 
-def describe_image(image: Document, why_not: str = "", level: float | None = None) -> Text:
+def describe_image(image: Document, why_not: str = "") -> Text:
     """Say in one line the size, the noise that was found, and what was done about it.
 
-    `why_not` says why noise could not be found, where the document has none; `level` is the
-    significance level of "no noise", None the usual one.
+    `why_not` says why noise could not be found, where the document has none.
     """
     from rich.text import Text
 
@@ -138,30 +133,30 @@ def describe_image(image: Document, why_not: str = "", level: float | None = Non
     text = Text(f"{image['width']} x {image['height']}, ")
     if noise is None:
         return text.append(one_line(why_not or "noise was not searched for"), "yellow")
-    text.append_text(describe_noise(noise, level))
+    text.append_text(describe_noise(noise))
     return text.append(": corrected" if image.get("calibrated") else ": image left as it was")
 
 
-def describe_noise(noise: Document, level: float | None = None) -> Text:
-    """Say in words which noise was found in an image, and how sure that is; `level` as above."""
+def describe_noise(noise: Document) -> Text:
+    """Say in words which noise was found in an image, and how sure that is."""
     from rich.text import Text
 
-    from vision.pdc import ALPHA
-
-    level = ALPHA if level is None else level
-    p_value = f'p-value for "no noise": {_p_value(noise["clean_p_value"], level)}'
+    level = noise.get("alpha")  # a checkpoint of an earlier version has none
+    p_value = f'p-value for "no noise": {_p_value(noise["clean_p_value"], level or 0.0)}'
     if noise["kind"] == "clean":
         # An image that passes the gate is left as it is, however likely some noise is.
         text = Text("no noise found", style="green")
-        return text.append(f" ({p_value}, above the threshold {level:g})", "dim")
+        above = f", above the threshold {level:g}" if level else ""
+        return text.append(f" ({p_value}{above})", "dim")
     if noise["kind"] == "unknown":
         kind, name = "an unknown kind", "of no known kind"
     else:
         kind = name = plain(noise["kind"])
     severity = f", severity {noise['severity']} of 5" if noise["severity"] else ""
     text = Text("noise found: ").append(f"{name}{severity}", style="yellow")
+    threshold = f", threshold {level:g}" if level else ""
     sure = f"probability of {kind} {noise['probability']:.2f}"
-    return text.append(f" ({sure}; {p_value}, threshold {level:g})", "dim")
+    return text.append(f" ({sure}; {p_value}{threshold})", "dim")
 
 
 def _p_value(p_value: float, threshold: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -22,13 +21,6 @@ StagesOption = Annotated[
         "are calibrated.",
     ),
 ]
-
-
-def level_of(stages: Sequence[str]) -> float:
-    """Significance level at which pictures are called noisy by the source of these stages."""
-    from vision.pdc import ALPHA, WITNESS_ALPHA
-
-    return ALPHA if "pixels" in stages else WITNESS_ALPHA
 
 
 def parse_stages(option: str) -> tuple[str, ...]:

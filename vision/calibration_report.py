@@ -9,7 +9,7 @@ import numpy as np
 
 from vision.acquisition import Restoration
 from vision.feature_pass import CalibratedFeatures
-from vision.report import PIXELS, UNKNOWN, CalibrationReport, NoisePerception
+from vision.report import CLEAN, PIXELS, UNKNOWN, CalibrationReport, NoisePerception
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,6 @@ class ReportWriter:
 
     perception: NoisePerception | None
     """None where the image could not be examined."""
-    alpha: float
-    """Significance level of the gate."""
     calibrate: bool
     """False: a correction was not requested."""
     limits: Sequence[str] = ()
@@ -85,8 +83,10 @@ class ReportWriter:
         if perception is None:
             why = declined or "its features are not finite"
             reason = f"noise was not examined ({why}): image left as it was{self._limits()}"
-        elif perception.clean_p_value > self.alpha:
-            p_value = f"{_p_value(perception)}, above {self.alpha:g}"
+        elif perception.kind == CLEAN:
+            p_value = _p_value(perception)
+            if perception.alpha is not None:
+                p_value += f", above {perception.alpha:g}"
             reason = f"no noise detected ({p_value}): image left as it was"
         elif not self.calibrate:
             reason = f"{self._found()}, correction was not requested: image left as it was"

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 
 from vision.acquisition import AcquisitionHalf, Restoration
-from vision.acquisition.half import ALPHA, DOMAIN_ALPHA, MAX_ROUNDS
+from vision.acquisition.half import ALPHA, MAX_ROUNDS
 from vision.acquisition.scales import MIN_SIDE
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
 from vision.calibrate.class_maps import calibration_weights
@@ -32,8 +32,7 @@ from vision.encoder.vision_encoder import (
 from vision.errors import BankRefused
 from vision.feature_pass import CalibratedFeatures, ObservedImage, calibrate_features, observe
 from vision.feature_pass import stacked as stacked_statistics
-from vision.perceive.encoder_witness import ACQUISITION
-from vision.perceive.noise_density import NoiseDensity, NoisePosterior
+from vision.perceive.noise_density import NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.reading.resizing import at_size
 from vision.report import CalibrationReport, NoisePerception
@@ -88,8 +87,9 @@ class Calibrator:
             acquisition: the acquisition half; None: the shipped one.
             stages: of `STAGES`; empty: images are encoded as they are.
             alpha: images with a p-value of clean above this are left unchanged; between 0 and 1;
-                None: `ALPHA`; `DOMAIN_ALPHA` where a model half has clean references of the own
-                domain; `WITNESS_ALPHA` where the encoder's witness perceives alone.
+                None: `ALPHA`, for pictures of the model half's domain the stricter
+                `vision.acquisition.half.DOMAIN_ALPHA`; `WITNESS_ALPHA` where the encoder's witness
+                perceives alone.
             max_rounds: most restorations of one picture.
 
         Raises:
@@ -106,10 +106,9 @@ class Calibrator:
         self.encoder = encoder
         self.model_half = model_half
         self.stages = frozenset(stages)
-        self._alpha = alpha
+        self.alpha = alpha
         self.max_rounds = max_rounds
         self._given = acquisition
-        self.alpha = self._usual_alpha() if alpha is None else alpha
         if model_half is not None:
             _check_model_half(encoder, model_half, self.acquisition)
         elif self.stages == {"features"}:
@@ -128,15 +127,15 @@ class Calibrator:
         """Whether the gate's p-values come from a normal approximation: few clean scores."""
         if "pixels" not in self.stages and self.model_half is not None:
             return self.model_half.witness.p_values_are_approximate
-        domain = self._domain
-        density = self.acquisition.classifier.density if domain is None else domain
-        return density.is_approximate
+        domain = None if self.model_half is None else self.model_half.domain
+        known = self.acquisition.classifier.density if domain is None else domain.noise
+        return known.is_approximate
 
     @property
     def references(self) -> int:
         """Number of clean references behind the gate's p-values."""
         half = self.model_half
-        if half is not None and ("pixels" not in self.stages or self._domain is not None):
+        if half is not None and ("pixels" not in self.stages or half.domain is not None):
             return half.images
         return sum(self.acquisition.origins.values())
 
@@ -188,7 +187,7 @@ class Calibrator:
             self.model_half,
             acquisition=self._given,
             stages=stages,
-            alpha=self._alpha,
+            alpha=self.alpha,
             max_rounds=self.max_rounds,
         )
 
@@ -268,7 +267,7 @@ class Calibrator:
             alpha=self.alpha,
             restore=restore,
             max_rounds=self.max_rounds,
-            domain=self._domain,
+            domain=None if self.model_half is None else self.model_half.domain,
         )
 
     def _by_pixels(
@@ -366,6 +365,7 @@ class Calibrator:
         self, images: Sequence[MedicalImage], half: ModelHalf, *, calibrate: bool
     ) -> list[CalibratedImage]:
         """The paper's own form: the encoder's witness perceives, maps calibrate features."""
+        alpha = WITNESS_ALPHA if self.alpha is None else self.alpha
         observed = observe(self.encoder, half, images)
         finite = [i for i, one in enumerate(observed) if one.finite]
         posteriors: dict[int, NoisePosterior] = {}
@@ -373,9 +373,9 @@ class Calibrator:
             found = half.witness.predict(stacked_statistics([observed[i] for i in finite]))
             posteriors = dict(zip(finite, found, strict=True))
         perceptions = {
-            i: half.witness.report(one, alpha=self.alpha) for i, one in posteriors.items()
+            i: half.witness.report(one, alpha=alpha) for i, one in posteriors.items()
         }
-        noisy = [i for i, one in posteriors.items() if one.clean_p_value <= self.alpha]
+        noisy = [i for i, one in posteriors.items() if one.clean_p_value <= alpha]
         seconds: dict[int, CalibratedFeatures] = {}
         if noisy and calibrate and half.maps_for(UNRESTORED):
             weights = torch.cat([self._weights(posteriors[i]) for i in noisy])
@@ -394,17 +394,6 @@ class Calibrator:
         return done
 
     # -- details --------------------------------------------------------------------------------
-
-    @property
-    def _domain(self) -> NoiseDensity | None:
-        """Of the acquisition half's scores over the model half's references; None without it."""
-        half = self.model_half
-        return None if half is None else half.witness.densities.get(ACQUISITION)
-
-    def _usual_alpha(self) -> float:
-        if self.stages == {"features"}:
-            return WITNESS_ALPHA
-        return ALPHA if self._domain is None else DOMAIN_ALPHA
 
     def _second_witness(
         self,
@@ -428,9 +417,7 @@ class Calibrator:
         return dict(zip(rows, found, strict=True))
 
     def _writer(self, perception: NoisePerception | None, *, calibrate: bool) -> ReportWriter:
-        return ReportWriter(
-            perception, alpha=self.alpha, calibrate=calibrate, limits=self._limits()
-        )
+        return ReportWriter(perception, calibrate=calibrate, limits=self._limits())
 
     def _limits(self) -> tuple[str, ...]:
         """What restricts the result: stages that are off, and why."""

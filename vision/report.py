@@ -35,6 +35,8 @@ class NoisePerception(BaseModel):
     """Posterior probability of clean, of every kind (summed over severities) and of unknown."""
     witnesses: dict[str, dict[str, float]] = Field(default_factory=dict)
     """The posterior from each source of statistics alone, `encoder` and `pixels`."""
+    alpha: float | None = None
+    """Significance level that the p-value was compared with; None: it was not kept."""
 
     def _repr_html_(self) -> str:
         """As a notebook shows it."""

@@ -58,7 +58,6 @@ class Shown:
                 with_times=self.times,
                 applied=request.applied,
                 correction=outcome.correction,
-                level=outcome.level,
             )
         if outcome.failure is not None:
             typer.echo(f"imc: the model gave no answer: {one_line(outcome.failure)}", err=True)

@@ -27,7 +27,7 @@ from imc_app.options import (
 from imc_app.perceivers import Perceiver
 from imc_app.perceiving import PerceivedFile, RefusedFile, perceive_files
 from imc_app.refusals import InputRefused, one_line
-from imc_app.stages import ALL_STAGES, StagesOption, level_of, parse_stages
+from imc_app.stages import ALL_STAGES, StagesOption, parse_stages
 
 EXAMPLES = examples(
     "imc perceive scan.dcm",
@@ -194,7 +194,7 @@ def perceive(
             refused += 1
         else:
             kinds[result.noise.kind] += 1
-            _show(result, level_of(used), as_json=as_json)
+            _show(result, as_json=as_json)
     if kinds.total() > 1:
         found = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
         notice(f"{kinds.total()} images: {found}")
@@ -202,8 +202,8 @@ def perceive(
         raise typer.Exit(2)
 
 
-def _show(result: PerceivedFile, level: float, *, as_json: bool) -> None:
-    """Print what was found in one image, at this level of significance."""
+def _show(result: PerceivedFile, *, as_json: bool) -> None:
+    """Print what was found in one image."""
     from imc_app.show import console, describe_noise
 
     noise = result.noise.model_dump(mode="json")
@@ -218,7 +218,7 @@ def _show(result: PerceivedFile, level: float, *, as_json: bool) -> None:
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:
         source = one_line(str(result.path))
-        console().print(f"{source}: ", describe_noise(noise, level), sep="", markup=False)
+        console().print(f"{source}: ", describe_noise(noise), sep="", markup=False)
 
 
 def _refuse_monitoring(context: typer.Context) -> None:

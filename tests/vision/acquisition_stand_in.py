@@ -54,7 +54,7 @@ class SmoothingAcquisition:
         pictures: Sequence[MedicalImage],
         sizes: Sizes = None,
         *,
-        alpha: float = 0.05,
+        alpha: float | None = None,
         restore: bool = True,
         max_rounds: int = 1,
         domain: object = None,
@@ -63,7 +63,7 @@ class SmoothingAcquisition:
         rounds = max_rounds if restore else 0
         at = sizes or [(picture.height, picture.width) for picture in pictures]
         return [
-            self._decision(picture, size, alpha, rounds)
+            self._decision(picture, size, 0.05 if alpha is None else alpha, rounds)
             for picture, size in zip(pictures, at, strict=True)
         ]
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vision.acquisition.domain import Domain
 from vision.acquisition.half_file import load_parts, save_parts
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
@@ -20,7 +21,7 @@ from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import Trial, as_stored, make_trial
 from vision.errors import BankRefused
-from vision.perceive.noise_density import NoiseDensity, NoisePosterior
+from vision.perceive.noise_density import NoisePosterior
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -35,9 +36,9 @@ ALPHA = 0.04
 picture that fails it is changed only where the restoration is also predicted to do no harm; of
 clean pictures that leaves a fraction of this level (`docs/results/origins.md`)."""
 DOMAIN_ALPHA = 0.01
-"""The same against clean references of the user's own domain, where a model half was built from
-some. These are more alike than pictures of every origin, so that less noise stands out from them at
-a stricter level (`benchmarks/perception_sources.py`)."""
+"""The same against the clean references of a model half, for pictures of their domain. These are
+more alike than pictures of every origin, so that less noise stands out from them at a stricter
+level (`benchmarks/pdc_origins.py --domain`)."""
 LEAST_CONTRAST = 2.5 / 255.0
 """A picture whose brightest and darkest pixels differ by less, in every plane, is not restored."""
 STRIPES_ALONE = 0.02
@@ -100,10 +101,10 @@ class AcquisitionHalf(HalfParts):
         images: Sequence[MedicalImage],
         sizes: Sequence[Size] | None = None,
         *,
-        alpha: float = ALPHA,
+        alpha: float | None = None,
         restore: bool = True,
         max_rounds: int = MAX_ROUNDS,
-        domain: NoiseDensity | None = None,
+        domain: Domain | None = None,
     ) -> list[Restoration]:
         """Perceive, and restore what is noisy where that is surely better.
 
@@ -111,11 +112,12 @@ class AcquisitionHalf(HalfParts):
             images: of any sizes.
             sizes: (height, width) in pixels at which each is seen; None: its own size, up to a
                 shorter side of 672.
-            alpha: pictures with a p-value above this count as clean and are returned unchanged.
+            alpha: pictures with a p-value above this count as clean and are returned unchanged;
+                None: `DOMAIN_ALPHA` for pictures of the domain, `ALPHA` for others.
             restore: False: perceive only.
             max_rounds: most restorations of one picture.
-            domain: density of this half's class scores over pictures of one's own domain, from a
-                model half; it gives posteriors and p-values. None: over those of every origin.
+            domain: of a model half's references; pictures that show what they show are classified
+                against them, all others against pictures of every origin. None: all are.
         """
         rounds = max_rounds if restore else 0
         return [
@@ -161,9 +163,9 @@ class AcquisitionHalf(HalfParts):
         self,
         image: MedicalImage,
         size: Size,
-        alpha: float,
+        alpha: float | None,
         max_rounds: int,
-        domain: NoiseDensity | None,
+        domain: Domain | None,
     ) -> Restoration:
         if min(size) < MIN_SIDE:
             small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
@@ -171,7 +173,10 @@ class AcquisitionHalf(HalfParts):
         planes = planes_of(image, size)
         statistics = picture_statistics(planes)
         scores = self.classifier.scorer(statistics[None])[0]
-        classifier = self.classifier if domain is None else replace(self.classifier, density=domain)
+        classifier, usual = self.classifier, ALPHA
+        if domain is not None and image in domain.content:
+            classifier, usual = replace(classifier, density=domain.noise), DOMAIN_ALPHA
+        alpha = usual if alpha is None else alpha
         posterior = classifier.from_scores(scores[None])[0]
         perception = classifier.report(posterior, alpha=alpha)
         start = Restoration(image, perception, posterior=posterior, scores=scores)

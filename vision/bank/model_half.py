@@ -1,9 +1,9 @@
 """The model half of PDC: what is fitted per model, as one file.
 
 The encoder's witness (spectra and class scorers at its taps, densities, conformal scores), the
-distance to clean at every tap, and the calibration maps where they earn something. It holds means,
-covariances' eigenvectors, regression weights and sorted scores, each over all references: no image,
-thumbnail or feature of a single one.
+distance to clean at every tap, the calibration maps where they earn something, and the mean and
+covariance of what the references show. It holds means, covariances, regression weights and sorted
+scores, each over all references: no image, thumbnail or feature of a single one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from vision.acquisition.domain import Domain
 from vision.bank.metadata import checked_pairs
 from vision.bank.model_half_header import FORMAT, ModelHalfHeader
 from vision.bank.stored import check_values, named_below, reading, write_parts
@@ -27,7 +28,8 @@ from vision.calibrate.clean_distance import CleanDistance
 from vision.encoder.token_layout import POSITION_FEATURES, infer_layout
 from vision.encoder.token_spectrum import TokenSpectrum
 from vision.errors import BankRefused
-from vision.perceive.encoder_witness import EncoderWitness
+from vision.perceive.content import KnownContent
+from vision.perceive.encoder_witness import ACQUISITION, EncoderWitness
 from vision.perceive.noise_density import NoiseDensity
 from vision.perceive.noise_features import ClassScorer, Gaussians
 
@@ -61,6 +63,8 @@ class ModelHalf:
     """By the same taps: distance of an image's statistics to those of clean references."""
     maps: dict[str, dict[str, ClassMaps]] = field(default_factory=dict, repr=False)
     """By what they are applied to (`RESTORED`, `UNRESTORED`) and tap, in order of depth."""
+    content: KnownContent | None = field(default=None, repr=False)
+    """Of the references; None where it was fitted without an acquisition half."""
     gains: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict, repr=False)
     """By the same and kind: share of the residual of left-out references that is explained, mean
     over severities; a map that was left out counts as 0."""
@@ -119,6 +123,12 @@ class ModelHalf:
         return float(np.sqrt(np.mean(squares)))
 
     @property
+    def domain(self) -> Domain | None:
+        """Of the references, for the acquisition half; None where it was fitted without one."""
+        noise = self.witness.densities.get(ACQUISITION)
+        return None if noise is None or self.content is None else Domain(self.content, noise)
+
+    @property
     def knows_acquisition(self) -> bool:
         """Whether its witness was fitted beside the acquisition half's class scores."""
         return "joint" in self.witness.densities
@@ -154,6 +164,8 @@ class ModelHalf:
         for stage, by_tap in self.maps.items():
             for tap, maps in by_tap.items():
                 tensors |= _prefixed(f"maps.{stage}.{tap}", maps.to_tensors())
+        if self.content is not None:
+            tensors |= _prefixed("content", self.content.to_tensors())
         header = ModelHalfHeader(
             fingerprint=self.fingerprint,
             acquisition=self.acquisition,
@@ -257,6 +269,7 @@ class ModelHalf:
                 }
                 for stage, taps in header.maps.items()
             },
+            content=KnownContent.from_tensors(known) if (known := below("content")) else None,
             gains=header.gains,
             blocks=header.blocks,
         )

@@ -7,11 +7,16 @@ not make a picture's content unlike; another part of the body, modality or pictu
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 from scipy.spatial.distance import cdist
+from torch import Tensor
 
 from imc_noise import CORE_IMAGE, Severity, apply_image, noise_rng
 from vision.reading.medical_image import MedicalImage
@@ -21,11 +26,17 @@ Floats = NDArray[np.float64]
 CONTENT_REFERENCES = 50
 """Pictures whose content is compared with: enough for p-values of .02, quick to corrupt."""
 
+STRANGERS = 0.1
+"""Share of a domain's own pictures that may be taken for another's: their noise is then classified
+against pictures of every origin, as another's is."""
+
 _SEVERITIES: tuple[Severity, ...] = (3, 5)
 _SIDE = 112
 """Shorter side at which references are corrupted; larger pictures are reduced to it."""
 _CELLS, _ORDERS = 8, 4
 _GRID = 64
+SIZE = _ORDERS**2 - 1 + 4 + 3
+"""Number of content statistics."""
 _FLOOR = 0.02
 """Under spreads of grey, and of a statistic over references: uniform pictures exist."""
 _NEIGHBOURS = 3
@@ -34,7 +45,7 @@ _SIZE_WEIGHT = 0.5
 
 
 def content_statistics(rgb: NDArray[np.uint8]) -> Floats:
-    """Statistics (22,) of an (H, W, 3) picture that contrast and brightness leave as they are.
+    """Statistics (SIZE,) of an (H, W, 3) picture that contrast and brightness leave as they are.
 
     Low cosine orders of a standardised 8 x 8 thumbnail, mean and spread of both colour channels
     relative to the spread of grey, and the grey quartiles between the extreme values.
@@ -51,6 +62,77 @@ def content_statistics(rgb: NDArray[np.uint8]) -> Floats:
     quartiles = np.array([low - middle, first - middle, third - middle]) / (high - low + _FLOOR)
     colours = [colour.mean(axis=(0, 1)) / spread, colour.std(axis=(0, 1)) / spread]
     return np.concatenate([orders, *colours, quartiles])
+
+
+def content_versions(rgb: NDArray[np.uint8], name: str) -> Floats:
+    """Content statistics (13, SIZE) of a clean picture, and with each core noise at two severities.
+
+    Args:
+        rgb: (H, W, 3), reduced to a shorter side of 112.
+        name: seed of the noises.
+    """
+    small = _reduced(rgb)
+    noisy = [
+        apply_image(kind, small, severity, noise_rng(name, kind, severity))
+        for kind in CORE_IMAGE
+        for severity in _SEVERITIES
+    ]
+    return np.stack([content_statistics(version) for version in (small, *noisy)])
+
+
+@dataclass(frozen=True)
+class KnownContent:
+    """One Gaussian over the content of references, clean and noisy: mean and covariance alone."""
+
+    centre: Floats
+    """(SIZE,)."""
+    whiten: Floats
+    """(SIZE, SIZE): deviations times this have unit covariance."""
+    farthest: float
+    """Squared distance within which all but `STRANGERS` of left-out references lie."""
+
+    @classmethod
+    def of(cls, images: Sequence[MedicalImage]) -> KnownContent:
+        """Of clean references; the distance is that of halves that the other half was fitted on."""
+        versions = np.stack([content_versions(one.rgb, one.sha256) for one in images])
+        halves = versions[::2], versions[1::2]
+        left_out = [
+            cls._fit(known, 0.0).distances(other.reshape(-1, other.shape[-1]))
+            for known, other in (halves, halves[::-1])
+        ]
+        return cls._fit(versions, float(np.quantile(np.concatenate(left_out), 1.0 - STRANGERS)))
+
+    @classmethod
+    def _fit(cls, versions: Floats, farthest: float) -> KnownContent:
+        """From (n, 13, SIZE)."""
+        rows = versions.reshape(-1, versions.shape[-1])
+        centre = rows.mean(axis=0)
+        covariance = (rows - centre).T @ (rows - centre) / len(rows)
+        covariance[np.diag_indices_from(covariance)] += _FLOOR**2
+        return cls(centre, np.linalg.cholesky(np.linalg.inv(covariance)), farthest)
+
+    def distances(self, statistics: Floats) -> Floats:
+        """Squared Mahalanobis distances (n,) of content statistics (n, SIZE)."""
+        return np.asarray((((statistics - self.centre) @ self.whiten) ** 2).sum(axis=1))
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Every array by name."""
+        return {
+            name: torch.tensor(value, dtype=torch.float64) for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> KnownContent:
+        """Rebuild; KeyError or ValueError where arrays are missing or do not fit."""
+        centre, whiten = (tensors[name].double().numpy() for name in ("centre", "whiten"))
+        if centre.ndim != 1 or whiten.shape != (len(centre), len(centre)) or len(centre) != SIZE:
+            raise ValueError("the arrays of the references' content do not fit together")
+        return cls(centre, whiten, float(tensors["farthest"]))
+
+    def __contains__(self, image: MedicalImage) -> bool:
+        """Whether a picture, clean or noisy, shows what the references show."""
+        found = content_statistics(image.rgb)[None]
+        return bool(self.distances(found)[0] <= self.farthest)
 
 
 class ContentReferences:
@@ -75,15 +157,8 @@ class ContentReferences:
         if self.is_complete:
             return
         size = _size(image)
-        small = _reduced(image.rgb)
-        noisy = [
-            apply_image(kind, small, severity, noise_rng(image.sha256, kind, severity))
-            for kind in CORE_IMAGE
-            for severity in _SEVERITIES
-        ]
-        self._versions.append(
-            [np.append(content_statistics(rgb), size) for rgb in (small, *noisy)]
-        )
+        versions = content_versions(image.rgb, image.sha256)
+        self._versions.append([np.append(version, size) for version in versions])
         self.images += 1
         if self.is_complete:
             self.complete()

@@ -122,6 +122,7 @@ class NoiseClasses:
             clean_p_value=posterior.clean_p_value,
             posterior=by_kind,
             witnesses={name: self.by_kind(one) for name, one in posterior.by_source.items()},
+            alpha=alpha,
         )
 
     def most_likely_noise(self, probabilities: Floats) -> str:

@@ -12,6 +12,9 @@ from torch import Tensor
 from tests.vision.acquisition.conftest import error, phantom
 from vision.acquisition import AcquisitionHalf
 from vision.acquisition import half as acquisition_half
+from vision.acquisition.domain import Domain
+from vision.acquisition.half import ALPHA, DOMAIN_ALPHA
+from vision.perceive.content import KnownContent
 from vision.reading.medical_image import MedicalImage
 from vision.restore.stripes import STRIPES
 
@@ -59,6 +62,27 @@ def test_a_picture_above_the_level_is_left(acquisition: AcquisitionHalf) -> None
     assert found.image is noisy
     assert found.perception is not None
     assert found.perception.kind == "clean"
+
+
+def test_a_domain_decides_on_pictures_that_show_what_its_references_show(
+    acquisition: AcquisitionHalf,
+) -> None:
+    density = acquisition.classifier.density
+    # a domain where whatever is found counts as clean
+    lenient = replace(density, clean_scores=np.full(300, 1e9))
+    content = KnownContent.of([phantom(number) for number in range(12)])
+    noisy = phantom(0, GRAIN)
+    (elsewhere,) = acquisition.restore_batch([noisy])
+    assert elsewhere.perception is not None and elsewhere.perception.alpha == ALPHA
+    own = replace(content, farthest=1e9)
+    (found,) = acquisition.restore_batch([noisy], domain=Domain(own, lenient))
+    assert found.perception is not None
+    assert (found.perception.kind, found.perception.alpha) == ("clean", DOMAIN_ALPHA)
+    foreign = replace(content, farthest=0.0)
+    (found,) = acquisition.restore_batch([noisy], domain=Domain(foreign, lenient))
+    assert found.perception == elsewhere.perception
+    (found,) = acquisition.restore_batch([noisy], domain=Domain(own, lenient), alpha=0.5)
+    assert found.perception is not None and found.perception.alpha == 0.5
 
 
 def test_perceiving_alone_changes_nothing(acquisition: AcquisitionHalf) -> None:

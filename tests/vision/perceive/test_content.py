@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from imc_noise import apply_image, noise_rng
 from vision.monitor import UNLIKE_BELOW
-from vision.perceive.content import ContentReferences, content_statistics
+from vision.perceive.content import ContentReferences, KnownContent, content_statistics
 from vision.reading.medical_image import MedicalImage
 
 SIDE = 48
@@ -73,3 +74,36 @@ def test_there_are_no_p_values_before_all_references_are_there() -> None:
         assert references.p_value(MedicalImage.from_rgb(disc(9))) is None
     references.complete()
     assert references.p_value(MedicalImage.from_rgb(disc(9))) is not None
+
+
+@pytest.fixture(scope="module")
+def known() -> KnownContent:
+    return KnownContent.of([MedicalImage.from_rgb(disc(seed)) for seed in range(20)])
+
+
+def members(known: KnownContent, pictures: list[NDArray[np.uint8]]) -> float:
+    return float(np.mean([MedicalImage.from_rgb(rgb) in known for rgb in pictures]))
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "bias_field", "low_contrast", "motion"])
+def test_pictures_of_the_domain_are_members_also_with_noise(known: KnownContent, kind: str) -> None:
+    rng = noise_rng("disc", kind, 4)
+    assert members(known, [disc(seed) for seed in range(50, 70)]) >= 0.8
+    noisy = [apply_image(kind, disc(seed), 4, rng) for seed in range(50, 70)]
+    assert members(known, noisy) >= 0.8
+
+
+def test_other_pictures_are_no_members(known: KnownContent) -> None:
+    assert members(known, [bars(seed) for seed in range(20)]) == 0.0
+    coloured = [disc(seed) * np.array([1, 0, 0], dtype=np.uint8) for seed in range(50, 60)]
+    assert members(known, coloured) == 0.0
+
+
+def test_known_content_is_kept_as_arrays(known: KnownContent) -> None:
+    again = KnownContent.from_tensors(known.to_tensors())
+    some = content_statistics(disc(77))[None]
+    assert again.distances(some) == known.distances(some)
+    assert again.farthest == known.farthest
+    arrays = known.to_tensors() | {"centre": torch.zeros(3)}
+    with pytest.raises(ValueError, match="content"):
+        KnownContent.from_tensors(arrays)
