@@ -20,3 +20,6 @@ class Domain:
     content: KnownContent
     noise: NoiseDensity
     """Of the acquisition half's class scores over versions of the references."""
+    residual: NoiseDensity | None = None
+    """The same over draws of them that were restored once, labelled by what is left; None: that is
+    classified against every origin."""

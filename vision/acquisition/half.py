@@ -22,6 +22,7 @@ from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import Trial, as_stored, make_trial
 from vision.errors import BankRefused
 from vision.perceive.noise_density import NoisePosterior
+from vision.perceive.pixel_classifier import PixelClassifier
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -173,9 +174,11 @@ class AcquisitionHalf(HalfParts):
         planes = planes_of(image, size)
         statistics = picture_statistics(planes)
         scores = self.classifier.scorer(statistics[None])[0]
-        classifier, usual = self.classifier, ALPHA
+        classifier, usual, residual = self.classifier, ALPHA, self.residual_classifier
         if domain is not None and image in domain.content:
             classifier, usual = replace(classifier, density=domain.noise), DOMAIN_ALPHA
+            if domain.residual is not None:
+                residual = replace(self.classifier, density=domain.residual)
         alpha = usual if alpha is None else alpha
         posterior = classifier.from_scores(scores[None])[0]
         perception = classifier.report(posterior, alpha=alpha)
@@ -184,7 +187,7 @@ class AcquisitionHalf(HalfParts):
             return start
         if _contrast(planes) < LEAST_CONTRAST:
             return replace(start, declined="the picture holds one grey level: nothing to restore")
-        state = _State(planes, statistics, posterior)
+        state = _State(planes, statistics, posterior, residual)
         self._without_stripes(state)
         while state.unfinished and len(state.rounds) < max_rounds:
             self._round(state)
@@ -214,8 +217,7 @@ class AcquisitionHalf(HalfParts):
         if not nearer or self.stripes_left >= 1.0:
             return
         state.accept(STRIPES, trial, after, left=self.stripes_left)
-        state.posterior = self.residual_classifier.predict(after[None])[0]
-        state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
+        state.look_again()
 
     def _round(self, state: _State) -> None:
         """One restoration under the posterior of the present state."""
@@ -230,8 +232,7 @@ class AcquisitionHalf(HalfParts):
             state.unfinished = False
             return
         state.accept(trial.noise, trial.planes, trial.statistics, left=1.0 - trial.share)
-        state.posterior = self.residual_classifier.predict(trial.statistics[None])[0]
-        state.unfinished = state.posterior.clean_p_value <= RESIDUAL_ALPHA
+        state.look_again()
 
 
 @dataclass
@@ -241,6 +242,8 @@ class _State:
     planes: Tensor
     statistics: Floats
     posterior: NoisePosterior
+    residual: PixelClassifier
+    """Of restored pictures."""
     rounds: list[str] = field(default_factory=list)
     left: float = 1.0
     """Predicted share of the squared error that is left."""
@@ -251,6 +254,11 @@ class _State:
         self.planes, self.statistics = trial, statistics
         self.rounds.append(noise)
         self.left *= left
+
+    def look_again(self) -> None:
+        """Classify what is left after a round."""
+        self.posterior = self.residual.predict(self.statistics[None])[0]
+        self.unfinished = self.posterior.clean_p_value <= RESIDUAL_ALPHA
 
 
 def _contrast(planes: Tensor) -> float:

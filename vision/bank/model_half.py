@@ -39,6 +39,8 @@ RESTORED, UNRESTORED = "restored", "unrestored"
 """What maps are applied to: features of pictures that the acquisition half has restored, or of
 pictures as they came (`pdc-features`, the paper's own form)."""
 
+RESIDUAL = "residual"
+"""Name in the file of the density over restored references."""
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision, except directions: along
 those of least variance the rounding of the largest features would count."""
@@ -65,6 +67,8 @@ class ModelHalf:
     """By what they are applied to (`RESTORED`, `UNRESTORED`) and tap, in order of depth."""
     content: KnownContent | None = field(default=None, repr=False)
     """Of the references; None where it was fitted without an acquisition half."""
+    residual: NoiseDensity | None = field(default=None, repr=False)
+    """Of the acquisition half's scores over references that were restored once; None without."""
     gains: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict, repr=False)
     """By the same and kind: share of the residual of left-out references that is explained, mean
     over severities; a map that was left out counts as 0."""
@@ -126,7 +130,9 @@ class ModelHalf:
     def domain(self) -> Domain | None:
         """Of the references, for the acquisition half; None where it was fitted without one."""
         noise = self.witness.densities.get(ACQUISITION)
-        return None if noise is None or self.content is None else Domain(self.content, noise)
+        if noise is None or self.content is None:
+            return None
+        return Domain(self.content, noise, self.residual)
 
     @property
     def knows_acquisition(self) -> bool:
@@ -157,7 +163,10 @@ class ModelHalf:
             tensors |= _prefixed(f"distance.{tap}", parts)
         for tap, scorer in self.witness.scorers.items():
             tensors |= _prefixed(f"scorer.{tap}", _as_tensors(scorer.to_tensors()))
-        for source, density in self.witness.densities.items():
+        densities = dict(self.witness.densities)
+        if self.residual is not None:
+            densities[RESIDUAL] = self.residual
+        for source, density in densities.items():
             parts = _as_tensors(density.gaussians.to_tensors())
             parts["clean"] = torch.from_numpy(density.clean_scores)
             tensors |= _prefixed(f"density.{source}", parts)
@@ -251,6 +260,7 @@ class ModelHalf:
             arrays = _as_arrays(below("density", source))
             clean = arrays.pop("clean")
             densities[source] = NoiseDensity(Gaussians.from_tensors(arrays), clean)
+        residual = densities.pop(RESIDUAL, None)
         scorers = {
             tap: ClassScorer.from_tensors(_as_arrays(below("scorer", tap))) for tap in header.taps
         }
@@ -269,6 +279,7 @@ class ModelHalf:
                 }
                 for stage, taps in header.maps.items()
             },
+            residual=residual,
             content=KnownContent.from_tensors(known) if (known := below("content")) else None,
             gains=header.gains,
             blocks=header.blocks,
@@ -283,10 +294,14 @@ class ModelHalf:
         count = len(self.classes)
         widths = {"encoder": scores.shape[1], "acquisition": count}
         widths["joint"] = sum(widths.values())
+        widths[RESIDUAL] = count
+        densities = dict(self.witness.densities)
+        if self.residual is not None:
+            densities[RESIDUAL] = self.residual
         if "encoder" not in self.witness.densities:
             raise ValueError("its witness has no density of the encoder's scores")
         with np.errstate(all="ignore"):
-            for source, density in self.witness.densities.items():
+            for source, density in densities.items():
                 found = density.posterior(np.zeros((1, widths[source])))
                 if found.shape != (1, count + 1) or not np.isfinite(found).all():
                     raise ValueError(f"its posteriors of {source} are not over its classes")

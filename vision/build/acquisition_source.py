@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.acquisition.domain import Domain
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.reading.medical_image import MedicalImage
 
@@ -21,6 +22,10 @@ class RestoredPicture(Protocol):
     @property
     def image(self) -> MedicalImage:
         """The restored picture; the picture itself (same object) where it was left as it was."""
+
+    @property
+    def rounds(self) -> Sequence[str]:
+        """The noise corrected in each round, as `low_contrast 4`."""
 
 
 class AcquisitionSource(Protocol):
@@ -40,7 +45,12 @@ class AcquisitionSource(Protocol):
         """(n, classes) class scores of n pictures at the sizes at which the model sees them."""
 
     def restore_batch(
-        self, pictures: Sequence[MedicalImage], sizes: Sequence[Size]
+        self,
+        pictures: Sequence[MedicalImage],
+        sizes: Sequence[Size],
+        *,
+        max_rounds: int = ...,
+        domain: Domain | None = ...,
     ) -> Sequence[RestoredPicture]:
         """Restored pictures, or the pictures themselves where restoring is not surely better."""
 

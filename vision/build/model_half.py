@@ -119,6 +119,7 @@ def build_model_half(
         )
         distances = steps.distances()
         content = None if acquisition is None else content_of(steps.small, seed)
+        residual = steps.residual(content, witness)
         steps.next("maps of all classes")
         maps = {stage: fit.maps() for stage, fit in steps.fits.items()}
     return ModelHalf(
@@ -131,6 +132,7 @@ def build_model_half(
         distances=distances,
         maps={stage: by_tap for stage, by_tap in maps.items() if by_tap},
         content=content,
+        residual=residual,
         gains={stage: fit.mean_gains() for stage, fit in steps.fits.items()},
         blocks=encoder.blocks,
     )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vision.acquisition.domain import Domain
 from vision.bank.model_half import RESTORED, UNRESTORED
 from vision.build.acquisition_source import AcquisitionSource, working_sizes
 from vision.build.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
@@ -18,6 +19,7 @@ from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.finished_steps import FinishedSteps
 from vision.build.map_fit import MapFit
+from vision.build.residual_rows import residual_rows
 from vision.build.witness_rows import WitnessRows
 from vision.calibrate.clean_distance import CleanDistance, fit_distance
 from vision.calibrate.moments import MIN_GAIN
@@ -25,6 +27,9 @@ from vision.calibrate.token_context import fit_scaler
 from vision.encoder.token_spectrum import TokenSpectrum
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
+from vision.perceive.content import KnownContent
+from vision.perceive.encoder_witness import ACQUISITION, EncoderWitness
+from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
 
 CLEAN_VIEWS = 4
@@ -83,7 +88,7 @@ class ModelHalfSteps:
         self.finished = finished
         self.seed = seed
         self.progress = progress
-        self.done, self.of = 0, len(classes) + 4
+        self.done, self.of = 0, len(classes) + 4 + (acquisition is not None)
         side = encoder.input_side or _SIDE
         self.small = [resized(image, NATIVE_SIDES * side) for image in images]
         # Where the number of tiles or tokens follows the image's size, a reference and its draws
@@ -158,6 +163,28 @@ class ModelHalfSteps:
             calibrated = torch.cat(self.calibrated[tap]) if self.calibrated[tap] else clean
             found[tap] = fit_distance(clean, calibrated, torch.stack(means))
         return found
+
+    def residual(
+        self, content: KnownContent | None, witness: EncoderWitness
+    ) -> NoiseDensity | None:
+        """The density over references that were restored once; None without an acquisition half."""
+        if self.acquisition is None or content is None:
+            return None
+        rows = self._step(
+            "restored references",
+            partial(
+                residual_rows,
+                self.acquisition,
+                Domain(content, witness.densities[ACQUISITION]),
+                self.small,
+                working_sizes(self.encoder, self.small),
+                self.classes,
+                side=self.draw_side,
+                seed=self.seed,
+            ),
+        )
+        labels = rows["labels"].numpy().astype(np.int64)
+        return NoiseDensity.fit(rows["scores"].numpy(), labels, len(self.classes))
 
     def next(self, what: str) -> None:
         """Report the next step and count it."""
