@@ -56,12 +56,14 @@ def residual_rows(
         order = rng.permutation(len(references))[:EACH].tolist()
         drawn, added = [], []
         for number, position in enumerate(order):
-            noises = [label, _of_another_kind(label, classes, rng)][: 1 + number % 2]
+            noises = [label]
+            if number % 2 and (other := _of_another_kind(label, classes, rng)):
+                noises.append(other)
             image = references[position]
             for one in noises:
                 image = noisy_draw(image, *classes[one], draw=2, side=side, seed=seed)
             drawn.append(image)
-            added.append([one for one in noises if one])
+            added.append(noises)
         at = [sizes[position] for position in order]
         restored = acquisition.restore_batch(drawn, at, max_rounds=1, domain=domain)
         left = [
@@ -80,6 +82,7 @@ def residual_rows(
 
 
 def _of_another_kind(label: int, classes: Classes, rng: np.random.Generator) -> int:
+    """Number of a class of another kind; 0: there is none."""
     others = [i for i, (kind, _) in enumerate(classes) if i and kind != classes[label][0]]
     return int(rng.choice(others)) if others else 0
 
