@@ -56,9 +56,8 @@ def residual_rows(
         order = rng.permutation(len(references))[:EACH].tolist()
         drawn, added = [], []
         for number, position in enumerate(order):
-            noises = [label]
-            if number % 2 and (other := _of_another_kind(label, classes, rng)):
-                noises.append(other)
+            other = _of_another_kind(label, classes, rng)
+            noises = [label, other] if number % 2 and other else [label]
             image = references[position]
             for one in noises:
                 image = noisy_draw(image, *classes[one], draw=2, side=side, seed=seed)

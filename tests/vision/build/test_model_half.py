@@ -99,7 +99,10 @@ def test_no_map_is_kept_where_restoring_leaves_nothing(encoder: VisionEncoder) -
             return super().scores(pictures, sizes)[:, [0, 3]]
 
         def restore_batch(  # type: ignore[override]
-            self, pictures: Sequence[MedicalImage], sizes: Sequence[tuple[int, int]]
+            self,
+            pictures: Sequence[MedicalImage],
+            sizes: Sequence[tuple[int, int]],
+            **settings: object,
         ) -> list[Decision]:
             return [Decision(self._nearest(picture)) for picture in pictures]
 
