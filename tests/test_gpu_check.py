@@ -45,7 +45,8 @@ def arguments(**changes: Any) -> argparse.Namespace:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_whole_check_runs_at_tiny_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    few_classes = SimpleNamespace(shipped=SmoothingAcquisition)
+    stand_in = SmoothingAcquisition()
+    few_classes = SimpleNamespace(shipped=lambda: SimpleNamespace(on=lambda _: stand_in))
     monkeypatch.setattr(gpu.checks, "AcquisitionHalf", few_classes)
     found = gpu_check.Check(arguments(), CPU).run()
     assert found.left_out == []
@@ -62,8 +63,7 @@ def test_the_whole_check_runs_at_tiny_size(monkeypatch: pytest.MonkeyPatch) -> N
     assert sum(map(len, half.seconds.values())) == half.of == len(CLASSES) + 4
     assert [one.alike for one in found.agreements] == [one.asked for one in found.agreements]
     page = make_page(found)
-    assert "| LLaVA | clean | none |" in page and "aim 1.05 ×" in page
-    assert "they do not agree" not in page
+    assert "| LLaVA | clean | none |" in page and "aim" not in page
 
 
 def test_a_spent_budget_leaves_sections_out_by_name() -> None:

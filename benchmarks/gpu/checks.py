@@ -52,7 +52,7 @@ def time_model_half(
             name, start = begun.pop()
             found.seconds.setdefault(name, []).append(time.perf_counter() - start)
 
-    acquisition: Any = AcquisitionHalf.shipped()
+    acquisition: Any = AcquisitionHalf.shipped().on(device)
     build_model_half(encoder, images, acquisition, seed=seed, fewest=references, progress=step)
     finish()
     found.finished = True

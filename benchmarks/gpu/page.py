@@ -18,8 +18,8 @@ NOTES = (
     "noise each that PDC restores, and questions with one noise each. There is no model half: "
     "pictures are restored, features are not calibrated. Every answer has all of its tokens. The "
     "tokenizer knows few words, so that prompts, above all those of the agents, have several times "
-    "the tokens that a trained one gives them. Statistics and restoration of pictures run on the "
-    "CPU.",
+    "the tokens that a trained one gives them. Pictures are restored on the device; their "
+    "statistics are computed on the CPU.",
     "One question: the graph, as `imc ask` runs it; median of the repeats. In a batch: as `imc "
     "bench run` does it. Memory: the highest allocation beside the weights.",
 )
@@ -32,11 +32,13 @@ class Measured:
     facts: dict[str, str]
     """What it was measured with and on, by name."""
     batch: int
+    aimed: bool = True
+    """Whether the aims are held against what was found: they are of a GPU."""
     rows: list[Row] = field(default_factory=list)
     weights: dict[str, int] = field(default_factory=dict)
     """Bytes by model."""
     paths: dict[str, str] = field(default_factory=dict)
-    """By model: whether computed beginnings of prompts may be gone on from."""
+    """By model: whether what was computed of a prompt gives the results of whole passes."""
     half: HalfSteps | None = None
     agreements: list[Agreement] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -80,10 +82,10 @@ def _times(found: Measured) -> Iterator[str]:
     for name, held in found.weights.items():
         yield f"- {name}: {_gigabytes(held)} GB of weights."
     for name, path in found.paths.items():
-        yield f"- {name}, computed beginnings of prompts against whole passes: {path}."
+        yield f"- {name}, shared and held computation against whole passes: {path}."
     for row in found.rows:
         value = ratio(found.rows, row, "alone")
-        if row.method == "imc" and value is not None:
+        if found.aimed and row.method == "imc" and value is not None:
             most = AIMS[row.kind]
             said = "reached" if value <= most else "not reached"
             yield f"- {row.model}, {row.kind}: {value:.2f} × none; aim {most} ×: {said}."

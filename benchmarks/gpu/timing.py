@@ -26,10 +26,11 @@ from vision.reading.medical_image import MedicalImage
 Input = Literal["clean", "noisy"]
 METHODS: tuple[Method, ...] = get_args(Method)
 QUESTIONS = (
+    "Does the scan show a mass in the liver?",
+    "Where is the hyperdense lesion?",
     "Is there a lesion in the left lung?",
-    "What modality is used to take this image?",
-    "Which organ is abnormal in this picture?",
 )
+"""Words of the first two have alternatives, which are scored; those of the last have none."""
 SEVERITY: Severity = 4
 IMAGE_NOISES = ("gaussian", "low_contrast", "low_dose")
 _WIDE = Margins.model_validate(dict.fromkeys(Margins.model_fields, 1e6))
@@ -117,6 +118,13 @@ class Timing:
     batch: int
     repeats: int
 
+    def __post_init__(self) -> None:
+        """One more chat model over the same model, for batches of this size."""
+        chat = cast("ChatLocalMLLM", self.context.chat)
+        self.batching = chat.from_parts(
+            chat.model, chat.processor, chat.model_name, batch_size=self.batch
+        )
+
     def run(self, rows: list[Row]) -> None:
         """Measure; every row is in `rows` from the start, and filled as the measurement goes on."""
         made = [Row(self.name, kind, method) for kind in self.inputs for method in METHODS]
@@ -134,7 +142,10 @@ class Timing:
                 row.alone.append(seconds)
                 row.calls.append(calls)
                 row.peak_alone = max(row.peak_alone, peak)
-        tools = {key: self._tools(context) for key, context in contexts.items()}
+        tools = {
+            key: Tools(replace(context, chat=self.batching), self.batch)
+            for key, context in contexts.items()
+        }
         for first in (True, False):
             for row in made:
                 asked = self.inputs[row.kind][: self.batch]
@@ -154,11 +165,6 @@ class Timing:
         margins = {"margins": _WIDE} if row.kind == "clean" else {}
         context = self.context.with_policy(method=row.method, **margins)
         return replace(context, features=FeatureStore())
-
-    def _tools(self, context: IMCContext) -> Tools:
-        chat = cast("ChatLocalMLLM", context.chat)
-        own = chat.from_parts(chat.model, chat.processor, chat.model_name, batch_size=self.batch)
-        return Tools(replace(context, chat=own), self.batch)
 
     @staticmethod
     def _ask(context: IMCContext, asked: Asked) -> int:
