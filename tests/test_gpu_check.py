@@ -72,6 +72,22 @@ def test_a_spent_budget_leaves_sections_out_by_name() -> None:
     assert "- LLaVA: stopped or left out, its time was spent" in make_page(found)
 
 
+def test_a_section_that_fails_is_named_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    for section in ("compare_devices", "build", "time_model_half"):
+        monkeypatch.setattr(gpu_check, section, failing)
+    monkeypatch.setattr(gpu_check, "draw_inputs", lambda *_: [])
+    check = gpu_check.Check(arguments(), CPU)
+    found = check.run()
+    assert check.failed and len(found.left_out) == 4
+    assert "- Qwen2.5-VL: failed (OutOfMemoryError)" in make_page(found)
+    assert "CUDA out of memory." in capsys.readouterr().err
+
+
 def test_what_was_measured_is_shown_where_the_rest_is_missing() -> None:
     rows = [Row("LLaVA", "clean", method) for method in METHODS]
     rows[0].alone, rows[3].alone = [1.0, 2.0, 9.0], [2.0, 2.2, 2.4]

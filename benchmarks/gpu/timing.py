@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -137,8 +138,8 @@ class Timing:
         for number in range(self.repeats):
             for row in made:
                 one = self.inputs[row.kind][number]
-                work = lambda row=row, one=one: self._ask(contexts[row.kind, row.method], one)  # noqa: E731
-                seconds, peak, calls = self._measured(work)
+                ask = partial(self._ask, contexts[row.kind, row.method], one)
+                seconds, peak, calls = self._measured(ask)
                 row.alone.append(seconds)
                 row.calls.append(calls)
                 row.peak_alone = max(row.peak_alone, peak)
@@ -151,11 +152,8 @@ class Timing:
                 asked = self.inputs[row.kind][: self.batch]
                 if first and row.method != "imc":
                     continue  # of each kind one batch, to begin with
-                seconds, peak, _ = self._measured(
-                    lambda row=row, asked=asked: _ask_all(
-                        row.method, asked, tools[row.kind, row.method]
-                    )
-                )
+                ask = partial(_ask_all, row.method, asked, tools[row.kind, row.method])
+                seconds, peak, _ = self._measured(ask)
                 if not first:
                     row.together.append(seconds)
                     row.peak_together = max(row.peak_together, peak)
@@ -171,6 +169,8 @@ class Timing:
         """One question through the graph; the passes that it took."""
         given: Any = {"image": context.images.put(asked.image), "question": asked.question}
         state = build_imc_graph().invoke(given, context=context)
+        if state["answer"].failure:
+            raise RuntimeError(f"a question was not answered: {state['answer'].failure}")
         return sum(step.calls for step in state["trace"])
 
     def _measured(self, work: Callable[[], int]) -> tuple[float, int, int]:
@@ -197,7 +197,11 @@ def _ask_all(name: Method, asked: Sequence[Asked], tools: Tools) -> int:
         AnswerRequest(str(number), image, question.text)
         for number, (image, question) in enumerate(zip(images, questions, strict=True))
     ]
-    return len(Answers(tools).ask(requests, {}, lambda: None))
+    refused: dict[str, str] = {}
+    found = Answers(tools).ask(requests, refused, lambda: None)
+    if refused:
+        raise RuntimeError(f"{len(refused)} of {len(requests)} questions were not answered")
+    return len(found)
 
 
 def ratio(rows: Sequence[Row], of: Row, times: Literal["alone", "together"]) -> float | None:

@@ -30,7 +30,9 @@ def convolved(picture: Tensor, kernels: Tensor) -> Tensor:
 
     As `conv2d` of the CPU on every device: on GPUs that rounds to ten bits (TF32).
     """
-    return (F.conv2d if picture.device.type == "cpu" else _unfolded)(picture, kernels)
+    if picture.device.type == "cpu":
+        return F.conv2d(picture, kernels)
+    return _unfolded(picture, kernels)
 
 
 def _unfolded(picture: Tensor, kernels: Tensor) -> Tensor:
