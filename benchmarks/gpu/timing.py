@@ -12,8 +12,9 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 
-from graphs.context import FeatureStore, IMCContext
+from graphs.context import IMCContext
 from graphs.imc import build_imc_graph
+from graphs.stores import FeatureStore
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_agents.policy import Margins, Method
 from imc_bench.methods import Tools, get_methods
