@@ -62,6 +62,7 @@ def _inputs(kind: Input, side: int, seed: int) -> Iterator[Asked]:
         rng = np_rng(seed, number)
         rgb, question = as_rgb(make_phantom(rng, size=side).image), QUESTIONS[number % 3]
         if kind == "noisy":
+            question = QUESTIONS[number % 3 - 1]
             noise = IMAGE_NOISES[number % 3]
             rgb = apply_image(noise, rgb, SEVERITY, noise_rng(f"{seed} {number}", noise, SEVERITY))
             noise = CORE_TEXT[number % len(CORE_TEXT)]
