@@ -62,6 +62,7 @@ RUNS: dict[str, dict[str, str]] = {
 PAGES = {
     "ablations.md": "Ablations of PDC",
     "agents.md": "Ablations of the agents",
+    "gpu.md": "Times and memory of models of 7B size on a GPU",
     "perception.md": "Noise classified from pixels, from tokens, from both; the gate",
     "unmatched.md": "Noise that PDC was not fitted on: SLAKE validation",
     "unmatched-vqa-rad.md": "The same: VQA-RAD test",

@@ -280,15 +280,14 @@ def context_over(
     from imc_agents.chat.chat_model import ChatLocalMLLM
     from imc_agents.language.lexicon import Lexicon
     from imc_agents.thresholds import QuestionThresholds, language_fingerprint
+    from vision.acquisition import AcquisitionHalf
     from vision.pdc import Calibrator
 
+    half = _acquisition(acquisition)
+    if model.device.type == "cuda":  # pictures are restored there, too
+        half = (AcquisitionHalf.shipped() if half is None else half).on(model.device)
     calibrator = Calibrator.load(
-        model,
-        processor,
-        bank_path,
-        acquisition=_acquisition(acquisition),
-        blocks=blocks,
-        stages=stages,
+        model, processor, bank_path, acquisition=half, blocks=blocks, stages=stages
     )
     policy = policy if policy is not None else Policy()
     if thresholds_path is not None:

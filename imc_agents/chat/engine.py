@@ -15,7 +15,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from imc_agents.chat.decoding import DecodingSettings, Generated, PieceStreamer, generate_texts
+from imc_agents.chat.decoding import DecodingSettings, Generated, PieceStreamer
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.loglikelihood import TextScorer
 from imc_agents.chat.prefix_cache import PrefixCacheGenerator
@@ -193,9 +193,7 @@ class Engine:
                 with self._lock, refusing_shortage():
                     prompt = self.encoder.encode(messages, features)
                     self.generations += 1
-                    return generate_texts(
-                        self._model,
-                        self._tokenizer,
+                    return self._generator.generate(
                         [prompt],
                         self._constrained(decoding, schema),
                         context_tokens=self.encoder.context_tokens,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from imc_agents.chat.decoding import Generated, as_generated, ending_ids
+from imc_agents.chat.decoding import Generated, PieceStreamer, as_generated, ending_ids
 from imc_agents.chat.encoded_prompt import EncodedPrompt
 from imc_agents.chat.prefix_store import Prefix, cache_of
 
@@ -22,6 +23,9 @@ def greedy_answers(
     prompts: Sequence[EncodedPrompt],
     prefixes: Sequence[Prefix],
     longest: Sequence[int],
+    *,
+    streamer: PieceStreamer | None = None,
+    cancelled: threading.Event | None = None,
 ) -> list[Generated]:
     """The most probable token after the other; a finished answer is removed from the batch.
 
@@ -31,6 +35,8 @@ def greedy_answers(
         prompts: the prompts, of any lengths.
         prefixes: the computed beginning of each, all of one length.
         longest: most tokens of each answer.
+        streamer: receives the text while it is written (one prompt only).
+        cancelled: set from outside to end early.
 
     Returns:
         One `Generated` per prompt, in order.
@@ -47,6 +53,8 @@ def greedy_answers(
     written: list[list[int]] = [[] for _ in prompts]
     logprobs: list[list[float]] = [[] for _ in prompts]
     live = list(range(len(prompts)))
+    if streamer is not None:
+        streamer.put(prompts[0].ids)
     while True:
         logits = model(
             input_ids=ids,
@@ -63,6 +71,10 @@ def greedy_answers(
         ):
             written[row].append(token)
             logprobs[row].append(value)
+        if streamer is not None:
+            streamer.put(chosen)
+        if cancelled is not None and cancelled.is_set():
+            break
         going = [
             place
             for place, row in enumerate(live)
@@ -78,6 +90,8 @@ def greedy_answers(
             live = [live[place] for place in going]
         ids = chosen
         mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+    if streamer is not None:
+        streamer.end()
     return [
         as_generated(tokenizer, prompt, tokens, values, endings)
         for prompt, tokens, values in zip(prompts, written, logprobs, strict=True)

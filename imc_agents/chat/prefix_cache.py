@@ -9,6 +9,7 @@ image, and to the agent (`imc_agents.chat.prefix_store`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from imc_agents.chat.decoding import (
     DecodingSettings,
     Generated,
+    PieceStreamer,
     generate_texts,
 )
 from imc_agents.chat.encoded_prompt import EncodedPrompt
@@ -85,6 +87,8 @@ class PrefixCacheGenerator:
         *,
         context_tokens: int | None = None,
         limits: Sequence[int] | None = None,
+        streamer: PieceStreamer | None = None,
+        cancelled: threading.Event | None = None,
     ) -> list[Generated]:
         """Generate an answer to each prompt, as `generate_texts` does.
 
@@ -94,13 +98,15 @@ class PrefixCacheGenerator:
                 texts or time limits.
             context_tokens: the model's limit; caps `max_new_tokens`.
             limits: longest answer to each prompt, where it is less than `max_new_tokens`.
+            streamer: receives the text while it is written (one prompt only).
+            cancelled: set from outside to end early.
 
         Returns:
             One `Generated` per prompt, in order.
         """
         most = limits if limits is not None else [settings.max_new_tokens] * len(prompts)
         found: dict[int, Generated] = {}
-        work = _Work(settings, context_tokens)
+        work = _Work(settings, context_tokens, streamer, cancelled)
         if _is_greedy(settings):
             for common, members in self._groups(prompts):
                 some = [prompts[index] for index in members]
@@ -131,6 +137,8 @@ class PrefixCacheGenerator:
             prompts,
             work.settings,
             context_tokens=work.context_tokens,
+            streamer=work.streamer,
+            cancelled=work.cancelled,
             limits=limits,
             on_cache=on_cache,
         )
@@ -258,7 +266,13 @@ class PrefixCacheGenerator:
             work.longest(prompt, limit) for prompt, limit in zip(prompts, limits, strict=True)
         ]
         return greedy_answers(
-            self._model, self._tokenizer, prompts, self._prefix_cache(prompts, common), longest
+            self._model,
+            self._tokenizer,
+            prompts,
+            self._prefix_cache(prompts, common),
+            longest,
+            streamer=work.streamer,
+            cancelled=work.cancelled,
         )
 
     def _prefix_cache(self, prompts: Sequence[EncodedPrompt], common: int) -> list[Prefix]:
@@ -272,6 +286,8 @@ class _Work:
 
     settings: DecodingSettings
     context_tokens: int | None
+    streamer: PieceStreamer | None = None
+    cancelled: threading.Event | None = None
 
     def longest(self, prompt: EncodedPrompt, limit: int) -> int:
         """Longest answer to a prompt, in tokens."""

@@ -133,7 +133,7 @@ def build(
     from vision.encoder.stages import describe_stages
 
     warn_if_coloured(clean)
-    half = open_acquisition(acquisition)
+    half = open_acquisition(acquisition).on(encoder.device)
     for stage in describe_stages(encoder):
         notice(stage.sentence)
     notice(build_estimate(encoder, clean, half))

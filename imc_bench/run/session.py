@@ -129,6 +129,7 @@ def identity_of(checked: CheckedRequest, context: IMCContext) -> Identity:
             "name": context.model_name,
             "fingerprint": calibrator.encoder.fingerprint,
             **_placed(local_chat(context).model),
+            "attention": _attention(local_chat(context).model),
             "bank": None if half is None else half.digest,
             "acquisition": acquisition.digest,
             "kinds": list(acquisition.kinds),
@@ -205,6 +206,16 @@ def _placed(model: Any) -> dict[str, str]:
         held[weights.device.type, str(weights.dtype).removeprefix("torch.")] += weights.numel()
     ((device, dtype), _), *_ = held.most_common(1)
     return {"device": device, "dtype": dtype}
+
+
+def _attention(model: Any) -> str:
+    """Implementation of attention, which changes roundings; `auto`: the usual one of every part."""
+    used = set()
+    for part in model.modules():
+        if hasattr(part, "_supports_sdpa"):
+            own = str(part.config._attn_implementation)
+            used.add("auto" if own == ("sdpa" if part._supports_sdpa else "eager") else own)
+    return "+".join(sorted(used)) or "auto"
 
 
 def _versions() -> Iterable[tuple[str, str]]:

@@ -124,7 +124,7 @@ class Store:
         for part in ("arguments", "versions", "model"):
             old, new = facts[part], json.loads(json.dumps(dict(getattr(identity, part))))
             if part == "model":
-                old = {**BEFORE_DEVICES, **old}
+                old, new = {**BEFORE_DEVICES, **old}, {**BEFORE_DEVICES, **new}
             for name in sorted({*old, *new}):
                 if old.get(name) != new.get(name):
                     raise StoreRefused(

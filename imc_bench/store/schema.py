@@ -77,7 +77,7 @@ ResultRow = Mapping[str, Any]
 """A row of a result store by column name."""
 
 
-BEFORE_DEVICES = {"device": "cpu", "dtype": "float32"}
+BEFORE_DEVICES = {"device": "cpu", "dtype": "float32", "attention": "auto"}
 """What the model of a store is taken to be that was written before these were recorded."""
 
 

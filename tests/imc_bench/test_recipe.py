@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from imc_agents.chat.placement import Placement
 from imc_bench.conditions import RunRefused
 from imc_bench.run.recipe import ModelRequest, RunRecipe
-from imc_bench.run.session import RunRequest, _placed
+from imc_bench.run.session import RunRequest, _attention, _placed
+from tests.tiny_models import build_tiny
 
 
 def test_a_worker_loads_the_model_where_and_how_the_command_says(
@@ -39,3 +41,13 @@ def test_a_run_knows_device_and_format_of_the_weights_that_are_in_memory() -> No
         torch.nn.Linear(40, 40, device="meta"),  # a device map holds them elsewhere
     )
     assert _placed(model) == {"device": "cpu", "dtype": "bfloat16"}
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "gemma3"])
+def test_a_run_knows_an_attention_that_is_not_the_usual_one(family: str) -> None:
+    usual = build_tiny(family).model
+    assert _attention(usual) == "auto"
+    config = copy.deepcopy(usual.config)
+    for attention, known in (("eager", "eager"), ("sdpa", "auto")):
+        config._attn_implementation = attention
+        assert _attention(type(usual)(config)) == known

@@ -226,6 +226,16 @@ def test_a_store_without_a_device_is_one_of_a_cpu(path: Path) -> None:
         Store.open(path, ON_GPU, NEW)
 
 
+def test_rows_of_two_kinds_of_attention_are_two_runs(path: Path) -> None:
+    usual, eager = (
+        replace(ON_CPU, model={**ON_CPU.model, "attention": one}) for one in ("auto", "eager")
+    )
+    Store.open(path, IDENTITY, NEW).close()  # written before it was recorded
+    Store.open(path, usual, NEW).close()
+    with pytest.raises(StoreRefused, match='attention "auto", this run has "eager"'):
+        Store.open(path, eager, NEW)
+
+
 def test_one_claim_is_given_back_and_no_other(path: Path) -> None:
     with Store.open(path, IDENTITY, NEW) as one, Store.open(path, IDENTITY, NEW) as two:
         assert [one.units.claim(), one.units.claim(), two.units.claim()] == [0, 1, 2]

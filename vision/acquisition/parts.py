@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
 
 from vision.acquisition.benefit import BenefitPredictor
 from vision.acquisition.evidence import Novelty
@@ -28,6 +31,12 @@ class HalfParts:
     """Share of the squared error that the removal of stripes leaves: mean over its draws."""
     digest: str = ""
     """SHA-256 of its file; empty where it was not loaded from one."""
+
+    def on(self, device: torch.device) -> Self:
+        """The same, its restorer on a GPU; itself for any other device."""
+        if device.type != "cuda":
+            return self
+        return replace(self, restorer=self.restorer.to(device))
 
     @property
     def classes(self) -> tuple[tuple[str, int], ...]:

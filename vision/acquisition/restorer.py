@@ -77,17 +77,18 @@ class EnsembleRestorer:
     def __call__(
         self, planes: Tensor, weights: Tensor, members: Tensor | None = None
     ) -> MemberChanges:
-        """Changes of pictures of one size.
+        """Changes of pictures of one size, on the CPU, computed where the maps lie.
 
         Args:
             planes: (n, planes, H, W) in [0, 1].
             weights: (n, classes) of the maps.
             members: indices of the members to use; None: all.
         """
+        planes, device = planes.to(self.maps.device), self.maps.device
         maps = self.maps[scale_index(min(planes.shape[2:]))]
         maps = maps if members is None else maps[members]
         n, colours, height, width = planes.shape
-        combined = torch.einsum("nc,mcf->nmf", weights, maps)
+        combined = torch.einsum("nc,mcf->nmf", weights.to(device), maps)
         flat = planes.reshape(n * colours, height, width)
         context = combined[..., :CHANNELS].repeat_interleave(colours, dim=0)
         changes = weighted_context(flat, context)
@@ -101,10 +102,11 @@ class EnsembleRestorer:
             rows = (share > 0).nonzero().flatten()
             if not len(rows):
                 continue
-            by_kind = torch.einsum("nc,mcf->nmf", weights[rows][:, own], maps[:, own, CHANNELS:])
+            some_weights = weights[rows][:, own].to(device)
+            by_kind = torch.einsum("nc,mcf->nmf", some_weights, maps[:, own, CHANNELS:])
             plain, logarithmic = vectors[0][rows], vectors[1][rows]
             near = torch.stack([known.additive.mass(plain), known.gain.mass(logarithmic)], dim=1)
-            mass[rows] += share[rows, None] * near
+            mass[rows] += share[rows, None] * near.cpu()
             losses = known.additive(plain, members)
             gains = known.gain(logarithmic, members)
             for m in range(len(maps)):
@@ -117,7 +119,15 @@ class EnsembleRestorer:
                     on_tones = by_kind[:, m, PROTOTYPE_FEATURES:]
                     added = torch.einsum("nchw,nc->nhw", features, on_prototypes)
                     changes[rows, m, colour] += added + tone_change(some, covariates, on_tones)
-        return MemberChanges(changes, mass)
+        return MemberChanges(changes.cpu(), mass)
+
+    def to(self, device: torch.device) -> EnsembleRestorer:
+        """The same, computing on a device; its changes differ by rounding."""
+        known = {
+            kind: Prototypes(one.additive.to(device), one.gain.to(device))
+            for kind, one in self.prototypes.items()
+        }
+        return EnsembleRestorer(self.classes, self.maps.to(device), known)
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""

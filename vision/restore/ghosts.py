@@ -75,7 +75,7 @@ def _peaks(coefficients: Tensor) -> Tensor:
     far = torch.minimum(displaced, size - displaced) >= max(3, int(_MIN_DISPLACEMENT * size))
     typical = out[:, far].abs().median(dim=1, keepdim=True).values + _FLOOR
     kept = 1.0 - (_SHRINK_BELOW * typical / out.abs().clamp_min(1e-6)).square()
-    return out * kept.clamp_min(0.0) * far
+    return out * kept.clamp_min(0.0) * far.to(out.device)
 
 
 def _along(kernel: Tensor, axis: int) -> Tensor:

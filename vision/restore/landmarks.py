@@ -49,6 +49,12 @@ class LandmarkRegression:
         """Sum of the kernel over the landmarks, (n,): near zero for a picture unlike them all."""
         return self.transform(vectors)[:, : len(self.landmarks)].sum(dim=1)
 
+    def to(self, device: torch.device) -> LandmarkRegression:
+        """The same on a device."""
+        return LandmarkRegression(
+            **{name: tensor.to(device) for name, tensor in self.to_tensors().items()}
+        )
+
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vision.perceive.medians import median
 from vision.restore.ghosts import GHOSTS, ghost_context
-from vision.restore.scale_space import blurred
+from vision.restore.scale_space import blurred, convolved
 from vision.restore.thumbnails import quantiles
 
 PATCH = 9
@@ -100,7 +100,7 @@ def weighted_context(grey: Tensor, weights: Tensor) -> Tensor:
     padded = F.pad(picture, (PATCH // 2,) * 4, mode="reflect")
     kernels = patch.reshape(images, members, 1, PATCH, PATCH)
     # one by one: a grouped convolution is three times slower
-    change = torch.cat([F.conv2d(padded[i : i + 1], kernels[i]) for i in range(images)])
+    change = torch.cat([convolved(padded[i : i + 1], kernels[i]) for i in range(images)])
     for factor, channels in _beyond_the_patch(picture):
         own, rest = rest[..., : channels.shape[1]], rest[..., channels.shape[1] :]
         change += factor * torch.bmm(own, channels.flatten(2)).view(shape)
@@ -172,15 +172,15 @@ def _noise_level(picture: Tensor) -> Tensor:
 
     From the median, or from the 0.75 quantile where air fills half of the picture.
     """
-    kernel = torch.tensor(_LAPLACIAN)[None, None] / 6.0
-    residual = F.conv2d(picture, kernel).abs().flatten(1)
+    kernel = picture.new_tensor(_LAPLACIAN)[None, None] / 6.0
+    residual = convolved(picture, kernel).abs().flatten(1)
     half, most = quantiles(residual, (0.5, 0.75)).T
     return torch.maximum(half / 0.674, 0.7 * most / 1.15).clamp_min(_LEAST_NOISE)
 
 
 def _soft(values: Tensor, centres: tuple[float, ...], width: float) -> Tensor:
     """Soft membership of (images, 1, H, W) in classes: (images, centres, H, W), summing to one."""
-    at = torch.tensor(centres).view(1, -1, 1, 1)
+    at = values.new_tensor(centres).view(1, -1, 1, 1)
     inside = values.clamp(centres[0], centres[-1])
     return torch.softmax(-((inside - at) / width).square(), dim=1)
 
@@ -188,5 +188,5 @@ def _soft(values: Tensor, centres: tuple[float, ...], width: float) -> Tensor:
 def _whole(picture: Tensor) -> Tensor:
     """Quantiles, mean, spread and a constant of each image: (images, 6, 1, 1)."""
     flat = picture.flatten(1)
-    moments = torch.stack([flat.mean(1), flat.std(1), torch.ones(len(flat))], dim=1)
+    moments = torch.stack([flat.mean(1), flat.std(1), flat.new_ones(len(flat))], dim=1)
     return torch.cat([quantiles(flat, _QUANTILES), moments], dim=1)[:, :, None, None]

@@ -45,6 +45,8 @@ def thumbnail_vectors(grey: Tensor) -> tuple[Tensor, Tensor]:
 
 def quantiles(values: Tensor, shares: Sequence[float]) -> Tensor:
     """(images, n) -> (images, shares), as `torch.quantile`, by selection instead of sorting."""
+    if values.device.type != "cpu":
+        return torch.quantile(values, values.new_tensor(shares), dim=1).T
     found = np.quantile(values.numpy(), shares, axis=1)
     return torch.from_numpy(np.ascontiguousarray(found.T)).float()
 
@@ -56,7 +58,7 @@ def additive_loss(clean: Tensor, noisy: Tensor) -> Tensor:
 
 def loss_in_cells(coefficients: Tensor) -> Tensor:
     """(images, LOSS_ORDERS ** 2) coefficients -> (images, SIDE, SIDE) loss in each cell."""
-    return (coefficients @ _loss_basis()).reshape(-1, SIDE, SIDE)
+    return (coefficients @ _loss_basis().to(coefficients.device)).reshape(-1, SIDE, SIDE)
 
 
 @cache
@@ -90,7 +92,8 @@ def log_gain(clean: Tensor, noisy: Tensor) -> Tensor:
 def apply_gain(grey: Tensor, coefficients: Tensor) -> Tensor:
     """(images, H, W) times the gain of (images, ORDERS ** 2) coefficients, clipped to [0, 1]."""
     images, height, width = grey.shape
-    logarithm = (coefficients @ _basis(height, width)).clamp(-_MOST_GAIN, _MOST_GAIN)
+    basis = _basis(height, width).to(grey.device)
+    logarithm = (coefficients @ basis).clamp(-_MOST_GAIN, _MOST_GAIN)
     return (grey * torch.exp(logarithm).reshape(images, height, width)).clamp(0.0, 1.0)
 
 

@@ -39,7 +39,7 @@ def curve_covariates(grey: Tensor, lost: Tensor, gain: Tensor) -> Tensor:
     # slope of the loss over brightness: the share of contrast that was lost
     contrast_loss = (lost.flatten(1) * cells).sum(dim=1) / cells.square().sum(dim=1).clamp_min(1e-3)
     rest = torch.stack([flat.std(dim=1), gain[:, 0], contrast_loss], dim=1)
-    return torch.cat([torch.ones(len(grey), 1), quantiles(flat, _QUANTILES), rest], dim=1)
+    return torch.cat([flat.new_ones(len(grey), 1), quantiles(flat, _QUANTILES), rest], dim=1)
 
 
 def tone_features(grey: Tensor, covariates: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def tone_change(grey: Tensor, covariates: Tensor, weights: Tensor) -> Tensor:
     """
     by_knot = weights.view(len(grey), len(KNOTS), COVARIATES)
     heights = torch.einsum("nkd,nd->nk", by_knot, covariates)
-    at = torch.tensor(KNOTS)
+    at = heights.new_tensor(KNOTS)
     slopes = heights.diff(dim=1) / at.diff()
     bends = torch.cat([slopes[:, :1], slopes.diff(dim=1)], dim=1)
     inside = grey.clamp(0.0, 1.0)

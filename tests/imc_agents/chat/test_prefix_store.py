@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from imc_agents.chat import prefix_store
+from imc_agents.chat import greedy, prefix_store
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from tests.imc_agents.chat_helpers import asking, features_of, picture, tiny_chat
 from tests.tiny_models import FAMILIES, MORE_FAMILIES
@@ -100,6 +100,34 @@ def test_a_second_question_on_an_image_of_576_tokens_costs_its_own_tokens() -> N
         costs.append(sum(lengths))
     assert costs[0] > 576
     assert max(costs[1:]) < 0.4 * costs[0]
+
+
+def test_a_second_question_that_is_streamed_costs_its_own_tokens() -> None:
+    chat, features = tiny_chat("llava_576"), features_of("llava_576", picture())
+    bare, costs = whole_passes(chat), []
+    for question in QUESTIONS:
+        asked = instructed(question)
+        with tokens_of(chat) as lengths:
+            pieces = list(chat.stream(asked, features=features))
+        costs.append(sum(lengths))
+        said = bare.invoke(asked, features=features)
+        assert "".join(str(piece.content) for piece in pieces) == said.content
+        assert pieces[-1].usage_metadata == said.usage_metadata
+    assert costs[0] > 576
+    assert max(costs[1:]) < 0.4 * costs[0]
+
+
+def test_a_stream_from_what_is_held_ends_where_its_reader_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(greedy, "ending_ids", lambda _model: set())  # no answer ends by itself
+    chat, features = tiny_chat(max_tokens=512), features_of("llava", picture())
+    for question in QUESTIONS[:2]:
+        chat.invoke(instructed(question), features=features, max_tokens=4)
+    with tokens_of(chat) as lengths:
+        for _ in chat.stream(instructed(QUESTIONS[2]), features=features):
+            break
+    assert len(lengths) < 256
 
 
 def test_a_first_question_is_one_plain_generation() -> None:
