@@ -23,6 +23,7 @@ from imc_agents.requests import (
     ScoreLike,
     SupportsLoglikelihood,
     SupportsMultipleChoice,
+    untemplated,
 )
 from prompts import AskPrompt, RolePrompt
 
@@ -54,7 +55,9 @@ class SelfAssessment:
     ) -> RequestSteps[list[ScoreLike]]:
         """log p(text) under the prompt, for all texts in one batched pass."""
         self.calls += 1
-        scores = list((yield Loglikelihood(_messages(prompt.messages()), tuple(texts))))
+        plain = prompt.prefix is not None
+        messages = untemplated(prompt.prefix or "") if plain else _messages(prompt.messages())
+        scores = list((yield Loglikelihood(messages, tuple(texts))))
         if len(scores) != len(texts):
             raise MalformedReply(f"{len(scores)} scores came back for {len(texts)} texts")
         return scores

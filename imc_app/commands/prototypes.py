@@ -252,6 +252,7 @@ def _measure_questions(
     """Write the thresholds of the model's agents beside the model half."""
     from graphs.context import load_context
     from graphs.question_thresholds import measure_thresholds
+    from imc_app.commands.prototypes_show import describe_judgements
     from imc_agents.thresholds import beside
     from imc_app.progress import progress_bar
 
@@ -272,6 +273,7 @@ def _measure_questions(
         else "too few questions, or too many edited even at the strictest: see `calibrated`"
     )
     typer.echo(f"{beside(out)}: margins from {found.questions} questions; {held}")
+    typer.echo(describe_judgements(found.model_dump(mode="json")))
 
 
 @app.command(

@@ -1,0 +1,182 @@
+"""Whether a model means the words it is asked for: its two judgements, measured when a bank is built.
+
+Asked, a small model calls a misspelt question clean as readily as a clean one, and gives "the same
+question" one probability whatever was changed. So both judgements are put to it on clean questions
+whose truth is known, and one that cannot be told from chance is not used afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from langchain_core.language_models import BaseChatModel
+
+from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, run_requests_together
+from imc_agents.coordinator import CleanReply
+from imc_agents.language.words import words_of
+from imc_agents.requests import RequestSteps
+from imc_agents.safeguards.protected import ProtectedTable, load_protected, protected_tokens
+from imc_agents.self_assessment import SelfAssessment
+from imc_agents.thresholds import AskedJudgements, JudgementTest
+from imc_agents.verifier import SameReply
+from prompts import PromptSet
+
+QUESTIONS = 64
+"""Questions put to a model at most, each in both forms: two judgements of 128 short replies."""
+FEWEST = 20
+"""Questions below which nothing is measured: chance cannot be told from skill then."""
+LEVEL = 0.01
+"""One-sided significance at which a judgement is called better than chance."""
+UNKNOWN = 0.5
+"""What a reply without the agreed form counts as: neither yes nor no."""
+SHORTEST = 4
+"""Letters of a word that is misspelt: two of them change places, its first and last stay."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def measure_judgements(
+    chat: BaseChatModel,
+    prompts: PromptSet,
+    questions: Sequence[str],
+    *,
+    protected: ProtectedTable | None = None,
+    faults: Faults = MODEL_FAULTS,
+    progress: Progress | None = None,
+) -> AskedJudgements:
+    """Ask a model about clean questions, misspelt ones and ones of another meaning.
+
+    Args:
+        chat: the model that serves the agents; any chat model.
+        prompts: those that it will serve with.
+        questions: clean ones; `QUESTIONS` of them are used, evenly spaced.
+        protected: words whose change makes another question; None: the shipped ones.
+        faults: what the model may raise; such a reply counts as neither yes nor no.
+        progress: called with what is done, how much of it, and of how much.
+
+    Returns:
+        For each judgement how well its replies separate what is from what is not. None for one
+        that the prompts do not ask, and where fewer than `FEWEST` questions serve.
+    """
+    table = protected if protected is not None else load_protected()
+    noisy = {q: m for q in dict.fromkeys(questions) if (m := misspelt(q, table)) is not None}
+    pairs = {q: c for q in noisy if (c := with_other_meaning(q, table)) is not None}
+    clean = same = None
+    if prompts.coordinator.ask is not None and len(noisy) >= FEWEST:
+        some = _spaced(list(noisy))
+        walks = [_asked_clean(chat, prompts, q) for q in (*some, *(noisy[q] for q in some))]
+        clean = _tested("judgement: clean?", chat, walks, len(some), faults, progress)
+    may_choose = SelfAssessment(chat).can_choose
+    if (may_choose or prompts.verifier.ask is not None) and len(pairs) >= FEWEST:
+        some = _spaced(list(pairs))
+        asked = _chosen_same if may_choose else _asked_same
+        walks = [asked(chat, prompts, noisy[q], q) for q in some]
+        walks += [asked(chat, prompts, noisy[q], pairs[q]) for q in some]
+        same = _tested("judgement: same question?", chat, walks, len(some), faults, progress)
+    return AskedJudgements(clean=clean, same=same)
+
+
+def misspelt(question: str, table: ProtectedTable) -> str | None:
+    """The question with two letters of its longest word swapped, which is no protected one; None
+    where it has no such word."""
+    before = protected_tokens(question, table)
+    for word in sorted(words_of(question), key=lambda word: -len(word.text)):
+        text = word.text
+        if len(text) < SHORTEST or not text.isalpha():
+            continue
+        for at in range(1, len(text) - 2):
+            if text[at].lower() != text[at + 1].lower():
+                swapped = text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+                changed = question[: word.start] + swapped + question[word.end :]
+                if protected_tokens(changed, table) == before:
+                    return changed
+    return None
+
+
+def with_other_meaning(question: str, table: ProtectedTable) -> str | None:
+    """The question with one protected word replaced by the next of its kind ("left" by "right");
+    None where it holds none that has another."""
+    for token in table.find(question):
+        category = table.categories.get(token.category)
+        normals = list(category.words) if category is not None else []
+        if token.is_prefix or token.normal not in normals or len(normals) < 2:
+            continue
+        following = normals[(normals.index(token.normal) + 1) % len(normals)]
+        spelling = next(iter(category.words[following]), following) if category else following
+        changed = question[: token.start] + spelling + question[token.end :]
+        if protected_tokens(changed, table) != protected_tokens(question, table):
+            return changed
+    return None
+
+
+def judgement_test(positive: Sequence[float], negative: Sequence[float]) -> JudgementTest:
+    """Whether what is scores above what is not: the Mann-Whitney test, one-sided.
+
+    Args:
+        positive: the model's agreement, 0 to 1, where it should agree.
+        negative: where it should not.
+    """
+    from scipy.stats import mannwhitneyu
+
+    if len(set((*positive, *negative))) == 1:
+        auc, p_value = 0.5, 1.0
+    else:
+        found = mannwhitneyu(positive, negative, alternative="greater", method="asymptotic")
+        auc = float(found.statistic) / (len(positive) * len(negative))
+        p_value = float(found.pvalue)
+    return JudgementTest(
+        auc=round(auc, 4), p_value=p_value, questions=len(positive), used=p_value <= LEVEL
+    )
+
+
+def _tested(
+    what: str,
+    chat: BaseChatModel,
+    walks: list[RequestSteps[float]],
+    count: int,
+    faults: Faults,
+    progress: Progress | None,
+) -> JudgementTest:
+    replies = run_requests_together(chat, [_guarded(walk, faults) for walk in walks], faults)
+    if progress is not None:
+        progress(what, count, count)
+    return judgement_test(replies[:count], replies[count:])
+
+
+def _guarded(steps: RequestSteps[float], faults: Faults) -> RequestSteps[float]:
+    try:
+        return (yield from steps)
+    except faults:  # a malformed reply is a ValueError
+        return UNKNOWN
+
+
+def _asked_clean(chat: BaseChatModel, prompts: PromptSet, question: str) -> RequestSteps[float]:
+    assert prompts.coordinator.ask is not None
+    model = SelfAssessment(chat)
+    reply = yield from model.ask(prompts.coordinator.ask, CleanReply, question=question)
+    return float(reply.clean)
+
+
+def _asked_same(
+    chat: BaseChatModel, prompts: PromptSet, original: str, candidate: str
+) -> RequestSteps[float]:
+    assert prompts.verifier.ask is not None
+    model = SelfAssessment(chat)
+    asked = prompts.verifier.ask
+    reply = yield from model.ask(asked, SameReply, original=original, candidate=candidate)
+    return float(reply.same)
+
+
+def _chosen_same(
+    chat: BaseChatModel, prompts: PromptSet, original: str, candidate: str
+) -> RequestSteps[float]:
+    model = SelfAssessment(chat)
+    return (
+        yield from model.agreement(prompts.verifier, original=original, candidate=candidate)
+    )
+
+
+def _spaced(questions: list[str]) -> list[str]:
+    """At most `QUESTIONS` of them, evenly spaced."""
+    count = min(QUESTIONS, len(questions))
+    return [questions[place * len(questions) // count] for place in range(count)]
