@@ -1,4 +1,4 @@
-"""Whether a model means the words it is asked for: its two judgements, measured when a bank is built.
+"""Whether a model means the words it is asked for: its two judgements, measured beside its margins.
 
 Asked, a small model calls a misspelt question clean as readily as a clean one, and gives "the same
 question" one probability whatever was changed. So both judgements are put to it on clean questions
@@ -171,9 +171,7 @@ def _chosen_same(
     chat: BaseChatModel, prompts: PromptSet, original: str, candidate: str
 ) -> RequestSteps[float]:
     model = SelfAssessment(chat)
-    return (
-        yield from model.agreement(prompts.verifier, original=original, candidate=candidate)
-    )
+    return (yield from model.agreement(prompts.verifier, original=original, candidate=candidate))
 
 
 def _spaced(questions: list[str]) -> list[str]:

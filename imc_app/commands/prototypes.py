@@ -252,8 +252,8 @@ def _measure_questions(
     """Write the thresholds of the model's agents beside the model half."""
     from graphs.context import load_context
     from graphs.question_thresholds import measure_thresholds
-    from imc_app.commands.prototypes_show import describe_judgements
     from imc_agents.thresholds import beside
+    from imc_app.commands.prototypes_show import describe_judgements
     from imc_app.progress import progress_bar
 
     context = load_context(

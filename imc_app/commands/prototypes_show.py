@@ -54,9 +54,9 @@ def describe_judgements(found: Document | None) -> str:
     measured: dict[str, Any] = (found or {}).get("judgements") or {}
     asked = {"clean": "whether a question is clean", "same": "whether two questions ask the same"}
     said = [
-        f"asked {what}, its replies are {'better than' if test['used'] else 'no better than'} chance"
-        f" (AUC {test['auc']:.2f} on {test['questions']} questions in two forms):"
-        f" {'used' if test['used'] else 'not used'}"
+        f"asked {what}, its replies are {'' if test['used'] else 'no '}better than chance "
+        f"(AUC {test['auc']:.2f} on {test['questions']} questions in two forms) and "
+        f"{'are used' if test['used'] else 'are not used'}"
         for name, what in asked.items()
         if (test := measured.get(name)) is not None
     ]

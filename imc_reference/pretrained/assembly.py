@@ -1,4 +1,4 @@
-"""The embedded tower, a projector and the pretrained language model as one LLaVA in plain format."""
+"""The embedded tower, a projector and the pretrained language model as one LLaVA."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ CHAT_TEMPLATE = (
 """The language model's own template, which takes texts alone, with a place for an image."""
 
 _UNUSED_TOKEN = -1
-"""Row of the embedding that the image token's begins as: of the last token that is written for
-control alone. It is never read (features stand in its place), and as an output it must be unlikely."""
+"""Which of the control tokens the image token's row of the embedding is a copy of: the last, which
+conversations do not use. The row is never read (features stand in its place); as an output it must
+be unlikely."""
 
 
 def assembled(

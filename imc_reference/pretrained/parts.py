@@ -1,7 +1,7 @@
 """The trained parts on disk: projector and low-rank changes in one small safetensors file.
 
-Beside the tensors (float16) stands what they belong to (the language file, the tower), how they were
-trained and what was measured of them: numbers and names, no text of a question.
+Beside the tensors (float16) stands what they belong to (the language file, the tower), how they
+were trained and what was measured of them: numbers and names, no text of a question.
 """
 
 from __future__ import annotations

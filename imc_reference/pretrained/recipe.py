@@ -1,4 +1,4 @@
-"""From the installed package to a model folder: with the shipped trained parts, or training them."""
+"""From the installed package to a model folder, with the shipped trained parts or new ones."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ from imc_reference.pretrained.examples import (
 )
 from imc_reference.pretrained.gguf_llama import read_gguf
 from imc_reference.pretrained.lora import merge_low_rank
-from imc_reference.pretrained.package import LanguageFile, PretrainedRefused, language_file
+from imc_reference.pretrained.package import MARK, LanguageFile, PretrainedRefused, language_file
 from imc_reference.pretrained.parts import SHIPPED, TrainedParts
 from imc_reference.pretrained.training import AdaptConfig, Adapter, Measure
 from imc_reference.prompting import answer_prompt
-from imc_reference.questions import Pair
 from imc_reference.real_data import RealImage, load_slake
 
 PARTS_FILE = "trained_parts.safetensors"
@@ -47,7 +46,7 @@ Say = Callable[[str], None]
 def build(
     out: Path, *, weights: Path | None = None, parts: Path | None = None, say: Say = print
 ) -> Path:
-    """Write the second model into a folder from the package and trained parts; some minutes at most.
+    """Write the second model into a folder from the package and trained parts, in a minute or two.
 
     Args:
         out: the folder.
@@ -195,6 +194,7 @@ def _write(
     try:
         out.mkdir(parents=True, exist_ok=True)
         say(f"writing {out}")
+        setattr(model.config, MARK, file.source)
         model.save_pretrained(out)
         processor.save_pretrained(out)
         shutil.copyfile(MODEL_DIR / "vocabulary.tsv", out / "vocabulary.tsv")

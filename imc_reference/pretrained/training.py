@@ -1,7 +1,7 @@
 """Adaptation of the second model: projector and low-rank changes, on answers alone; resumable.
 
-Every step's draws follow from the seed and the step's number, so that a run that was stopped goes on
-exactly as it would have. What is kept is an exponential moving average of the trained parts.
+Every step's draws follow from the seed and the step's number, so that a run that was stopped goes
+on exactly as it would have. What is kept is an exponential moving average of the trained parts.
 """
 
 from __future__ import annotations
