@@ -6,6 +6,7 @@ import hashlib
 
 import torch
 from transformers import LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+from transformers.utils import logging
 
 from imc_reference import MODEL_DIR
 from imc_reference.architecture import IMAGE_TOKENS, build_processor
@@ -85,9 +86,15 @@ def assembled(
 
 def embedded_model() -> LlavaForConditionalGeneration:
     """The embedded model, whose tower is shared."""
-    return LlavaForConditionalGeneration.from_pretrained(
-        MODEL_DIR, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    ).eval()
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return LlavaForConditionalGeneration.from_pretrained(
+            MODEL_DIR, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        ).eval()
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def tower_digest(model: LlavaForConditionalGeneration) -> str:
