@@ -7,6 +7,7 @@ whose truth is known, and one that cannot be told from chance is not used afterw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from langchain_core.language_models import BaseChatModel
@@ -31,6 +32,20 @@ UNKNOWN = 0.5
 """What a reply without the agreed form counts as: neither yes nor no."""
 SHORTEST = 4
 """Letters of a word that is misspelt: two of them change places, its first and last stay."""
+
+_PAIRS = (
+    "left right upper lower top bottom superior inferior anterior posterior medial lateral "
+    "proximal distal axial coronal larger smaller largest smallest bigger smaller biggest smallest "
+    "more less most least increased decreased normal abnormal benign malignant with without "
+    "present absent single multiple acute chronic before after ap pa t1 t2 any no"
+).split()
+_OPPOSITES = {
+    one: other
+    for first, second in zip(_PAIRS[::2], _PAIRS[1::2], strict=True)
+    for one, other in ((second, first), (first, second))
+}
+"""Of each of these words the one that makes another question."""
+_THERE = re.compile(r"\b((?:is|are) there)\s+(?:an?\s+|any\s+)?", re.IGNORECASE)
 
 Progress = Callable[[str, int, int], None]
 
@@ -94,19 +109,18 @@ def misspelt(question: str, table: ProtectedTable) -> str | None:
 
 
 def with_other_meaning(question: str, table: ProtectedTable) -> str | None:
-    """The question with one protected word replaced by the next of its kind ("left" by "right");
-    None where it holds none that has another."""
-    for token in table.find(question):
-        category = table.categories.get(token.category)
-        normals = list(category.words) if category is not None else []
-        if token.is_prefix or token.normal not in normals or len(normals) < 2:
-            continue
-        following = normals[(normals.index(token.normal) + 1) % len(normals)]
-        spelling = next(iter(category.words[following]), following) if category else following
-        changed = question[: token.start] + spelling + question[token.end :]
-        if protected_tokens(changed, table) != protected_tokens(question, table):
-            return changed
-    return None
+    """The question with one protected word changed ("left" to "right", "2" to "3", "is there a" to
+    "is there no"); None where it has none to change."""
+    for word in re.finditer(r"\w+", question):
+        other = _OPPOSITES.get(word.group().lower())
+        if other is None and word.group().isdecimal():
+            other = str(int(word.group()) + 1)
+        if other is not None:
+            changed = question[: word.start()] + other + question[word.end() :]
+            if protected_tokens(changed, table) != protected_tokens(question, table):
+                return changed
+    changed, count = _THERE.subn(r"\1 no ", question, count=1)
+    return changed if count and "no " not in question else None
 
 
 def judgement_test(positive: Sequence[float], negative: Sequence[float]) -> JudgementTest:

@@ -1,4 +1,4 @@
-"""The adaptation on a tiny model: the product's prompt, packed as alone, resumed as never stopped."""
+"""The adaptation on a tiny model: on the product's prompt, packed as alone, resumed exactly."""
 
 from __future__ import annotations
 
