@@ -207,7 +207,7 @@ def _write(
         raise PretrainedRefused(
             f"--out {str(out)!r}: {why}: free some, or name a folder elsewhere"
         ) from error
-    return parameters
+    return int(parameters)
 
 
 def _card(out: Path, parts: TrainedParts, file: LanguageFile, parameters: int) -> None:
