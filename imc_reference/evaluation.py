@@ -167,8 +167,13 @@ class Answerer:
 _BLANK = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))
 
 
-def evaluate(config: EvaluateConfig, progress: Say = lambda line: None) -> EvaluationReport:
-    """Measure the model; raises `DataRefused` when a data set is named but not there."""
+def evaluate(
+    config: EvaluateConfig, progress: Say = lambda line: None, answerer: Answerer | None = None
+) -> EvaluationReport:
+    """Measure the model; raises `DataRefused` when a data set is named but not there.
+
+    `answerer` None: every question by `generate`, alone.
+    """
     report = EvaluationReport(
         config={
             "slake_split": config.slake_split,
@@ -179,7 +184,7 @@ def evaluate(config: EvaluateConfig, progress: Say = lambda line: None) -> Evalu
             "scoring": "strict",
         }
     )
-    answerer = Answerer(config)
+    answerer = answerer if answerer is not None else Answerer(config)
     if config.data is not None:
         train = _training_pairs(config.data, progress)
         for name, every in _real_sets(config.data, config.slake_split, progress):

@@ -16,8 +16,10 @@ from imc_reference.architecture import IMAGE_SIZE, IMAGE_TOKENS
 from imc_reference.card import card_text, results_section, write_lines
 from imc_reference.evaluation import EvaluateConfig, EvaluationReport, evaluate
 from imc_reference.exact_match import exact_matches
+from imc_reference.packed_answers import PackedAnswerer
 from imc_reference.pretrained.assembly import assembled, embedded_model, tower_digest
 from imc_reference.pretrained.examples import (
+    QUESTIONS_A_ROW,
     ChatEncoder,
     Corpus,
     stacked_pixels,
@@ -129,10 +131,11 @@ def finish(config: AdaptConfig, *, weights: Path | None = None, say: Say = print
     known = TrainedParts.load(stored, language=file.sha256, tower=tower_digest(tower))
     model, processor = assembled(read_gguf(file.path), tower)
     parameters = _write(config.out, model, processor, known, file, say)
+    measured_how = EvaluateConfig(model=config.out, data=config.data, phantoms=CARD_PHANTOMS)
+    encoder = ChatEncoder(processor, answer_prompt(model.config), IMAGE_TOKENS)
     del model
-    report = evaluate(
-        EvaluateConfig(model=config.out, data=config.data, phantoms=CARD_PHANTOMS), say
-    )
+    answerer = PackedAnswerer(measured_how, encoder, questions=QUESTIONS_A_ROW)
+    report = evaluate(measured_how, say, answerer)
     measured = replace(known, report=report.to_dict())
     measured.save(stored)
     _card(config.out, measured, file, parameters)

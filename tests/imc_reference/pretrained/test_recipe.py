@@ -79,7 +79,7 @@ def test_training_writes_parts_measures_them_and_the_card_says_so(
     share = Share(0.75, 0.7, 0.8, 15)
     config = {"bootstrap_seed": 0, "phantom_seed": 1}
     report = EvaluationReport({"slake validate": {"image": {"all": share}}}, config)
-    monkeypatch.setattr(recipe, "evaluate", lambda settings, say: report)
+    monkeypatch.setattr(recipe, "evaluate", lambda settings, say, answerer: report)
     out = tmp_path / "trained"
     said: list[str] = []
     run = AdaptConfig(out, tmp_path, epochs=2.0, rank=2, rows=2, phantoms=0, device="cpu")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_reference.architecture import IMAGE_TOKENS
+from imc_reference.evaluation import Answerer, EvaluateConfig
 from imc_reference.losses import answer_logits, patch_features
+from imc_reference.packed_answers import PackedAnswerer
 from imc_reference.packing import pack
 from imc_reference.pretrained.assembly import assembled
 from imc_reference.pretrained.examples import ChatEncoder, Corpus, Row
@@ -77,6 +80,24 @@ def test_a_packed_question_has_the_logits_it_has_alone(gguf_file: Path, tmp_path
             for one in segments
         ]
     assert torch.allclose(together, torch.cat(alone), atol=1e-4)
+
+
+def test_answers_to_packed_questions_are_those_to_each_alone(
+    gguf_file: Path, tmp_path: Path
+) -> None:
+    own = adapter(gguf_file, tmp_path, epochs=3.0, low_rank_rate=2e-2, projector_rate=2e-2)
+    list(own.run())  # so that answers end, and differ
+    folder = tmp_path / "model"
+    merged, processor = assembled(read_gguf(gguf_file))
+    merge_low_rank(merged, trainable(own.model), own.config.rank)
+    merged.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    config = EvaluateConfig(model=folder, max_new_tokens=6, batch=8)
+    shown = [np.asarray(picture(number).resize((112, 112))) for number in range(3)]
+    asked = [(n % 3, f"{'Really? ' * (n % 2)}Number {n}?") for n in range(8)]
+    packed = PackedAnswerer(config, own.encoder, questions=2).answers(shown, asked)
+    assert packed == Answerer(config).answers(shown, asked)
+    assert len(set(packed)) > 1
 
 
 def test_every_pair_is_asked_once_an_epoch_in_another_order(tmp_path: Path) -> None:
