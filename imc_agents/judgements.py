@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from langchain_core.language_models import BaseChatModel
 
@@ -20,7 +21,7 @@ from imc_agents.safeguards.protected import ProtectedTable, load_protected, prot
 from imc_agents.self_assessment import SelfAssessment
 from imc_agents.thresholds import AskedJudgements, JudgementTest
 from imc_agents.verifier import SameReply
-from prompts import PromptSet
+from prompts import AskPrompt, PromptSet, RolePrompt
 
 QUESTIONS = 64
 """Questions put to a model at most, each in both forms: two judgements of 128 short replies."""
@@ -77,16 +78,16 @@ def measure_judgements(
     noisy = {q: m for q in dict.fromkeys(questions) if (m := misspelt(q, table)) is not None}
     pairs = {q: c for q in noisy if (c := with_other_meaning(q, table)) is not None}
     clean = same = None
-    if prompts.coordinator.ask is not None and len(noisy) >= FEWEST:
+    prompt = prompts.coordinator.ask
+    if prompt is not None and len(noisy) >= FEWEST:
         some = _spaced(list(noisy))
-        walks = [_asked_clean(chat, prompts, q) for q in (*some, *(noisy[q] for q in some))]
+        walks = [_asked_clean(chat, prompt, q) for q in (*some, *(noisy[q] for q in some))]
         clean = _tested("judgement: clean?", chat, walks, len(some), faults, progress)
-    may_choose = SelfAssessment(chat).can_choose
-    if (may_choose or prompts.verifier.ask is not None) and len(pairs) >= FEWEST:
+    agreed = _agreement(chat, prompts)
+    if agreed is not None and len(pairs) >= FEWEST:
         some = _spaced(list(pairs))
-        asked = _chosen_same if may_choose else _asked_same
-        walks = [asked(chat, prompts, noisy[q], q) for q in some]
-        walks += [asked(chat, prompts, noisy[q], pairs[q]) for q in some]
+        walks = [agreed(noisy[q], q) for q in some]
+        walks += [agreed(noisy[q], pairs[q]) for q in some]
         same = _tested("judgement: same question?", chat, walks, len(some), faults, progress)
     return AskedJudgements(clean=clean, same=same)
 
@@ -164,28 +165,35 @@ def _guarded(steps: RequestSteps[float], faults: Faults) -> RequestSteps[float]:
         return UNKNOWN
 
 
-def _asked_clean(chat: BaseChatModel, prompts: PromptSet, question: str) -> RequestSteps[float]:
-    assert prompts.coordinator.ask is not None
-    model = SelfAssessment(chat)
-    reply = yield from model.ask(prompts.coordinator.ask, CleanReply, question=question)
+def _agreement(
+    chat: BaseChatModel, prompts: PromptSet
+) -> Callable[[str, str], RequestSteps[float]] | None:
+    """How the model is asked whether two questions ask the same; None: it cannot be."""
+    if SelfAssessment(chat).can_choose:
+        return partial(_chosen_same, chat, prompts.verifier)
+    if prompts.verifier.ask is not None:
+        return partial(_asked_same, chat, prompts.verifier.ask)
+    return None
+
+
+def _asked_clean(chat: BaseChatModel, prompt: AskPrompt, question: str) -> RequestSteps[float]:
+    reply = yield from SelfAssessment(chat).ask(prompt, CleanReply, question=question)
     return float(reply.clean)
 
 
 def _asked_same(
-    chat: BaseChatModel, prompts: PromptSet, original: str, candidate: str
+    chat: BaseChatModel, prompt: AskPrompt, original: str, candidate: str
 ) -> RequestSteps[float]:
-    assert prompts.verifier.ask is not None
     model = SelfAssessment(chat)
-    asked = prompts.verifier.ask
-    reply = yield from model.ask(asked, SameReply, original=original, candidate=candidate)
+    reply = yield from model.ask(prompt, SameReply, original=original, candidate=candidate)
     return float(reply.same)
 
 
 def _chosen_same(
-    chat: BaseChatModel, prompts: PromptSet, original: str, candidate: str
+    chat: BaseChatModel, prompt: RolePrompt, original: str, candidate: str
 ) -> RequestSteps[float]:
     model = SelfAssessment(chat)
-    return (yield from model.agreement(prompts.verifier, original=original, candidate=candidate))
+    return (yield from model.agreement(prompt, original=original, candidate=candidate))
 
 
 def _spaced(questions: list[str]) -> list[str]:

@@ -71,9 +71,11 @@ class Corpus:
         """`phantoms` are drawn once; what is asked about them is drawn for each epoch."""
         self.images = list(images)
         self.pixels = stacked_pixels(self.images, REAL_SIZE)
-        drawn = draw_phantoms(phantoms, seed=seed + 1) if phantoms else None
-        self.phantoms: list[Phantom] = drawn.phantoms if drawn is not None else []
-        self._phantom_pixels = drawn.pixels if drawn is not None else None
+        self.phantoms: list[Phantom] = []
+        self._phantom_pixels = torch.empty(0)
+        if phantoms:
+            drawn = draw_phantoms(phantoms, seed=seed + 1)
+            self.phantoms, self._phantom_pixels = drawn.phantoms, drawn.pixels
         self.seed = seed
 
     @property
@@ -99,7 +101,6 @@ class Corpus:
         shown = []
         for row in rows:
             if row.phantom:
-                assert self._phantom_pixels is not None
                 shown.append(self._phantom_pixels[row.image : row.image + 1].float() / 255)
             else:
                 pixels = self.pixels[row.image : row.image + 1].float() / 255
