@@ -54,7 +54,7 @@ def build(
         out: the folder.
         weights: the GGUF file; None: the installed package's.
         parts: the trained parts' file; None: the shipped ones.
-        say: told what is done.
+        say: called with each line of progress.
 
     Raises:
         PretrainedRefused: the package is missing, damaged or of another version; no trained parts;
