@@ -85,7 +85,7 @@ def test_a_packed_question_has_the_logits_it_has_alone(gguf_file: Path, tmp_path
 def test_answers_to_packed_questions_are_those_to_each_alone(
     gguf_file: Path, tmp_path: Path
 ) -> None:
-    own = adapter(gguf_file, tmp_path, epochs=3.0, low_rank_rate=2e-2, projector_rate=2e-2)
+    own = adapter(gguf_file, tmp_path, epochs=15.0, low_rank_rate=1e-2, projector_rate=1e-2)
     list(own.run())  # so that answers end, and differ
     folder = tmp_path / "model"
     merged, processor = assembled(read_gguf(gguf_file))
