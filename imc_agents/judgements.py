@@ -7,6 +7,7 @@ whose truth is known, and one that cannot be told from chance is not used afterw
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -62,6 +63,8 @@ def measure_judgements(
 ) -> AskedJudgements:
     """Ask a model about clean questions, misspelt ones and ones of another meaning.
 
+    A model that chooses among given replies chooses; another one is asked for its reply.
+
     Args:
         chat: the model that serves the agents; any chat model.
         prompts: those that it will serve with.
@@ -81,7 +84,8 @@ def measure_judgements(
     prompt = prompts.coordinator.ask
     if prompt is not None and len(noisy) >= FEWEST:
         some = _spaced(list(noisy))
-        walks = [_asked_clean(chat, prompt, q) for q in (*some, *(noisy[q] for q in some))]
+        asked = _chosen_clean if SelfAssessment(chat).can_choose else _asked_clean
+        walks = [asked(chat, prompt, q) for q in (*some, *(noisy[q] for q in some))]
         clean = _tested("judgement: clean?", chat, walks, len(some), faults, progress)
     agreed = _agreement(chat, prompts)
     if agreed is not None and len(pairs) >= FEWEST:
@@ -179,6 +183,13 @@ def _agreement(
 def _asked_clean(chat: BaseChatModel, prompt: AskPrompt, question: str) -> RequestSteps[float]:
     reply = yield from SelfAssessment(chat).ask(prompt, CleanReply, question=question)
     return float(reply.clean)
+
+
+def _chosen_clean(chat: BaseChatModel, prompt: AskPrompt, question: str) -> RequestSteps[float]:
+    """How much more probable the reply that it is clean is than the other: nothing is generated."""
+    model = SelfAssessment(chat)
+    messages = prompt.messages(question=question)
+    return (yield from model.choice(messages, [json.dumps({"clean": c}) for c in (True, False)]))
 
 
 def _asked_same(

@@ -64,8 +64,14 @@ class SelfAssessment:
 
     def agreement(self, prompt: RolePrompt, **fields: str) -> RequestSteps[float]:
         """Probability of the prompt's first option, the agreeing one."""
+        return (yield from self.choice(prompt.messages(**fields), prompt.options))
+
+    def choice(
+        self, messages: Sequence[dict[str, str]], options: Sequence[str]
+    ) -> RequestSteps[float]:
+        """Probability of the first of the options as the reply."""
         self.calls += 1
-        choice = yield MultipleChoice(_messages(prompt.messages(**fields)), tuple(prompt.options))
+        choice = yield MultipleChoice(_messages(messages), tuple(options))
         probability = float(choice.probabilities[0])
         if not 0.0 <= probability <= 1.0:
             raise MalformedReply("the probability of an option is not between 0 and 1")

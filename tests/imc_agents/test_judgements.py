@@ -112,6 +112,13 @@ def test_a_vote_is_measured_by_choosing_where_the_model_can() -> None:
         assert same is not None and same.used is used
 
 
+def test_a_model_that_chooses_generates_nothing() -> None:
+    chat = ChoosingChat(vote=lambda shown: 0.9 if shown[-1] in CLEAN else 0.2)
+    found = measure_judgements(chat, INSTRUCT, CLEAN)
+    assert found.clean is not None and found.clean.used
+    assert chat.heard == []
+
+
 def test_replies_without_the_form_say_nothing() -> None:
     found = measure_judgements(AskedChat(), INSTRUCT, CLEAN)
     assert found.clean is not None and not found.clean.used
