@@ -21,7 +21,7 @@ from imc_agents.errors import ModelRefused
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Method, Policy
 from imc_agents.safeguards.protected import ProtectedTable, load_protected
-from prompts import PromptSet, load_prompts
+from prompts import PROFILES, PromptSet, load_prompts
 
 if TYPE_CHECKING:
     from vision.acquisition import AcquisitionHalf
@@ -31,6 +31,8 @@ BANK_FILE = "prototypes.safetensors"
 """A model folder's own model half of PDC."""
 VOCABULARY_FILE = "vocabulary.tsv"
 """A model folder's own words, with the counts of its training questions."""
+PROFILE_FOLDER = "prompts"
+"""A model folder's own prompts: a folder of the five role files."""
 REFERENCE_MODEL = "imc-reference"
 """Name of the embedded model; it understands the `reference` prompts only."""
 
@@ -177,7 +179,7 @@ def load_context(
             (`imc_agents.thresholds`) are read too.
         acquisition: an acquisition half of one's own; None: the shipped one.
         stages: of PDC: `pixels`, `features` or both.
-        profile: prompt profile; None: `reference` for the embedded model, else `instruct`.
+        profile: prompt profile; None: the folder's own (see `own_profile`), else `instruct`.
         method: what is done before the model answers.
         seed: recorded with every answer.
         policy: budgets and thresholds; `method` and `seed` are put into it. Margins that it was
@@ -227,7 +229,7 @@ def load_context(
         bank_path=bank,
         acquisition=half,
         stages=stages,
-        profile=profile if profile is not None else ("reference" if reference else "instruct"),
+        profile=profile if profile is not None else own_profile(folder),
         vocabularies=[own_words] if own_words.is_file() else [],
         protected=table,
         thresholds_path=_thresholds(bank, own_bank) if thresholds else None,
@@ -314,11 +316,27 @@ def _acquisition(given: AcquisitionHalf | str | Path | None) -> AcquisitionHalf 
 
 
 def is_reference(folder: Path) -> bool:
-    """The folder holds the embedded model or a retraining of it: its config says so, or the
-    vocabulary of its training questions lies beside it."""
+    """The folder holds the embedded model or a retraining of it: its config names the prompts that
+    it was trained on. What else lies in it (vocabulary, model half, thresholds) any model may
+    bring."""
+    return _named_profile(folder) == "reference"
+
+
+def own_profile(folder: Path) -> str | Path:
+    """The prompts of a model's folder: its own (`prompts/` with the five role files), else the
+    profile of ours that `imc_profile` in its config.json names, else `instruct`."""
+    own = folder / PROFILE_FOLDER
+    if own.is_dir():
+        return own
+    named = _named_profile(folder)
+    return named if named in PROFILES else "instruct"
+
+
+def _named_profile(folder: Path) -> str:
+    """What the folder's config.json names as `imc_profile`; empty where it names none."""
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    named = isinstance(config, dict) and config.get("imc_profile") == "reference"
-    return named or (folder / VOCABULARY_FILE).is_file()
+        return ""
+    named = config.get("imc_profile") if isinstance(config, dict) else None
+    return named if isinstance(named, str) else ""

@@ -37,6 +37,9 @@ that merely sound alike, whose gain needs repaired neighbours; what is guessed c
 NO_SIGN = "unchanged: no sign of an error"
 NOT_ASSESSED = "unchanged: it was not assessed"
 SUSPECTED = "unchanged: an error is suspected"
+NO_BETTER_THAN_CHANCE = (
+    "the model gives no log-likelihoods, and its replies about questions are no better than chance"
+)
 
 
 class CleanReply(BaseModel):
@@ -107,6 +110,13 @@ class Coordinator(RoleAgent):
                 scored=False,
                 suspicious=False,
                 reason=f"unchanged: {CANNOT_ASSESS}",
+            )
+        if not (self.policy.trust_clean and self.policy.trust_same):
+            return Assessment(
+                question=question,
+                scored=False,
+                suspicious=False,
+                reason=f"unchanged: {NO_BETTER_THAN_CHANCE}",
             )
         reply = yield from self.model.ask(prompt, CleanReply, question=question)
         said = "clean" if reply.clean else "corrupted"

@@ -26,7 +26,8 @@ class ExchangeMessage(_Value):
     """One message of the conversation, before the chat template."""
 
     role: str
-    """LangChain's name of its type: `system`, `human`, `ai`."""
+    """LangChain's name of its type: `system`, `human`, `ai`; `untemplated`: the prompt as it
+    stands."""
     text: str
 
 

@@ -101,6 +101,12 @@ class Policy(BaseModel):
     vote_cap: float = Field(default=4.0, ge=0)
     """Log-odds beyond which the vote does not grow."""
 
+    trust_clean: bool = True
+    """A reply to whether a question is clean counts. `imc_agents.judgements` measures a model's."""
+    trust_same: bool = True
+    """A reply to whether two questions ask the same counts: the vote above, and the verdict of a
+    model that can only be asked. Without both such a model leaves questions alone."""
+
     def margin(self, known: WordClass, *, homophone: bool) -> float | None:
         """Nats that an edit of a word must gain; None: no gain is enough.
 

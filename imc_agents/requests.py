@@ -11,9 +11,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 
 Messages = tuple[BaseMessage, ...]
+
+UNTEMPLATED = "untemplated"
+"""Role of a single message that is the whole prompt as it stands: no chat template is put round it.
+Texts are scored after it; see `prompts.RolePrompt.prefix`."""
+
+
+def untemplated(text: str) -> Messages:
+    """The prompt that is this text as it stands."""
+    return (ChatMessage(role=UNTEMPLATED, content=text),)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from imc_agents.requests import (
     ScoreLike,
     SupportsLoglikelihood,
     SupportsMultipleChoice,
+    untemplated,
 )
 from prompts import AskPrompt, RolePrompt
 
@@ -54,15 +55,23 @@ class SelfAssessment:
     ) -> RequestSteps[list[ScoreLike]]:
         """log p(text) under the prompt, for all texts in one batched pass."""
         self.calls += 1
-        scores = list((yield Loglikelihood(_messages(prompt.messages()), tuple(texts))))
+        plain = prompt.prefix is not None
+        messages = untemplated(prompt.prefix or "") if plain else _messages(prompt.messages())
+        scores = list((yield Loglikelihood(messages, tuple(texts))))
         if len(scores) != len(texts):
             raise MalformedReply(f"{len(scores)} scores came back for {len(texts)} texts")
         return scores
 
     def agreement(self, prompt: RolePrompt, **fields: str) -> RequestSteps[float]:
         """Probability of the prompt's first option, the agreeing one."""
+        return (yield from self.choice(prompt.messages(**fields), prompt.options))
+
+    def choice(
+        self, messages: Sequence[dict[str, str]], options: Sequence[str]
+    ) -> RequestSteps[float]:
+        """Probability of the first of the options as the reply."""
         self.calls += 1
-        choice = yield MultipleChoice(_messages(prompt.messages(**fields)), tuple(prompt.options))
+        choice = yield MultipleChoice(_messages(messages), tuple(options))
         probability = float(choice.probabilities[0])
         if not 0.0 <= probability <= 1.0:
             raise MalformedReply("the probability of an option is not between 0 and 1")

@@ -22,6 +22,41 @@ SAMPLED = 64
 """Weights of each tensor that the fingerprint reads."""
 
 
+class JudgementTest(BaseModel):
+    """How well the model's replies separate what is from what is not, on known questions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    auc: float = Field(ge=0, le=1)
+    """Chance that a right case is agreed to more than a wrong one; .5: the words say nothing."""
+    p_value: float = Field(ge=0, le=1)
+    """Of the test that it is chance, one-sided."""
+    questions: int = Field(ge=0)
+    """Questions asked, each in a right and a wrong form."""
+    used: bool
+    """Better than chance: what the model replies counts."""
+
+
+class AskedJudgements(BaseModel):
+    """What `imc_agents.judgements` found of a model that is asked; None: not measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clean: JudgementTest | None = None
+    """"Is this question clean?", on clean and misspelt ones."""
+    same: JudgementTest | None = None
+    """"Do both ask the same?", on pairs that do and pairs that differ in one protected word."""
+
+    def applied(self, policy: Policy) -> Policy:
+        """The policy without the judgements that are no better than chance."""
+        failed = {
+            f"trust_{name}": False
+            for name, test in (("clean", self.clean), ("same", self.same))
+            if test is not None and not test.used and f"trust_{name}" not in policy.model_fields_set
+        }
+        return policy.model_copy(update=failed)
+
+
 class QuestionThresholds(BaseModel):
     """What `imc_agents.margin_calibration` found for one model. Numbers only: no text of a
     question."""
@@ -47,6 +82,8 @@ class QuestionThresholds(BaseModel):
     """Clopper-Pearson bound on the share edited, at that confidence."""
     shown: dict[str, int] = {}
     """Questions in which an edit of each class was to be weighed at all."""
+    judgements: AskedJudgements | None = None
+    """Whether the model's replies say anything where it is asked; None: not measured."""
 
     @model_validator(mode="before")
     @classmethod
@@ -61,14 +98,16 @@ class QuestionThresholds(BaseModel):
         return renamed
 
     def applied(self, policy: Policy) -> Policy:
-        """The policy with these margins; thresholds that its maker set stay as they are."""
+        """The policy with these margins, and without judgements that say nothing; what its maker
+        set stays as it is."""
         given = policy.model_fields_set
         changes = {
             name: value
             for name, value in (("margins", self.margins), ("new_word", self.new_word))
             if name not in given
         }
-        return policy.model_copy(update=changes)
+        changed = policy.model_copy(update=changes)
+        return changed if self.judgements is None else self.judgements.applied(changed)
 
     def save(self, path: Path) -> None:
         """Write them as JSON."""

@@ -157,7 +157,7 @@ class Verifier(RoleAgent):
         )
 
     def _agreement(self, original: str, candidate: Candidate) -> RequestSteps[float | None]:
-        if not self.model.can_choose:
+        if not (self.model.can_choose and self.policy.trust_same):
             return None
         return (
             yield from self.model.agreement(
@@ -181,6 +181,8 @@ class Verifier(RoleAgent):
             return _refuse(
                 candidate, "it changes a known word, and no log-likelihood supports that", known
             )
+        if not self.policy.trust_same:
+            return _refuse(candidate, "asked, the model's replies are no better than chance")
         prompt = self.prompts.verifier.ask
         if prompt is None:
             return _refuse(candidate, CANNOT_ASSESS)

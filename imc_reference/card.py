@@ -7,7 +7,8 @@ from pathlib import Path
 from imc_reference.evaluation import EvaluationReport, report_lines
 
 
-def _text(name: str) -> str:
+def card_text(name: str) -> str:
+    """A paragraph of a card, from `imc_reference/data`."""
     return (files("imc_reference") / "data" / name).read_text(encoding="utf-8")
 
 
@@ -15,22 +16,27 @@ def write_card(
     folder: Path, report: EvaluationReport, *, parameters: int, rad_pairs: int, slake_pairs: int
 ) -> Path:
     """Write `README.md` in the model folder from the report and the training curve beside it."""
-    lines = [
-        _text("card_head.md").format(
-            millions=parameters / 1e6, rad_pairs=rad_pairs, slake_pairs=slake_pairs
-        ),
+    head = card_text("card_head.md").format(
+        millions=parameters / 1e6, rad_pairs=rad_pairs, slake_pairs=slake_pairs
+    )
+    rest = ["", *_curve(folder), "", *_run_notes(folder), card_text("card_limits.md")]
+    return write_lines(folder, [head, *results_section(report), *rest])
+
+
+def results_section(report: EvaluationReport) -> list[str]:
+    """What was measured, with how."""
+    return [
         "## Results",
         "Greedy answers, strict exact match, 95 % intervals by bootstrap over images "
         f"(seed {report.config['bootstrap_seed']}); phantoms drawn with seed "
         f"{report.config['phantom_seed']}. Printed by `imc reference evaluate`.",
         "",
         *report_lines(report),
-        "",
-        *_curve(folder),
-        "",
-        *_run_notes(folder),
-        _text("card_limits.md"),
     ]
+
+
+def write_lines(folder: Path, lines: list[str]) -> Path:
+    """Write the card."""
     card = folder / "README.md"
     card.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return card

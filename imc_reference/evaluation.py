@@ -22,6 +22,7 @@ from imc_data.strict_match import is_right
 from imc_reference.architecture import IMAGE_SIZE, load_processor
 from imc_reference.corpus import as_rgb
 from imc_reference.phantoms import make_phantom
+from imc_reference.prompting import answer_prompt, chat_text
 from imc_reference.questions import Pair, phantom_pairs
 from imc_reference.real_data import RealImage, load_slake, load_vqa_rad, question_prior
 
@@ -41,6 +42,8 @@ class EvaluateConfig:
     data: Path | None = None
     slake_split: str = "validate"
     phantoms: int = 400
+    images: int | None = None
+    """Most images of each real data set, drawn by the seed; None: all."""
     batch: int = 48
     max_new_tokens: int = 48
     seed: int = 0
@@ -65,7 +68,23 @@ class EvaluationReport:
 
     def to_json(self) -> str:
         """The report as JSON, with stable key order."""
-        return json.dumps({"config": self.config, "tables": _plain(self.tables)}, indent=1)
+        return json.dumps(self.to_dict(), indent=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {"config": self.config, "tables": _plain(self.tables)}
+
+    @classmethod
+    def from_dict(cls, stated: dict[str, Any]) -> "EvaluationReport":
+        """What `to_dict` gave."""
+        tables = {
+            data: {
+                condition: {name: Share(**share) for name, share in shares.items()}
+                for condition, shares in conditions.items()
+            }
+            for data, conditions in stated["tables"].items()
+        }
+        return cls(tables, dict(stated["config"]))
 
 
 def _plain(value: Any) -> Any:
@@ -85,17 +104,13 @@ class Answerer:
             config.model, local_files_only=True, use_safetensors=True, dtype=torch.float32
         ).eval()
         self.processor = load_processor(str(config.model))
+        self.role = answer_prompt(self.model.config)
         self.tokenizer = self.processor.tokenizer
         self.tokenizer.padding_side = "left"
 
     def prompt(self, question: str) -> str:
         """The chat prompt of one question about one image."""
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        return str(
-            self.processor.apply_chat_template(
-                [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-            )
-        )
+        return chat_text(self.processor, self.role, question)
 
     def answers(
         self, images: Sequence[NDArray[np.uint8]], questions: Sequence[tuple[int, str]]
@@ -152,21 +167,28 @@ class Answerer:
 _BLANK = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE))
 
 
-def evaluate(config: EvaluateConfig, progress: Say = lambda line: None) -> EvaluationReport:
-    """Measure the model; raises `DataRefused` when a data set is named but not there."""
+def evaluate(
+    config: EvaluateConfig, progress: Say = lambda line: None, answerer: Answerer | None = None
+) -> EvaluationReport:
+    """Measure the model; raises `DataRefused` when a data set is named but not there.
+
+    `answerer` None: every question by `generate`, alone.
+    """
     report = EvaluationReport(
         config={
             "slake_split": config.slake_split,
             "phantoms": config.phantoms,
+            **({} if config.images is None else {"images": config.images}),
             "phantom_seed": PHANTOM_SEED,
             "bootstrap_seed": config.seed,
             "scoring": "strict",
         }
     )
-    answerer = Answerer(config)
+    answerer = answerer if answerer is not None else Answerer(config)
     if config.data is not None:
         train = _training_pairs(config.data, progress)
-        for name, images in _real_sets(config.data, config.slake_split, progress):
+        for name, every in _real_sets(config.data, config.slake_split, progress):
+            images = _drawn(every, config)
             progress(f"{name}: {sum(len(i.pairs) for i in images)} questions")
             report.tables[name] = _real_table(answerer, images, train, config.seed)
     progress(f"phantom: {config.phantoms} images")
@@ -190,6 +212,15 @@ def _real_sets(data: Path, split: str, progress: Say) -> list[tuple[str, list[Re
     if not found:
         raise DataRefused("; ".join(missing))
     return found
+
+
+def _drawn(images: list[RealImage], config: EvaluateConfig) -> list[RealImage]:
+    """At most so many images, in their own order."""
+    if config.images is None or config.images >= len(images):
+        return images
+    rng = np.random.default_rng(config.seed)
+    chosen = rng.choice(len(images), size=config.images, replace=False)
+    return [images[int(index)] for index in sorted(chosen)]
 
 
 def _training_pairs(data: Path, progress: Say) -> list[RealImage]:

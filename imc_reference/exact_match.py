@@ -6,13 +6,13 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from imc_reference.losses import answer_logits, normalise, patch_features
-from imc_reference.packing import IGNORE, Encoder, pack
+from imc_reference.packing import IGNORE, RowEncoder, pack
 from imc_reference.questions import Pair
 
 
 def exact_matches(
     model: LlavaForConditionalGeneration,
-    encoder: Encoder,
+    encoder: RowEncoder,
     pixels: torch.Tensor,
     pairs: Sequence[Sequence[Pair]],
     rows_at_once: int = 16,
@@ -25,9 +25,10 @@ def exact_matches(
             batch = pack(
                 [(True, [encoder.question(p.question, p.answer) for p in row]) for row in chunk],
                 encoder,
-            )
+            ).to(model.device)
             patches = patch_features(
-                model, normalise(pixels[start : start + rows_at_once].float() / 255)
+                model,
+                normalise(pixels[start : start + rows_at_once].float() / 255).to(model.device),
             )
             projected = model.model.multi_modal_projector(patches)
             logits = answer_logits(model, batch, projected, encoder)

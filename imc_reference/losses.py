@@ -6,7 +6,7 @@ from transformers import LlavaForConditionalGeneration
 
 from imc_reference.architecture import IMAGE_TOKENS, PIXEL_MEAN, PIXEL_STD
 from imc_reference.corpus import PhantomCorpus, RealCorpus
-from imc_reference.packing import IGNORE, Encoder, Packed
+from imc_reference.packing import IGNORE, Packed, RowEncoder
 from imc_reference.phantoms import MODALITIES
 
 
@@ -98,7 +98,7 @@ def answer_logits(
     model: LlavaForConditionalGeneration,
     batch: Packed,
     projected: torch.Tensor | None,
-    encoder: Encoder,
+    encoder: RowEncoder,
     token_drop: float = 0.0,
 ) -> torch.Tensor:
     """Logits at the labelled positions, (labelled, vocabulary)."""
@@ -106,10 +106,10 @@ def answer_logits(
     embeds = language.embed_tokens(batch.ids)
     if projected is not None:
         if token_drop:
-            keep = torch.rand(projected.shape[:2]) > token_drop
+            keep = torch.rand(projected.shape[:2], device=projected.device) > token_drop
             projected = projected * keep[..., None]
         slots = (batch.ids == encoder.image)[..., None].expand_as(embeds)
-        embeds = embeds.masked_scatter(slots, projected)
+        embeds = embeds.masked_scatter(slots, projected.to(embeds.dtype))
     hidden = language(
         inputs_embeds=embeds,
         attention_mask=batch.mask,

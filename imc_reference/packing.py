@@ -5,7 +5,8 @@ packed question has exactly the logits it has unpacked.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -35,6 +36,24 @@ class Packed:
     weights: torch.Tensor
     segments: torch.Tensor
     mask: torch.Tensor
+
+    def to(self, device: torch.device | str) -> "Packed":
+        """The same batch on a device."""
+        return Packed(**{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+
+
+class RowEncoder(Protocol):
+    """What turns questions into `Segment`s behind one image prefix."""
+
+    tokenizer: Any
+    image: int
+    """Id of the tokens that an image's features fill."""
+    image_prefix: tuple[int, ...]
+    """Everything before a question, the image's tokens included."""
+
+    def question(self, question: str, answer: str, weight: float = 1.0) -> Segment:
+        """A question behind the image prefix, and its answer."""
+        ...
 
 
 class Encoder:
@@ -66,7 +85,7 @@ class Encoder:
         return Segment(head, (*self.ids(target), self.eos), weight)
 
 
-def pack(rows: Sequence[tuple[bool, Sequence[Segment]]], encoder: Encoder) -> Packed:
+def pack(rows: Sequence[tuple[bool, Sequence[Segment]]], encoder: RowEncoder) -> Packed:
     """Pack rows of (has image, segments)."""
     built = []
     for has_image, segments in rows:

@@ -94,6 +94,10 @@ class RolePrompt(BaseModel):
     """The system turn, or none."""
     user: str = Field(min_length=1)
     """The user turn, with `{name}` places."""
+    prefix: str | None = Field(default=None, min_length=1)
+    """Texts are scored as what follows this text, without a chat template, in place of the turns;
+    the coordinator's alone. A few clean questions, one a line and ended by a line break, tell a
+    model that was trained to converse what a question looks like."""
     quote: bool = False
     """Write the data as JSON strings, so that it cannot leave its fence."""
     options: tuple[str, ...] = ()
@@ -104,6 +108,8 @@ class RolePrompt(BaseModel):
     @model_validator(mode="after")
     def _places_are_known(self) -> RolePrompt:
         known = KNOWN_FIELDS[self.role]
+        if self.prefix is not None and self.role != "coordinator":
+            raise ValueError("a prefix is for the coordinator, under whose prompt texts are scored")
         asked = [self.ask.user, self.ask.system or ""] if self.ask is not None else []
         for template in (self.user, self.system or "", *asked):
             unknown = places(template) - known

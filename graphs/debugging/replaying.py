@@ -12,7 +12,14 @@ from graphs.context import IMCContext
 from graphs.debugging.values import DebugRefused
 from imc_agents.chat.recording import RequestRecorder
 from imc_agents.exchanges import Exchange
-from imc_agents.requests import Generate, Loglikelihood, MultipleChoice, Request
+from imc_agents.requests import (
+    UNTEMPLATED,
+    Generate,
+    Loglikelihood,
+    MultipleChoice,
+    Request,
+    untemplated,
+)
 from imc_core.errors import IMCError
 
 __all__ = ["ask_again"]
@@ -42,7 +49,8 @@ def ask_again(
     said = [(message.role, message.text) for message in exchange.messages]
     if prompt is not None:
         said[-1:] = [(said[-1][0] if said else "human", prompt)]
-    messages = tuple(convert_to_messages(said))
+    plain = len(said) == 1 and said[0][0] == UNTEMPLATED
+    messages = untemplated(said[0][1]) if plain else tuple(convert_to_messages(said))
     features = None if exchange.image is None else _features(exchange.image, context, state)
     # only the answer is given an image
     chat: Any = context.agents if features is None else context.chat

@@ -2,8 +2,9 @@
 
 A conversation is a list of turns `{"role": "system" | "user" | "assistant", "content": [part]}`
 with parts `{"type": "text", "text": ...}` and `{"type": "image"}`; neighbouring turns of one role
-are merged, because many templates insist that roles alternate. Tool calls and tool results become
-text, because chat templates render them differently or not at all.
+are merged, because many templates insist that roles alternate. A single turn `untemplated` is a
+prompt as it stands. Tool calls and tool results become text, because chat templates render them
+differently or not at all.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from PIL import Image
 
 from imc_agents.chat.image_blocks import is_image_block, read_image_block
 from imc_agents.errors import QuestionRefused
+from imc_agents.requests import UNTEMPLATED
 
 __all__ = ["Conversation", "Turn", "read_conversation"]
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "untemplated"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def _role_of(message: BaseMessage) -> Role:
             "developer": "system",
             "assistant": "assistant",
             "ai": "assistant",
+            UNTEMPLATED: "untemplated",
         }
         return roles.get(message.role.lower(), "user")
     raise QuestionRefused(
@@ -138,6 +141,8 @@ def read_conversation(
                 text = _text_of(block)
                 if text:
                     parts.append(text)
+    if len(turns) > 1 and any(role == UNTEMPLATED for role, _ in turns):
+        raise QuestionRefused("a prompt without a chat template is one message: give no others")
     slots = sum(part is None for _, parts in turns for part in parts)
     if placeholder and slots > 1:
         raise QuestionRefused(

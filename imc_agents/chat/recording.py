@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from langchain_core.callbacks import CallbackManager, CallbackManagerForLLMRun
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from imc_agents.chat.run_requests import Failed, reply_limit
@@ -25,6 +25,7 @@ from imc_agents.exchanges import (
     ScoredText,
 )
 from imc_agents.requests import (
+    UNTEMPLATED,
     ChoiceLike,
     Generate,
     Loglikelihood,
@@ -153,7 +154,7 @@ def _exchange(
         request=KINDS[type(request)],
         model=str(getattr(chat, "model_name", None) or type(chat).__name__),
         messages=tuple(
-            ExchangeMessage(role=message.type, text=str(message.text))
+            ExchangeMessage(role=_role_of(message), text=str(message.text))
             for message in request.messages
         ),
         prompt=None if prompt is None else prompt.text,
@@ -166,6 +167,10 @@ def _exchange(
         ms=round(ms, 2),
         **_replied(request, reply),
     )
+
+
+def _role_of(message: BaseMessage) -> str:
+    return UNTEMPLATED if getattr(message, "role", None) == UNTEMPLATED else message.type
 
 
 def _replied(request: Request, reply: Any) -> dict[str, Any]:

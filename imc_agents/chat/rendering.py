@@ -186,6 +186,9 @@ class Renderer:
             QuestionRefused: the template cannot render this conversation.
             ModelRefused: the template takes more time or memory than a prompt needs.
         """
+        first = conversation.turns[0]
+        if first.role == "untemplated":
+            return "".join(self.plain(part) for part in first.parts if part)
         if self.template is None:
             slots = sum(part is None for turn in conversation.turns for part in turn.parts)
             lines = [

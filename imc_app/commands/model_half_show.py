@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imc_app.commands.prototypes_show import (
+    describe_judgements,
     describe_thresholds,
     part_sizes,
     restored_table,
@@ -84,6 +85,7 @@ def show_model_half(document: Document) -> None:
             for stage in document["restored"]
         },
         "questions": describe_thresholds(document["questions"]),
+        "its judgements": describe_judgements(document["questions"]),
         "parts of the file": ", ".join(
             f"{part} {size / 1e6:.2f} MB" for part, size in document["parts"].items()
         ),

@@ -253,6 +253,7 @@ def _measure_questions(
     from graphs.context import load_context
     from graphs.question_thresholds import measure_thresholds
     from imc_agents.thresholds import beside
+    from imc_app.commands.prototypes_show import describe_judgements
     from imc_app.progress import progress_bar
 
     context = load_context(
@@ -272,6 +273,7 @@ def _measure_questions(
         else "too few questions, or too many edited even at the strictest: see `calibrated`"
     )
     typer.echo(f"{beside(out)}: margins from {found.questions} questions; {held}")
+    typer.echo(describe_judgements(found.model_dump(mode="json")))
 
 
 @app.command(

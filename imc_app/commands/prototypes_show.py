@@ -49,6 +49,20 @@ def describe_thresholds(found: Document | None) -> str:
     )
 
 
+def describe_judgements(found: Document | None) -> str:
+    """A sentence about what the model's replies are worth where it is asked."""
+    measured: dict[str, Any] = (found or {}).get("judgements") or {}
+    asked = {"clean": "whether a question is clean", "same": "whether two questions ask the same"}
+    said = [
+        f"asked {what}, its replies are {'' if test['used'] else 'no '}better than chance "
+        f"(AUC {test['auc']:.2f} on {test['questions']} questions in two forms) and "
+        f"{'are used' if test['used'] else 'are not used'}"
+        for name, what in asked.items()
+        if (test := measured.get(name)) is not None
+    ]
+    return "; ".join(said) or "not measured; build with --questions"
+
+
 def restored_table(document: Document) -> list[str]:
     """Lines of a table: the share of the change by noise that each stage takes away."""
     restored: dict[str, dict[str, float]] = document["restored"]

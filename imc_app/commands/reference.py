@@ -1,7 +1,8 @@
-"""`imc reference`: rebuild and measure the embedded model."""
+"""`imc reference`: rebuild and measure the embedded model; build the second one."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,24 @@ from imc_app.options import REFERENCE, AsJson, Seed
 from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 
+
+class TrainingDtype(StrEnum):
+    """Arithmetic of the second model's training."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 TOWER_SHARE = 0.155  # of the training time: the vision tower alone; as the shipped weights had it
 
 app = typer.Typer(
-    help="Rebuild or measure the embedded model.",
-    epilog=examples("imc reference evaluate", "imc reference train -o my-model/ --data public/"),
+    help="Rebuild or measure the embedded model, or build the second one.",
+    epilog=examples(
+        "imc reference evaluate",
+        "imc reference train -o my-model/ --data public/",
+        "imc reference pretrained -o second-model/",
+    ),
     no_args_is_help=True,
 )
 
@@ -97,6 +111,12 @@ def evaluate(
         ),
     ] = "validate",
     phantoms: Annotated[int, typer.Option("--phantoms", min=1, help="Phantom images.")] = 400,
+    images: Annotated[
+        int | None,
+        typer.Option(
+            "--images", min=1, help="Most images of each real data set, drawn. Default: all."
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -112,7 +132,12 @@ def evaluate(
         from imc_reference.evaluation import EvaluateConfig, report_lines
         from imc_reference.evaluation import evaluate as measure
     config = EvaluateConfig(
-        model=folder, data=data, slake_split=slake_split, phantoms=phantoms, seed=seed
+        model=folder,
+        data=data,
+        slake_split=slake_split,
+        phantoms=phantoms,
+        images=images,
+        seed=seed,
     )
     report = measure(config, progress=notice)
     if as_json:
@@ -146,6 +171,101 @@ def bank(
         from imc_reference.recipe import build_reference_bank
     build_reference_bank(folder, data, seed=seed, out=out, say=notice)
     typer.echo(f"{out}: the model half of {folder}")
+
+
+@app.command(
+    "pretrained",
+    epilog=examples(
+        "imc reference pretrained -o second-model/",
+        "imc reference pretrained -o second-model/ --train --data public/ --threads 2",
+    ),
+)
+def pretrained(
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", help="For the model; --train resumes in it."),
+    ],
+    train: Annotated[
+        bool, typer.Option("--train", help="Train its parts anew, in place of the shipped ones.")
+    ] = False,
+    data: DataFolder = None,
+    parts: Annotated[
+        Path | None,
+        typer.Option("--parts", metavar="FILE", help="Trained parts of your own (.safetensors)."),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help="The GGUF file of the language model. Default: the installed package's.",
+        ),
+    ] = None,
+    epochs: Annotated[float, typer.Option("--epochs", min=0.01, help="Passes over the data.")] = (
+        3.0
+    ),
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads. Default: torch's choice.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Where it is trained: auto, cpu, cuda.")
+    ] = "auto",
+    dtype: Annotated[
+        TrainingDtype,
+        typer.Option(
+            "--dtype", help="Arithmetic of the passes; auto: bfloat16 on CUDA, else float32."
+        ),
+    ] = TrainingDtype.AUTO,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or anew.")
+    ] = True,
+    seed: Seed = 0,
+) -> None:
+    """Build the second model: a pretrained language model behind the embedded vision tower.
+
+    Its language weights come from an installed package, its trained parts (projector and low-rank
+    changes) from this one; no network is used. With --train the parts are trained on SLAKE train,
+    VQA-RAD train and phantoms, then measured. Stop that at any time: the same command goes on.
+    """
+    if train and data is None:
+        raise InputRefused(
+            "reference pretrained --train needs the public VQA-RAD and SLAKE files; give --data or "
+            "set IMC_DATA"
+        )
+    if train and parts is not None:
+        raise InputRefused("--parts names trained parts and --train trains them: give one of both")
+    if train and data is not None:
+        _check_data(data)
+    _check_second(out)
+    with waiting("loading the training libraries"):
+        from imc_reference.pretrained.recipe import build
+        from imc_reference.pretrained.recipe import train as run_recipe
+        from imc_reference.pretrained.training import AdaptConfig
+    if train and data is not None:
+        config = AdaptConfig(
+            out=out,
+            data=data,
+            epochs=epochs,
+            threads=threads,
+            device=device,
+            dtype=dtype.value,
+            seed=seed,
+            resume=resume,
+        )
+        run_recipe(config, weights=weights, say=notice)
+    else:
+        build(out, weights=weights, parts=parts, say=notice)
+    typer.echo(f"{out}: the second model; its card is {out / 'README.md'}")
+
+
+def _check_second(out: Path) -> None:
+    """Refuse to write over another model."""
+    from imc_reference.pretrained.package import is_second_model
+
+    if out.exists() and not out.is_dir():
+        raise InputRefused(f"--out {str(out)!r}: it is a file: name a folder")
+    if (out / "config.json").exists() and not is_second_model(out):
+        raise InputRefused(f"--out {str(out)!r}: it holds another model: name another folder")
 
 
 def _check_trained(out: Path) -> None:
