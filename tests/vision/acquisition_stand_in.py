@@ -35,6 +35,7 @@ class Decision:
     """A restored picture, or the picture itself."""
 
     image: MedicalImage
+    rounds: Sequence[str] = ()
 
 
 class SmoothingAcquisition:

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.acquisition.domain import Domain
 from vision.acquisition.half_file import load_parts, save_parts
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
@@ -21,6 +20,7 @@ from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import Trial, as_stored, make_trial
 from vision.errors import BankRefused
+from vision.perceive.domain import Domain
 from vision.perceive.noise_density import NoisePosterior
 from vision.perceive.pixel_classifier import PixelClassifier
 from vision.reading.medical_image import MedicalImage

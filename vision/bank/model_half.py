@@ -19,7 +19,6 @@ from safetensors import safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from vision.acquisition.domain import Domain
 from vision.bank.metadata import checked_pairs
 from vision.bank.model_half_header import FORMAT, ModelHalfHeader
 from vision.bank.stored import check_values, named_below, reading, write_parts
@@ -29,6 +28,7 @@ from vision.encoder.token_layout import POSITION_FEATURES, infer_layout
 from vision.encoder.token_spectrum import TokenSpectrum
 from vision.errors import BankRefused
 from vision.perceive.content import KnownContent
+from vision.perceive.domain import Domain
 from vision.perceive.encoder_witness import ACQUISITION, EncoderWitness
 from vision.perceive.noise_density import NoiseDensity
 from vision.perceive.noise_features import ClassScorer, Gaussians

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.acquisition.domain import Domain
 from vision.encoder.vision_encoder import VisionEncoder
+from vision.perceive.domain import Domain
 from vision.reading.medical_image import MedicalImage
 
 Size = tuple[int, int]

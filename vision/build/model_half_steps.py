@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.acquisition.domain import Domain
 from vision.bank.model_half import RESTORED, UNRESTORED
 from vision.build.acquisition_source import AcquisitionSource, working_sizes
 from vision.build.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
@@ -28,6 +27,7 @@ from vision.encoder.token_spectrum import TokenSpectrum
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.perceive.content import KnownContent
+from vision.perceive.domain import Domain
 from vision.perceive.encoder_witness import ACQUISITION, EncoderWitness
 from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage

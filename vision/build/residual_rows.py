@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision.acquisition.domain import Domain
 from vision.build.acquisition_source import AcquisitionSource, Size
 from vision.build.draws import noisy_draw
+from vision.perceive.domain import Domain
 from vision.reading.medical_image import MedicalImage
 
 Classes = Sequence[tuple[str, int]]
