@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vision.bank.model_half import ModelHalf
 
 _HELD = (
-    "means, covariance eigenvectors, regression weights and sorted scores, each over all "
+    "means, covariances, regression weights and sorted scores, each over all "
     "references: no image, thumbnail or feature of a single one"
 )
 
@@ -45,6 +45,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
         "taps": list(half.taps),
         "level": WITNESS_ALPHA,
         "witnesses": list(densities),
+        "domain": half.domain is not None,
         "clean_scores": fewest,
         "conformal": not half.witness.p_values_are_approximate,
         "maps": {
@@ -76,6 +77,9 @@ def show_model_half(document: Document) -> None:
         "noises": ", ".join(plain(kind) for kind in document["kinds"]),
         "noise is found by": f"token statistics at {', '.join(document['taps'])}; p-values against "
         f"{document['clean_scores']} clean scores{how}",
+        "its domain": "pictures that show what the references show are classified against them"
+        if document["domain"]
+        else "not known: every picture is classified against the acquisition half's origins",
         **{
             f"maps, {stage}": "; ".join(
                 f"{tap}: {count} of {document['classes']} classes"
