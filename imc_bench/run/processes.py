@@ -106,11 +106,15 @@ class ProcessSeat:
 def _work(connection: Connection, parent: int) -> None:
     """What a worker process does: answer one question after another until there are no more."""
     worker = UnitWorker()
-    with suppress(KeyboardInterrupt, EOFError, OSError):
-        follow(parent)
-        while True:
-            name, *given = connection.recv()
-            connection.send(getattr(worker, name)(*given))
+    with suppress(KeyboardInterrupt):
+        with suppress(EOFError, OSError):
+            follow(parent)
+            while True:
+                name, *given = connection.recv()
+                connection.send(getattr(worker, name)(*given))
+        # the pipe is closed: the request to terminate that follows finds nothing to give back
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

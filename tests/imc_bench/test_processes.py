@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,3 +151,23 @@ def test_fewer_workers_where_fewer_are_needed() -> None:
     with Crew(Processes([{}] * 3), cast("Any", FakeRecipe()), most=1) as crew:
         assert len(crew._workers) == 1
         assert crew.identity().run_key
+
+
+def test_a_worker_whose_pipe_is_closed_dies_of_a_later_signal_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Torn down, it is no more interrupted: that would print a traceback."""
+
+    class Closed:
+        def recv(self) -> object:
+            raise EOFError
+
+    monkeypatch.setattr(processes, "follow", lambda parent: signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    ))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        processes._work(cast("Any", Closed()), os.getpid())
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
