@@ -37,6 +37,7 @@ def to_document(state: IMCOutput, context: IMCContext, *, timings: bool = True) 
                 "severity": perception.severity,
                 "probability": round(perception.probability, 4),
                 "clean_p_value": round(perception.clean_p_value, 4),
+                "alpha": perception.alpha,
                 "posterior": {
                     kind: round(share, 4) for kind, share in perception.posterior.items()
                 },

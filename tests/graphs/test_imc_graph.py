@@ -196,6 +196,7 @@ def test_the_document_has_the_designed_keys_in_order(image: str) -> None:
         "severity",
         "probability",
         "clean_p_value",
+        "alpha",
         "posterior",
     ]
     assert all(list(step)[:3] == ["node", "ms", "calls"] for step in document["trace"])

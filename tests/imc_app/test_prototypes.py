@@ -32,7 +32,8 @@ def test_a_model_half_perceives(
     )
     assert (ran.code, ran.err) == (0, "")
     noise = json.loads(ran.out)["image"]["noise"]
-    assert set(noise) == {"kind", "severity", "probability", "clean_p_value", "posterior"}
+    expected = {"kind", "severity", "probability", "clean_p_value", "alpha", "posterior"}
+    assert set(noise) == expected
 
 
 @pytest.mark.slow

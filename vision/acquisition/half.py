@@ -217,7 +217,7 @@ class AcquisitionHalf(HalfParts):
         if not nearer or self.stripes_left >= 1.0:
             return
         state.accept(STRIPES, trial, after, left=self.stripes_left)
-        state.look_again()
+        state.classify_rest()
 
     def _round(self, state: _State) -> None:
         """One restoration under the posterior of the present state."""
@@ -232,7 +232,7 @@ class AcquisitionHalf(HalfParts):
             state.unfinished = False
             return
         state.accept(trial.noise, trial.planes, trial.statistics, left=1.0 - trial.share)
-        state.look_again()
+        state.classify_rest()
 
 
 @dataclass
@@ -255,7 +255,7 @@ class _State:
         self.rounds.append(noise)
         self.left *= left
 
-    def look_again(self) -> None:
+    def classify_rest(self) -> None:
         """Classify what is left after a round."""
         self.posterior = self.residual.predict(self.statistics[None])[0]
         self.unfinished = self.posterior.clean_p_value <= RESIDUAL_ALPHA
