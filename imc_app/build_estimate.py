@@ -23,6 +23,7 @@ def build_estimate(
 ) -> str:
     """A sentence: images, classes and time of a build that is about to begin."""
     from vision.build.model_half_steps import Counts
+    from vision.build.residual_rows import EACH
 
     counts = Counts.of(len(images), tokens=256)
     for image in images[:PROBED]:
@@ -34,8 +35,10 @@ def build_estimate(
         restored = time.monotonic() - encoded
     one_pass = encoded - began
     classes = len(acquisition.classes)
-    # every draw is encoded; those for the maps are restored, and encoded again
-    seconds = classes * (counts.witness * one_pass + counts.maps * (one_pass + restored))
+    # every draw is encoded; those for the maps are restored, and encoded again; others are restored
+    # to see what is left
+    of_class = counts.witness * one_pass + counts.maps * (one_pass + restored)
+    seconds = classes * (of_class + min(EACH, len(images)) * restored)
     return (
         f"{len(images)} images, noise of {classes - 1} kinds and severities: about "
         f"{duration(seconds)} on this machine, within a factor of two"
