@@ -60,7 +60,7 @@ def test_the_whole_check_runs_at_tiny_size(monkeypatch: pytest.MonkeyPatch) -> N
         assert calls[model, "noisy", "imc"] > 2
     half = found.half
     assert half is not None and half.finished
-    assert sum(map(len, half.seconds.values())) == half.of == len(CLASSES) + 4
+    assert sum(map(len, half.seconds.values())) == half.of == len(CLASSES) + 5
     assert [one.alike for one in found.agreements] == [one.asked for one in found.agreements]
     page = make_page(found)
     assert "| LLaVA | clean | none |" in page and "aim" not in page
