@@ -8,8 +8,9 @@ other makers, `--unmatched`). Each is restored by a half that was fitted without
 compared with its clean original. `--fit` is the folder of the fit's steps, as `imc prototypes
 acquisition` keeps it; what it lacks is fitted first. Outcomes are kept under `--work`: a stopped
 measurement goes on where it was. With `--domain`, pictures that show what clean references of those
-origins show are classified against them, as beside a model half built from them; an origin's own
-fold is never in the domain.
+origins show are classified against them, as beside a model half built from them (but for what a
+first correction leaves, which is classified against every origin); an origin's own fold is never in
+the domain.
 """
 
 from __future__ import annotations

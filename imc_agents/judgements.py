@@ -2,7 +2,7 @@
 
 Asked, a small model calls a misspelt question clean as readily as a clean one, and gives "the same
 question" one probability whatever was changed. So both judgements are put to it on clean questions
-whose truth is known, and one that cannot be told from chance is not used afterwards.
+whose truth is known, and one that is no better than chance is not used afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from prompts import AskPrompt, PromptSet, RolePrompt
 QUESTIONS = 64
 """Questions put to a model at most, each in both forms: two judgements of 128 short replies."""
 FEWEST = 20
-"""Questions below which nothing is measured: chance cannot be told from skill then."""
+"""Questions below which nothing is measured: they would not show more than chance."""
 LEVEL = 0.01
 """One-sided significance at which a judgement is called better than chance."""
 UNKNOWN = 0.5

@@ -152,6 +152,12 @@ class ModelHalf:
 
     # -- the file -------------------------------------------------------------------------------
 
+    @property
+    def _densities(self) -> dict[str, NoiseDensity]:
+        """Every density by its name in the file."""
+        left = {} if self.residual is None else {RESIDUAL: self.residual}
+        return {**self.witness.densities, **left}
+
     def contents(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """The file's tensors and its header."""
         tensors: dict[str, Tensor] = {}
@@ -163,10 +169,7 @@ class ModelHalf:
             tensors |= _prefixed(f"distance.{tap}", parts)
         for tap, scorer in self.witness.scorers.items():
             tensors |= _prefixed(f"scorer.{tap}", _as_tensors(scorer.to_tensors()))
-        densities = dict(self.witness.densities)
-        if self.residual is not None:
-            densities[RESIDUAL] = self.residual
-        for source, density in densities.items():
+        for source, density in self._densities.items():
             parts = _as_tensors(density.gaussians.to_tensors())
             parts["clean"] = torch.from_numpy(density.clean_scores)
             tensors |= _prefixed(f"density.{source}", parts)
@@ -295,13 +298,10 @@ class ModelHalf:
         widths = {"encoder": scores.shape[1], "acquisition": count}
         widths["joint"] = sum(widths.values())
         widths[RESIDUAL] = count
-        densities = dict(self.witness.densities)
-        if self.residual is not None:
-            densities[RESIDUAL] = self.residual
         if "encoder" not in self.witness.densities:
             raise ValueError("its witness has no density of the encoder's scores")
         with np.errstate(all="ignore"):
-            for source, density in densities.items():
+            for source, density in self._densities.items():
                 found = density.posterior(np.zeros((1, widths[source])))
                 if found.shape != (1, count + 1) or not np.isfinite(found).all():
                     raise ValueError(f"its posteriors of {source} are not over its classes")
