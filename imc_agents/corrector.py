@@ -10,7 +10,7 @@ from imc_agents.agent import RoleAgent
 from imc_agents.chat.run_requests import run_requests
 from imc_agents.coordinator import Coordinator
 from imc_agents.corrections.joint_search import JointSearch
-from imc_agents.corrections.proposals import candidate_of, word_edits
+from imc_agents.corrections.proposals import before_edits, candidate_of, word_edits
 from imc_agents.corrections.rewriting import edits_between
 from imc_agents.detector import Detector, located
 from imc_agents.language.sentences import asking_spans, split_sentences
@@ -98,15 +98,7 @@ class Corrector(RoleAgent):
             for edit in scored
             if edit.kind == "distractor" and edit.excess > 0 and _within(edit, findings)
         ]
-        others = word_edits(
-            question,
-            self.lexicon,
-            self.policy,
-            self.protected,
-            without=banned,
-            limit=4 * self.policy.max_alternatives,
-            focus=asking_spans(split_sentences(question)),
-        )
+        others = self._proposed(question, without=banned)
         said = [] if refused else (yield from self._generated(question))
         pool = [edit for edit in (*scored, *said, *others) if edit.after]
         search = JointSearch(
@@ -117,12 +109,35 @@ class Corrector(RoleAgent):
             passes=1 if refused else None,
         )
         chosen = list(findings) != located(assessment, self.policy)
-        open_pool = [
+
+        def may_be_made(edit: Edit) -> bool:
+            return not _touches(edit, banned) and (not chosen or _within(edit, findings))
+
+        open_pool = [edit for edit in pool if may_be_made(edit)]
+        first = yield from search(question, cuts, open_pool)
+        repaired = [edit for edit in first.edits if edit.after]
+        if refused or not repaired:
+            return first
+        # Among repaired neighbours a word may be read otherwise than among spoilt ones.
+        fresh = [
             edit
-            for edit in pool
-            if not _touches(edit, banned) and (not chosen or _within(edit, findings))
+            for edit in before_edits(self._proposed(first.text), first.edits)
+            if may_be_made(edit)
         ]
-        return (yield from search(question, cuts, open_pool))
+        if not fresh:
+            return first
+        return (yield from search(question, cuts, [*fresh, *repaired, *open_pool], repaired))
+
+    def _proposed(self, text: str, without: Collection[tuple[int, int]] = ()) -> list[Edit]:
+        return word_edits(
+            text,
+            self.lexicon,
+            self.policy,
+            self.protected,
+            without=without,
+            limit=4 * self.policy.max_alternatives,
+            focus=asking_spans(split_sentences(text)),
+        )
 
     def _generated(self, question: str) -> RequestSteps[list[Edit]]:
         """Word repairs in the model's own correction; they are weighed like any other."""

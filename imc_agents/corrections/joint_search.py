@@ -52,7 +52,11 @@ class JointSearch:
         """Of those that were scored here, token by token."""
 
     def __call__(
-        self, question: str, cuts: Sequence[Edit], pool: Sequence[Edit]
+        self,
+        question: str,
+        cuts: Sequence[Edit],
+        pool: Sequence[Edit],
+        start: Sequence[Edit] = (),
     ) -> RequestSteps[Candidate]:
         """The candidate of all cuts and of the edits that hold among one another.
 
@@ -61,6 +65,7 @@ class JointSearch:
             cuts: sentences to leave out, already judged.
             pool: word edits, the likeliest first; gains they carry start the search. Of several
                 with the same place and word the first counts.
+            start: edits of the pool, apart from one another, to begin with; none: each place's best.
         """
         places = _by_place(pool, cuts)
         best = {
@@ -68,7 +73,7 @@ class JointSearch:
             for place, edits in places.items()
             if any(edit.excess > 0 for edit in edits)
         }
-        chosen = _apart(best)
+        chosen = {(edit.start, edit.end): edit for edit in start} or _apart(best)
         for _ in range(self.passes):
             yield from self._score(question, cuts, chosen, places)
             better = self._sweep(question, cuts, chosen, places)

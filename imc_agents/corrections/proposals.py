@@ -17,6 +17,7 @@ from imc_agents.corrections.correction_candidates import (
     joint_candidates,
     word_class,
 )
+from imc_agents.corrections.edit_log_odds import places_after
 from imc_agents.language.english import FUNCTION_WORDS
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences, stating_spans
@@ -94,7 +95,7 @@ def proposed(
         if kind != "out_of_lexicon" and (is_abbreviation(word.text) or word.begins_within(stated)):
             continue
         candidates = correction_candidates(word.text, kind, lexicon, policy)
-        scored = _edits(word, _weigh_the(candidates, question, word), lexicon)
+        scored = _edits(word, _readable(candidates, question, word), lexicon)
         if kind == "out_of_lexicon":
             unknown.append([edit for _, edit in scored])
         else:
@@ -112,8 +113,11 @@ def proposed(
 _DETERMINED = re.compile(r"\b(?:there|an?|any|the|this|that|these|those|no|every)\s+$", re.I)
 """What neither "the" nor "there" follows."""
 _BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
+_WHICH = re.compile(r"\b(?:what|where|which|who|whose|how|when|why)\s+(?:\w+\s+)?$", re.I)
 _ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
 _NUMBER = re.compile(r"\s+\d")
+_NOT_OWNED = re.compile(r"\s+(?:there|this|that|these|those|the|an?|it|any)\b", re.I)
+"""What does not follow "his"."""
 _NEXT_WORD = re.compile(r"\s+([a-z]+)", re.I)
 _NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own same very".split())
 """What never follows "the"."""
@@ -121,22 +125,30 @@ UNREACHABLE = 1000.0
 """Nats that no edit gains: a candidate that may not be chosen, but competes with the others."""
 
 
-def _weigh_the(
+def _readable(
     candidates: list[CorrectionCandidate], question: str, word: Word
 ) -> list[CorrectionCandidate]:
-    """The candidates without "the" where it can be no reading.
+    """The candidates without those that can be no reading among their neighbours.
 
-    "Is the LVH?" asks nothing, "is there LVH?" does; "is the on insulin?" is no English. Of "are
+    "His there" is a slip of "is there"; "his lung" is not one of "is lung".
+
+    "Is the LVH?" asks nothing, "is there LVH?" does, and so does "where is the LVH?"; "is the on
+    insulin?" is no English. Of "are
     the 7 lesions" and "are there 7 lesions" either is, and they ask different things: "the" is
     never put in there.
     """
     after = question[word.end :]
+    if word.text.lower() == "his" and not _NOT_OWNED.match(after):
+        return [one for one in candidates if one.word not in ("is", "as", "has")]
     following = _NEXT_WORD.match(after)
     before = question[: word.start]
     if _DETERMINED.search(before):
         return [one for one in candidates if one.word not in ("the", "there")]
     be = _BE.search(before)
-    if (be and _ONE_NOUN.match(after)) or (following and following[1].lower() in _NO_NOUN):
+    asks_which = be and _WHICH.search(before[: be.start()])
+    if (be and not asks_which and _ONE_NOUN.match(after)) or (
+        following and following[1].lower() in _NO_NOUN
+    ):
         return [one for one in candidates if one.word != "the"]
     if be and _NUMBER.match(after):
         return [
@@ -182,6 +194,31 @@ def apply_edits(question: str, edits: Iterable[Edit]) -> str:
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[: edit.start] + edit.after + text[edit.end :]
     return text
+
+
+def before_edits(later: Iterable[Edit], made: Sequence[Edit]) -> list[Edit]:
+    """Edits of a text to which others have led, at their places in the original.
+
+    Args:
+        later: edits of the text after `made`.
+        made: non-overlapping edits of the original, in order of position.
+
+    Returns:
+        Those of `later` that no edit of `made` touches.
+    """
+    places = places_after(made)
+    shifts = [
+        (end, (end - start) - (edit.end - edit.start))
+        for edit, (start, end) in zip(made, places, strict=True)
+    ]
+    found = []
+    for edit in later:
+        if any(start < edit.end and edit.start < end for start, end in places):
+            continue
+        shift = sum(by for end, by in shifts if end <= edit.start)
+        moved = {"start": edit.start - shift, "end": edit.end - shift}
+        found.append(edit.model_copy(update=moved))
+    return found
 
 
 def candidate_of(

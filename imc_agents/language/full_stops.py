@@ -46,7 +46,7 @@ def is_abbreviated(word: str) -> bool:
     if _DOTTED.fullmatch(word):
         return True
     tail = _LETTERS.search(word)
-    if tail is None:
+    if tail is None or word[: tail.start()].endswith("°"):  # "39.2 °C."
         return False
     plain = tail.group().lower()
     return len(plain) == 1 or plain in ABBREVIATIONS or _looks_shortened(plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,6 +19,12 @@ def english_counts() -> dict[str, int]:
     text = files("symspellpy").joinpath(DICTIONARY).read_text("utf-8-sig")
     cells = text.split()
     return dict(zip(cells[::2], map(int, cells[1::2]), strict=True))
+
+
+@lru_cache(maxsize=1)
+def medical_words() -> frozenset[str]:
+    """Our list of radiology and pathology, lower case."""
+    return frozenset(files("imc_agents").joinpath("data/medical_terms.txt").read_text("utf-8").split())
 
 
 def own_counts(path: Path) -> Iterator[tuple[str, int]]:

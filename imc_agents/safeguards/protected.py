@@ -13,6 +13,7 @@ from pathlib import Path
 
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences
+from imc_agents.language.vocabulary import medical_words
 from imc_agents.language.words import WORD, may_be_judged, words_of
 from imc_agents.safeguards.nonword_repair import repaired_tokens
 from imc_agents.safeguards.protected_table import ProtectedTable, ProtectedToken, read_table
@@ -29,6 +30,9 @@ __all__ = [
 
 OPTION = "option"
 """The category of answers to choose from: none of them is irrelevant."""
+
+OUTSIDE_THE_CLINIC = frozenset("coffee water bottle glass vaccination".split())
+"""Words of the medical list that say nothing of an image by themselves."""
 
 FEWEST_WORDS = 3
 """Words of a sentence that may be left out: less ("No", "- Yes", "L2.") is an answer or a label."""
@@ -53,8 +57,9 @@ def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> st
     """What makes a sentence context of a question about an image; None: nothing does.
 
     Context are side, level, negation, number, size, sequence, plane, modality, contrast, age,
-    history, findings and earlier studies. A misspelt word counts for any word that is one edit away
-    ("lfet lung only").
+    history, findings and earlier studies, and so is every word of radiology and pathology ("The
+    oropharynx appears normal."). A misspelt word counts for any word that is one edit away ("lfet
+    lung only").
 
     Args:
         sentence: the sentence alone.
@@ -65,11 +70,16 @@ def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> st
     if found is not None:
         return found
     for word in words_of(sentence):
+        meant = [word.text]
         if may_be_judged(word) and word.text not in lexicon:
-            for near in lexicon.suggest(word.text, 1, limit=None):
-                found = table.context_in(near.word)
-                if found is not None:
-                    return found
+            meant += [near.word for near in lexicon.suggest(word.text, 1, limit=None)]
+        for one in meant:
+            plain = one.lower()
+            if plain in medical_words() and plain not in OUTSIDE_THE_CLINIC:
+                return plain
+            found = table.context_in(one)
+            if found is not None:
+                return found
     return None
 
 
