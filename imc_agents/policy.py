@@ -62,7 +62,8 @@ class Policy(BaseModel):
     question that does not ask may have lost comes besides, some twenty at most."""
     max_passes: int = Field(default=2, ge=1)
     """Scoring passes of the corrector's first round: several errors need the repaired neighbours
-    to be judged. Later rounds have one."""
+    to be judged. As many again read the words between repaired ones once more. Later rounds have
+    one."""
     max_calls: int = Field(default=6, ge=1)
     """Passes through the model for one question, all agents together: what would need another ends
     in the original question. Two more may be spent where a model that can only be asked has to
@@ -92,7 +93,8 @@ class Policy(BaseModel):
     """How far under its margin an alternative may stay and still call the detector: errors near
     one another hide each other's gain."""
     max_edited_share: float = Field(default=0.6, gt=0, le=1)
-    """Share of the kept words that may be changed: past it, it is another question."""
+    """Share of the kept words that may be changed: past it, it is another question. A non-word that
+    one slip explains counts half where every word is known afterwards."""
     vote_weight: float = Field(default=0.5, ge=0)
     """Nats that one unit of log-odds of the model's own "same question?" is worth, where its scores
     do not show their tokens. A small model's yes is weak evidence (the embedded one gave .09 to .98

@@ -24,7 +24,9 @@ def english_counts() -> dict[str, int]:
 @lru_cache(maxsize=1)
 def medical_words() -> frozenset[str]:
     """Our list of radiology and pathology, lower case."""
-    return frozenset(files("imc_agents").joinpath("data/medical_terms.txt").read_text("utf-8").split())
+    return frozenset(
+        files("imc_agents").joinpath("data/medical_terms.txt").read_text("utf-8").split()
+    )
 
 
 def own_counts(path: Path) -> Iterator[tuple[str, int]]:

@@ -218,7 +218,9 @@ def judged(original: str, *edits: Edit, chat: ScriptedChat | None = None) -> Ver
     return verifier(original, candidate_of(original, edits, gain=20.0))
 
 
-def edit_of(original: str, before: str, after: str, gain: float | None = 20.0) -> Edit:
+def edit_of(
+    original: str, before: str, after: str, gain: float | None = 20.0, cost: float = 3.0
+) -> Edit:
     start = original.index(before)
     return Edit(
         start=start,
@@ -226,7 +228,7 @@ def edit_of(original: str, before: str, after: str, gain: float | None = 20.0) -
         before=before,
         after=after,
         kind="typo",
-        cost=3.0,
+        cost=cost,
         gain=gain,
         margin=6.0,
     )
@@ -289,8 +291,19 @@ def test_a_text_that_its_edits_do_not_make_is_refused() -> None:
 
 def test_too_many_changed_words_are_another_question() -> None:
     original = "aa bb ee dd lesion"
-    edits = [edit_of(original, word, "the") for word in ("aa", "bb", "ee", "dd")]
+    edits = [edit_of(original, word, "the", cost=9.0) for word in ("aa", "bb", "ee", "dd")]
     assert "4 of 5 words" in judged(original, *edits).reason
+
+
+@pytest.mark.parametrize(
+    ("rest", "too_many"),
+    [("lesion", False), ("lesion xyzzyx", True), ("lesion lung", False)],
+)
+def test_single_slips_of_a_text_in_haste_count_half(rest: str, too_many: bool) -> None:
+    """But not where a word is unknown afterwards: that is another language, or none."""
+    original = f"aa bb ee dd {rest}"
+    edits = [edit_of(original, word, "the") for word in ("aa", "bb", "ee", "dd")]
+    assert ("words (limit" in judged(original, *edits).reason) == too_many
 
 
 # models that can only be asked

@@ -117,3 +117,22 @@ def test_a_misspelling_of_a_models_own_questions_is_nothing_to_correct_to() -> N
     found = {edit.after for edit in proposed("Is this a sagital view?", own, POLICY)}
     assert "sagittal" in found and "saggital" not in found
     assert not proposed("Is this a saggital view?", own, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("question", "possible"),
+    [("His there a lesion?", True), ("Is this his lung?", False), ("Was his X-ray clear?", False)],
+)
+def test_a_possessive_is_no_slip_of_is_before_what_is_owned(question: str, possible: bool) -> None:
+    found = {edit.after.lower() for edit in proposed(question, known_words(), POLICY)}
+    assert possible == ("is" in found)
+
+
+@pytest.mark.parametrize("asked", ["Where is", "What side is"])
+def test_the_is_put_in_where_another_word_asks(asked: str) -> None:
+    found = {edit.after for edit in proposed(f"{asked} th mass?", known_words(), POLICY)}
+    assert "the" in found
+
+
+def test_capitals_inside_a_word_are_meant() -> None:
+    assert not edits_of("Are hAFS cells seen?").get("hAFS")
