@@ -202,7 +202,7 @@ def pretrained(
         ),
     ] = None,
     epochs: Annotated[float, typer.Option("--epochs", min=0.01, help="Passes over the data.")] = (
-        3.0
+        4.0
     ),
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="CPU threads. Default: torch's choice.")

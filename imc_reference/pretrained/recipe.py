@@ -113,6 +113,7 @@ def train(config: AdaptConfig, *, weights: Path | None = None, say: Say = print)
         tower_digest(tower),
         recipe={
             **config.settings,
+            "dtype": config.dtype,
             "steps": progress.step,
             "minutes": round(progress.seconds / 60, 1),
             "questions": progress.questions,

@@ -45,7 +45,7 @@ class AdaptConfig:
 
     out: Path
     data: Path
-    epochs: float = 3.0
+    epochs: float = 4.0
     rank: int = 16
     low_rank_rate: float = 1e-3
     projector_rate: float = 2e-3
