@@ -64,7 +64,7 @@ class Policy(BaseModel):
     """Scoring passes of the corrector's first round: several errors need the repaired neighbours
     to be judged. As many again read the words between repaired ones once more. Later rounds have
     one."""
-    max_calls: int = Field(default=6, ge=1)
+    max_calls: int = Field(default=8, ge=1)
     """Passes through the model for one question, all agents together: what would need another ends
     in the original question. Two more may be spent where a model that can only be asked has to
     reply twice."""

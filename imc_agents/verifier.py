@@ -10,7 +10,12 @@ from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import CANNOT_ASSESS, RoleAgent
 from imc_agents.chat.run_requests import run_requests
-from imc_agents.corrections.edit_log_odds import TokenScoresLike, edit_log_odds, places_after
+from imc_agents.corrections.edit_log_odds import (
+    TokenScoresLike,
+    edit_log_odds,
+    haste,
+    places_after,
+)
 from imc_agents.corrections.proposals import apply_edits
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import LETTER
@@ -116,14 +121,18 @@ class Verifier(RoleAgent):
         words = len(texts)
         allowed = max(FEWEST_EDITED_WORDS, int(self.policy.max_edited_share * words))
         english = all(text in self.lexicon for text in texts)
-        slips = sum(edit.cost <= LETTER and edit.before not in self.lexicon for edit in repairs)
-        over = math.ceil(len(repairs) - (slips / 2 if english else 0) - allowed)
+        slips = self._slips(repairs) if english else 0
+        over = math.ceil(len(repairs) - slips / 2 - allowed)
         if over <= 0:
             return None
         weakest = sorted(repairs, key=lambda edit: edit.excess)[:over]
         return _refuse(
             candidate, f"it changes {len(repairs)} of {words} words (limit {allowed})", weakest
         )
+
+    def _slips(self, edits: Sequence[Edit]) -> int:
+        """How many of them one slip in a word explains."""
+        return sum(edit.cost <= LETTER and edit.before not in self.lexicon for edit in edits)
 
     def _weighed(self, original: str, candidate: Candidate) -> RequestSteps[Verdict]:
         """Every edit's evidence among the others must clear its margin.
@@ -140,11 +149,13 @@ class Verifier(RoleAgent):
         agreement = None if shown else (yield from self._agreement(original, candidate))
         vote = self._vote(agreement)
         places = places_after(candidate.edits)
-        weak = [
-            edit
-            for edit, place in zip(candidate.edits, places, strict=True)
-            if edit_log_odds(edit, score, place, self.policy, self.lexicon) + vote <= edit.margin
-        ]
+        words, slips = len(words_of(candidate.text)), self._slips(candidate.edits)
+        weak = []
+        for edit, place in zip(candidate.edits, places, strict=True):
+            hurried = haste(slips - self._slips([edit]), words - 1)
+            odds = edit_log_odds(edit, score, place, self.policy, self.lexicon, hurried)
+            if odds + vote <= edit.margin:
+                weak.append(edit)
         asked = ""
         if agreement is not None:
             asked = f"; asked, the model called both the same with probability {agreement:.2f}"

@@ -59,8 +59,31 @@ def places_after(edits: Sequence[Edit]) -> list[tuple[int, int]]:
     return places
 
 
+SLIPS = (0.1, 9.9)
+"""Beta prior of the share of words that have a slip: one in a hundred, known as from ten words."""
+FEWEST_SLIPS = 2
+"""Other words with a slip from which a text counts as written in haste."""
+
+
+def haste(slips: int, words: int) -> float:
+    """Nats by which another slip is likelier in a text where that many of the other words have one.
+
+    The log of the posterior mean of the share of slips over its prior mean; 0 for fewer than
+    `FEWEST_SLIPS`: one alone may be no slip.
+    """
+    if slips < FEWEST_SLIPS:
+        return 0.0
+    hit, missed = SLIPS
+    return math.log((hit + slips) / (hit + missed + words) / (hit / (hit + missed)))
+
+
 def edit_log_odds(
-    edit: Edit, score: object, place: tuple[int, int], policy: Policy, lexicon: LexiconLike
+    edit: Edit,
+    score: object,
+    place: tuple[int, int],
+    policy: Policy,
+    lexicon: LexiconLike,
+    hurried: float = 0.0,
 ) -> float:
     """Log-odds of an edit, in nats; minus infinity where its gain is not known.
 
@@ -70,12 +93,13 @@ def edit_log_odds(
         place: where its new text is in it.
         policy: says what a new word costs.
         lexicon: says which words are known, and which are the clinic's.
+        hurried: see `haste`.
     """
     if edit.gain is None:
         return -math.inf
     if not edit.after or edit.guess or not isinstance(score, TokenScoresLike):
         return edit.gain  # no word was written there that might be a new one
-    over_new = policy.new_word - surprisal(score, *place) - edit.cost
+    over_new = policy.new_word + hurried - surprisal(score, *place) - edit.cost
     if is_near_miss(edit, lexicon):
         over_new += policy.near_miss
     return min(edit.gain, over_new)

@@ -88,6 +88,7 @@ def proposed(
         word
         for word in words_of(question)
         if may_be_judged(word)
+        and not (word.text.endswith("o") and question[word.end : word.end + 1] == "-")  # "aorto-"
         and not any(start < word.end and word.start < end for start, end in kept)
     ]
     for word in words:

@@ -136,3 +136,4 @@ def test_the_is_put_in_where_another_word_asks(asked: str) -> None:
 
 def test_capitals_inside_a_word_are_meant() -> None:
     assert not edits_of("Are hAFS cells seen?").get("hAFS")
+    assert "vessel" in edits_of("Is the vesseI seen?")["vesseI"]  # but for a misread l

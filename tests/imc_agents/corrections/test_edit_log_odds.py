@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from imc_agents.corrections.edit_log_odds import (
     edit_log_odds,
+    haste,
     is_near_miss,
     places_after,
     surprisal,
@@ -103,3 +104,9 @@ def test_everyday_english_is_meant_as_it_stands() -> None:
     assert "wrist" in LEXICON_SHIPPED.taken_for("risk")
     assert not is_near_miss(edit("risk", "wrist"), LEXICON_SHIPPED)
     assert is_near_miss(edit("legion", "lesion"), LEXICON_SHIPPED)
+
+
+def test_a_text_in_haste_makes_another_slip_likelier_and_one_slip_makes_no_haste() -> None:
+    assert haste(0, 8) == haste(1, 8) == 0.0
+    assert 0.0 < haste(2, 8) < haste(4, 8) < 4.0
+    assert haste(2, 40) < haste(2, 8)
