@@ -84,8 +84,8 @@ def may_be_judged(word: Word) -> bool:
         return False
     if not text.isascii() or not any(character.isalpha() for character in text):
         return False
-    plain = text.replace("I", "l")  # which a reader of pages takes for each other
-    if text.isalpha() and not plain.isupper() and plain[1:] != plain[1:].lower():
+    sure = text.replace("I", "").replace("l", "")  # two that are misread for each other
+    if sure.isalpha() and not sure.isupper() and sure[1:] != sure[1:].lower():
         return False  # "hAFS": capitals inside are meant
     return not (text.isalpha() and len(text) <= 2 and is_abbreviation(text))
 
