@@ -115,7 +115,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the second model's folder")
     parser.add_argument("--work", type=Path, default=Path("runs"), help="where the stores lie")
     parser.add_argument("--out", type=Path, help="a page beside what is printed")
-    parser.add_argument("--limit", type=int, nargs=2, default=(200, 100), help="questions a set; 0: not")
+    asked = "questions a set; 0: none"
+    parser.add_argument("--limit", type=int, nargs=2, default=(200, 100), help=asked)
     parser.add_argument("--severities", default="1,3,5")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
