@@ -63,6 +63,7 @@ PAGES = {
     "ablations.md": "Ablations of PDC",
     "agents.md": "Ablations of the agents",
     "gpu.md": "Times and memory of models of 7B size on a GPU",
+    "pretrained.md": "A second model, with a pretrained language half",
     "perception.md": "Noise classified from pixels, from tokens, from both; the gate",
     "unmatched.md": "Noise that PDC was not fitted on: SLAKE validation",
     "unmatched-vqa-rad.md": "The same: VQA-RAD test",
