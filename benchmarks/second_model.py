@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from imc_bench.report.table import NOT_SHOWN, percent
 from imc_reference import MODEL_DIR
 
 SETS = (("slake", "validate", "SLAKE validation"), ("vqa-rad", "test", "VQA-RAD test"))
@@ -44,14 +45,10 @@ def measured(args: argparse.Namespace, model: Path, name: str, split: str, limit
     return read
 
 
-def percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
-
-
 def spread(part: Mapping[str, Any], key: str) -> str:
     """A share with its interval."""
     if part[key] is None:
-        return "-"
+        return NOT_SHOWN
     low, high = part[f"{key}_interval"]
     return f"{percent(part[key])} ({percent(low)} to {percent(high)})"
 
@@ -93,7 +90,7 @@ def kind_rows(title: str, runs: Mapping[str, Run]) -> list[list[str]]:
     for (noise, severity), models in cells.items():
         for model, found in models.items():
             none, imc = found["none"], found["imc"]
-            text = percent(imc["restored"]) if imc["text_noise"] else "-"
+            text = percent(imc["restored"]) if imc["text_noise"] else NOT_SHOWN
             row = [title, noise, str(severity), model, percent(none["flips"])]
             rows.append([*row, percent(imc["flips"]), text])
     return rows

@@ -118,7 +118,7 @@ class Corrector(RoleAgent):
         repaired = [edit for edit in first.edits if edit.after]
         if refused or not repaired:
             return first
-        # Among repaired neighbours a word may be read otherwise than among spoilt ones.
+        # Among repaired neighbours a word may be read otherwise than among misspelt ones.
         fresh = [
             edit
             for edit in before_edits(self._proposed(first.text), first.edits)

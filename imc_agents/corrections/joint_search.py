@@ -65,7 +65,8 @@ class JointSearch:
             cuts: sentences to leave out, already judged.
             pool: word edits, the likeliest first; gains they carry start the search. Of several
                 with the same place and word the first counts.
-            start: edits of the pool, apart from one another, to begin with; none: the best of all.
+            start: edits of the pool that do not overlap, to begin with; none: the best of each
+                place.
         """
         places = _by_place(pool, cuts)
         best = {

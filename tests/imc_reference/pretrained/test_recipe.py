@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from langchain_core.messages import HumanMessage
+from safetensors import safe_open
 
 from imc_agents.chat.chat_model import ChatLocalMLLM
 from imc_reference.evaluation import EvaluationReport, Share
@@ -145,3 +146,11 @@ def test_training_without_data_is_refused(
     assert_refused(imc("reference", "pretrained", "-o", tmp_path / "out", "--train"), "IMC_DATA")
     refused = imc("reference", "pretrained", "-o", tmp_path, "--train", "--data", tmp_path)
     assert_refused(refused, "vqa-rad")
+
+
+def test_the_shipped_parts_belong_to_the_tower_that_is_shipped() -> None:
+    with safe_open(parts.SHIPPED, framework="pt") as opened:
+        language = opened.metadata()["language"]
+    tower = tower_digest(embedded_model())
+    shipped = TrainedParts.load(parts.SHIPPED, language=language, tower=tower)
+    assert shipped.report is not None and shipped.recipe["dtype"] == "bfloat16"
