@@ -38,14 +38,14 @@ from imc_core.sources import sources_digest
 from imc_noise import CORE_IMAGE
 from imc_reference.architecture import load_processor
 from vision.acquisition import AcquisitionHalf
+from vision.acquisition.domain import Domain
 from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import shorter_sides
 from vision.build.acquisition import AcquisitionFit, OriginReferences
 from vision.build.acquisition.references import noise_classes
-from vision.build.model_half import content_of
+from vision.build.domain.fit import content_of
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.perceive.content import KnownContent
-from vision.perceive.domain import Domain
 from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
 

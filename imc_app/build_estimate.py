@@ -22,8 +22,8 @@ def build_estimate(
     encoder: VisionEncoder, images: Sequence[MedicalImage], acquisition: AcquisitionHalf
 ) -> str:
     """A sentence: images, classes and time of a build that is about to begin."""
+    from vision.build.domain.trials import EACH
     from vision.build.model_half_steps import Counts
-    from vision.build.residual_rows import EACH
 
     counts = Counts.of(len(images), tokens=256)
     for image in images[:PROBED]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vision.acquisition.domain import Domain
 from vision.acquisition.half_file import load_parts, save_parts
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
@@ -20,9 +21,7 @@ from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import Trial, as_stored, make_trial
 from vision.errors import BankRefused
-from vision.perceive.domain import Domain
 from vision.perceive.noise_density import NoisePosterior
-from vision.perceive.pixel_classifier import PixelClassifier
 from vision.reading.medical_image import MedicalImage
 from vision.report import NoisePerception
 from vision.restore.stripes import STRIPES, remove_stripes
@@ -66,6 +65,11 @@ class AcquisitionHalf(HalfParts):
     def load(path: str | Path) -> AcquisitionHalf:
         """Read from a file. Raises BankRefused where that is not possible."""
         return AcquisitionHalf(**vars(load_parts(Path(path))))
+
+    @property
+    def parts(self) -> HalfParts:
+        """Itself: what restorations are made of."""
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write as one safetensors file, whole or not at all. Raises BankRefused."""
@@ -118,13 +122,18 @@ class AcquisitionHalf(HalfParts):
             restore: False: perceive only.
             max_rounds: most restorations of one picture.
             domain: of a model half's references; pictures that show what they show are classified
-                against them, all others against pictures of every origin. None: all are.
+                and restored by what is known of them, all others by fits on every origin. None: all
+                are.
         """
         rounds = max_rounds if restore else 0
-        return [
-            self._restore(image, size, alpha, rounds, domain)
-            for image, size in zip(images, self._sizes(images, sizes), strict=True)
-        ]
+        known = None if domain is None else domain.beside(self)
+        found = []
+        for image, size in zip(images, self._sizes(images, sizes), strict=True):
+            member = domain is not None and min(size) >= MIN_SIDE and image in domain.content
+            parts, usual = (known, DOMAIN_ALPHA) if known and member else (self, ALPHA)
+            at = usual if alpha is None else alpha
+            found.append(_restore(parts, image, size, alpha=at, max_rounds=rounds))
+        return found
 
     @torch.inference_mode()
     def trial(self, image: MedicalImage, size: Size | None = None) -> Trial:
@@ -156,108 +165,89 @@ class AcquisitionHalf(HalfParts):
     def _posterior(self, planes: Tensor) -> NoisePosterior:
         return self.classifier.predict(picture_statistics(planes)[None])[0]
 
-    def _nonconformity(self, statistics: Floats) -> float:
-        return float(self.classifier.nonconformity(statistics[None])[0])
 
-    @torch.inference_mode()
-    def _restore(
-        self,
-        image: MedicalImage,
-        size: Size,
-        alpha: float | None,
-        max_rounds: int,
-        domain: Domain | None,
-    ) -> Restoration:
-        if min(size) < MIN_SIDE:
-            small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
-            return Restoration(image, None, declined=small)
-        planes = planes_of(image, size)
-        statistics = picture_statistics(planes)
-        scores = self.classifier.scorer(statistics[None])[0]
-        classifier, usual, residual = self.classifier, ALPHA, self.residual_classifier
-        if domain is not None and image in domain.content:
-            classifier, usual = replace(classifier, density=domain.noise), DOMAIN_ALPHA
-            if domain.residual is not None:
-                residual = replace(self.classifier, density=domain.residual)
-        alpha = usual if alpha is None else alpha
-        posterior = classifier.from_scores(scores[None])[0]
-        perception = classifier.report(posterior, alpha=alpha)
-        start = Restoration(image, perception, posterior=posterior, scores=scores)
-        if posterior.clean_p_value > alpha or max_rounds < 1:
-            return start
-        if _contrast(planes) < LEAST_CONTRAST:
-            return replace(start, declined="the picture holds one grey level: nothing to restore")
-        state = _State(planes, statistics, posterior, residual)
-        self._without_stripes(state)
-        while state.unfinished and len(state.rounds) < max_rounds:
-            self._round(state)
-        noisy_still = state.posterior.clean_p_value < STRIPES_ALONE
-        if state.rounds == [STRIPES] and state.declined and noisy_still:
-            # lines of text are stripes too: what removing them leaves must be a known picture
-            return replace(start, declined=f"with its stripes removed, {state.declined}")
-        done = replace(start, declined=state.declined)
-        if not state.rounds:
-            return done
-        return replace(
-            done,
-            image=with_change(image, planes, state.planes),
-            rounds=state.rounds,
-            predicted_share=1.0 - state.left,
-        )
-
-    def _without_stripes(self, state: _State) -> None:
-        """Remove stripes where there are any and the picture comes nearer to clean by it."""
-        grey = state.planes.mean(0)
-        clear = remove_stripes(grey)
-        if clear is grey:
-            return
-        trial = as_stored(state.planes + (clear - grey))
-        after = picture_statistics(trial)
-        nearer = self._nonconformity(after) < self._nonconformity(state.statistics)
-        if not nearer or self.stripes_left >= 1.0:
-            return
-        state.accept(STRIPES, trial, after, left=self.stripes_left)
-        state.classify_rest()
-
-    def _round(self, state: _State) -> None:
-        """One restoration under the posterior of the present state."""
-        trial = make_trial(
-            self, state.planes, state.statistics, state.posterior, residual=bool(state.rounds)
-        )
-        if not trial.kept:
-            state.declined = (
-                f"a correction for {trial.noise.replace('_', ' ')} was not surely better "
-                f"(estimated risk of harm {trial.harm:.2f}, allowed: below {trial.most_harm:.2f})"
-            )
-            state.unfinished = False
-            return
-        state.accept(trial.noise, trial.planes, trial.statistics, left=1.0 - trial.share)
-        state.classify_rest()
+@torch.inference_mode()
+def _restore(
+    parts: HalfParts, image: MedicalImage, size: Size, *, alpha: float, max_rounds: int
+) -> Restoration:
+    if min(size) < MIN_SIDE:
+        small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
+        return Restoration(image, None, declined=small)
+    planes = planes_of(image, size)
+    statistics = picture_statistics(planes)
+    scores = parts.classifier.scorer(statistics[None])
+    posterior = parts.classifier.from_scores(scores)[0]
+    perception = parts.classifier.report(posterior, alpha=alpha)
+    start = Restoration(image, perception, posterior=posterior, scores=scores[0])
+    if posterior.clean_p_value > alpha or max_rounds < 1:
+        return start
+    if _contrast(planes) < LEAST_CONTRAST:
+        return replace(start, declined="the picture holds one grey level: nothing to restore")
+    state = _State(parts, planes, statistics, posterior)
+    state.remove_stripes()
+    while state.unfinished and len(state.rounds) < max_rounds:
+        state.round()
+    noisy_still = state.posterior.clean_p_value < STRIPES_ALONE
+    if state.rounds == [STRIPES] and state.declined and noisy_still:
+        # lines of text are stripes too: what removing them leaves must be a known picture
+        return replace(start, declined=f"with its stripes removed, {state.declined}")
+    done = replace(start, declined=state.declined)
+    if not state.rounds:
+        return done
+    return replace(
+        done,
+        image=with_change(image, planes, state.planes),
+        rounds=state.rounds,
+        predicted_share=1.0 - state.left,
+    )
 
 
 @dataclass
 class _State:
     """One picture between the rounds."""
 
+    parts: HalfParts
     planes: Tensor
     statistics: Floats
     posterior: NoisePosterior
-    residual: PixelClassifier
-    """Of restored pictures."""
     rounds: list[str] = field(default_factory=list)
     left: float = 1.0
     """Predicted share of the squared error that is left."""
     declined: str = ""
     unfinished: bool = True
 
-    def accept(self, noise: str, trial: Tensor, statistics: Floats, *, left: float) -> None:
+    def remove_stripes(self) -> None:
+        """Remove stripes where there are any and the picture comes nearer to clean by it."""
+        grey = self.planes.mean(0)
+        clear = remove_stripes(grey)
+        if clear is grey:
+            return
+        trial = as_stored(self.planes + (clear - grey))
+        after = picture_statistics(trial)
+        then, now = self.parts.classifier.nonconformity(np.stack([after, self.statistics]))
+        if then < now and self.parts.stripes_left < 1.0:
+            self._accept(STRIPES, trial, after, left=self.parts.stripes_left)
+
+    def round(self) -> None:
+        """One restoration under the posterior of the present state."""
+        trial = make_trial(
+            self.parts, self.planes, self.statistics, self.posterior, residual=bool(self.rounds)
+        )
+        if not trial.kept:
+            self.declined = (
+                f"a correction for {trial.noise.replace('_', ' ')} was not surely better "
+                f"(estimated risk of harm {trial.harm:.2f}, allowed: below {trial.most_harm:.2f})"
+            )
+            self.unfinished = False
+            return
+        self._accept(trial.noise, trial.planes, trial.statistics, left=1.0 - trial.share)
+
+    def _accept(self, noise: str, trial: Tensor, statistics: Floats, *, left: float) -> None:
+        """Keep a restored picture, and classify what it leaves."""
         self.planes, self.statistics = trial, statistics
         self.rounds.append(noise)
         self.left *= left
-
-    def classify_rest(self) -> None:
-        """Classify what is left after a round."""
-        self.posterior = self.residual.predict(self.statistics[None])[0]
+        self.posterior = self.parts.residual_classifier.predict(statistics[None])[0]
         self.unfinished = self.posterior.clean_p_value <= RESIDUAL_ALPHA
 
 

@@ -121,6 +121,26 @@ class EnsembleRestorer:
                     changes[rows, m, colour] += added + tone_change(some, covariates, on_tones)
         return MemberChanges(changes.cpu(), mass)
 
+    def of_members(self, members: Tensor) -> EnsembleRestorer:
+        """The same with the members of these indices alone."""
+        prototypes = {
+            kind: Prototypes(known.additive.of_members(members), known.gain.of_members(members))
+            for kind, known in self.prototypes.items()
+        }
+        return EnsembleRestorer(self.classes, self.maps[:, members], prototypes)
+
+    def with_kinds(self, other: EnsembleRestorer) -> EnsembleRestorer:
+        """The same with the kinds that another one knows by its fits, for each of its members.
+
+        `other` has no more members than this one, every class of its kinds, and maps of every scale
+        or of one, which then serve for all.
+        """
+        there = other.to(self.maps.device)
+        found = self.of_members(torch.arange(other.maps.shape[1]))
+        maps = found.maps.clone()
+        maps[:, :, [self.classes.index(pair) for pair in other.classes]] = there.maps
+        return EnsembleRestorer(self.classes, maps, {**found.prototypes, **there.prototypes})
+
     def to(self, device: torch.device) -> EnsembleRestorer:
         """The same, computing on a device; its changes differ by rounding."""
         known = {

@@ -15,6 +15,7 @@ from vision.report import CLEAN
 __all__ = [
     "ClassPairs",
     "Name",
+    "NoisyPairs",
     "Share",
     "StoredHeader",
     "checked_pairs",
@@ -62,11 +63,12 @@ class StoredHeader(BaseModel):
             raise ValueError(f"{where}: {why}" if where else why) from None
 
 
-ClassPairs = Annotated[
-    list[Annotated[list[Name | int], Field(min_length=2, max_length=2)]],
-    Field(min_length=2, max_length=_MOST_CLASSES),
-]
-"""[kind, severity], clean first with severity 0."""
+Pair = Annotated[list[Name | int], Field(min_length=2, max_length=2)]
+"""[kind, severity]."""
+ClassPairs = Annotated[list[Pair], Field(min_length=2, max_length=_MOST_CLASSES)]
+"""Clean first with severity 0."""
+NoisyPairs = Annotated[list[Pair], Field(max_length=_MOST_CLASSES)]
+"""Without clean."""
 
 
 def checked_pairs(classes: list[list[str | int]]) -> tuple[tuple[str, int], ...]:

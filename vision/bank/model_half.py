@@ -9,7 +9,7 @@ scores, each over all references: no image, thumbnail or feature of a single one
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from safetensors import safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from vision.acquisition.benefit import BenefitPredictor
+from vision.acquisition.domain import Domain
+from vision.acquisition.evidence import EVIDENCE
+from vision.acquisition.restorer import EnsembleRestorer
+from vision.acquisition.scales import MIN_SIDE
 from vision.bank.metadata import checked_pairs
 from vision.bank.model_half_header import FORMAT, ModelHalfHeader
 from vision.bank.stored import check_values, named_below, reading, write_parts
@@ -28,7 +33,6 @@ from vision.encoder.token_layout import POSITION_FEATURES, infer_layout
 from vision.encoder.token_spectrum import TokenSpectrum
 from vision.errors import BankRefused
 from vision.perceive.content import KnownContent
-from vision.perceive.domain import Domain
 from vision.perceive.encoder_witness import ACQUISITION, EncoderWitness
 from vision.perceive.noise_density import NoiseDensity
 from vision.perceive.noise_features import ClassScorer, Gaussians
@@ -42,8 +46,9 @@ pictures as they came (`pdc-features`, the paper's own form)."""
 RESIDUAL = "residual"
 """Name in the file of the density over restored references."""
 _HALF_FROM = 4096
-"""Tensors with at least this many values are stored in half precision, except directions: along
-those of least variance the rounding of the largest features would count."""
+"""Tensors with at least this many values are stored in half precision, except `_EXACT`: along
+directions of least variance the rounding of the largest features would count."""
+_EXACT = ("spectrum.", "density.", "restorer.maps", "benefit.")
 _REMEDY = "build it again with `imc prototypes build`"
 
 
@@ -65,10 +70,8 @@ class ModelHalf:
     """By the same taps: distance of an image's statistics to those of clean references."""
     maps: dict[str, dict[str, ClassMaps]] = field(default_factory=dict, repr=False)
     """By what they are applied to (`RESTORED`, `UNRESTORED`) and tap, in order of depth."""
-    content: KnownContent | None = field(default=None, repr=False)
-    """Of the references; None where it was fitted without an acquisition half."""
-    residual: NoiseDensity | None = field(default=None, repr=False)
-    """Of the acquisition half's scores over references that were restored once; None without."""
+    domain: Domain | None = field(default=None, repr=False)
+    """Of the references, for the acquisition half; None where it was fitted without one."""
     gains: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict, repr=False)
     """By the same and kind: share of the residual of left-out references that is explained, mean
     over severities; a map that was left out counts as 0."""
@@ -127,14 +130,6 @@ class ModelHalf:
         return float(np.sqrt(np.mean(squares)))
 
     @property
-    def domain(self) -> Domain | None:
-        """Of the references, for the acquisition half; None where it was fitted without one."""
-        noise = self.witness.densities.get(ACQUISITION)
-        if noise is None or self.content is None:
-            return None
-        return Domain(self.content, noise, self.residual)
-
-    @property
     def knows_acquisition(self) -> bool:
         """Whether its witness was fitted beside the acquisition half's class scores."""
         return "joint" in self.witness.densities
@@ -155,7 +150,8 @@ class ModelHalf:
     @property
     def _densities(self) -> dict[str, NoiseDensity]:
         """Every density by its name in the file."""
-        left = {} if self.residual is None else {RESIDUAL: self.residual}
+        residual = None if self.domain is None else self.domain.residual
+        left = {} if residual is None else {RESIDUAL: residual}
         return {**self.witness.densities, **left}
 
     def contents(self) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -176,8 +172,12 @@ class ModelHalf:
         for stage, by_tap in self.maps.items():
             for tap, maps in by_tap.items():
                 tensors |= _prefixed(f"maps.{stage}.{tap}", maps.to_tensors())
-        if self.content is not None:
-            tensors |= _prefixed("content", self.content.to_tensors())
+        if self.domain is not None:
+            tensors |= _prefixed("content", self.domain.content.to_tensors())
+        restorer, benefit = self._restorer
+        if restorer is not None and benefit is not None:
+            tensors |= _prefixed("restorer", restorer.to_tensors())
+            tensors |= _prefixed("benefit", benefit.to_tensors())
         header = ModelHalfHeader(
             fingerprint=self.fingerprint,
             acquisition=self.acquisition,
@@ -188,9 +188,16 @@ class ModelHalf:
             maps={stage: list(by_tap) for stage, by_tap in self.maps.items()},
             gains=self.gains,
             blocks=self.blocks,
+            restored=[] if restorer is None else [list(pair) for pair in restorer.classes],
+            most_harm=0.0 if benefit is None else benefit.most_harm,
         )
         stored = {name: _stored(name, tensor) for name, tensor in tensors.items()}
         return stored, header.to_header()
+
+    @property
+    def _restorer(self) -> tuple[EnsembleRestorer | None, BenefitPredictor | None]:
+        """Of the domain."""
+        return (None, None) if self.domain is None else (self.domain.restorer, self.domain.benefit)
 
     @property
     def digest(self) -> str:
@@ -264,6 +271,17 @@ class ModelHalf:
             clean = arrays.pop("clean")
             densities[source] = NoiseDensity(Gaussians.from_tensors(arrays), clean)
         residual = densities.pop(RESIDUAL, None)
+        domain = None
+        if content := below("content"):
+            known, noise = KnownContent.from_tensors(content), densities[ACQUISITION]
+            domain = Domain(known, noise, residual)
+        if header.restored and domain is not None:
+            own = tuple((str(kind), int(severity)) for kind, severity in header.restored)
+            domain = replace(
+                domain,
+                restorer=EnsembleRestorer.from_tensors(own, below("restorer")),
+                benefit=BenefitPredictor.from_tensors(below("benefit"), header.most_harm),
+            )
         scorers = {
             tap: ClassScorer.from_tensors(_as_arrays(below("scorer", tap))) for tap in header.taps
         }
@@ -282,8 +300,7 @@ class ModelHalf:
                 }
                 for stage, taps in header.maps.items()
             },
-            residual=residual,
-            content=KnownContent.from_tensors(known) if (known := below("content")) else None,
+            domain=domain,
             gains=header.gains,
             blocks=header.blocks,
         )
@@ -313,6 +330,9 @@ class ModelHalf:
         for by_tap in self.maps.values():
             for tap, maps in by_tap.items():
                 _check_maps(tap, maps)
+        restorer, benefit = self._restorer
+        if restorer is not None and benefit is not None:
+            _check_restorer(restorer, benefit, self.classes)
 
 
 def _check_maps(tap: str, maps: ClassMaps) -> None:
@@ -322,6 +342,20 @@ def _check_maps(tap: str, maps: ClassMaps) -> None:
     change = maps.change(torch.zeros(1, 1, layout.tokens, dim), layout, weights)
     if not bool(torch.isfinite(change).all()) or bool((maps.scaler.scale <= 0.0).any()):
         raise ValueError(f"its maps at {tap} give no finite features")
+
+
+def _check_restorer(
+    restorer: EnsembleRestorer, benefit: BenefitPredictor, classes: Sequence[tuple[str, int]]
+) -> None:
+    kinds = {kind for kind, _ in restorer.classes}
+    if tuple(pair for pair in classes if pair[0] in kinds) != restorer.classes:
+        raise ValueError("its restorer is not of every class of its kinds")
+    blank = torch.linspace(0.0, 1.0, MIN_SIDE).expand(1, 1, MIN_SIDE, MIN_SIDE)
+    weights = torch.full((1, len(restorer.classes)), 1.0 / len(restorer.classes))
+    if not bool(torch.isfinite(restorer(blank, weights).changes).all()):
+        raise ValueError("its restorer gives no finite picture")
+    if not np.isfinite(benefit(np.zeros((1, len(EVIDENCE))))).all():
+        raise ValueError("its predicted benefit is not finite")
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -341,6 +375,6 @@ def _as_arrays(
 
 
 def _stored(name: str, tensor: Tensor) -> Tensor:
-    exact = name.startswith(("spectrum.", "density.")) or not tensor.is_floating_point()
+    exact = name.startswith(_EXACT) or not tensor.is_floating_point()
     half = tensor.numel() >= _HALF_FROM and not exact
     return (tensor.half() if half else tensor).clone().contiguous()

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vision.bank.metadata import ClassPairs, Name, Share, StoredHeader, checked_pairs
+from vision.bank.metadata import ClassPairs, Name, NoisyPairs, Share, StoredHeader, checked_pairs
 
-FORMAT: Literal["imc-model-half-1"] = "imc-model-half-1"
+FORMAT: Literal["imc-model-half-2"] = "imc-model-half-2"
 
 _MOST_TAPS = 10_000
 Taps = Annotated[list[Name], Field(max_length=_MOST_TAPS)]
@@ -17,7 +17,7 @@ Taps = Annotated[list[Name], Field(max_length=_MOST_TAPS)]
 class ModelHalfHeader(StoredHeader):
     """The description of a model half."""
 
-    format: Literal["imc-model-half-1"] = FORMAT
+    format: Literal["imc-model-half-2"] = FORMAT
     fingerprint: Annotated[str, Field(min_length=1, max_length=200)]
     acquisition: Annotated[str, Field(max_length=200)]
     """Digest of the acquisition half that it was fitted with; empty: with none."""
@@ -30,6 +30,10 @@ class ModelHalfHeader(StoredHeader):
     gains: dict[str, dict[str, dict[str, Share]]]
     blocks: Annotated[str, Field(max_length=500)] = ""
     """Dotted name of the vision blocks where they were named (`--blocks`), else empty."""
+    restored: NoisyPairs = Field(default_factory=list)
+    """Classes of its own restorer; empty: it has none."""
+    most_harm: Share = 0.0
+    """Probability of harm below which that one's restorations are kept."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

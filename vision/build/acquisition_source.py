@@ -8,8 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.acquisition.domain import Domain
+from vision.acquisition.parts import HalfParts
 from vision.encoder.vision_encoder import VisionEncoder
-from vision.perceive.domain import Domain
 from vision.reading.medical_image import MedicalImage
 
 Size = tuple[int, int]
@@ -34,6 +35,11 @@ class AcquisitionSource(Protocol):
     @property
     def classes(self) -> tuple[tuple[str, int], ...]:
         """Clean first, as ("clean", 0); then every (kind, severity)."""
+
+    @property
+    def parts(self) -> HalfParts | None:
+        """What its restorations are made of, for a domain to have its own beside; None: of
+        something else."""
 
     @property
     def digest(self) -> str:

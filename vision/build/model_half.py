@@ -23,7 +23,6 @@ from vision.build.finished_steps import FinishedSteps
 from vision.build.model_half_steps import ModelHalfSteps
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
-from vision.perceive.content import KnownContent
 from vision.perceive.encoder_witness import fit_encoder_witness
 from vision.reading.medical_image import MedicalImage
 
@@ -32,11 +31,9 @@ __all__ = ["build_model_half", "shallow_blocks", "witness_taps"]
 Progress = Callable[[str, int, int], None]
 """(name of the step, steps done, steps in all)."""
 
-CONTENT_IMAGES = 256
-"""Most references whose content is described: one Gaussian of 22 statistics."""
-DEFAULT_RANK = 10
-"""Largest rank of a map: with 68 classes and three taps of 128 channels, the maps of unrestored
-pictures take 2.7 MB at most, and the file with all its other parts less than 6 MB."""
+DEFAULT_RANK = 6
+"""Largest rank of a map: with 72 classes and three taps of 128 channels, the maps of unrestored
+pictures take 1.7 MB at most, and the file with the domain's restorer about 6 MB."""
 
 _DEPTHS = (0.05, 0.2)
 """Depths of the block taps as shares of the encoder: blocks 0 and 1 of five, 1 and 4 of 24. Deeper
@@ -118,8 +115,6 @@ def build_model_half(
             steps.rows.acquisition_scores(),
         )
         distances = steps.distances()
-        content = None if acquisition is None else content_of(steps.small, seed)
-        residual = steps.residual(content, witness)
         steps.next("maps of all classes")
         maps = {stage: fit.maps() for stage, fit in steps.fits.items()}
     return ModelHalf(
@@ -131,17 +126,10 @@ def build_model_half(
         witness=witness,
         distances=distances,
         maps={stage: by_tap for stage, by_tap in maps.items() if by_tap},
-        content=content,
-        residual=residual,
+        domain=None if steps.domain is None else steps.domain.domain,
         gains={stage: fit.mean_gains() for stage, fit in steps.fits.items()},
         blocks=encoder.blocks,
     )
-
-
-def content_of(references: Sequence[MedicalImage], seed: int) -> KnownContent:
-    """What the references show, from `CONTENT_IMAGES` of them at most."""
-    order = np.random.default_rng(seed).permutation(len(references))[:CONTENT_IMAGES]
-    return KnownContent.of([references[i] for i in order.tolist()])
 
 
 def _check(images: Sequence[MedicalImage], fewest: int, rank: int) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vision.acquisition.domain import Domain
 from vision.bank.model_half import RESTORED, UNRESTORED
 from vision.build.acquisition_source import AcquisitionSource, working_sizes
-from vision.build.draws import NATIVE_SIDES, clean_view, noisy_draw, resized
+from vision.build.domain.draws import DomainDrawer
+from vision.build.domain.fit import DomainFit, acquisition_density, content_of
+from vision.build.draws import NATIVE_SIDES, clean_view, resized
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.finished_steps import FinishedSteps
 from vision.build.map_fit import MapFit
-from vision.build.residual_rows import residual_rows
 from vision.build.witness_rows import WitnessRows
 from vision.calibrate.clean_distance import CleanDistance, fit_distance
 from vision.calibrate.moments import MIN_GAIN
@@ -26,10 +26,6 @@ from vision.calibrate.token_context import fit_scaler
 from vision.encoder.token_spectrum import TokenSpectrum
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
-from vision.perceive.content import KnownContent
-from vision.perceive.domain import Domain
-from vision.perceive.encoder_witness import ACQUISITION, EncoderWitness
-from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
 
 CLEAN_VIEWS = 4
@@ -38,9 +34,6 @@ CLEAN_VIEWS = 4
 RESTORED_GAIN = 0.05
 """Share of the left-out residual that a map must explain after the picture was restored: below it
 the answers do not change (on SLAKE, maps beside the pixel stage restored .1 point of flips)."""
-
-_COARSE = 2
-"""Kinds with at most this many severities have draws spread over the whole scale."""
 
 _SIDE = 224
 """Size of draws, in model inputs, where the model's input side varies by image."""
@@ -88,7 +81,6 @@ class ModelHalfSteps:
         self.finished = finished
         self.seed = seed
         self.progress = progress
-        self.done, self.of = 0, len(classes) + 4 + (acquisition is not None)
         side = encoder.input_side or _SIDE
         self.small = [resized(image, NATIVE_SIDES * side) for image in images]
         # Where the number of tiles or tokens follows the image's size, a reference and its draws
@@ -97,6 +89,15 @@ class ModelHalfSteps:
         self.images = images if fixed else self.small
         self.draw_side = side if fixed else None
         self.side = side
+        self.drawer = DomainDrawer(
+            self.small, working_sizes(encoder, self.small), self.classes, self.draw_side, seed
+        )
+        self.done, self.of = 0, len(classes) + 4
+        if acquisition is not None:
+            self.of += 1 + (DomainFit.steps(self.drawer) if acquisition.parts else 0)
+        self.scores: dict[str, Tensor] = {}
+        """By class number: class scores of the acquisition half over its draws."""
+        self.domain: DomainFit | None = None
         self.passes = EncoderPasses(encoder, taps, FeatureStore(finished.folder))
         self.passes.taps = self.passes.readable_taps(images[0])
         if not self.passes.taps:
@@ -131,6 +132,14 @@ class ModelHalfSteps:
             tap: TokenSpectrum.fit(clean[tap], [noisy[f"{kind}.{tap}"] for kind in kinds])
             for tap in self.passes.taps
         }
+        if self.acquisition is not None:
+            self.scores = self._step("acquisition scores", self._acquisition_scores)
+            density = acquisition_density(self.scores, len(self.classes))
+            domain = Domain(content_of(self.small, self.seed), density)
+            parts = self.acquisition.parts
+            self.domain = DomainFit(domain)
+            if parts is not None:
+                self.domain = DomainFit.of(parts, domain, self.drawer, self._step)
         self.rows.extend(self._step("clean views", self._clean_rows))
         names = [f"class {kind} {severity}" for kind, severity in self.classes[1:]]
         known = next((i for i, name in enumerate(names) if not self.finished.has(name)), len(names))
@@ -164,28 +173,6 @@ class ModelHalfSteps:
             found[tap] = fit_distance(clean, calibrated, torch.stack(means))
         return found
 
-    def residual(
-        self, content: KnownContent | None, witness: EncoderWitness
-    ) -> NoiseDensity | None:
-        """The density over references that were restored once; None without an acquisition half."""
-        if self.acquisition is None or content is None:
-            return None
-        rows = self._step(
-            "restored references",
-            partial(
-                residual_rows,
-                self.acquisition,
-                Domain(content, witness.densities[ACQUISITION]),
-                self.small,
-                working_sizes(self.encoder, self.small),
-                self.classes,
-                side=self.draw_side,
-                seed=self.seed,
-            ),
-        )
-        labels = rows["labels"].numpy().astype(np.int64)
-        return NoiseDensity.fit(rows["scores"].numpy(), labels, len(self.classes))
-
     def next(self, what: str) -> None:
         """Report the next step and count it."""
         if self.progress is not None:
@@ -203,18 +190,7 @@ class ModelHalfSteps:
         return found
 
     def _draws(self, label: int, numbers: Sequence[int], draw: int) -> list[MedicalImage]:
-        kind, severity = self.classes[label]
-        of_kind = Counter(name for name, _ in self.classes)[kind]
-        draw_one = partial(
-            noisy_draw,
-            kind=kind,
-            severity=severity,
-            draw=draw,
-            side=self.draw_side,
-            seed=self.seed,
-            spread=1.0 if of_kind <= _COARSE else 0.5,
-        )
-        return [draw_one(self.small[number]) for number in numbers]
+        return [self.drawer.drawn(label, number, draw) for number in numbers]
 
     def _chosen(self, label: int, count: int) -> list[int]:
         """Numbers of the references that a class is drawn on, in an order of its own."""
@@ -244,41 +220,63 @@ class ModelHalfSteps:
                 found[f"{kind}.{tap}"] = moments
         return found
 
+    def _views(self, view: int) -> list[MedicalImage]:
+        source = self.images if view == 0 else self.small
+        return [clean_view(one, view, side=self.side, seed=self.seed) for one in source]
+
+    def _acquisition_scores(self) -> dict[str, Tensor]:
+        """Class scores by class number: of the clean views, and of the witness' draws."""
+        found = {"0": torch.cat([self._scores(self._views(view)) for view in range(CLEAN_VIEWS)])}
+        for label in range(1, len(self.classes)):
+            drawn = self._draws(label, self._chosen(label, self._counts.witness), draw=0)
+            found[str(label)] = self._scores(drawn)
+        return found
+
+    def _scores(self, images: Sequence[MedicalImage]) -> Tensor:
+        assert self.acquisition is not None
+        sizes = working_sizes(self.encoder, images)
+        return torch.from_numpy(self.acquisition.scores(images, sizes))
+
     def _clean_rows(self) -> dict[str, Tensor]:
         rows = WitnessRows()
-        for view in range(CLEAN_VIEWS):
-            source = self.images if view == 0 else self.small
-            views = [clean_view(one, view, side=self.side, seed=self.seed) for one in source]
-            self._examine(rows, views, 0, range(len(views)))
+        known = self.scores["0"].split(len(self.images)) if self.scores else [None] * CLEAN_VIEWS
+        for view, scores in enumerate(known):
+            images = self._views(view)
+            rows.add(self.passes.statistics(images), scores, 0, range(len(images)))
         return rows.to_tensors()
-
-    def _examine(
-        self, rows: WitnessRows, images: Sequence[MedicalImage], label: int, numbers: Sequence[int]
-    ) -> None:
-        scores = None
-        if self.acquisition is not None:
-            scores = self.acquisition.scores(images, working_sizes(self.encoder, images))
-        rows.add(self.passes.statistics(images), scores, label, numbers)
 
     def _class(self, label: int) -> dict[str, Tensor]:
         """Witness rows and maps of one class."""
         numbers = self._chosen(label, self._counts.witness)
         drawn = self._draws(label, numbers, draw=0)
         rows = WitnessRows()
-        self._examine(rows, drawn, label, numbers)
+        rows.add(self.passes.statistics(drawn), self.scores.get(str(label)), label, numbers)
         found = {f"rows.{name}": tensor for name, tensor in rows.to_tensors().items()}
         drawn, numbers = drawn[: self._counts.maps], numbers[: self._counts.maps]
         maps = self.fits[UNRESTORED].fit(drawn, numbers)
         found |= {f"{UNRESTORED}.{name}": tensor for name, tensor in maps.items()}
-        if self.acquisition is not None:
-            sizes = working_sizes(self.encoder, drawn)
-            restored = [one.image for one in self.acquisition.restore_batch(drawn, sizes)]
+        if self.domain is not None:
+            restored = self._restored(drawn, numbers)
             maps = self.fits[RESTORED].fit(restored, numbers)
             found |= {f"{RESTORED}.{name}": tensor for name, tensor in maps.items()}
             changed = [a for a, b in zip(restored, drawn, strict=True) if a is not b]
             if changed:
                 statistics = self.passes.statistics(changed)
                 found |= {f"calibrated.{tap}": rows for tap, rows in statistics.items()}
+        return found
+
+    def _restored(
+        self, drawn: Sequence[MedicalImage], numbers: Sequence[int]
+    ) -> list[MedicalImage]:
+        """Draws as they are restored by what has not met their references."""
+        assert self.acquisition is not None and self.domain is not None
+        found = list(drawn)
+        for domain, positions in self.domain.not_met(numbers):
+            images = [drawn[i] for i in positions]
+            sizes = working_sizes(self.encoder, images)
+            done = self.acquisition.restore_batch(images, sizes, domain=domain)
+            for i, one in zip(positions, done, strict=True):
+                found[i] = one.image
         return found
 
     def _pooled(self) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ class WitnessRows:
     def add(
         self,
         statistics: Mapping[str, Tensor],
-        scores: Floats | None,
+        scores: Tensor | None,
         label: int,
         numbers: Sequence[int],
     ) -> None:
@@ -35,7 +35,7 @@ class WitnessRows:
         for tap, values in statistics.items():
             self.tokens.setdefault(tap, []).append(values)
         if scores is not None:
-            self.acquisition.append(torch.from_numpy(np.asarray(scores, dtype=np.float64)))
+            self.acquisition.append(scores.double())
         self.labels.extend([label] * len(numbers))
         self.references.extend(numbers)
 

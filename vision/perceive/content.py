@@ -82,38 +82,28 @@ def content_versions(rgb: NDArray[np.uint8], name: str) -> Floats:
 
 @dataclass(frozen=True)
 class KnownContent:
-    """One Gaussian over the content of references, clean and noisy: mean and covariance alone."""
+    """Gaussians over the content of references: of the clean ones, and with each noise.
 
-    centre: Floats
-    """(SIZE,)."""
+    Of each version mean and covariance alone: nobody's picture.
+    """
+
+    centres: Floats
+    """(13, SIZE) means, of the versions of `content_versions`."""
     whiten: Floats
-    """(SIZE, SIZE): deviations times this have unit covariance."""
-    farthest: float
-    """Squared distance within which all but `STRANGERS` of left-out references lie."""
+    """(13, SIZE, SIZE): deviations times this have unit covariance."""
+    farthest: Floats
+    """(13,) squared distance within which all but `STRANGERS` of left-out references lie."""
 
     @classmethod
     def of(cls, images: Sequence[MedicalImage]) -> KnownContent:
-        """Of clean references; the distance is that of halves that the other half was fitted on."""
-        versions = np.stack([content_versions(one.rgb, one.sha256) for one in images])
-        halves = versions[::2], versions[1::2]
+        """Of clean references; distances are those of one half from the other half's Gaussians."""
+        versions = np.stack([content_versions(one.rgb, one.sha256) for one in images], axis=1)
+        halves = versions[:, ::2], versions[:, 1::2]
         left_out = [
-            cls._fit(known, 0.0).distances(other.reshape(-1, other.shape[-1]))
-            for known, other in (halves, halves[::-1])
+            _squared(other, *_gaussians(known)) for known, other in (halves, halves[::-1])
         ]
-        return cls._fit(versions, float(np.quantile(np.concatenate(left_out), 1.0 - STRANGERS)))
-
-    @classmethod
-    def _fit(cls, versions: Floats, farthest: float) -> KnownContent:
-        """From (n, 13, SIZE)."""
-        rows = versions.reshape(-1, versions.shape[-1])
-        centre = rows.mean(axis=0)
-        covariance = (rows - centre).T @ (rows - centre) / len(rows)
-        covariance[np.diag_indices_from(covariance)] += _FLOOR**2
-        return cls(centre, np.linalg.cholesky(np.linalg.inv(covariance)), farthest)
-
-    def distances(self, statistics: Floats) -> Floats:
-        """Squared Mahalanobis distances (n,) of content statistics (n, SIZE)."""
-        return np.asarray((((statistics - self.centre) @ self.whiten) ** 2).sum(axis=1))
+        farthest = np.quantile(np.concatenate(left_out, axis=1), 1.0 - STRANGERS, axis=1)
+        return cls(*_gaussians(versions), np.asarray(farthest))
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""
@@ -124,15 +114,30 @@ class KnownContent:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> KnownContent:
         """Rebuild; KeyError or ValueError where arrays are missing or do not fit."""
-        centre, whiten = (tensors[name].double().numpy() for name in ("centre", "whiten"))
-        if centre.ndim != 1 or whiten.shape != (len(centre), len(centre)) or len(centre) != SIZE:
+        found = {name: tensors[name].double().numpy() for name in ("centres", "whiten", "farthest")}
+        versions = len(found["farthest"])
+        shapes = [one.shape for one in found.values()]
+        if shapes != [(versions, SIZE), (versions, SIZE, SIZE), (versions,)] or not versions:
             raise ValueError("the arrays of the references' content do not fit together")
-        return cls(centre, whiten, float(tensors["farthest"]))
+        return cls(**found)
 
     def __contains__(self, image: MedicalImage) -> bool:
         """Whether a picture, clean or noisy, shows what the references show."""
-        found = content_statistics(image.rgb)[None]
-        return bool(self.distances(found)[0] <= self.farthest)
+        found = np.broadcast_to(content_statistics(image.rgb), (len(self.farthest), 1, SIZE))
+        return bool((_squared(found, self.centres, self.whiten)[:, 0] <= self.farthest).any())
+
+
+def _gaussians(versions: Floats) -> tuple[Floats, Floats]:
+    """Means (v, SIZE) and whitening (v, SIZE, SIZE) of versions (v, n, SIZE)."""
+    centres = versions.mean(axis=1)
+    apart = versions - centres[:, None]
+    covariances = np.swapaxes(apart, 1, 2) @ apart / versions.shape[1] + _FLOOR**2 * np.eye(SIZE)
+    return centres, np.linalg.cholesky(np.linalg.inv(covariances))
+
+
+def _squared(versions: Floats, centres: Floats, whiten: Floats) -> Floats:
+    """Squared Mahalanobis distances (v, n) of versions (v, n, SIZE), each from its own Gaussian."""
+    return np.asarray((((versions - centres[:, None]) @ whiten) ** 2).sum(axis=2))
 
 
 class ContentReferences:

@@ -9,7 +9,7 @@ of the thumbnails of several pictures, so that it is nobody's picture.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -48,6 +48,10 @@ class LandmarkRegression:
     def mass(self, vectors: Tensor) -> Tensor:
         """Sum of the kernel over the landmarks, (n,): near zero for a picture unlike them all."""
         return self.transform(vectors)[:, : len(self.landmarks)].sum(dim=1)
+
+    def of_members(self, members: Tensor) -> LandmarkRegression:
+        """The same with the members of these indices alone."""
+        return replace(self, weights=self.weights[members])
 
     def to(self, device: torch.device) -> LandmarkRegression:
         """The same on a device."""

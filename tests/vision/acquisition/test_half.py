@@ -12,9 +12,9 @@ from torch import Tensor
 from tests.vision.acquisition.conftest import error, phantom
 from vision.acquisition import AcquisitionHalf
 from vision.acquisition import half as acquisition_half
+from vision.acquisition.domain import Domain
 from vision.acquisition.half import ALPHA, DOMAIN_ALPHA
 from vision.perceive.content import KnownContent
-from vision.perceive.domain import Domain
 from vision.reading.medical_image import MedicalImage
 from vision.restore.stripes import STRIPES
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from imc_noise.registry import own_noise_digests
 from vision.acquisition.benefit import BenefitPredictor
@@ -37,7 +35,6 @@ from vision.build.finished_steps import FinishedSteps
 from vision.perceive.fourier_ridge import FourierFeatures
 from vision.perceive.pixel_classifier import PixelClassifier
 from vision.report import CLEAN, UNKNOWN
-from vision.restore.landmarks import LandmarkRegression
 
 Floats = NDArray[np.float64]
 TRIED_EACH = 60
@@ -126,7 +123,7 @@ class AcquisitionFit:
             seed=self.seed,
             classifier=self._classifier(without),
             residual_classifier=self._residual(without),
-            restorer=_members_of(whole, chosen),
+            restorer=whole.of_members(chosen),
             novelty=Novelty.fit(self.statistics.arrays["statistics"][rows]),
             benefit=self._benefit(without),
             stripes_left=_stripes_left(self.statistics.arrays["stripes"]),
@@ -239,7 +236,7 @@ class AcquisitionFit:
         """By kind: regressions whose member f has not met fold f."""
         single = torch.tensor([PAIRS.index((fold, fold)) for fold in range(FOLDS)])
         return {
-            kind: (_chosen(known.additive, single), _chosen(known.gain, single))
+            kind: (known.additive.of_members(single), known.gain.of_members(single))
             for kind, known in self._prototypes.items()
         }
 
@@ -333,18 +330,6 @@ class _ByFold:
             self.novelties[fold],
             torch.tensor(members),
         )
-
-
-def _chosen(regression: LandmarkRegression, members: Tensor) -> LandmarkRegression:
-    return replace(regression, weights=regression.weights[members])
-
-
-def _members_of(whole: EnsembleRestorer, members: Tensor) -> EnsembleRestorer:
-    prototypes = {
-        kind: Prototypes(_chosen(known.additive, members), _chosen(known.gain, members))
-        for kind, known in whole.prototypes.items()
-    }
-    return EnsembleRestorer(whole.classes, whole.maps[:, members], prototypes)
 
 
 def _stripes_left(shares: Floats) -> float:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.acquisition.evidence import Novelty, evidence
-from vision.acquisition.restorer import EnsembleRestorer, prototype_features
+from vision.acquisition.restorer import EnsembleRestorer
 from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import as_stored
-from vision.build.acquisition.pixel_maps import MapMoments
+from vision.build.acquisition.pixel_maps import MapMoments, pixel_features
 from vision.build.acquisition.references import TRIAL_SHARES, Draw, Drawer, Reference, chosen_pixels
 from vision.calibrate.class_maps import calibration_weights
 from vision.perceive.pixel_classifier import PixelClassifier
@@ -27,7 +27,6 @@ from vision.restore.landmarks import LandmarkRegression
 from vision.restore.pixel_context import pixel_context
 from vision.restore.stripes import remove_stripes
 from vision.restore.thumbnails import additive_loss, log_gain, loss_in_cells, thumbnail_vectors
-from vision.restore.tone_curves import curve_covariates, tone_features
 
 Classes = Sequence[tuple[str, int]]
 Arrays = dict[str, NDArray[np.float64]]
@@ -128,18 +127,8 @@ def map_moments(
             additive, gaining = predictors[kind]
             lost = loss_in_cells(additive(plain, member)[0])
             gain = gaining(logarithmic, member)[0]
-            features = _pixel_features(context, noisy, grey, some, lost, gain)
+            features = pixel_features(context, noisy, grey, some, lost, gain)
             into.add(scale, row, features, wanted)
-
-
-def _pixel_features(
-    context: Tensor, noisy: Tensor, grey: Tensor, some: Tensor, lost: Tensor, gain: Tensor
-) -> Tensor:
-    """phi of some pixels of one plane, (pixels, PIXEL_FEATURES)."""
-    from_prototypes = prototype_features(noisy, lost, gain).flatten(2)[:, :, some]
-    chosen = noisy.flatten(1)[:, None, some]
-    tones = tone_features(chosen, curve_covariates(grey, lost, gain))[:, :, 0]
-    return torch.cat([context, from_prototypes, tones], dim=1)[0].T
 
 
 def first_trials(
@@ -161,7 +150,7 @@ def first_trials(
     draws = [drawer.noisy(DRAWS + number, shares=TRIAL_SHARES) for number in range(TRIALS)]
     draws += _mixed(drawer)
     draws += [drawer.view(VIEWS + number, shares=TRIAL_SHARES) for number in range(CLEAN_TRIALS)]
-    rows = [_trial(draw, draw.noisy, classifier, restorer, novelty, members) for draw in draws]
+    rows = [trial_row(draw, draw.noisy, classifier, restorer, novelty, members) for draw in draws]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -187,8 +176,8 @@ def second_trials(
     drawer = Drawer(reference, classes, seed)
     rows = []
     for draw in _mixed(drawer):
-        once = _restored(draw.noisy, classifiers[0], restorer, members)
-        rows.append(_trial(draw, once, classifiers[1], restorer, novelty, members))
+        once = restored_once(draw.noisy, classifiers[0], restorer, members)
+        rows.append(trial_row(draw, once, classifiers[1], restorer, novelty, members))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -197,23 +186,37 @@ def _mixed(drawer: Drawer) -> list[Draw]:
     return [drawer.noisy(number, noises=2, shares=TRIAL_SHARES) for number in numbers]
 
 
-def _restored(
-    planes: Tensor, classifier: PixelClassifier, restorer: EnsembleRestorer, members: Tensor
+def restored_once(
+    planes: Tensor,
+    classifier: PixelClassifier,
+    restorer: EnsembleRestorer,
+    members: Tensor | None = None,
 ) -> Tensor:
+    """What one restoration makes of planes (planes, H, W); arguments as `trial_row` has them."""
     posterior = classifier.predict(picture_statistics(planes)[None])[0]
     weights = calibration_weights(torch.from_numpy(posterior.probabilities)[None])
     change = restorer(planes[None], weights, members).changes[0].mean(0)
     return as_stored(planes + change)
 
 
-def _trial(
+def trial_row(
     draw: Draw,
     planes: Tensor,
     classifier: PixelClassifier,
     restorer: EnsembleRestorer,
     novelty: Novelty,
-    members: Tensor,
+    members: Tensor | None = None,
 ) -> Arrays:
+    """Restore one draw under its posterior: evidence, statistics, and what came of it.
+
+    Args:
+        draw: with the clean picture and the noises.
+        planes: (planes, H, W), its noisy picture, or what an earlier restoration made of it.
+        classifier: of such pictures.
+        restorer: its members.
+        novelty: of statistics.
+        members: those that have not met the reference; None: none has.
+    """
     before = picture_statistics(planes)
     posterior = classifier.predict(before[None])[0]
     weights = calibration_weights(torch.from_numpy(posterior.probabilities)[None])
@@ -249,5 +252,7 @@ __all__ = [
     "compute_statistics",
     "first_trials",
     "map_moments",
+    "restored_once",
     "second_trials",
+    "trial_row",
 ]

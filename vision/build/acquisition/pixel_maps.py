@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vision.acquisition.restorer import PIXEL_FEATURES
+from vision.acquisition.restorer import PIXEL_FEATURES, prototype_features
 from vision.acquisition.scales import SCALES
+from vision.restore.tone_curves import curve_covariates, tone_features
 
 RIDGE = 1e-4
 """Ridge of the maps, relative to the mean square of each feature."""
@@ -29,9 +30,9 @@ class MapMoments:
     """(scales, classes + 1) number of pictures."""
 
     @classmethod
-    def empty(cls, classes: int) -> MapMoments:
+    def empty(cls, classes: int, scales: int = len(SCALES)) -> MapMoments:
         """No rows yet."""
-        shape = (len(SCALES), classes + 1)
+        shape = (scales, classes + 1)
         return cls(
             torch.zeros(*shape, PIXEL_FEATURES, PIXEL_FEATURES),
             torch.zeros(*shape, PIXEL_FEATURES),
@@ -73,3 +74,22 @@ def solve_maps(by_fold: Sequence[MapMoments], without: Collection[int]) -> Tenso
         factor = torch.linalg.cholesky(whole)
         solved.append(torch.cholesky_solve(wanted[..., None], factor)[..., 0].float())
     return torch.stack(solved)
+
+
+def pixel_features(
+    context: Tensor, noisy: Tensor, grey: Tensor, some: Tensor, lost: Tensor, gain: Tensor
+) -> Tensor:
+    """phi of some pixels of one plane, (pixels, PIXEL_FEATURES).
+
+    Args:
+        context: (1, CHANNELS, pixels) of the plane.
+        noisy: (1, H, W), the plane.
+        grey: (1, H, W), the mean of all planes.
+        some: (pixels,) flat indices of pixels.
+        lost: (1, SIDE, SIDE) predicted additive loss in each cell.
+        gain: (1, ORDERS ** 2) coefficients of the predicted log gain.
+    """
+    from_prototypes = prototype_features(noisy, lost, gain).flatten(2)[:, :, some]
+    chosen = noisy.flatten(1)[:, None, some]
+    tones = tone_features(chosen, curve_covariates(grey, lost, gain))[:, :, 0]
+    return torch.cat([context, from_prototypes, tones], dim=1)[0].T

@@ -131,7 +131,6 @@ class OriginReferences:
 class Draw:
     """One version of a reference at a working size."""
 
-    reference: Reference
     labels: tuple[int, ...]
     """Class numbers of the noises, in the order in which they were added; (0,) for clean."""
     clean: Tensor
@@ -189,7 +188,6 @@ class Drawer:
         clean = planes_of(self.image, size)
         planes = max(len(clean), len(noisy))
         return Draw(
-            self.reference,
             tuple(label + 1 for label in labels),
             clean.expand(planes, -1, -1),
             noisy.expand(planes, -1, -1),
@@ -206,7 +204,7 @@ class Drawer:
         clean = planes_of(self.image, size)
         planes = max(len(clean), len(noisy))
         expanded = clean.expand(planes, -1, -1), noisy.expand(planes, -1, -1)
-        return Draw(self.reference, (label,), *expanded)
+        return Draw((label,), *expanded)
 
     def view(self, number: int, shares: Sequence[float] = SCALE_SHARES) -> Draw:
         """Clean view `number`: 0 and 1 the whole picture, others turned and cropped."""
@@ -223,7 +221,7 @@ class Drawer:
             rgb = rgb[top : top + rows, left : left + columns]
         image = MedicalImage.from_rgb(np.ascontiguousarray(rgb), "ARRAY")
         planes = planes_of(image, self._size(rng, image, shares))
-        return Draw(self.reference, (0,), planes, planes)
+        return Draw((0,), planes, planes)
 
     def _size(
         self, rng: np.random.Generator, image: MedicalImage, shares: Sequence[float]

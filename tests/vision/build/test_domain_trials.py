@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vision.build.residual_rows import _left, _of_another_kind
+from vision.build.domain.trials import _left, _of_another_kind
 
 CLASSES = (("clean", 0), ("gaussian", 2), ("gaussian", 4), ("low_contrast", 3))
 

@@ -1,0 +1,111 @@
+"""The fit of one domain, step by step: densities, restorer, trials, benefit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vision.acquisition.domain import Domain
+from vision.acquisition.parts import HalfParts
+from vision.build.acquisition.benefit_fit import fit_benefit
+from vision.build.domain.draws import DomainDrawer
+from vision.build.domain.restorer_fit import (
+    FOLDS,
+    SINGLE,
+    assembled,
+    fit_kind,
+    fold_of,
+    members_without,
+    restored_kinds,
+)
+from vision.build.domain.trials import trial_restorations
+from vision.perceive.content import KnownContent
+from vision.perceive.noise_density import NoiseDensity
+from vision.reading.medical_image import MedicalImage
+
+CONTENT_IMAGES = 512
+"""Most references whose content is described: Gaussians of 22 statistics."""
+
+Step = Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]]
+"""(name, how to make it) -> arrays by name, made now or loaded from a finished step."""
+
+
+@dataclass(frozen=True)
+class DomainFit:
+    """A domain, and the same by restorers that have not met one fold of its references."""
+
+    domain: Domain
+    apart: tuple[Domain, ...] = ()
+    """By fold; empty where the domain has no restorer."""
+
+    @staticmethod
+    def steps(drawer: DomainDrawer) -> int:
+        """How many steps `of` takes."""
+        return len(restored_kinds(drawer)) + 1
+
+    @classmethod
+    def of(cls, parts: HalfParts, known: Domain, drawer: DomainDrawer, step: Step) -> DomainFit:
+        """Fit what corrects the noise of a domain.
+
+        Args:
+            parts: the acquisition half's.
+            known: the domain without it.
+            drawer: of the references.
+            step: makes or loads each step.
+        """
+        by_kind = {
+            kind: step(f"restorer of {kind}", partial(fit_kind, drawer, kind))
+            for kind in restored_kinds(drawer)
+        }
+        if not by_kind:
+            return cls(known)
+        restorer = assembled(drawer, by_kind)
+        rows = step(
+            "trial restorations",
+            partial(trial_restorations, known.beside(parts), restorer, drawer),
+        )
+        labels = rows["labels"].numpy().astype(np.int64)
+        residual = NoiseDensity.fit(rows["scores"].numpy(), labels, len(drawer.classes))
+        known = replace(known, residual=residual)
+        if len(rows["errors"]) < FOLDS:
+            return cls(known)
+        benefit = fit_benefit(
+            rows["evidence"].numpy(),
+            rows["errors"].numpy(),
+            np.zeros(len(rows["errors"])),  # all of them were found noisy
+            np.full(len(rows["errors"]), "domain"),
+            rows["folds"].numpy().astype(np.int64),
+            drawer.seed,
+        )
+        domain = replace(known, restorer=restorer.of_members(SINGLE), benefit=benefit)
+        apart = tuple(
+            replace(domain, restorer=restorer.of_members(members_without(fold)))
+            for fold in range(FOLDS)
+        )
+        return cls(domain, apart)
+
+    def not_met(self, numbers: Sequence[int]) -> list[tuple[Domain, list[int]]]:
+        """Domains whose restorer has not met references, with the positions of their numbers."""
+        if not self.apart:
+            return [(self.domain, list(range(len(numbers))))]
+        return [
+            (domain, [i for i, number in enumerate(numbers) if fold_of(number) == fold])
+            for fold, domain in enumerate(self.apart)
+        ]
+
+
+def acquisition_density(scores: dict[str, Tensor], classes: int) -> NoiseDensity:
+    """Of class scores by class number, as strings, over versions of the references."""
+    labels = np.concatenate([np.full(len(one), int(label)) for label, one in scores.items()])
+    return NoiseDensity.fit(torch.cat(list(scores.values())).numpy(), labels, classes)
+
+
+def content_of(references: Sequence[MedicalImage], seed: int) -> KnownContent:
+    """What the references show, from `CONTENT_IMAGES` of them at most."""
+    order = np.random.default_rng(seed).permutation(len(references))[:CONTENT_IMAGES]
+    return KnownContent.of([references[i] for i in order.tolist()])
