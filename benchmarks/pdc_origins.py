@@ -7,10 +7,10 @@ of 112 and of 336 px: clean, and with `imc_noise`'s kinds at severities 1, 3 and
 other makers, `--unmatched`). Each is restored by a half that was fitted without its origin, and
 compared with its clean original. `--fit` is the folder of the fit's steps, as `imc prototypes
 acquisition` keeps it; what it lacks is fitted first. Outcomes are kept under `--work`: a stopped
-measurement goes on where it was. With `--domain`, pictures that show what clean references of those
-origins show are classified against them, as beside a model half built from them (but for what a
-first correction leaves, which is classified against every origin); an origin's own fold is never in
-the domain.
+measurement goes on where it was. With `--beside FILE` the shipped half is measured beside that
+model half's domain, on origins that its references are not of: what comes of pictures that are
+taken for the domain's. `--shipped` is the same without a domain; the shipped half has met every
+origin here.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from measurement import say, shown_command
 from origins.document import document
 from origins.outcomes import SEED, Half, Restoration, own_corruptions, unmatched_corruptions
@@ -39,14 +37,10 @@ from imc_noise import CORE_IMAGE
 from imc_reference.architecture import load_processor
 from vision.acquisition import AcquisitionHalf
 from vision.acquisition.domain import Domain
-from vision.acquisition.scales import scale_index
-from vision.acquisition.statistics import shorter_sides
+from vision.bank.model_half import ModelHalf
 from vision.build.acquisition import AcquisitionFit, OriginReferences
 from vision.build.acquisition.references import noise_classes
-from vision.build.domain.fit import content_of
 from vision.encoder.vision_encoder import VisionEncoder
-from vision.perceive.content import KnownContent
-from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
 
 SIDES = (112, 336)
@@ -64,21 +58,18 @@ class HalvesWithout:
         unfinished: Path,
         seed: int,
         jobs: int,
-        domain: Collection[str],
     ) -> None:
         self.references = OriginReferences.of(origins)
         self.unfinished = unfinished
         self.seed = seed
         self.jobs = jobs
-        self.domain = domain
         self._by_fold: dict[int, AcquisitionHalf] = {}
-        self._content: dict[int, KnownContent] = {}
 
     @property
     def digest(self) -> str:
         """Of all that decides the fits, beside the code."""
         listed = [(one.origin, one.file.name) for one in self.references.references]
-        decisive = [listed, self.seed, sorted(self.domain)]
+        decisive = [listed, self.seed]
         return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
     @cached_property
@@ -92,41 +83,31 @@ class HalvesWithout:
             progress=lambda step, done, steps: say(f"{step}, {done} of {steps}"),
         ).run()
 
-    def without(self, origin: str, side: int) -> Half:
-        """The half fitted without the fold that holds an origin, for pictures of a size."""
+    def without(self, origin: str) -> Half:
+        """The half fitted without the fold that holds an origin."""
         fold = self.references.fold_of(origin)
         if fold not in self._by_fold:
             self._by_fold[fold] = self._fit.half(leave_out=origin)
-        half = self._by_fold[fold]
-        return self._in_domain(half, fold, side) if self.domain else half
-
-    def _in_domain(self, half: AcquisitionHalf, fold: int, side: int) -> Half:
-        """With noise classified against references of the domain's origins outside a fold."""
-        rows = self._fit.statistics
-        drawn = [self.references.references[number] for number in rows.references]
-        own = np.array([one.origin in self.domain and one.fold != fold for one in drawn])
-        sides = shorter_sides(rows.arrays["statistics"])
-        scales = np.array([scale_index(one) for one in sides])
-        own &= scales == scale_index(side)
-        scores = half.classifier.scorer(rows.arrays["statistics"][own])
-        labels = rows.arrays["labels"][own].astype(np.int64)
-        noise = NoiseDensity.fit(scores, labels, len(half.classes))
-        if fold not in self._content:
-            known = [
-                one
-                for one in self.references.references
-                if one.origin in self.domain and one.fold != fold
-            ]
-            self._content[fold] = content_of([one.load() for one in known], self.seed)
-        return InDomain(half, Domain(self._content[fold], noise))
+        return self._by_fold[fold]
 
 
-@dataclass(frozen=True)
-class InDomain:
-    """A half beside the references of one domain, as a model half brings them."""
+class Shipped:
+    """The shipped half, which has met every origin here, beside a model half's domain or alone."""
 
-    half: AcquisitionHalf
-    domain: Domain
+    def __init__(self, beside: Path | None) -> None:
+        self.half = AcquisitionHalf.shipped()
+        self.domain: Domain | None = None
+        self.digest = self.half.digest
+        if beside is not None:
+            known = ModelHalf.load(beside, fingerprint=None, acquisition=self.half.digest)
+            if known.domain is None:
+                raise SystemExit(f"{beside.name} holds no domain: build it again")
+            self.domain = known.domain
+            self.digest += known.digest
+
+    def without(self, origin: str) -> Half:
+        """Itself, whatever the origin."""
+        return self
 
     def restore_batch(self, images: Sequence[MedicalImage]) -> Sequence[Restoration]:
         """Restore pictures at their own sizes."""
@@ -136,7 +117,10 @@ class InDomain:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="holds clean/, slake/, vqa-rad/")
-    parser.add_argument("--fit", type=Path, required=True, help="the fit's folder of steps")
+    halves_of = parser.add_mutually_exclusive_group(required=True)
+    halves_of.add_argument("--fit", type=Path, help="the fit's folder of steps")
+    halves_of.add_argument("--beside", type=Path, help="a model half: the shipped half beside it")
+    halves_of.add_argument("--shipped", action="store_true", help="the shipped half alone")
     parser.add_argument("--jobs", type=int, default=1, help="processes of the fit")
     parser.add_argument("--seed", type=int, default=0, help="of the fit")
     parser.add_argument("--model", type=Path, help="measure its features too")
@@ -144,7 +128,6 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(CORE_IMAGE))
     parser.add_argument("--severities", nargs="+", type=int, default=list(SEVERITIES))
     parser.add_argument("--unmatched", action="store_true", help="noises of other makers instead")
-    parser.add_argument("--domain", nargs="+", default=[], help="a model half's references")
     parser.add_argument("--sides", nargs="+", type=int, default=list(SIDES))
     parser.add_argument("--most", type=int, default=MOST, help="images of an origin")
     parser.add_argument("--work", type=Path, default=Path("runs/origins"))
@@ -160,17 +143,17 @@ def main() -> None:
         unmatched_corruptions() if args.unmatched else own_corruptions(args.kinds, args.severities)
     )
     encoder = load_encoder(args.model) if args.model else None
-    references = images_by_origin(args.data, None, 0)
-    if set(args.domain) - set(references):
-        raise SystemExit(f"--domain: no such origin; there are {', '.join(references)}")
-    halves = HalvesWithout(references, args.fit, args.seed, args.jobs, args.domain)
+    halves: HalvesWithout | Shipped = Shipped(args.beside)
+    if args.fit:
+        references = images_by_origin(args.data, None, 0)
+        halves = HalvesWithout(references, args.fit, args.seed, args.jobs)
     code = sources_digest("vision", "imc_noise", "origins", "unmatched")
     by_side = {
         side: [
             outcome
             for origin, some in origins.items()
             for outcome in measured(
-                partial(halves.without, side=side),
+                halves.without,
                 origin,
                 {file.relative_to(args.data).as_posix(): file for file in some},
                 side,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from vision.encoder.vision_encoder import VisionEncoder
     from vision.reading.medical_image import MedicalImage
 
+_CORE = 6
+"""Severities of the kinds that a domain's restorer knows."""
+
 PROBED = 2
 """Images that are encoded and restored to measure the speed; the first also pays for what is made
 once."""
@@ -22,6 +25,7 @@ def build_estimate(
     encoder: VisionEncoder, images: Sequence[MedicalImage], acquisition: AcquisitionHalf
 ) -> str:
     """A sentence: images, classes and time of a build that is about to begin."""
+    from vision.build.domain.restorer_fit import MAPS_OF, PROTOTYPES_OF
     from vision.build.domain.trials import EACH
     from vision.build.model_half_steps import Counts
 
@@ -35,10 +39,14 @@ def build_estimate(
         restored = time.monotonic() - encoded
     one_pass = encoded - began
     classes = len(acquisition.classes)
+    core = len({kind for kind, severity in acquisition.classes if severity == _CORE}) * _CORE
     # every draw is encoded; those for the maps are restored, and encoded again; others are restored
     # to see what is left
     of_class = counts.witness * one_pass + counts.maps * (one_pass + restored)
-    seconds = classes * (of_class + min(EACH, len(images)) * restored)
+    tried = classes * min(EACH, len(images)) * restored
+    # a draw for the domain's restorer is corrupted and described, about half of a restoration
+    fitted = core * (min(MAPS_OF, len(images)) + 1.5 * min(PROTOTYPES_OF, len(images))) * restored
+    seconds = classes * of_class + tried + fitted / 2.0
     return (
         f"{len(images)} images, noise of {classes - 1} kinds and severities: about "
         f"{duration(seconds)} on this machine, within a factor of two"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _HELD = (
     "means, covariances, regression weights and sorted scores, each over all "
-    "references: no image, thumbnail or feature of a single one"
+    "references, and means of the thumbnails of five or more: no image, thumbnail or feature of a "
+    "single one"
 )
 
 
@@ -28,6 +29,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
     from vision.pdc import WITNESS_ALPHA
 
     densities = half.witness.densities
+    restorer = None if half.domain is None else half.domain.restorer
     fewest = min(len(density.clean_scores) for density in densities.values())
     return {
         "file": str(file),
@@ -46,6 +48,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
         "level": WITNESS_ALPHA,
         "witnesses": list(densities),
         "domain": half.domain is not None,
+        "corrects": [] if restorer is None else list(restorer.prototypes),
         "clean_scores": fewest,
         "conformal": not half.witness.p_values_are_approximate,
         "maps": {
@@ -55,6 +58,16 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
         "restored": half.gains,
         "questions": thresholds_of(file),
     }
+
+
+def _domain(document: Document) -> str:
+    """What it does for pictures that show what the references show."""
+    if not document["domain"]:
+        return "not known: every picture is classified against the acquisition half's origins"
+    found = "pictures that show what the references show are classified against them"
+    if not document["corrects"]:
+        return found
+    return f"{found}; corrected by fits on them: {', '.join(map(plain, document['corrects']))}"
 
 
 def show_model_half(document: Document) -> None:
@@ -77,9 +90,7 @@ def show_model_half(document: Document) -> None:
         "noises": ", ".join(plain(kind) for kind in document["kinds"]),
         "noise is found by": f"token statistics at {', '.join(document['taps'])}; p-values against "
         f"{document['clean_scores']} clean scores{how}",
-        "its domain": "pictures that show what the references show are classified against them"
-        if document["domain"]
-        else "not known: every picture is classified against the acquisition half's origins",
+        "its domain": _domain(document),
         **{
             f"maps, {stage}": "; ".join(
                 f"{tap}: {count} of {document['classes']} classes"

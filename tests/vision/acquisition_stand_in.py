@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vision.acquisition import Restoration
+from vision.acquisition.parts import HalfParts
 from vision.perceive.noise_density import NoiseClasses, NoisePosterior
 from vision.reading.medical_image import MedicalImage
 
@@ -43,6 +44,7 @@ class SmoothingAcquisition:
 
     classes: tuple[tuple[str, int], ...] = CLASSES
     digest = "stand-in"
+    parts: HalfParts | None = None
     centres = np.array([[-3.0, 0.9], [-2.2, 0.92], [-1.7, 0.95], [-2.95, 0.5], [-2.95, 0.3]])
 
     def scores(self, pictures: Sequence[MedicalImage], sizes: Sizes = None) -> NDArray[np.float64]:

@@ -38,7 +38,7 @@ clean pictures that leaves a fraction of this level (`docs/results/origins.md`).
 DOMAIN_ALPHA = 0.01
 """The same against the clean references of a model half, for pictures of their domain. These are
 more alike than pictures of every origin, so that less noise stands out from them at a stricter
-level (`benchmarks/pdc_origins.py --domain`)."""
+level."""
 LEAST_CONTRAST = 2.5 / 255.0
 """A picture whose brightest and darkest pixels differ by less, in every plane, is not restored."""
 STRIPES_ALONE = 0.02

@@ -21,8 +21,3 @@ def picture_statistics(planes: Tensor) -> Floats:
     grey = planes.mean(dim=0).double().numpy()
     size = math.log(min(grey.shape) / _USUAL)
     return np.concatenate([acquisition_statistics(grey), np.full(_REPEATED, size)])
-
-
-def shorter_sides(statistics: Floats) -> Floats:
-    """(n,) shorter sides in pixels of the pictures behind statistics (n, p)."""
-    return np.asarray(_USUAL * np.exp(statistics[:, -1]))

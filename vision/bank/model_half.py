@@ -1,9 +1,10 @@
 """The model half of PDC: what is fitted per model, as one file.
 
 The encoder's witness (spectra and class scorers at its taps, densities, conformal scores), the
-distance to clean at every tap, the calibration maps where they earn something, and the mean and
-covariance of what the references show. It holds means, covariances, regression weights and sorted
-scores, each over all references: no image, thumbnail or feature of a single one.
+distance to clean at every tap, the calibration maps where they earn something, and the domain: what
+the references show, and what corrects the noise of such pictures. It holds means, covariances,
+regression weights and sorted scores, each over all references, and means of the thumbnails of five
+or more: no image, thumbnail or feature of a single one.
 """
 
 from __future__ import annotations

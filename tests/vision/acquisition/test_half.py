@@ -74,11 +74,11 @@ def test_a_domain_decides_on_pictures_that_show_what_its_references_show(
     noisy = phantom(0, GRAIN)
     (elsewhere,) = acquisition.restore_batch([noisy])
     assert elsewhere.perception is not None and elsewhere.perception.alpha == ALPHA
-    own = replace(content, farthest=1e9)
+    own = replace(content, farthest=np.full_like(content.farthest, 1e9))
     (found,) = acquisition.restore_batch([noisy], domain=Domain(own, lenient))
     assert found.perception is not None
     assert (found.perception.kind, found.perception.alpha) == ("clean", DOMAIN_ALPHA)
-    foreign = replace(content, farthest=0.0)
+    foreign = replace(content, farthest=np.zeros_like(content.farthest))
     (found,) = acquisition.restore_batch([noisy], domain=Domain(foreign, lenient))
     assert found.perception == elsewhere.perception
     (found,) = acquisition.restore_batch([noisy], domain=Domain(own, lenient), alpha=0.5)

@@ -11,19 +11,19 @@ CLASSES = (("clean", 0), ("gaussian", 2), ("gaussian", 4), ("low_contrast", 3))
 
 
 @pytest.mark.parametrize(
-    ("noises", "rounds", "left"),
+    ("noises", "corrected", "left"),
     [
-        ([1], ["gaussian 3"], 0),
-        ([1], [], 1),
-        ([1, 3], ["gaussian 2"], 3),
-        ([1, 3], ["low_contrast 4"], 1),
-        ([1, 3], [], None),
-        ([1], ["motion 2"], None),
-        ([1, 3], ["motion 2"], None),
+        ([1], "gaussian 3", 0),
+        ([1], "", 1),
+        ([1, 3], "gaussian 2", 3),
+        ([1, 3], "low_contrast 4", 1),
+        ([1, 3], "", None),
+        ([1], "motion 2", None),
+        ([1, 3], "motion 2", None),
     ],
 )
-def test_what_is_left(noises: list[int], rounds: list[str], left: int | None) -> None:
-    assert _left(noises, rounds, CLASSES) == left
+def test_what_is_left(noises: list[int], corrected: str, left: int | None) -> None:
+    assert _left(noises, corrected, CLASSES) == left
 
 
 def test_a_second_noise_is_of_another_kind() -> None:

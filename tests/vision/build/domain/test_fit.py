@@ -1,0 +1,145 @@
+"""A domain's own restorer: better on its pictures, judged by trials, made of nobody's picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.vision.conftest import corrupted, scan
+from vision.acquisition import AcquisitionHalf
+from vision.acquisition.domain import Domain
+from vision.build.domain import fit as domain_fit
+from vision.build.domain import restorer_fit, trials
+from vision.build.domain.draws import DomainDrawer
+from vision.build.domain.fit import DomainFit, acquisition_density, content_of
+from vision.build.domain.restorer_fit import fold_of, members_without
+from vision.reading.medical_image import MedicalImage
+
+SIDE = 80
+REFERENCES = [scan(number, SIDE) for number in range(30)]
+OTHERS = [scan(number, SIDE) for number in range(900, 910)]
+KIND = "low_contrast"
+
+
+@pytest.fixture(scope="module")
+def half() -> AcquisitionHalf:
+    return AcquisitionHalf.shipped()
+
+
+@pytest.fixture(scope="module")
+def steps() -> dict[str, dict[str, Tensor]]:
+    """Arrays of the steps that were made, by name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def fitted(half: AcquisitionHalf, steps: dict[str, dict[str, Tensor]]) -> Iterator[DomainFit]:
+    def step(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        steps[name] = make()
+        return steps[name]
+
+    drawer = DomainDrawer(REFERENCES, [(SIDE, SIDE)] * len(REFERENCES), half.classes, SIDE, 0)
+    versions = {"0": REFERENCES} | {
+        str(label): [drawer.drawn(label, number, 0) for number in range(0, len(REFERENCES), 10)]
+        for label in range(1, len(half.classes))
+    }
+    scores = {
+        label: torch.from_numpy(half.scores(some, [(SIDE, SIDE)] * len(some)))
+        for label, some in versions.items()
+    }
+    known = Domain(content_of(REFERENCES, 0), acquisition_density(scores, len(half.classes)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(domain_fit, "restored_kinds", lambda drawer: [KIND])
+        patch.setattr(restorer_fit, "MAPS_OF", 12)
+        patch.setattr(trials, "EACH", 2)
+        with torch.inference_mode():
+            yield DomainFit.of(half, known, drawer, step)
+
+
+def left(half: AcquisitionHalf, pictures: list[MedicalImage], domain: Domain | None) -> list[float]:
+    """Squared error after restoring each picture under low contrast, over that of leaving it."""
+    noisy = [corrupted(picture, KIND, 5) for picture in pictures]
+    done = half.restore_batch(noisy, [(SIDE, SIDE)] * len(noisy), alpha=0.5, domain=domain)
+    return [
+        error(one.image, clean) / error(before, clean)
+        for one, before, clean in zip(done, noisy, pictures, strict=True)
+    ]
+
+
+def error(image: MedicalImage, wanted: MedicalImage) -> float:
+    return float(np.square(image.rgb.astype(np.float64) - wanted.rgb).mean())
+
+
+def test_pictures_of_the_domain_are_restored_better_than_by_fits_on_every_origin(
+    half: AcquisitionHalf, fitted: DomainFit
+) -> None:
+    everyone, own = (left(half, OTHERS, domain) for domain in (None, fitted.domain))
+    assert np.median(own) < 0.2
+    assert np.mean(own) < 0.5 * np.mean(everyone)
+
+
+def test_a_picture_of_another_domain_is_restored_by_fits_on_every_origin(
+    half: AcquisitionHalf, fitted: DomainFit
+) -> None:
+    rng = np.random.default_rng(0)
+    stripes = np.repeat(rng.integers(0, 256, (1, SIDE, 3)), SIDE, axis=0).astype(np.uint8)
+    foreign = MedicalImage.from_rgb(stripes)
+    assert foreign not in fitted.domain.content
+    one, other = (
+        half.restore_batch([corrupted(foreign, KIND, 5)], domain=domain)[0].image
+        for domain in (None, fitted.domain)
+    )
+    assert np.array_equal(one.rgb, other.rgb)
+
+
+def test_kinds_that_it_does_not_know_are_restored_as_before(
+    half: AcquisitionHalf, fitted: DomainFit
+) -> None:
+    assert fitted.domain.restorer is not None
+    members = fitted.domain.restorer.maps.shape[1]
+    merged = half.restorer.with_kinds(fitted.domain.restorer)
+    row = merged.classes.index(("gaussian", 3))
+    assert torch.equal(merged.maps[:, :, row], half.restorer.maps[:, :members, row])
+    assert merged.prototypes[KIND] is not half.restorer.prototypes[KIND]
+    weights = torch.zeros(1, len(merged.classes))
+    weights[0, row] = 1.0
+    picture = torch.rand(1, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    there = half.restorer(picture, weights, torch.arange(members)).changes
+    assert torch.allclose(merged(picture, weights).changes, there, atol=1e-6)
+
+
+def test_no_member_of_a_trial_has_met_its_reference() -> None:
+    for number in range(6):
+        fold = fold_of(number)
+        for member in members_without(fold).tolist():
+            assert fold in restorer_fit.PAIRS[member]
+    assert len(set(map(fold_of, range(6)))) == restorer_fit.FOLDS
+
+
+def test_the_benefit_is_learnt_from_trials_of_every_class(
+    fitted: DomainFit, steps: dict[str, dict[str, Tensor]]
+) -> None:
+    rows = steps["trial restorations"]
+    assert len(rows["evidence"]) == len(rows["errors"]) == len(rows["folds"]) > 50
+    assert len(rows["scores"]) == len(rows["labels"])
+    assert fitted.domain.benefit is not None and 0.0 < fitted.domain.benefit.most_harm <= 0.5
+
+
+def test_draws_are_given_to_domains_that_have_not_met_them(fitted: DomainFit) -> None:
+    numbers = [4, 0, 3, 5]
+    found = {i: domain for domain, positions in fitted.not_met(numbers) for i in positions}
+    assert sorted(found) == [0, 1, 2, 3]
+    assert all(found[i] is fitted.apart[fold_of(number)] for i, number in enumerate(numbers))
+    alone = DomainFit(replace(fitted.domain, restorer=None))
+    assert alone.not_met(numbers) == [(alone.domain, [0, 1, 2, 3])]
+
+
+def test_landmarks_are_means_of_several_references(fitted: DomainFit) -> None:
+    assert fitted.domain.restorer is not None
+    landmarks = fitted.domain.restorer.prototypes[KIND].additive.landmarks
+    assert 0 < len(landmarks) <= 6 * 2 * len(REFERENCES) // 5
