@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_IMAGES = 384
 """Default of --limit. Time grows with the images: the maps of a class are fitted on 320 of them at
 most, and the clean p-values of four views of 384 reach far below the gate's level."""
-RANK = 10
+RANK = 6
 """`vision.build.model_half.DEFAULT_RANK`, which cannot be imported before it is needed."""
 
 app = typer.Typer(
