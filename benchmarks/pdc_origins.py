@@ -52,6 +52,14 @@ MOST = 30
 class HalvesWithout:
     """Halves fitted without one fold of origins each, made when one is first asked for."""
 
+    fitted = (
+        "Pictures of origins left out",
+        "Every figure for an origin comes from an acquisition half that was fitted, and whose",
+        "thresholds were set, on the origins outside its fold. (One thing is not fitted anew for",
+        "each: the other origins' trial restorations, from which benefit is predicted, were made",
+        "by restorers that had met it.)",
+    )
+
     def __init__(
         self,
         origins: Mapping[str, Sequence[Path]],
@@ -93,6 +101,13 @@ class HalvesWithout:
 
 class Shipped:
     """The shipped half, which has met every origin here, beside a model half's domain or alone."""
+
+    fitted = (
+        "Pictures beside a domain",
+        "The shipped acquisition half, which has met every origin here. Beside a model half",
+        "(`--beside`) pictures that show what its references show are classified and restored by",
+        "fits on these: of any other origin, such a picture is taken for what it is not.",
+    )
 
     def __init__(self, beside: Path | None) -> None:
         self.half = AcquisitionHalf.shipped()
@@ -171,6 +186,7 @@ def main() -> None:
         by_side,
         ground=f"{images} clean images of {len(origins)} origins, {noises}, seed {SEED}",
         command=f"python benchmarks/pdc_origins.py {shown_command(sys.argv[1:])}",
+        fitted=halves.fitted,
     )
     if args.json:
         replace_file(args.json, json.dumps(document(by_side), indent=1) + "\n")

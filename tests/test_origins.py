@@ -172,8 +172,12 @@ def test_aims_are_met_or_missed() -> None:
 
 def test_the_page_holds_every_origin_and_size_and_no_folder() -> None:
     page = make_page(
-        {112: [CLEAN, LEFT, HALVED], 336: [CLEAN, WORSENED]}, ground="two origins", command="run"
+        {112: [CLEAN, LEFT, HALVED], 336: [CLEAN, WORSENED]},
+        ground="two origins",
+        command="run",
+        fitted=("Some", "Of a half fitted on others."),
     )
+    assert page.startswith("# Some\n")
     assert page.count("| busi |") == 2 + 2  # in the tables of origins and of worst restorations
     assert "## At 112 px" in page
     assert "## At 336 px" in page

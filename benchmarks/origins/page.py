@@ -91,17 +91,20 @@ def aims(outcomes: Sequence[Outcome]) -> list[Aim]:
     return found
 
 
-def make_page(by_side: Mapping[int, Sequence[Outcome]], *, ground: str, command: str) -> str:
-    """Markdown of all sizes: outcomes by the shorter side of their pictures."""
+def make_page(
+    by_side: Mapping[int, Sequence[Outcome]], *, ground: str, command: str, fitted: Sequence[str]
+) -> str:
+    """Markdown of all sizes: outcomes by the shorter side of their pictures.
+
+    `fitted` are lines that say on what the half was fitted, title first.
+    """
     lines = [
-        "# Pictures of origins left out",
+        f"# {fitted[0]}",
         "",
         f"{datetime.date.today().isoformat()}, by `{command}`: {ground}.",
         "",
-        "Every figure for an origin comes from an acquisition half that was fitted, and whose",
-        "thresholds were set, on the origins outside its fold. (One thing is not fitted anew for",
-        "each: the other origins' trial restorations, from which benefit is predicted, were made",
-        "by restorers that had met it.) *Error left*: (squared error after + 1) / (before + 1), in",
+        *fitted[1:],
+        "*Error left*: (squared error after + 1) / (before + 1), in",
         "grey levels squared at the size named, of the pictures that were restored. *Worse*: a",
         "ratio above 1.02. *Declined*: noise was found, but no restoration was surely nearer to",
         "the clean picture. *Left as clean*: no noise was found. Intervals are 95 %, bootstrapped",
