@@ -44,9 +44,9 @@ def build_estimate(
     # to see what is left
     of_class = counts.witness * one_pass + counts.maps * (one_pass + restored)
     tried = classes * min(EACH, len(images)) * restored
-    # a draw for the domain's restorer is corrupted and described, about half of a restoration
+    # a draw for the domain's restorer is corrupted and described: about a quarter of a restoration
     fitted = core * (min(MAPS_OF, len(images)) + 1.5 * min(PROTOTYPES_OF, len(images))) * restored
-    seconds = classes * of_class + tried + fitted / 2.0
+    seconds = classes * of_class + tried + fitted / 4.0
     return (
         f"{len(images)} images, noise of {classes - 1} kinds and severities: about "
         f"{duration(seconds)} on this machine, within a factor of two"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -133,7 +134,9 @@ class ModelHalfSteps:
             for tap in self.passes.taps
         }
         if self.acquisition is not None:
-            self.scores = self._step("acquisition scores", self._acquisition_scores)
+            self.scores = self._step(
+                "acquisition scores", partial(self._acquisition_scores, self.acquisition)
+            )
             density = acquisition_density(self.scores, len(self.classes))
             domain = Domain(content_of(self.small, self.seed), density)
             parts = self.acquisition.parts
@@ -224,18 +227,17 @@ class ModelHalfSteps:
         source = self.images if view == 0 else self.small
         return [clean_view(one, view, side=self.side, seed=self.seed) for one in source]
 
-    def _acquisition_scores(self) -> dict[str, Tensor]:
+    def _acquisition_scores(self, acquisition: AcquisitionSource) -> dict[str, Tensor]:
         """Class scores by class number: of the clean views, and of the witness' draws."""
-        found = {"0": torch.cat([self._scores(self._views(view)) for view in range(CLEAN_VIEWS)])}
+
+        def scores(images: Sequence[MedicalImage]) -> Tensor:
+            return torch.from_numpy(acquisition.scores(images, working_sizes(self.encoder, images)))
+
+        found = {"0": torch.cat([scores(self._views(view)) for view in range(CLEAN_VIEWS)])}
         for label in range(1, len(self.classes)):
             drawn = self._draws(label, self._chosen(label, self._counts.witness), draw=0)
-            found[str(label)] = self._scores(drawn)
+            found[str(label)] = scores(drawn)
         return found
-
-    def _scores(self, images: Sequence[MedicalImage]) -> Tensor:
-        assert self.acquisition is not None
-        sizes = working_sizes(self.encoder, images)
-        return torch.from_numpy(self.acquisition.scores(images, sizes))
 
     def _clean_rows(self) -> dict[str, Tensor]:
         rows = WitnessRows()
@@ -255,8 +257,8 @@ class ModelHalfSteps:
         drawn, numbers = drawn[: self._counts.maps], numbers[: self._counts.maps]
         maps = self.fits[UNRESTORED].fit(drawn, numbers)
         found |= {f"{UNRESTORED}.{name}": tensor for name, tensor in maps.items()}
-        if self.domain is not None:
-            restored = self._restored(drawn, numbers)
+        if self.acquisition is not None and self.domain is not None:
+            restored = self._restored(self.acquisition, self.domain, drawn, numbers)
             maps = self.fits[RESTORED].fit(restored, numbers)
             found |= {f"{RESTORED}.{name}": tensor for name, tensor in maps.items()}
             changed = [a for a, b in zip(restored, drawn, strict=True) if a is not b]
@@ -266,15 +268,18 @@ class ModelHalfSteps:
         return found
 
     def _restored(
-        self, drawn: Sequence[MedicalImage], numbers: Sequence[int]
+        self,
+        acquisition: AcquisitionSource,
+        fitted: DomainFit,
+        drawn: Sequence[MedicalImage],
+        numbers: Sequence[int],
     ) -> list[MedicalImage]:
         """Draws as they are restored by what has not met their references."""
-        assert self.acquisition is not None and self.domain is not None
         found = list(drawn)
-        for domain, positions in self.domain.not_met(numbers):
+        for domain, positions in fitted.not_met(numbers):
             images = [drawn[i] for i in positions]
             sizes = working_sizes(self.encoder, images)
-            done = self.acquisition.restore_batch(images, sizes, domain=domain)
+            done = acquisition.restore_batch(images, sizes, domain=domain)
             for i, one in zip(positions, done, strict=True):
                 found[i] = one.image
         return found
