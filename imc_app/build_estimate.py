@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from vision.encoder.vision_encoder import VisionEncoder
     from vision.reading.medical_image import MedicalImage
 
-_CORE = 6
-"""Severities of the kinds that a domain's restorer knows."""
-
 PROBED = 2
 """Images that are encoded and restored to measure the speed; the first also pays for what is made
 once."""
@@ -25,7 +22,7 @@ def build_estimate(
     encoder: VisionEncoder, images: Sequence[MedicalImage], acquisition: AcquisitionHalf
 ) -> str:
     """A sentence: images, classes and time of a build that is about to begin."""
-    from vision.build.domain.restorer_fit import MAPS_OF, PROTOTYPES_OF
+    from vision.build.domain.restorer_fit import MAPS_OF, PROTOTYPES_OF, restored_kinds
     from vision.build.domain.trials import EACH
     from vision.build.model_half_steps import Counts
 
@@ -39,13 +36,14 @@ def build_estimate(
         restored = time.monotonic() - encoded
     one_pass = encoded - began
     classes = len(acquisition.classes)
-    core = len({kind for kind, severity in acquisition.classes if severity == _CORE}) * _CORE
+    restored_by_it = restored_kinds(acquisition.classes)
+    own = sum(kind in restored_by_it for kind, _ in acquisition.classes)
     # every draw is encoded; those for the maps are restored, and encoded again; others are restored
     # to see what is left
     of_class = counts.witness * one_pass + counts.maps * (one_pass + restored)
     tried = classes * min(EACH, len(images)) * restored
     # a draw for the domain's restorer is corrupted and described: about a quarter of a restoration
-    fitted = core * (min(MAPS_OF, len(images)) + 1.5 * min(PROTOTYPES_OF, len(images))) * restored
+    fitted = own * (min(MAPS_OF, len(images)) + 1.5 * min(PROTOTYPES_OF, len(images))) * restored
     seconds = classes * of_class + tried + fitted / 4.0
     return (
         f"{len(images)} images, noise of {classes - 1} kinds and severities: about "

@@ -52,6 +52,10 @@ class Prototypes:
     gain: LandmarkRegression
     """Log thumbnail vectors -> coefficients of the smooth log gain (ORDERS ** 2)."""
 
+    def of_members(self, members: Tensor) -> Prototypes:
+        """The same with the members of these indices alone."""
+        return Prototypes(self.additive.of_members(members), self.gain.of_members(members))
+
 
 @dataclass(frozen=True)
 class MemberChanges:
@@ -123,10 +127,7 @@ class EnsembleRestorer:
 
     def of_members(self, members: Tensor) -> EnsembleRestorer:
         """The same with the members of these indices alone."""
-        prototypes = {
-            kind: Prototypes(known.additive.of_members(members), known.gain.of_members(members))
-            for kind, known in self.prototypes.items()
-        }
+        prototypes = {kind: known.of_members(members) for kind, known in self.prototypes.items()}
         return EnsembleRestorer(self.classes, self.maps[:, members], prototypes)
 
     def with_kinds(self, other: EnsembleRestorer) -> EnsembleRestorer:

@@ -26,10 +26,12 @@ from vision.acquisition.scales import SCALES
 from vision.build.acquisition import passes
 from vision.build.acquisition.benefit_fit import fit_benefit
 from vision.build.acquisition.cross_fit import CrossFit
-from vision.build.acquisition.landmark_fit import FEW_LANDMARKS, LANDMARKS, fit_landmarks
+from vision.build.acquisition.landmark_fit import FEW_LANDMARKS, LANDMARKS
+from vision.build.acquisition.members import pairs_of, single, without_two
 from vision.build.acquisition.pass_runner import PassRunner, Progress, Rows, chunk_count
 from vision.build.acquisition.passes import Arrays, Predictors
 from vision.build.acquisition.pixel_maps import solve_maps
+from vision.build.acquisition.prototype_fit import fit_prototypes
 from vision.build.acquisition.references import FOLDS, OriginReferences, Reference
 from vision.build.finished_steps import FinishedSteps
 from vision.perceive.fourier_ridge import FourierFeatures
@@ -41,8 +43,7 @@ TRIED_EACH = 60
 """References of each origin on which restorations are tried: origins count alike in the benefit."""
 SECOND_EVERY = 2
 """Every second of them is restored twice, for the second trials."""
-PAIRS = [(a, b) for a in range(FOLDS) for b in range(a, FOLDS)]
-"""Members while fitting: without one fold (a, a), and without two."""
+PAIRS = pairs_of(FOLDS)
 
 
 class AcquisitionFit:
@@ -216,29 +217,21 @@ class AcquisitionFit:
         for number, kind in enumerate([*dict.fromkeys(kinds.tolist()), UNKNOWN]):
             own = torch.from_numpy(np.flatnonzero(kinds == kind) if kind != UNKNOWN else
                                    np.arange(len(kinds))[:: max(1, len(kinds) // 4096)])
-            fits = [
-                fit_landmarks(
-                    vectors[source][own].float(),
-                    vectors[target][own].float(),
-                    pictures[own],
-                    folds[own],
-                    PAIRS,
-                    self.seed + number,
-                    most=LANDMARKS if kind in toned else FEW_LANDMARKS,
-                )
-                for source, target in (("plain", "lost"), ("logarithmic", "gain"))
-            ]
-            found[kind] = Prototypes(*fits)
+            found[kind] = fit_prototypes(
+                {name: rows[own].float() for name, rows in vectors.items()},
+                pictures[own],
+                folds[own],
+                PAIRS,
+                self.seed + number,
+                most=LANDMARKS if kind in toned else FEW_LANDMARKS,
+            )
         return found
 
     @property
     def _predictors(self) -> Predictors:
         """By kind: regressions whose member f has not met fold f."""
-        single = torch.tensor([PAIRS.index((fold, fold)) for fold in range(FOLDS)])
-        return {
-            kind: (known.additive.of_members(single), known.gain.of_members(single))
-            for kind, known in self._prototypes.items()
-        }
+        alone = single(PAIRS)
+        return {kind: known.of_members(alone) for kind, known in self._prototypes.items()}
 
     @cached_property
     def _restorer(self) -> EnsembleRestorer:
@@ -320,7 +313,6 @@ class _ByFold:
 
     def __call__(self, reference: Reference) -> Arrays:
         fold = reference.fold
-        members = [i for i, pair in enumerate(PAIRS) if fold in pair and pair[0] != pair[1]]
         return self.make(
             reference,
             self.classes,
@@ -328,7 +320,7 @@ class _ByFold:
             self.classifiers[fold],
             self.restorer,
             self.novelties[fold],
-            torch.tensor(members),
+            without_two(PAIRS, fold),
         )
 
 

@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.acquisition.evidence import Novelty, evidence
-from vision.acquisition.restorer import EnsembleRestorer
+from vision.acquisition.restorer import EnsembleRestorer, Prototypes
 from vision.acquisition.scales import scale_index
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import as_stored
-from vision.build.acquisition.pixel_maps import MapMoments, pixel_features
-from vision.build.acquisition.references import TRIAL_SHARES, Draw, Drawer, Reference, chosen_pixels
+from vision.build.acquisition.pixel_maps import MapMoments, SomePixels
+from vision.build.acquisition.prototype_fit import thumbnail_rows
+from vision.build.acquisition.references import TRIAL_SHARES, Draw, Drawer, Reference
 from vision.calibrate.class_maps import calibration_weights
 from vision.perceive.pixel_classifier import PixelClassifier
-from vision.restore.landmarks import LandmarkRegression
-from vision.restore.pixel_context import pixel_context
+from vision.report import UNKNOWN
 from vision.restore.stripes import remove_stripes
-from vision.restore.thumbnails import additive_loss, log_gain, loss_in_cells, thumbnail_vectors
 
 Classes = Sequence[tuple[str, int]]
 Arrays = dict[str, NDArray[np.float64]]
@@ -73,22 +72,14 @@ def compute_statistics(reference: Reference, classes: Classes, seed: int) -> Arr
     every = [*draws, *views]
     tones = [label for label, (kind, _) in enumerate(classes, start=1) if kind in TONE_KINDS]
     of_tone = [drawer.of_class(label) for label in tones]
-    found: dict[str, list[Tensor]] = {"plain": [], "logarithmic": [], "lost": [], "gain": []}
-    for draw in (*draws, *of_tone):
-        clean, noisy = draw.grey_clean[None], draw.grey[None]
-        plain, logarithmic = thumbnail_vectors(noisy)
-        found["plain"].append(plain)
-        found["logarithmic"].append(logarithmic)
-        found["lost"].append(additive_loss(clean, noisy))
-        found["gain"].append(log_gain(clean, noisy))
-    arrays = {name: torch.cat(parts).numpy() for name, parts in found.items()}
+    rows = thumbnail_rows((*draws, *of_tone))
     stripes = [_stripes_left(draw) for draw in draws if classes[draw.labels[0] - 1][0] == STRIPED]
     return {
         "stripes": np.array([left for left in stripes if left is not None]),
         "statistics": np.stack([picture_statistics(draw.noisy) for draw in every]),
         "labels": np.array([draw.labels[0] for draw in every], dtype=np.float64),
         "drawn": np.array([draw.labels[0] for draw in (*draws, *of_tone)], dtype=np.float64),
-        **arrays,
+        **{name: one.numpy() for name, one in rows.items()},
     }
 
 
@@ -102,7 +93,7 @@ def _stripes_left(draw: Draw) -> float | None:
     return errors[0] / max(errors[1], 1e-9)
 
 
-Predictors = dict[str, tuple[LandmarkRegression, LandmarkRegression]]
+Predictors = dict[str, Prototypes]
 """By kind, `unknown` included: regressions of loss and gain; members are the folds left out."""
 
 
@@ -116,19 +107,10 @@ def map_moments(
         draw = drawer.noisy(number)
         label = draw.labels[0] - 1
         rng = np.random.default_rng([seed, 3, reference.number, number])
-        some = chosen_pixels(draw, PIXELS, rng)
-        plane = int(rng.integers(len(draw.noisy)))
-        noisy, grey = draw.noisy[plane][None], draw.grey[None]
-        wanted = (draw.clean[plane] - draw.noisy[plane]).flatten()[some]
-        context = pixel_context(noisy, some)
-        plain, logarithmic = thumbnail_vectors(grey)
-        scale = scale_index(min(noisy.shape[1:]))
-        for kind, row in ((classes[label][0], label), ("unknown", len(classes))):
-            additive, gaining = predictors[kind]
-            lost = loss_in_cells(additive(plain, member)[0])
-            gain = gaining(logarithmic, member)[0]
-            features = pixel_features(context, noisy, grey, some, lost, gain)
-            into.add(scale, row, features, wanted)
+        pixels = SomePixels.of(draw, PIXELS, rng)
+        scale = scale_index(min(draw.noisy.shape[1:]))
+        for kind, row in ((classes[label][0], label), (UNKNOWN, len(classes))):
+            into.add(scale, row, pixels.features(predictors[kind], member), pixels.wanted)
 
 
 def first_trials(

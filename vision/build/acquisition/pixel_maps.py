@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vision.acquisition.restorer import PIXEL_FEATURES, prototype_features
+from vision.acquisition.restorer import PIXEL_FEATURES, Prototypes, prototype_features
 from vision.acquisition.scales import SCALES
+from vision.build.acquisition.references import Draw, chosen_pixels
+from vision.restore.pixel_context import pixel_context
+from vision.restore.thumbnails import loss_in_cells, thumbnail_vectors
 from vision.restore.tone_curves import curve_covariates, tone_features
 
 RIDGE = 1e-4
@@ -76,20 +80,43 @@ def solve_maps(by_fold: Sequence[MapMoments], without: Collection[int]) -> Tenso
     return torch.stack(solved)
 
 
-def pixel_features(
-    context: Tensor, noisy: Tensor, grey: Tensor, some: Tensor, lost: Tensor, gain: Tensor
-) -> Tensor:
-    """phi of some pixels of one plane, (pixels, PIXEL_FEATURES).
+@dataclass(frozen=True)
+class SomePixels:
+    """Randomly chosen pixels of one plane of a draw, for the fit of a map."""
 
-    Args:
-        context: (1, CHANNELS, pixels) of the plane.
-        noisy: (1, H, W), the plane.
-        grey: (1, H, W), the mean of all planes.
-        some: (pixels,) flat indices of pixels.
-        lost: (1, SIDE, SIDE) predicted additive loss in each cell.
-        gain: (1, ORDERS ** 2) coefficients of the predicted log gain.
-    """
-    from_prototypes = prototype_features(noisy, lost, gain).flatten(2)[:, :, some]
-    chosen = noisy.flatten(1)[:, None, some]
-    tones = tone_features(chosen, curve_covariates(grey, lost, gain))[:, :, 0]
-    return torch.cat([context, from_prototypes, tones], dim=1)[0].T
+    noisy: Tensor
+    """(1, H, W), the plane."""
+    grey: Tensor
+    """(1, H, W), the mean of all planes."""
+    vectors: tuple[Tensor, Tensor]
+    """Of its thumbnail, plain and logarithmic."""
+    some: Tensor
+    """(pixels,) flat indices."""
+    context: Tensor
+    """(1, CHANNELS, pixels)."""
+    wanted: Tensor
+    """(pixels,) what was taken from them."""
+
+    @classmethod
+    def of(cls, draw: Draw, count: int, rng: np.random.Generator) -> SomePixels:
+        """`count` pixels of a plane, or all where there are fewer."""
+        some = chosen_pixels(draw, count, rng)
+        plane = int(rng.integers(len(draw.noisy)))
+        noisy = draw.noisy[plane][None]
+        wanted = (draw.clean[plane] - draw.noisy[plane]).flatten()[some]
+        grey = draw.grey[None]
+        context = pixel_context(noisy, some)
+        return cls(noisy, grey, thumbnail_vectors(grey), some, context, wanted)
+
+    def features(self, known: Prototypes, member: Tensor) -> Tensor:
+        """phi of the pixels, (pixels, PIXEL_FEATURES), with what one member's prototypes predict.
+
+        `member` is its index, (1,).
+        """
+        plain, logarithmic = self.vectors
+        lost = loss_in_cells(known.additive(plain, member)[0])
+        gain = known.gain(logarithmic, member)[0]
+        from_prototypes = prototype_features(self.noisy, lost, gain).flatten(2)[:, :, self.some]
+        chosen = self.noisy.flatten(1)[:, None, self.some]
+        tones = tone_features(chosen, curve_covariates(self.grey, lost, gain))[:, :, 0]
+        return torch.cat([self.context, from_prototypes, tones], dim=1)[0].T

@@ -26,6 +26,11 @@ _COARSE = 2
 """Kinds with at most this many severities have draws spread over the whole scale."""
 
 
+def is_coarse(classes: Classes, kind: str) -> bool:
+    """Whether a kind has few severities among classes."""
+    return Counter(name for name, _ in classes)[kind] <= _COARSE
+
+
 @dataclass(frozen=True)
 class DomainDrawer:
     """Makes draws of references, each from a seed of its own."""
@@ -39,14 +44,10 @@ class DomainDrawer:
     """The model's input side; None where it varies by image."""
     seed: int
 
-    def coarse(self, kind: str) -> bool:
-        """Whether a kind has few severities."""
-        return Counter(name for name, _ in self.classes)[kind] <= _COARSE
-
     def drawn(self, label: int, number: int, draw: int) -> MedicalImage:
         """Draw `draw` of a class on reference `number`, for the witness and its densities."""
         kind, severity = self.classes[label]
-        spread = 1.0 if self.coarse(kind) else 0.5
+        spread = 1.0 if is_coarse(self.classes, kind) else 0.5
         return noisy_draw(
             self.references[number],
             kind,

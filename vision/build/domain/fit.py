@@ -13,14 +13,14 @@ from torch import Tensor
 from vision.acquisition.domain import Domain
 from vision.acquisition.parts import HalfParts
 from vision.build.acquisition.benefit_fit import fit_benefit
+from vision.build.acquisition.members import single, without_two
 from vision.build.domain.draws import DomainDrawer
 from vision.build.domain.restorer_fit import (
     FOLDS,
-    SINGLE,
+    PAIRS,
     assembled,
     fit_kind,
     fold_of,
-    members_without,
     restored_kinds,
 )
 from vision.build.domain.trials import trial_restorations
@@ -46,7 +46,7 @@ class DomainFit:
     @staticmethod
     def steps(drawer: DomainDrawer) -> int:
         """How many steps `of` takes."""
-        return len(restored_kinds(drawer)) + 1
+        return len(restored_kinds(drawer.classes)) + 1
 
     @classmethod
     def of(cls, parts: HalfParts, known: Domain, drawer: DomainDrawer, step: Step) -> DomainFit:
@@ -60,7 +60,7 @@ class DomainFit:
         """
         by_kind = {
             kind: step(f"restorer of {kind}", partial(fit_kind, drawer, kind))
-            for kind in restored_kinds(drawer)
+            for kind in restored_kinds(drawer.classes)
         }
         if not by_kind:
             return cls(known)
@@ -82,9 +82,9 @@ class DomainFit:
             rows["folds"].numpy().astype(np.int64),
             drawer.seed,
         )
-        domain = replace(known, restorer=restorer.of_members(SINGLE), benefit=benefit)
+        domain = replace(known, restorer=restorer.of_members(single(PAIRS)), benefit=benefit)
         apart = tuple(
-            replace(domain, restorer=restorer.of_members(members_without(fold)))
+            replace(domain, restorer=restorer.of_members(without_two(PAIRS, fold)))
             for fold in range(FOLDS)
         )
         return cls(domain, apart)

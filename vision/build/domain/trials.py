@@ -17,9 +17,10 @@ from vision.acquisition.half import DOMAIN_ALPHA, RESIDUAL_ALPHA
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restorer import EnsembleRestorer
 from vision.acquisition.statistics import picture_statistics
+from vision.build.acquisition.members import without_two
 from vision.build.acquisition.passes import restored_once, trial_row
 from vision.build.domain.draws import Classes, DomainDrawer
-from vision.build.domain.restorer_fit import FOLDS, fold_of, members_without
+from vision.build.domain.restorer_fit import FOLDS, PAIRS, fold_of
 from vision.perceive.noise_density import NoiseDensity
 
 Floats = NDArray[np.float64]
@@ -46,7 +47,7 @@ def trial_restorations(
         nothing; and of m restorations `evidence`, `errors` (m, 2) and `folds` (m,).
     """
     apart = [
-        parts.restorer.with_kinds(restorer.of_members(members_without(fold)))
+        parts.restorer.with_kinds(restorer.of_members(without_two(PAIRS, fold)))
         for fold in range(FOLDS)
     ]
     classifier = parts.classifier

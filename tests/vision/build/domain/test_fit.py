@@ -13,11 +13,12 @@ from torch import Tensor
 from tests.vision.conftest import corrupted, scan
 from vision.acquisition import AcquisitionHalf
 from vision.acquisition.domain import Domain
+from vision.build.acquisition.members import without_two
 from vision.build.domain import fit as domain_fit
 from vision.build.domain import restorer_fit, trials
 from vision.build.domain.draws import DomainDrawer
 from vision.build.domain.fit import DomainFit, acquisition_density, content_of
-from vision.build.domain.restorer_fit import fold_of, members_without
+from vision.build.domain.restorer_fit import PAIRS, fold_of
 from vision.reading.medical_image import MedicalImage
 
 SIDE = 80
@@ -54,7 +55,7 @@ def fitted(half: AcquisitionHalf, steps: dict[str, dict[str, Tensor]]) -> Iterat
     }
     known = Domain(content_of(REFERENCES, 0), acquisition_density(scores, len(half.classes)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(domain_fit, "restored_kinds", lambda drawer: [KIND])
+        patch.setattr(domain_fit, "restored_kinds", lambda classes: [KIND])
         patch.setattr(restorer_fit, "MAPS_OF", 12)
         patch.setattr(trials, "EACH", 2)
         with torch.inference_mode():
@@ -123,8 +124,8 @@ def test_kinds_that_it_does_not_know_are_restored_as_before(
 def test_no_member_of_a_trial_has_met_its_reference() -> None:
     for number in range(6):
         fold = fold_of(number)
-        for member in members_without(fold).tolist():
-            assert fold in restorer_fit.PAIRS[member]
+        for member in without_two(PAIRS, fold).tolist():
+            assert fold in PAIRS[member]
     assert len(set(map(fold_of, range(6)))) == restorer_fit.FOLDS
 
 
