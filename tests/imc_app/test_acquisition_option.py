@@ -55,7 +55,7 @@ def test_a_missing_file_is_refused_before_anything_is_loaded_or_written(
 
 def test_a_model_half_is_no_acquisition_half(imc: Imc, tmp_path: Path, tiny_bank: Path) -> None:
     ran = imc("perceive", grey_png(tmp_path), "--acquisition", tiny_bank)
-    assert_refused(ran, "imc-model-half-2", "imc prototypes acquisition")
+    assert_refused(ran, "imc-model-half-3", "imc prototypes acquisition")
 
 
 def test_the_half_that_is_named_decides_also_for_a_model_without_a_model_half(

@@ -7,8 +7,22 @@ from dataclasses import dataclass, replace
 from vision.acquisition.benefit import BenefitPredictor
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restorer import EnsembleRestorer
+from vision.acquisition.second_opinion import UsualOpinion
 from vision.perceive.content import KnownContent
 from vision.perceive.noise_density import NoiseDensity
+
+
+@dataclass(frozen=True)
+class OwnRestorer:
+    """What corrects the noise of a domain's pictures, and says when it is to be trusted."""
+
+    restorer: EnsembleRestorer
+    """Fitted on draws of the references, for some kinds of noise: its members have each not met one
+    fold of them."""
+    benefit: BenefitPredictor
+    """Fitted on trial restorations of draws of references that the members had not met."""
+    usual: UsualOpinion
+    """What the acquisition half holds of these trials."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +40,8 @@ class Domain:
     residual: NoiseDensity | None = None
     """The same over draws of them that were restored once, labelled by what is left; None: that is
     classified against every origin."""
-    restorer: EnsembleRestorer | None = None
-    """Fitted on draws of the references, for some kinds of noise: its members have each not met one
-    fold of them. None: pictures are restored as those of every origin are."""
-    benefit: BenefitPredictor | None = None
-    """Fitted on trial restorations of draws of references that the members had not met."""
+    own: OwnRestorer | None = None
+    """None: pictures are restored as those of every origin are."""
 
     def beside(self, half: HalfParts) -> HalfParts:
         """The parts of an acquisition half with those of the domain in their place."""
@@ -38,7 +49,7 @@ class Domain:
         if self.residual is not None:
             residual = replace(half.classifier, density=self.residual)
             found = replace(found, residual_classifier=residual)
-        if self.restorer is not None and self.benefit is not None:
-            restorer = half.restorer.with_kinds(self.restorer)
-            found = replace(found, restorer=restorer, benefit=self.benefit)
+        if self.own is not None:
+            restorer = half.restorer.with_kinds(self.own.restorer)
+            found = replace(found, restorer=restorer, benefit=self.own.benefit)
         return found

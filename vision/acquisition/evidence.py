@@ -103,10 +103,9 @@ def evidence(
     apart = changes - change
     disagreement = _bands(apart).mean(dim=0)
     removed = _bands(change[None])[0]
-    whole = torch.stack([apart.square().mean(), change.square().mean()])
-    energies = torch.cat([disagreement, disagreement / (removed + _FLOOR), whole[:1]])
-    ratio = (whole[0] + _FLOOR) / (whole[1] + _FLOOR)
-    logs = torch.log(torch.cat([energies, ratio[None]]).clamp_min(_FLOOR)).tolist()
+    whole, ratio = apart.square().mean(), torch.tensor(relative_disagreement(found.changes[0]))
+    energies = torch.stack([*disagreement, *(disagreement / (removed + _FLOOR)), whole, ratio])
+    logs = torch.log(energies.clamp_min(_FLOOR)).tolist()
     logs += torch.log(found.mass[0] + _LEAST_MASS).tolist()
     severities = np.array([severity for _, severity in classifier.classes], dtype=np.float64)
     noisy = posterior.probabilities[1:-1]
@@ -122,6 +121,17 @@ def evidence(
             float(len(planes) > 1),
         ]
     )
+
+
+def relative_disagreement(changes: Tensor) -> float:
+    """Mean square of the members' deviations from their mean change over that of the change.
+
+    Of changes (members, planes, H, W), in the mean of the planes.
+    """
+    grey = changes.mean(dim=1)
+    change = grey.mean(dim=0)
+    apart = (grey - change).square().mean()
+    return float((apart + _FLOOR) / (change.square().mean() + _FLOOR))
 
 
 def _bands(pictures: Tensor) -> Tensor:

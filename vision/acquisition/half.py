@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.acquisition.domain import Domain
+from vision.acquisition.grey_levels import few_levels
 from vision.acquisition.half_file import load_parts, save_parts
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
 from vision.acquisition.scales import MIN_SIDE, planes_of, working_size
+from vision.acquisition.second_opinion import Opinion
 from vision.acquisition.statistics import picture_statistics
 from vision.acquisition.trial import Trial, as_stored, make_trial
 from vision.errors import BankRefused
@@ -127,12 +129,19 @@ class AcquisitionHalf(HalfParts):
         """
         rounds = max_rounds if restore else 0
         known = None if domain is None else domain.beside(self)
+        usual = None if domain is None or domain.own is None else domain.own.usual
+        opinion = None if usual is None else Opinion(self, usual)
+        at = ALPHA if alpha is None else alpha
+        here = DOMAIN_ALPHA if alpha is None else alpha
         found = []
         for image, size in zip(images, self._sizes(images, sizes), strict=True):
-            member = domain is not None and min(size) >= MIN_SIDE and image in domain.content
-            parts, usual = (known, DOMAIN_ALPHA) if known and member else (self, ALPHA)
-            at = usual if alpha is None else alpha
-            found.append(_restore(parts, image, size, alpha=at, max_rounds=rounds))
+            one = None
+            if known and domain and min(size) >= MIN_SIDE and image in domain.content:
+                one = _restore(known, image, size, here, rounds, opinion)
+            if one is None or (one.doubted and not one.restored):
+                by_every_origin = _restore(self, image, size, at, rounds)
+                one = by_every_origin if by_every_origin.restored else one or by_every_origin
+            found.append(one)
         return found
 
     @torch.inference_mode()
@@ -168,8 +177,14 @@ class AcquisitionHalf(HalfParts):
 
 @torch.inference_mode()
 def _restore(
-    parts: HalfParts, image: MedicalImage, size: Size, *, alpha: float, max_rounds: int
+    parts: HalfParts,
+    image: MedicalImage,
+    size: Size,
+    alpha: float,
+    max_rounds: int,
+    opinion: Opinion | None = None,
 ) -> Restoration:
+    """One picture, by these parts; `opinion` on every round where they are a domain's."""
     if min(size) < MIN_SIDE:
         small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
         return Restoration(image, None, declined=small)
@@ -183,15 +198,19 @@ def _restore(
         return start
     if _contrast(planes) < LEAST_CONTRAST:
         return replace(start, declined="the picture holds one grey level: nothing to restore")
-    state = _State(parts, planes, statistics, posterior)
+    if levels := few_levels(image.rgb):
+        few = f"the picture holds {levels} grey levels: what lay between them cannot be told"
+        return replace(start, declined=few)
+    state = _State(parts, opinion, planes, statistics, posterior)
     state.remove_stripes()
     while state.unfinished and len(state.rounds) < max_rounds:
         state.round()
     noisy_still = state.posterior.clean_p_value < STRIPES_ALONE
     if state.rounds == [STRIPES] and state.declined and noisy_still:
         # lines of text are stripes too: what removing them leaves must be a known picture
-        return replace(start, declined=f"with its stripes removed, {state.declined}")
-    done = replace(start, declined=state.declined)
+        after = f"with its stripes removed, {state.declined}"
+        return replace(start, declined=after, doubted=state.doubted)
+    done = replace(start, declined=state.declined, doubted=state.doubted)
     if not state.rounds:
         return done
     return replace(
@@ -207,6 +226,8 @@ class _State:
     """One picture between the rounds."""
 
     parts: HalfParts
+    opinion: Opinion | None
+    """On what parts of a domain do; None: they are of every origin."""
     planes: Tensor
     statistics: Floats
     posterior: NoisePosterior
@@ -214,6 +235,7 @@ class _State:
     left: float = 1.0
     """Predicted share of the squared error that is left."""
     declined: str = ""
+    doubted: bool = False
     unfinished: bool = True
 
     def remove_stripes(self) -> None:
@@ -239,6 +261,13 @@ class _State:
                 f"(estimated risk of harm {trial.harm:.2f}, allowed: below {trial.most_harm:.2f})"
             )
             self.unfinished = False
+            return
+        if self.opinion is not None and self.opinion.doubts(self.planes, trial):
+            self.declined = (
+                f"a correction for {trial.noise.replace('_', ' ')} by fits on the references was "
+                "doubted by fits on other origins"
+            )
+            self.doubted, self.unfinished = True, False
             return
         self._accept(trial.noise, trial.planes, trial.statistics, left=1.0 - trial.share)
 

@@ -26,6 +26,9 @@ class Restoration:
     """Share of the squared error that the rounds are predicted to remove; None where unchanged."""
     declined: str = ""
     """Why a correction was not made, or not continued; empty where none was declined."""
+    doubted: bool = False
+    """Whether it was declined because fits on other origins doubt what fits on a domain's own
+    references would do."""
     posterior: NoisePosterior | None = field(default=None, repr=False)
     """Of the input."""
     scores: NDArray[np.float64] | None = field(default=None, repr=False)

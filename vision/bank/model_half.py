@@ -21,10 +21,11 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from vision.acquisition.benefit import BenefitPredictor
-from vision.acquisition.domain import Domain
+from vision.acquisition.domain import Domain, OwnRestorer
 from vision.acquisition.evidence import EVIDENCE
 from vision.acquisition.restorer import EnsembleRestorer
 from vision.acquisition.scales import MIN_SIDE
+from vision.acquisition.second_opinion import UsualOpinion
 from vision.bank.metadata import checked_pairs
 from vision.bank.model_half_header import FORMAT, ModelHalfHeader
 from vision.bank.stored import check_values, named_below, reading, write_parts
@@ -49,7 +50,7 @@ RESIDUAL = "residual"
 _HALF_FROM = 4096
 """Tensors with at least this many values are stored in half precision, except `_EXACT`: along
 directions of least variance the rounding of the largest features would count."""
-_EXACT = ("spectrum.", "density.", "restorer.maps", "benefit.")
+_EXACT = ("spectrum.", "density.", "restorer.maps", "benefit.", "opinion.")
 _REMEDY = "build it again with `imc prototypes build`"
 
 
@@ -175,10 +176,11 @@ class ModelHalf:
                 tensors |= _prefixed(f"maps.{stage}.{tap}", maps.to_tensors())
         if self.domain is not None:
             tensors |= _prefixed("content", self.domain.content.to_tensors())
-        restorer, benefit = self._restorer
-        if restorer is not None and benefit is not None:
-            tensors |= _prefixed("restorer", restorer.to_tensors())
-            tensors |= _prefixed("benefit", benefit.to_tensors())
+        own = None if self.domain is None else self.domain.own
+        if own is not None:
+            tensors |= _prefixed("restorer", own.restorer.to_tensors())
+            tensors |= _prefixed("benefit", own.benefit.to_tensors())
+            tensors |= _prefixed("opinion", own.usual.to_tensors())
         header = ModelHalfHeader(
             fingerprint=self.fingerprint,
             acquisition=self.acquisition,
@@ -189,16 +191,11 @@ class ModelHalf:
             maps={stage: list(by_tap) for stage, by_tap in self.maps.items()},
             gains=self.gains,
             blocks=self.blocks,
-            restored=[] if restorer is None else [list(pair) for pair in restorer.classes],
-            most_harm=0.0 if benefit is None else benefit.most_harm,
+            restored=[] if own is None else [list(pair) for pair in own.restorer.classes],
+            most_harm=0.0 if own is None else own.benefit.most_harm,
         )
         stored = {name: _stored(name, tensor) for name, tensor in tensors.items()}
         return stored, header.to_header()
-
-    @property
-    def _restorer(self) -> tuple[EnsembleRestorer | None, BenefitPredictor | None]:
-        """Of the domain."""
-        return (None, None) if self.domain is None else (self.domain.restorer, self.domain.benefit)
 
     @property
     def digest(self) -> str:
@@ -277,12 +274,14 @@ class ModelHalf:
             known, noise = KnownContent.from_tensors(content), densities[ACQUISITION]
             domain = Domain(known, noise, residual)
         if header.restored and domain is not None:
-            own = tuple((str(kind), int(severity)) for kind, severity in header.restored)
-            domain = replace(
-                domain,
-                restorer=EnsembleRestorer.from_tensors(own, below("restorer")),
-                benefit=BenefitPredictor.from_tensors(below("benefit"), header.most_harm),
+            restored = tuple((str(kind), int(severity)) for kind, severity in header.restored)
+            kinds = tuple(dict.fromkeys(kind for kind, _ in restored))
+            own = OwnRestorer(
+                EnsembleRestorer.from_tensors(restored, below("restorer")),
+                BenefitPredictor.from_tensors(below("benefit"), header.most_harm),
+                UsualOpinion.from_tensors(kinds, below("opinion")),
             )
+            domain = replace(domain, own=own)
         scorers = {
             tap: ClassScorer.from_tensors(_as_arrays(below("scorer", tap))) for tap in header.taps
         }
@@ -331,9 +330,8 @@ class ModelHalf:
         for by_tap in self.maps.values():
             for tap, maps in by_tap.items():
                 _check_maps(tap, maps)
-        restorer, benefit = self._restorer
-        if restorer is not None and benefit is not None:
-            _check_restorer(restorer, benefit, self.classes)
+        if self.domain is not None and self.domain.own is not None:
+            _check_restorer(self.domain.own, self.classes)
 
 
 def _check_maps(tap: str, maps: ClassMaps) -> None:
@@ -345,9 +343,8 @@ def _check_maps(tap: str, maps: ClassMaps) -> None:
         raise ValueError(f"its maps at {tap} give no finite features")
 
 
-def _check_restorer(
-    restorer: EnsembleRestorer, benefit: BenefitPredictor, classes: Sequence[tuple[str, int]]
-) -> None:
+def _check_restorer(own: OwnRestorer, classes: Sequence[tuple[str, int]]) -> None:
+    restorer = own.restorer
     kinds = {kind for kind, _ in restorer.classes}
     if tuple(pair for pair in classes if pair[0] in kinds) != restorer.classes:
         raise ValueError("its restorer is not of every class of its kinds")
@@ -355,7 +352,7 @@ def _check_restorer(
     weights = torch.full((1, len(restorer.classes)), 1.0 / len(restorer.classes))
     if not bool(torch.isfinite(restorer(blank, weights).changes).all()):
         raise ValueError("its restorer gives no finite picture")
-    if not np.isfinite(benefit(np.zeros((1, len(EVIDENCE))))).all():
+    if not np.isfinite(own.benefit(np.zeros((1, len(EVIDENCE))))).all():
         raise ValueError("its predicted benefit is not finite")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from vision.bank.metadata import ClassPairs, Name, NoisyPairs, Share, StoredHeader, checked_pairs
 
-FORMAT: Literal["imc-model-half-2"] = "imc-model-half-2"
+FORMAT: Literal["imc-model-half-3"] = "imc-model-half-3"
 
 _MOST_TAPS = 10_000
 Taps = Annotated[list[Name], Field(max_length=_MOST_TAPS)]
@@ -17,7 +17,7 @@ Taps = Annotated[list[Name], Field(max_length=_MOST_TAPS)]
 class ModelHalfHeader(StoredHeader):
     """The description of a model half."""
 
-    format: Literal["imc-model-half-2"] = FORMAT
+    format: Literal["imc-model-half-3"] = FORMAT
     fingerprint: Annotated[str, Field(min_length=1, max_length=200)]
     acquisition: Annotated[str, Field(max_length=200)]
     """Digest of the acquisition half that it was fitted with; empty: with none."""

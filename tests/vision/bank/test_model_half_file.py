@@ -55,9 +55,9 @@ def test_for_another_acquisition_half(file: Path) -> None:
 
 def test_of_another_format_version(file: Path, tmp_path: Path) -> None:
     newer = rewritten(
-        file, tmp_path / "newer.safetensors", lambda text: text.replace("-half-2", "-half-9")
+        file, tmp_path / "newer.safetensors", lambda text: text.replace("-half-3", "-half-9")
     )
-    assert "not a model half of format 'imc-model-half-2'" in refusal(newer)
+    assert "not a model half of format 'imc-model-half-3'" in refusal(newer)
 
 
 def test_a_prototype_bank_of_before_is_no_model_half(file: Path, tmp_path: Path) -> None:

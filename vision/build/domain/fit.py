@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.acquisition.domain import Domain
+from vision.acquisition.domain import Domain, OwnRestorer
 from vision.acquisition.parts import HalfParts
+from vision.acquisition.second_opinion import UsualOpinion
 from vision.build.acquisition.benefit_fit import fit_benefit
 from vision.build.acquisition.members import single, without_two
 from vision.build.domain.draws import DomainDrawer
@@ -82,12 +83,14 @@ class DomainFit:
             rows["folds"].numpy().astype(np.int64),
             drawer.seed,
         )
-        domain = replace(known, restorer=restorer.of_members(single(PAIRS)), benefit=benefit)
-        apart = tuple(
-            replace(domain, restorer=restorer.of_members(without_two(PAIRS, fold)))
-            for fold in range(FOLDS)
-        )
-        return cls(domain, apart)
+        usual = _usual_opinion(rows, restored_kinds(drawer.classes))
+
+        def domain(members: Tensor) -> Domain:
+            own = OwnRestorer(restorer.of_members(members), benefit, usual)
+            return replace(known, own=own)
+
+        apart = tuple(domain(without_two(PAIRS, fold)) for fold in range(FOLDS))
+        return cls(domain(single(PAIRS)), apart)
 
     def not_met(self, numbers: Sequence[int]) -> list[tuple[Domain, list[int]]]:
         """Domains whose restorer has not met references, with the positions of their numbers."""
@@ -97,6 +100,14 @@ class DomainFit:
             (domain, [i for i, number in enumerate(numbers) if fold_of(number) == fold])
             for fold, domain in enumerate(self.apart)
         ]
+
+
+def _usual_opinion(rows: dict[str, Tensor], kinds: Sequence[str]) -> UsualOpinion:
+    """Of trials that came nearer to clean; of all, where none did."""
+    before, after = rows["errors"].T
+    nearer = after < before if (after < before).any() else torch.ones_like(after, dtype=torch.bool)
+    opinions, found = rows["opinions"][nearer].numpy(), rows["found"][nearer].numpy()
+    return UsualOpinion.fit(opinions, found.astype(np.int64), kinds)
 
 
 def acquisition_density(scores: dict[str, Tensor], classes: int) -> NoiseDensity:

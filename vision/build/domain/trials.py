@@ -5,7 +5,7 @@ They say what one restoration leaves, and how often it does harm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,12 +16,15 @@ from torch import Tensor
 from vision.acquisition.half import DOMAIN_ALPHA, RESIDUAL_ALPHA
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restorer import EnsembleRestorer
+from vision.acquisition.second_opinion import row_of, second_opinion
 from vision.acquisition.statistics import picture_statistics
 from vision.build.acquisition.members import without_two
 from vision.build.acquisition.passes import restored_once, trial_row
+from vision.build.acquisition.references import Draw
 from vision.build.domain.draws import Classes, DomainDrawer
-from vision.build.domain.restorer_fit import FOLDS, PAIRS, fold_of
+from vision.build.domain.restorer_fit import FOLDS, PAIRS, fold_of, restored_kinds
 from vision.perceive.noise_density import NoiseDensity
+from vision.perceive.pixel_classifier import PixelClassifier
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +47,8 @@ def trial_restorations(
 
     Returns:
         `scores` (n, classes) after one restoration and `labels` (n,) of what is left, 0 for
-        nothing; and of m restorations `evidence`, `errors` (m, 2) and `folds` (m,).
+        nothing; and of m restorations `evidence`, `errors` (m, 2), `folds` (m,), `opinions` of the
+        acquisition half, and `found` (m,), `row_of` the kind that each was restored for.
     """
     apart = [
         parts.restorer.with_kinds(restorer.of_members(without_two(PAIRS, fold)))
@@ -56,17 +60,14 @@ def trial_restorations(
     labels = [0] * len(clean)
     restored: list[tuple[tuple[int, ...], int]] = []
     after: list[Floats] = []
-    outcomes = _Outcomes()
+    outcomes = _Outcomes(parts, apart)
     for noises, number in _drawn(drawer):
         draw = drawer.mixed(noises, number)
         now = picture_statistics(draw.noisy)
         posterior = classifier.predict(now[None])[0]
         corrected = ""
         if posterior.clean_p_value <= DOMAIN_ALPHA:
-            fold = fold_of(number)
-            row = trial_row(draw, draw.noisy, classifier, apart[fold], parts.novelty)
-            outcomes.add(row, fold)
-            now = row["after"]
+            now = outcomes.add(draw, draw.noisy, classifier, fold_of(number))
             corrected = classifier.most_likely_noise(posterior.probabilities)
             restored.append((noises, number))
             after.append(now)
@@ -84,7 +85,7 @@ def trial_restorations(
             fold = fold_of(number)
             draw = drawer.mixed(noises, number)
             once = restored_once(draw.noisy, classifier, apart[fold])
-            outcomes.add(trial_row(draw, once, residual, apart[fold], parts.novelty), fold)
+            outcomes.add(draw, once, residual, fold)
     return {
         "scores": torch.from_numpy(scores),
         "labels": torch.tensor(labels),
@@ -96,11 +97,23 @@ def trial_restorations(
 class _Outcomes:
     """Of restorations, row by row."""
 
+    parts: HalfParts
+    """The acquisition half's."""
+    apart: Sequence[EnsembleRestorer]
+    """By fold: what has not met its references."""
     rows: list[dict[str, Floats]] = field(default_factory=list)
 
-    def add(self, row: Mapping[str, Floats], fold: int) -> None:
+    def add(self, draw: Draw, planes: Tensor, classifier: PixelClassifier, fold: int) -> Floats:
+        """Restore one draw; the statistics (p,) of the restored picture."""
+        row = trial_row(draw, planes, classifier, self.apart[fold], self.parts.novelty)
+        posterior = classifier.predict(row["before"][None])[0]
         kept = {name: row[name] for name in ("evidence", "errors")}
-        self.rows.append({**kept, "folds": np.array(float(fold))})
+        kept["opinions"] = second_opinion(self.parts, planes, posterior, row["after"])
+        noise = classifier.most_likely_noise(posterior.probabilities)
+        found = row_of(noise.rpartition(" ")[0], restored_kinds(classifier.classes))
+        numbers = {"folds": np.array(float(fold)), "found": np.array(float(found))}
+        self.rows.append({**kept, **numbers})
+        return row["after"]
 
     def to_tensors(self) -> dict[str, Tensor]:
         if not self.rows:

@@ -69,8 +69,11 @@ def left(half: AcquisitionHalf, pictures: list[MedicalImage], domain: Domain | N
     """
     noisy = [corrupted(picture, KIND, 5) for picture in pictures]
     half = replace(half, benefit=replace(half.benefit, most_harm=1.1))
-    if domain is not None and domain.benefit is not None:
-        domain = replace(domain, benefit=replace(domain.benefit, most_harm=1.1))
+    if domain is not None and domain.own is not None:
+        own = domain.own
+        trusting = replace(own.usual, most=np.full_like(own.usual.most, np.inf))
+        benefit = replace(own.benefit, most_harm=1.1)
+        domain = replace(domain, own=replace(own, benefit=benefit, usual=trusting))
     sizes = [(SIDE, SIDE)] * len(noisy)
     done = half.restore_batch(noisy, sizes, alpha=0.5, max_rounds=1, domain=domain)
     return [
@@ -108,9 +111,10 @@ def test_a_picture_of_another_domain_is_restored_by_fits_on_every_origin(
 def test_kinds_that_it_does_not_know_are_restored_as_before(
     half: AcquisitionHalf, fitted: DomainFit
 ) -> None:
-    assert fitted.domain.restorer is not None
-    members = fitted.domain.restorer.maps.shape[1]
-    merged = half.restorer.with_kinds(fitted.domain.restorer)
+    assert fitted.domain.own is not None
+    own = fitted.domain.own.restorer
+    members = own.maps.shape[1]
+    merged = half.restorer.with_kinds(own)
     row = merged.classes.index(("gaussian", 3))
     assert torch.equal(merged.maps[:, :, row], half.restorer.maps[:, :members, row])
     assert merged.prototypes[KIND] is not half.restorer.prototypes[KIND]
@@ -135,7 +139,21 @@ def test_the_benefit_is_learnt_from_trials_of_every_class(
     rows = steps["trial restorations"]
     assert len(rows["evidence"]) == len(rows["errors"]) == len(rows["folds"]) > 50
     assert len(rows["scores"]) == len(rows["labels"])
-    assert fitted.domain.benefit is not None and 0.0 < fitted.domain.benefit.most_harm <= 0.5
+    assert fitted.domain.own is not None and 0.0 < fitted.domain.own.benefit.most_harm <= 0.5
+
+
+def test_what_is_usual_of_second_opinions_is_learnt_from_trials_that_came_nearer(
+    fitted: DomainFit, steps: dict[str, dict[str, Tensor]]
+) -> None:
+    rows = steps["trial restorations"]
+    assert len(rows["opinions"]) == len(rows["found"]) == len(rows["errors"])
+    before, after = rows["errors"].T
+    opinions = rows["opinions"][after < before].numpy()
+    assert fitted.domain.own is not None
+    usual = fitted.domain.own.usual
+    assert usual.kinds == (KIND,)
+    doubted = [usual.doubts(one, "another kind") for one in opinions]
+    assert 0.0 < np.mean(doubted) < 0.25
 
 
 def test_draws_are_given_to_domains_that_have_not_met_them(fitted: DomainFit) -> None:
@@ -143,11 +161,11 @@ def test_draws_are_given_to_domains_that_have_not_met_them(fitted: DomainFit) ->
     found = {i: domain for domain, positions in fitted.not_met(numbers) for i in positions}
     assert sorted(found) == [0, 1, 2, 3]
     assert all(found[i] is fitted.apart[fold_of(number)] for i, number in enumerate(numbers))
-    alone = DomainFit(replace(fitted.domain, restorer=None))
+    alone = DomainFit(replace(fitted.domain, own=None))
     assert alone.not_met(numbers) == [(alone.domain, [0, 1, 2, 3])]
 
 
 def test_landmarks_are_means_of_several_references(fitted: DomainFit) -> None:
-    assert fitted.domain.restorer is not None
-    landmarks = fitted.domain.restorer.prototypes[KIND].additive.landmarks
+    assert fitted.domain.own is not None
+    landmarks = fitted.domain.own.restorer.prototypes[KIND].additive.landmarks
     assert 0 < len(landmarks) <= 6 * 2 * len(REFERENCES) // 5
