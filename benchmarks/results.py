@@ -20,6 +20,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from imc_core.workers import usable_cores
+
 IMAGE_METHODS = "none,pdc,pdc-pixels,pdc-features,median,wiener,tv,nlm"
 TEXT_METHODS = "none,sms,symspell,rewrite"
 CORE = "core,blank,swapped,low_contrast+typo,low_contrast+gaussian"
@@ -160,8 +162,8 @@ def _readme(folder: Path, names: list[str], kept: Collection[str]) -> str:
     lines = [
         "# Results of the embedded model",
         "",
-        f"{datetime.date.today().isoformat()}, {platform.machine()}, {_cores()} CPU cores, by",
-        "`make results` (`IMC_DATA` names the folder of the data sets).",
+        f"{datetime.date.today().isoformat()}, {platform.machine()}, {usable_cores()} CPU cores,",
+        "by `make results` (`IMC_DATA` names the folder of the data sets).",
         "",
         "Answers by the strict rule; intervals are 95 %, bootstrapped by image; a recovered share",
         "is left out where noise costs under 3 points. `report.html` has all on one page;",
@@ -192,10 +194,6 @@ def _facts(report: dict[str, object]) -> str:
         return ""
     command = run.get("command", "")
     return f"`{command}`" if command else ""
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -19,9 +19,12 @@ once."""
 
 
 def build_estimate(
-    encoder: VisionEncoder, images: Sequence[MedicalImage], acquisition: AcquisitionHalf
+    encoder: VisionEncoder,
+    images: Sequence[MedicalImage],
+    acquisition: AcquisitionHalf,
+    jobs: int,
 ) -> str:
-    """A sentence: images, classes and time of a build that is about to begin."""
+    """A sentence: images, classes and time of a build that is about to begin, by so many jobs."""
     from vision.build.domain.restorer_fit import MAPS_OF, PROTOTYPES_OF, restored_kinds
     from vision.build.domain.trials import EACH
     from vision.build.model_half_steps import Counts
@@ -38,13 +41,13 @@ def build_estimate(
     classes = len(acquisition.classes)
     restored_by_it = restored_kinds(acquisition.classes)
     own = sum(kind in restored_by_it for kind, _ in acquisition.classes)
-    # every draw is encoded; those for the maps are restored, and encoded again; others are restored
-    # to see what is left
-    of_class = counts.witness * one_pass + counts.maps * (one_pass + restored)
-    tried = classes * min(EACH, len(images)) * restored
+    # every draw is encoded, those for the maps once more when they are restored; others are
+    # restored to see what is left
+    encoded_in_all = classes * (counts.witness + counts.maps) * one_pass
+    restored_in_all = classes * (counts.maps + min(EACH, len(images))) * restored
     # a draw for the domain's restorer is corrupted and described: about a quarter of a restoration
     fitted = own * (min(MAPS_OF, len(images)) + 1.5 * min(PROTOTYPES_OF, len(images))) * restored
-    seconds = classes * of_class + tried + fitted / 4.0
+    seconds = encoded_in_all + (restored_in_all + fitted / 4.0) / jobs
     return (
         f"{len(images)} images, noise of {classes - 1} kinds and severities: about "
         f"{duration(seconds)} on this machine, within a factor of two"

@@ -21,6 +21,11 @@ _PR_SET_PDEATHSIG = 1
 """Of Linux's prctl(2)."""
 
 
+def usable_cores() -> int:
+    """Cores of this machine that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def follow(parent: int) -> None:
     """Make this process a worker of `parent`: it ends within seconds of it, however that ends.
 

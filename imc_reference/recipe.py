@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from transformers import AutoModelForImageTextToText
 
+from imc_core.workers import usable_cores
 from imc_reference.architecture import load_processor
 from imc_reference.card import write_card
 from imc_reference.corpus import as_rgb
@@ -70,6 +72,7 @@ def build_reference_bank(
     weights."""
     from vision.acquisition import AcquisitionHalf
     from vision.build.model_half import build_model_half
+    from vision.build.workers import Workers
     from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
     model = AutoModelForImageTextToText.from_pretrained(
@@ -80,15 +83,18 @@ def build_reference_bank(
     )
     references = bank_references(data, seed)
     say(f"model half from {len(references)} clean images")
+    workers, began = Workers(usable_cores()), time.monotonic()
     half = build_model_half(
         encoder,
         references,
         AcquisitionHalf.shipped(),
         seed=seed,
+        workers=workers,
         progress=lambda what, done, of: say(f"model half: {what} ({done} of {of})"),
     )
     path = out if out is not None else model_dir / "prototypes.safetensors"
     half.save(path)
+    say(f"built in {(time.monotonic() - began) / 60:.0f} min, by {workers.jobs} jobs")
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ import typer
 from imc_app.notices import waiting
 from imc_app.refusals import InputRefused
 from imc_app.session import check_context, model_name, open_context
+from imc_core.workers import usable_cores
 
 if TYPE_CHECKING:
     from graphs.context import IMCContext
@@ -140,7 +140,8 @@ def _place(jobs: int | None, ray: str | None, device: str) -> Place:
         return _processes(jobs or 1, device)
     from imc_bench.run.ray_cluster import RayCluster
 
-    return RayCluster(ray, wanted=jobs, use_gpus=device in ("auto", "cuda"), cores=_cores())
+    use_gpus = device in ("auto", "cuda")
+    return RayCluster(ray, wanted=jobs, use_gpus=use_gpus, cores=usable_cores())
 
 
 def _units_left(out: Path, units: int) -> int:
@@ -186,11 +187,6 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 def _threads(jobs: int) -> int:
     """Threads for each worker: an equal share of the cores, or less where less is asked for."""
-    cores = _cores()
+    cores = usable_cores()
     asked = os.environ.get(THREAD_VARIABLES[0], "")
     return max(1, min(cores // jobs, int(asked) if asked.isdigit() else cores))
-
-
-def _cores() -> int:
-    """Of this machine, for this process."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -29,7 +29,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
     from vision.pdc import WITNESS_ALPHA
 
     densities = half.witness.densities
-    restorer = None if half.domain is None else half.domain.restorer
+    own = None if half.domain is None else half.domain.own
     fewest = min(len(density.clean_scores) for density in densities.values())
     return {
         "file": str(file),
@@ -48,7 +48,7 @@ def model_half_document(half: ModelHalf, file: Path, *, fits: bool | None) -> Do
         "level": WITNESS_ALPHA,
         "witnesses": list(densities),
         "domain": half.domain is not None,
-        "corrects": [] if restorer is None else list(restorer.prototypes),
+        "corrects": [] if own is None else list(own.restorer.prototypes),
         "clean_scores": fewest,
         "conformal": not half.witness.p_values_are_approximate,
         "maps": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,6 +106,17 @@ def build(
             "none: build without them. Stored in the file.",
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Worker processes for what needs no model; all usable cores by default. The file "
+            "does not depend on it.",
+        ),
+    ] = None,
+    plugin: PluginOption = None,
     placement: Placement = ANYWHERE,
     seed: Seed = 0,
 ) -> None:
@@ -115,9 +127,12 @@ def build(
     """
     from imc_agents.thresholds import beside
     from imc_app.perceivers import open_acquisition
-    from imc_app.progress import progress_bar
+    from imc_app.progress import duration, progress_bar
     from imc_app.session import check_files, open_encoder
+    from imc_core.plugins import load_plugins
+    from imc_core.workers import usable_cores
 
+    load_plugins(plugin or ())
     check_files(model, acquisition=acquisition)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:
@@ -130,20 +145,31 @@ def build(
     from imc_app.build_estimate import build_estimate
     from vision.build.finished_steps import remove_steps
     from vision.build.model_half import build_model_half
+    from vision.build.workers import Workers
     from vision.encoder.stages import describe_stages
 
+    workers = Workers(jobs or usable_cores(), [str(file) for file in plugin or ()])
     warn_if_coloured(clean)
     half = open_acquisition(acquisition).on(encoder.device)
     for stage in describe_stages(encoder):
         notice(stage.sentence)
-    notice(build_estimate(encoder, clean, half))
+    notice(build_estimate(encoder, clean, half, workers.jobs))
     unfinished = out.with_name(f"{out.name}.partial")
+    began = time.monotonic()
     with progress_bar() as advance:
         built = build_model_half(
-            encoder, clean, half, seed=seed, rank=rank, unfinished=unfinished, progress=advance
+            encoder,
+            clean,
+            half,
+            seed=seed,
+            rank=rank,
+            unfinished=unfinished,
+            workers=workers,
+            progress=advance,
         )
     built.save(out)
     remove_steps(unfinished)
+    notice(f"built in {duration(time.monotonic() - began)}, by {workers.jobs} jobs")
     typer.echo(f"{out}: a model half from {len(clean)} images")
     if asked:
         _measure_questions(model, out, asked, acquisition, placement)

@@ -21,6 +21,7 @@ from vision.build.acquisition_source import AcquisitionSource
 from vision.build.draws import MIN_IMAGES, check_references
 from vision.build.finished_steps import FinishedSteps
 from vision.build.model_half_steps import ModelHalfSteps
+from vision.build.workers import IN_PROCESS, Workers
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.perceive.encoder_witness import fit_encoder_witness
@@ -68,6 +69,7 @@ def build_model_half(
     rank: int = DEFAULT_RANK,
     fewest: int = MIN_IMAGES,
     unfinished: Path | None = None,
+    workers: Workers = IN_PROCESS,
     progress: Progress | None = None,
 ) -> ModelHalf:
     """Build the model half of the encoder's model from clean, unlabelled `images` of its domain.
@@ -84,6 +86,8 @@ def build_model_half(
         fewest: least number of different images; below 64 for experiments only.
         unfinished: folder for the results of finished steps, from which a stopped build resumes to
             the same result; remove it with `vision.build.finished_steps.remove_steps`.
+        workers: for what needs no model: draws, restorations and fits. The file does not depend on
+            how many there are.
         progress: called before every step.
 
     Raises BankRefused for too few different images, near-duplicates of a few, an encoder that has
@@ -102,7 +106,16 @@ def build_model_half(
     finished = FinishedSteps(unfinished, identity)
     with torch.inference_mode():
         steps = ModelHalfSteps(
-            encoder, list(images), chosen, known, acquisition, finished, seed, rank, progress
+            encoder,
+            list(images),
+            chosen,
+            known,
+            acquisition,
+            finished,
+            seed,
+            rank,
+            workers,
+            progress,
         )
         steps.run()
         steps.next("witness")

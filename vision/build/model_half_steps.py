@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from vision.acquisition.domain import Domain
 from vision.bank.model_half import RESTORED, UNRESTORED
-from vision.build.acquisition_source import AcquisitionSource, working_sizes
+from vision.build.acquisition_source import AcquisitionSource, Size, working_sizes
 from vision.build.domain.draws import DomainDrawer
 from vision.build.domain.fit import DomainFit, acquisition_density, content_of
 from vision.build.draws import NATIVE_SIDES, clean_view, resized
@@ -21,6 +23,7 @@ from vision.build.feature_store import FeatureStore
 from vision.build.finished_steps import FinishedSteps
 from vision.build.map_fit import MapFit
 from vision.build.witness_rows import WitnessRows
+from vision.build.workers import IN_PROCESS, Workers
 from vision.calibrate.clean_distance import CleanDistance, fit_distance
 from vision.calibrate.moments import MIN_GAIN
 from vision.calibrate.token_context import fit_scaler
@@ -28,6 +31,10 @@ from vision.encoder.token_spectrum import TokenSpectrum
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
+
+Tensors = dict[str, Tensor]
+Shared = TypeVar("Shared")
+Task = TypeVar("Task")
 
 CLEAN_VIEWS = 4
 """Views of each reference: itself, resized, and two turned and cropped ones."""
@@ -74,6 +81,7 @@ class ModelHalfSteps:
         finished: FinishedSteps,
         seed: int,
         rank: int,
+        workers: Workers,
         progress: Callable[[str, int, int], None] | None,
     ) -> None:
         self.encoder = encoder
@@ -81,6 +89,7 @@ class ModelHalfSteps:
         self.acquisition = acquisition
         self.finished = finished
         self.seed = seed
+        self.workers = workers
         self.progress = progress
         side = encoder.input_side or _SIDE
         self.small = [resized(image, NATIVE_SIDES * side) for image in images]
@@ -95,7 +104,7 @@ class ModelHalfSteps:
         )
         self.done, self.of = 0, len(classes) + 4
         if acquisition is not None:
-            self.of += 1 + (DomainFit.steps(self.drawer) if acquisition.parts else 0)
+            self.of += 1 + (DomainFit.count(self.drawer) if acquisition.parts else 0)
         self.scores: dict[str, Tensor] = {}
         """By class number: class scores of the acquisition half over its draws."""
         self.domain: DomainFit | None = None
@@ -127,14 +136,14 @@ class ModelHalfSteps:
             sums = [moments[:-1, -1], moments[:-1, :-1].diagonal()]
             count = moments[-1, -1].expand_as(sums[0])
             self.passes.scalers[tap] = fit_scaler(torch.stack([*sums, count]))
-        noisy = self._step("noise directions", self._noisy_moments)
+        noisy = self.step("noise directions", self._noisy_moments)
         kinds = list(dict.fromkeys(kind for kind, _ in self.classes[1:]))
         self.passes.spectra = {
             tap: TokenSpectrum.fit(clean[tap], [noisy[f"{kind}.{tap}"] for kind in kinds])
             for tap in self.passes.taps
         }
         if self.acquisition is not None:
-            self.scores = self._step(
+            self.scores = self.step(
                 "acquisition scores", partial(self._acquisition_scores, self.acquisition)
             )
             density = acquisition_density(self.scores, len(self.classes))
@@ -142,17 +151,18 @@ class ModelHalfSteps:
             parts = self.acquisition.parts
             self.domain = DomainFit(domain)
             if parts is not None:
-                self.domain = DomainFit.of(parts, domain, self.drawer, self._step)
-        self.rows.extend(self._step("clean views", self._clean_rows))
+                self.domain = DomainFit.of(parts, domain, self.drawer, self)
+        self.rows.extend(self.step("clean views", self._clean_rows))
         names = [f"class {kind} {severity}" for kind, severity in self.classes[1:]]
         known = next((i for i, name in enumerate(names) if not self.finished.has(name)), len(names))
         for stage, fit in self.fits.items():
             fit.load_pooled(_below(f"{stage}.", self.finished.load(f"pooled {known}") or {}))
+        pictures = self._pictures(range(known + 1, len(names) + 1))
         for label, name in enumerate(names, start=1):
             self.next(name)
             found = self.finished.load(name) if label <= known else None
             if found is None:
-                found = self._class(label)
+                found = self._class(label, *next(pictures))
                 # pooled moments first, so that they always include every finished step
                 self.finished.save(f"pooled {label}", self._pooled())
                 self.finished.save(name, found)
@@ -182,15 +192,27 @@ class ModelHalfSteps:
             self.progress(what, self.done, self.of)
         self.done += 1
 
-    # -- details --------------------------------------------------------------------------------
-
-    def _step(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    def step(self, name: str, make: Callable[[], Tensors]) -> Tensors:
+        """One step: made, or loaded where it is finished."""
         self.next(name)
         found = self.finished.load(name)
         if found is None:
             found = make()
             self.finished.save(name, found)
         return found
+
+    def side_by_side(
+        self,
+        work: Callable[[Shared, Task], Tensors],
+        shared: Shared,
+        tasks: Mapping[str, Task],
+    ) -> dict[str, Tensors]:
+        """Several steps by name: `work(shared, task)` of those that are not finished."""
+        left = [task for name, task in tasks.items() if not self.finished.has(name)]
+        made = self.workers.results(work, shared, left)
+        return {name: self.step(name, partial(next, made)) for name in tasks}
+
+    # -- details --------------------------------------------------------------------------------
 
     def _draws(self, label: int, numbers: Sequence[int], draw: int) -> list[MedicalImage]:
         return [self.drawer.drawn(label, number, draw) for number in numbers]
@@ -247,42 +269,55 @@ class ModelHalfSteps:
             rows.add(self.passes.statistics(images), scores, 0, range(len(images)))
         return rows.to_tensors()
 
-    def _class(self, label: int) -> dict[str, Tensor]:
-        """Witness rows and maps of one class."""
+    def _class(
+        self,
+        label: int,
+        drawn: Sequence[MedicalImage],
+        restored: Sequence[MedicalImage | None] | None,
+    ) -> dict[str, Tensor]:
+        """Witness rows and maps of one class; its pictures as `_pictures` has them."""
         numbers = self._chosen(label, self._counts.witness)
-        drawn = self._draws(label, numbers, draw=0)
         rows = WitnessRows()
         rows.add(self.passes.statistics(drawn), self.scores.get(str(label)), label, numbers)
         found = {f"rows.{name}": tensor for name, tensor in rows.to_tensors().items()}
         drawn, numbers = drawn[: self._counts.maps], numbers[: self._counts.maps]
         maps = self.fits[UNRESTORED].fit(drawn, numbers)
         found |= {f"{UNRESTORED}.{name}": tensor for name, tensor in maps.items()}
-        if self.acquisition is not None and self.domain is not None:
-            restored = self._restored(self.acquisition, self.domain, drawn, numbers)
-            maps = self.fits[RESTORED].fit(restored, numbers)
+        if restored is not None:
+            left = [old if new is None else new for new, old in zip(restored, drawn, strict=True)]
+            maps = self.fits[RESTORED].fit(left, numbers)
             found |= {f"{RESTORED}.{name}": tensor for name, tensor in maps.items()}
-            changed = [a for a, b in zip(restored, drawn, strict=True) if a is not b]
+            changed = [one for one in restored if one is not None]
             if changed:
                 statistics = self.passes.statistics(changed)
                 found |= {f"calibrated.{tap}": rows for tap, rows in statistics.items()}
         return found
 
-    def _restored(
-        self,
-        acquisition: AcquisitionSource,
-        fitted: DomainFit,
-        drawn: Sequence[MedicalImage],
-        numbers: Sequence[int],
-    ) -> list[MedicalImage]:
-        """Draws as they are restored by what has not met their references."""
-        found = list(drawn)
-        for domain, positions in fitted.not_met(numbers):
-            images = [drawn[i] for i in positions]
-            sizes = working_sizes(self.encoder, images)
-            done = acquisition.restore_batch(images, sizes, domain=domain)
-            for i, one in zip(positions, done, strict=True):
-                found[i] = one.image
-        return found
+    def _pictures(
+        self, labels: Sequence[int]
+    ) -> Iterator[tuple[list[MedicalImage], list[MedicalImage | None] | None]]:
+        """Of every class the draws for the witness, and the restored ones of those for the maps."""
+        waiting: deque[list[MedicalImage]] = deque()
+
+        def draws() -> Iterator[_Draws]:
+            for label in labels:
+                numbers = self._chosen(label, self._counts.witness)
+                drawn = self._draws(label, numbers, draw=0)
+                waiting.append(drawn)
+                some = drawn[: self._counts.maps]
+                sizes = working_sizes(self.encoder, some)
+                yield _Draws(some, sizes, numbers[: self._counts.maps])
+
+        if self.acquisition is None or self.domain is None:
+            for _ in draws():
+                yield waiting.popleft(), None
+            return
+        parts = self.acquisition.parts
+        # what lies on a GPU is not sent to other processes
+        on_gpu = parts is not None and parts.restorer.maps.is_cuda
+        workers = IN_PROCESS if on_gpu else self.workers
+        for restored in workers.results(_restored, (self.acquisition, self.domain), draws()):
+            yield waiting.popleft(), restored
 
     def _pooled(self) -> dict[str, Tensor]:
         return {
@@ -290,6 +325,30 @@ class ModelHalfSteps:
             for stage, fit in self.fits.items()
             for name, tensor in fit.pooled_tensors().items()
         }
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Draws of one class on references of these numbers, at the sizes at which they are seen."""
+
+    images: list[MedicalImage]
+    sizes: list[Size]
+    numbers: list[int]
+
+
+def _restored(
+    by: tuple[AcquisitionSource, DomainFit], draws: _Draws
+) -> list[MedicalImage | None]:
+    """Draws as they are restored by what has not met their references; None: left as they were."""
+    acquisition, fitted = by
+    found: list[MedicalImage | None] = [None] * len(draws.images)
+    for domain, positions in fitted.not_met(draws.numbers):
+        images = [draws.images[i] for i in positions]
+        sizes = [draws.sizes[i] for i in positions]
+        done = acquisition.restore_batch(images, sizes, domain=domain)
+        for i, one in zip(positions, done, strict=True):
+            found[i] = None if one.image is draws.images[i] else one.image
+    return found
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imc_core.plugins import load_plugins
-from imc_core.workers import follow
 from vision.build.acquisition import passes
 from vision.build.acquisition.passes import Arrays, Predictors
 from vision.build.acquisition.pixel_maps import MapMoments
 from vision.build.acquisition.references import Reference
 from vision.build.finished_steps import FinishedSteps
+from vision.build.workers import Workers
 
 Progress = Callable[[str, int, int], None]
 """(name of the step, steps done, steps in all)."""
@@ -67,8 +63,7 @@ class PassRunner:
         self.progress = progress
         self.steps = steps
         self.done = 0
-        begin = partial(_begin, os.getpid(), tuple(plugins))
-        self.pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
+        self.pool = Workers(jobs, plugins).pool()
 
     def __enter__(self) -> PassRunner:
         return self
@@ -160,13 +155,6 @@ def chunk_count(references: Sequence[Reference]) -> int:
 
 def _chunks(references: Sequence[Reference]) -> list[Sequence[Reference]]:
     return [references[start : start + _CHUNK] for start in range(0, len(references), _CHUNK)]
-
-
-def _begin(parent: int, plugins: Sequence[str]) -> None:
-    """In a worker: it ends with its parent, has one thread, and knows noises of one's own."""
-    follow(parent)
-    torch.set_num_threads(1)
-    load_plugins([Path(file) for file in plugins])
 
 
 def _over(task: Callable[[Reference], Arrays], references: Sequence[Reference]) -> list[Arrays]:

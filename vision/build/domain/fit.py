@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from vision.build.domain.restorer_fit import (
     restored_kinds,
 )
 from vision.build.domain.trials import trial_restorations
+from vision.build.workers import IN_PROCESS, Workers
 from vision.perceive.content import KnownContent
 from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
@@ -32,8 +34,28 @@ from vision.reading.medical_image import MedicalImage
 CONTENT_IMAGES = 512
 """Most references whose content is described: Gaussians of 22 statistics."""
 
-Step = Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]]
-"""(name, how to make it) -> arrays by name, made now or loaded from a finished step."""
+Tensors = dict[str, Tensor]
+Shared = TypeVar("Shared")
+Task = TypeVar("Task")
+
+
+class Steps(Protocol):
+    """Makes each step, or loads it where it is finished."""
+
+    @property
+    def workers(self) -> Workers:
+        """For work that needs no model."""
+
+    def step(self, name: str, make: Callable[[], Tensors]) -> Tensors:
+        """One step: arrays by name."""
+
+    def side_by_side(
+        self,
+        work: Callable[[Shared, Task], Tensors],
+        shared: Shared,
+        tasks: Mapping[str, Task],
+    ) -> dict[str, Tensors]:
+        """`work(shared, task)` of several steps by name, by the workers."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +67,31 @@ class DomainFit:
     """By fold; empty where the domain has no restorer."""
 
     @staticmethod
-    def steps(drawer: DomainDrawer) -> int:
+    def count(drawer: DomainDrawer) -> int:
         """How many steps `of` takes."""
         return len(restored_kinds(drawer.classes)) + 1
 
     @classmethod
-    def of(cls, parts: HalfParts, known: Domain, drawer: DomainDrawer, step: Step) -> DomainFit:
+    def of(cls, parts: HalfParts, known: Domain, drawer: DomainDrawer, steps: Steps) -> DomainFit:
         """Fit what corrects the noise of a domain.
 
         Args:
             parts: the acquisition half's.
             known: the domain without it.
             drawer: of the references.
-            step: makes or loads each step.
+            steps: makes or loads each step.
         """
-        by_kind = {
-            kind: step(f"restorer of {kind}", partial(fit_kind, drawer, kind))
-            for kind in restored_kinds(drawer.classes)
-        }
+        kinds = {f"restorer of {kind}": kind for kind in restored_kinds(drawer.classes)}
+        made = steps.side_by_side(fit_kind, drawer, kinds)
+        by_kind = {kind: made[name] for name, kind in kinds.items()}
         if not by_kind:
             return cls(known)
         restorer = assembled(drawer, by_kind)
-        rows = step(
+        # what lies on a GPU is not sent to other processes
+        workers = IN_PROCESS if parts.restorer.maps.is_cuda else steps.workers
+        rows = steps.step(
             "trial restorations",
-            partial(trial_restorations, known.beside(parts), restorer, drawer),
+            partial(trial_restorations, known.beside(parts), restorer, drawer, workers),
         )
         labels = rows["labels"].numpy().astype(np.int64)
         residual = NoiseDensity.fit(rows["scores"].numpy(), labels, len(drawer.classes))

@@ -19,10 +19,11 @@ from vision.acquisition.restorer import EnsembleRestorer
 from vision.acquisition.second_opinion import row_of, second_opinion
 from vision.acquisition.statistics import picture_statistics
 from vision.build.acquisition.members import without_two
-from vision.build.acquisition.passes import restored_once, trial_row
+from vision.build.acquisition.passes import Arrays, restored_once, trial_row
 from vision.build.acquisition.references import Draw
 from vision.build.domain.draws import Classes, DomainDrawer
 from vision.build.domain.restorer_fit import FOLDS, PAIRS, fold_of, restored_kinds
+from vision.build.workers import Workers
 from vision.perceive.noise_density import NoiseDensity
 from vision.perceive.pixel_classifier import PixelClassifier
 
@@ -33,7 +34,7 @@ EACH = 32
 
 
 def trial_restorations(
-    parts: HalfParts, restorer: EnsembleRestorer, drawer: DomainDrawer
+    parts: HalfParts, restorer: EnsembleRestorer, drawer: DomainDrawer, workers: Workers
 ) -> dict[str, Tensor]:
     """Restore draws of every class once, and those that still look noisy once more.
 
@@ -44,94 +45,125 @@ def trial_restorations(
         parts: the acquisition half's, its noise classified as the domain's is.
         restorer: of the domain, with a member for each of `restorer_fit.PAIRS`.
         drawer: of the references.
+        workers: make the trials.
 
     Returns:
         `scores` (n, classes) after one restoration and `labels` (n,) of what is left, 0 for
         nothing; and of m restorations `evidence`, `errors` (m, 2), `folds` (m,), `opinions` of the
         acquisition half, and `found` (m,), `row_of` the kind that each was restored for.
     """
-    apart = [
+    apart = tuple(
         parts.restorer.with_kinds(restorer.of_members(without_two(PAIRS, fold)))
         for fold in range(FOLDS)
-    ]
-    classifier = parts.classifier
+    )
+    trials = _Trials(parts, apart, drawer, parts.classifier)
     clean = [drawer.mixed((), number) for number in range(min(EACH, len(drawer.references)))]
     statistics = [picture_statistics(one.noisy) for one in clean]
     labels = [0] * len(clean)
-    restored: list[tuple[tuple[int, ...], int]] = []
-    after: list[Floats] = []
-    outcomes = _Outcomes(parts, apart)
-    for noises, number in _drawn(drawer):
+    rows: list[Arrays] = []
+    again: list[list[tuple[Draws, Floats]]] = []
+    for once in workers.results(_once, trials, range(1, len(drawer.classes))):
+        statistics += once.statistics
+        labels += once.labels
+        rows += once.rows
+        again.append(once.restored)
+    classifier = parts.classifier
+    scores = classifier.scorer(np.stack(statistics))
+    density = NoiseDensity.fit(scores, np.array(labels, dtype=np.int64), len(drawer.classes))
+    trials = replace(trials, residual=replace(classifier, density=density))
+    for twice in workers.results(_twice, trials, again):
+        rows += twice
+    outcomes = {"errors": torch.zeros(0, 2)}
+    if rows:
+        stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        outcomes = {name: torch.from_numpy(array) for name, array in stacked.items()}
+    return {"scores": torch.from_numpy(scores), "labels": torch.tensor(labels), **outcomes}
+
+
+Draws = tuple[tuple[int, ...], int]
+"""The noises of a draw, and the number of its reference."""
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """What every trial needs."""
+
+    parts: HalfParts
+    """The acquisition half's."""
+    apart: tuple[EnsembleRestorer, ...]
+    """By fold: what has not met its references."""
+    drawer: DomainDrawer
+    residual: PixelClassifier
+    """Of restored pictures."""
+
+    def row(self, draw: Draw, planes: Tensor, classifier: PixelClassifier, number: int) -> Arrays:
+        """Restore one draw: evidence, errors, opinion, and the statistics `after`."""
+        fold = fold_of(number)
+        row = trial_row(draw, planes, classifier, self.apart[fold], self.parts.novelty)
+        posterior = classifier.predict(row["before"][None])[0]
+        noise = classifier.most_likely_noise(posterior.probabilities)
+        found = row_of(noise.rpartition(" ")[0], restored_kinds(classifier.classes))
+        return {
+            **{name: row[name] for name in ("evidence", "errors", "after")},
+            "opinions": second_opinion(self.parts, planes, posterior, row["after"]),
+            "folds": np.array(float(fold)),
+            "found": np.array(float(found)),
+        }
+
+
+@dataclass
+class _Once:
+    """The draws of one class, restored once."""
+
+    statistics: list[Floats] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    """What is left in each of these."""
+    rows: list[Arrays] = field(default_factory=list)
+    restored: list[tuple[Draws, Floats]] = field(default_factory=list)
+    """With the statistics after it."""
+
+
+def _once(trials: _Trials, label: int) -> _Once:
+    found = _Once()
+    classifier, drawer = trials.parts.classifier, trials.drawer
+    for noises, number in _drawn(drawer, label):
         draw = drawer.mixed(noises, number)
         now = picture_statistics(draw.noisy)
         posterior = classifier.predict(now[None])[0]
         corrected = ""
         if posterior.clean_p_value <= DOMAIN_ALPHA:
-            now = outcomes.add(draw, draw.noisy, classifier, fold_of(number))
+            row = trials.row(draw, draw.noisy, classifier, number)
+            now = row.pop("after")
+            found.rows.append(row)
+            found.restored.append(((noises, number), now))
             corrected = classifier.most_likely_noise(posterior.probabilities)
-            restored.append((noises, number))
-            after.append(now)
         left = _left(noises, corrected, drawer.classes)
         if left is not None:
-            statistics.append(now)
-            labels.append(left)
-    scores = classifier.scorer(np.stack(statistics))
-    residual = replace(
-        classifier,
-        density=NoiseDensity.fit(scores, np.array(labels, dtype=np.int64), len(drawer.classes)),
-    )
-    for (noises, number), now in zip(restored, after, strict=True):
-        if residual.predict(now[None])[0].clean_p_value <= RESIDUAL_ALPHA:
-            fold = fold_of(number)
-            draw = drawer.mixed(noises, number)
-            once = restored_once(draw.noisy, classifier, apart[fold])
-            outcomes.add(draw, once, residual, fold)
-    return {
-        "scores": torch.from_numpy(scores),
-        "labels": torch.tensor(labels),
-        **outcomes.to_tensors(),
-    }
+            found.statistics.append(now)
+            found.labels.append(left)
+    return found
 
 
-@dataclass
-class _Outcomes:
-    """Of restorations, row by row."""
-
-    parts: HalfParts
-    """The acquisition half's."""
-    apart: Sequence[EnsembleRestorer]
-    """By fold: what has not met its references."""
-    rows: list[dict[str, Floats]] = field(default_factory=list)
-
-    def add(self, draw: Draw, planes: Tensor, classifier: PixelClassifier, fold: int) -> Floats:
-        """Restore one draw; the statistics (p,) of the restored picture."""
-        row = trial_row(draw, planes, classifier, self.apart[fold], self.parts.novelty)
-        posterior = classifier.predict(row["before"][None])[0]
-        kept = {name: row[name] for name in ("evidence", "errors")}
-        kept["opinions"] = second_opinion(self.parts, planes, posterior, row["after"])
-        noise = classifier.most_likely_noise(posterior.probabilities)
-        found = row_of(noise.rpartition(" ")[0], restored_kinds(classifier.classes))
-        numbers = {"folds": np.array(float(fold)), "found": np.array(float(found))}
-        self.rows.append({**kept, **numbers})
-        return row["after"]
-
-    def to_tensors(self) -> dict[str, Tensor]:
-        if not self.rows:
-            return {"errors": torch.zeros(0, 2)}
-        return {
-            name: torch.from_numpy(np.stack([row[name] for row in self.rows]))
-            for name in self.rows[0]
-        }
+def _twice(trials: _Trials, restored: Sequence[tuple[Draws, Floats]]) -> list[Arrays]:
+    rows = []
+    for (noises, number), now in restored:
+        if trials.residual.predict(now[None])[0].clean_p_value <= RESIDUAL_ALPHA:
+            draw = trials.drawer.mixed(noises, number)
+            apart = trials.apart[fold_of(number)]
+            once = restored_once(draw.noisy, trials.parts.classifier, apart)
+            row = trials.row(draw, once, trials.residual, number)
+            del row["after"]
+            rows.append(row)
+    return rows
 
 
-def _drawn(drawer: DomainDrawer) -> Iterator[tuple[tuple[int, ...], int]]:
-    """The noises of every draw, with the number of its reference."""
-    for label in range(1, len(drawer.classes)):
-        rng = np.random.default_rng([drawer.seed, 7, label])
-        order = rng.permutation(len(drawer.references))[:EACH].tolist()
-        for count, number in enumerate(order):
-            other = _of_another_kind(label, drawer.classes, rng)
-            yield ((label, other) if count % 2 and other else (label,)), number
+def _drawn(drawer: DomainDrawer, label: int) -> Iterator[Draws]:
+    """The draws of one class."""
+    rng = np.random.default_rng([drawer.seed, 7, label])
+    order = rng.permutation(len(drawer.references))[:EACH].tolist()
+    for count, number in enumerate(order):
+        other = _of_another_kind(label, drawer.classes, rng)
+        yield ((label, other) if count % 2 and other else (label,)), number
 
 
 def _of_another_kind(label: int, classes: Classes, rng: np.random.Generator) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -19,12 +21,36 @@ from vision.build.domain import restorer_fit, trials
 from vision.build.domain.draws import DomainDrawer
 from vision.build.domain.fit import DomainFit, acquisition_density, content_of
 from vision.build.domain.restorer_fit import PAIRS, fold_of
+from vision.build.workers import IN_PROCESS, Workers
 from vision.reading.medical_image import MedicalImage
 
+Shared = TypeVar("Shared")
+Task = TypeVar("Task")
 SIDE = 80
 REFERENCES = [scan(number, SIDE) for number in range(30)]
 OTHERS = [scan(number, SIDE) for number in range(900, 910)]
 KIND = "low_contrast"
+
+
+@dataclass
+class Made:
+    """Makes every step in this process and keeps it."""
+
+    known: dict[str, dict[str, Tensor]]
+    workers: Workers = IN_PROCESS
+
+    def step(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        self.known[name] = make()
+        return self.known[name]
+
+    def side_by_side(
+        self,
+        work: Callable[[Shared, Task], dict[str, Tensor]],
+        shared: Shared,
+        tasks: Mapping[str, Task],
+    ) -> dict[str, dict[str, Tensor]]:
+        made = self.workers.results(work, shared, tasks.values())
+        return {name: self.step(name, partial(next, made)) for name in tasks}
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +66,6 @@ def steps() -> dict[str, dict[str, Tensor]]:
 
 @pytest.fixture(scope="module")
 def fitted(half: AcquisitionHalf, steps: dict[str, dict[str, Tensor]]) -> Iterator[DomainFit]:
-    def step(name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        steps[name] = make()
-        return steps[name]
-
     drawer = DomainDrawer(REFERENCES, [(SIDE, SIDE)] * len(REFERENCES), half.classes, SIDE, 0)
     versions = {"0": REFERENCES} | {
         str(label): [drawer.drawn(label, number, 0) for number in range(0, len(REFERENCES), 10)]
@@ -59,7 +81,7 @@ def fitted(half: AcquisitionHalf, steps: dict[str, dict[str, Tensor]]) -> Iterat
         patch.setattr(restorer_fit, "MAPS_OF", 12)
         patch.setattr(trials, "EACH", 2)
         with torch.inference_mode():
-            yield DomainFit.of(half, known, drawer, step)
+            yield DomainFit.of(half, known, drawer, Made(steps))
 
 
 def left(half: AcquisitionHalf, pictures: list[MedicalImage], domain: Domain | None) -> list[float]:

@@ -1,0 +1,129 @@
+"""Work on references that needs no model, in this process or in worker processes.
+
+Workers are spawned: what they share is sent to each once, and nothing is written to disk. Every
+task runs on one thread, so that what is fitted does not depend on how many workers there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from imc_core.plugins import load_plugins
+from imc_core.workers import follow
+
+Shared = TypeVar("Shared")
+Task = TypeVar("Task")
+Found = TypeVar("Found")
+
+_AHEAD = 2
+"""Tasks that are begun for each worker before their results are asked for."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many there are, and what they load."""
+
+    jobs: int = 1
+    """1: in this process."""
+    plugins: Sequence[str] = ()
+    """Files that register noises of one's own."""
+
+    @property
+    def here(self) -> bool:
+        """Whether the work is done in this process."""
+        return self.jobs == 1
+
+    def pool(self, shared: object = None) -> ProcessPoolExecutor:
+        """Worker processes that know `shared`; they end with this one, however it ends."""
+        begin = partial(_begin, os.getpid(), tuple(self.plugins), shared)
+        return ProcessPoolExecutor(
+            self.jobs, mp_context=get_context("spawn"), initializer=begin
+        )
+
+    def results(
+        self,
+        work: Callable[[Shared, Task], Found],
+        shared: Shared,
+        tasks: Iterable[Task],
+    ) -> Iterator[Found]:
+        """`work(shared, task)` of every task, in order, begun a few tasks ahead.
+
+        Args:
+            work: a function of a module.
+            shared: what every task needs.
+            tasks: taken one after another, as workers are free for them.
+        """
+        if self.here:
+            for task in tasks:
+                with _one_thread():
+                    found = work(shared, task)
+                yield found
+            return
+        with self.pool(shared) as pool:
+            left, begun = iter(tasks), deque[Future[Found]]()
+            try:
+                for _ in range(_AHEAD * self.jobs):
+                    _submit(pool, work, left, begun)
+                while begun:
+                    found = begun.popleft().result()
+                    _submit(pool, work, left, begun)
+                    if not begun:  # whoever asks for no more than there is leaves no worker idle
+                        pool.shutdown()
+                    yield found
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Shared, Task], Found],
+    left: Iterator[Task],
+    begun: deque[Future[Found]],
+) -> None:
+    for task in left:
+        begun.append(pool.submit(_with_shared, work, task))
+        return
+
+
+IN_PROCESS = Workers()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# -- in a worker ----------------------------------------------------------------------------------
+
+_shared: object = None
+
+
+def _begin(parent: int, plugins: Sequence[str], shared: object) -> None:
+    """It ends with its parent, has one thread, and knows noises of one's own."""
+    global _shared
+    follow(parent)
+    torch.set_num_threads(1)
+    load_plugins([Path(file) for file in plugins])
+    _shared = shared
+
+
+def _with_shared(work: Callable[[Shared, Task], Found], task: Task) -> Found:
+    with torch.inference_mode():
+        return work(_shared, task)  # type: ignore[arg-type]
