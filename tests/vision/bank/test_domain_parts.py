@@ -52,6 +52,11 @@ def changed(target: Path, change: Change) -> str:
             "does not fit together",
         ),
         (lambda described, tensors: tensors.pop("content.farthest"), "farthest"),
+        (lambda described, tensors: tensors.pop("opinion.most"), "most"),
+        (
+            lambda described, tensors: tensors.update({"opinion.most": torch.zeros(3)}),
+            "second opinions does not fit together",
+        ),
     ],
 )
 def test_a_damaged_domain_is_refused(tmp_path: Path, change: Change, said: str) -> None:
@@ -60,5 +65,6 @@ def test_a_damaged_domain_is_refused(tmp_path: Path, change: Change, said: str) 
 
 def test_the_shipped_half_holds_a_restorer_of_the_core_kinds() -> None:
     half = ModelHalf.load(SHIPPED, fingerprint=None, acquisition=None)
-    assert half.domain is not None and half.domain.restorer is not None
-    assert len(half.domain.restorer.prototypes) == 6
+    assert half.domain is not None and half.domain.own is not None
+    assert len(half.domain.own.restorer.prototypes) == 6
+    assert half.domain.own.usual.kinds == tuple(half.domain.own.restorer.prototypes)

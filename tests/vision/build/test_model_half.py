@@ -20,6 +20,7 @@ from vision.build import model_half_steps
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.model_half import build_model_half, witness_taps
+from vision.build.workers import Workers
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
@@ -190,6 +191,16 @@ def test_features_that_are_held_on_disk_give_the_same_half(
     monkeypatch.setattr(model_half_steps, "FeatureStore", partial(FeatureStore, room=0))
     on_disk = build()
     assert [name for name in in_memory if not torch.equal(in_memory[name], on_disk[name])] == []
+
+
+def test_the_file_does_not_depend_on_how_many_workers_there_are(encoder: VisionEncoder) -> None:
+    built = [
+        build_model_half(
+            encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12, workers=Workers(jobs)
+        )
+        for jobs in (1, 2)
+    ]
+    assert built[0].digest == built[1].digest
 
 
 def test_the_projector_alone_is_read_where_blocks_are_not_found() -> None:
