@@ -22,9 +22,10 @@ from imc_agents.chat.placement import Placement
 from imc_bench.run.crew import Crew, Place
 from imc_bench.run.driver import POLL_SECONDS, drive
 from imc_bench.run.processes import Processes
-from imc_bench.run.ray_cluster import LOCAL, RayCluster
+from imc_bench.run.ray_cluster import RayCluster
 from imc_bench.run.recipe import ModelRequest, RunRecipe
 from imc_bench.run.session import RunRequest, check_request, open_store
+from imc_core.ray_connection import LOCAL
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 Rows = list[dict[str, Any]]

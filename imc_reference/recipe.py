@@ -72,7 +72,7 @@ def build_reference_bank(
     weights."""
     from vision.acquisition import AcquisitionHalf
     from vision.build.model_half import build_model_half
-    from vision.build.workers import Workers
+    from vision.build.workers import LocalWorkers
     from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
     model = AutoModelForImageTextToText.from_pretrained(
@@ -83,7 +83,7 @@ def build_reference_bank(
     )
     references = bank_references(data, seed)
     say(f"model half from {len(references)} clean images")
-    workers, began = Workers(usable_cores()), time.monotonic()
+    workers, began = LocalWorkers(usable_cores()), time.monotonic()
     half = build_model_half(
         encoder,
         references,

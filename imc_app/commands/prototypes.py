@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +31,7 @@ from imc_app.outputs import OutputKind, check_output
 from imc_app.refusals import InputRefused
 
 if TYPE_CHECKING:
+    from vision.build.workers import Workers
     from vision.encoder.vision_encoder import VisionEncoder
 
 MOST_IMAGES = 384
@@ -116,6 +119,15 @@ def build(
             "does not depend on it.",
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS|local",
+            help="The cores of a Ray cluster instead: HOST:PORT of its head, auto (the one that "
+            "this machine is part of), or local (one of this machine, for this build).",
+        ),
+    ] = None,
     plugin: PluginOption = None,
     placement: Placement = ANYWHERE,
     seed: Seed = 0,
@@ -130,7 +142,6 @@ def build(
     from imc_app.progress import duration, progress_bar
     from imc_app.session import check_files, open_encoder
     from imc_core.plugins import load_plugins
-    from imc_core.workers import usable_cores
 
     load_plugins(plugin or ())
     check_files(model, acquisition=acquisition)
@@ -145,28 +156,27 @@ def build(
     from imc_app.build_estimate import build_estimate
     from vision.build.finished_steps import remove_steps
     from vision.build.model_half import build_model_half
-    from vision.build.workers import Workers
     from vision.encoder.stages import describe_stages
 
-    workers = Workers(jobs or usable_cores(), [str(file) for file in plugin or ()])
     warn_if_coloured(clean)
     half = open_acquisition(acquisition).on(encoder.device)
     for stage in describe_stages(encoder):
         notice(stage.sentence)
-    notice(build_estimate(encoder, clean, half, workers.jobs))
     unfinished = out.with_name(f"{out.name}.partial")
     began = time.monotonic()
-    with progress_bar() as advance:
-        built = build_model_half(
-            encoder,
-            clean,
-            half,
-            seed=seed,
-            rank=rank,
-            unfinished=unfinished,
-            workers=workers,
-            progress=advance,
-        )
+    with _workers(jobs, ray, plugin or ()) as workers:
+        notice(build_estimate(encoder, clean, half, workers.jobs))
+        with progress_bar() as advance:
+            built = build_model_half(
+                encoder,
+                clean,
+                half,
+                seed=seed,
+                rank=rank,
+                unfinished=unfinished,
+                workers=workers,
+                progress=advance,
+            )
     built.save(out)
     remove_steps(unfinished)
     notice(f"built in {duration(time.monotonic() - began)}, by {workers.jobs} jobs")
@@ -248,6 +258,23 @@ def acquisition_half(
         fit.run().half().save(out)
     remove_steps(unfinished)
     typer.echo(f"{out}: an acquisition half from {count} images of {len(origins)} origins")
+
+
+@contextmanager
+def _workers(jobs: int | None, ray: str | None, plugins: Sequence[Path]) -> Iterator[Workers]:
+    """Of this machine, or of a Ray cluster."""
+    from imc_core.workers import usable_cores
+    from vision.build.workers import LocalWorkers
+
+    files, here = [str(file) for file in plugins], jobs or usable_cores()
+    if ray is None:
+        yield LocalWorkers(here, files)
+        return
+    from imc_core.ray_connection import RayConnection
+    from vision.build.ray_workers import OBJECT_BYTES, RayWorkers
+
+    with closing(RayConnection(ray, cores=here, object_bytes=OBJECT_BYTES)) as connection:
+        yield RayWorkers(connection, files)
 
 
 def _check_replaced_bank(out: Path, encoder: VisionEncoder) -> None:

@@ -13,10 +13,11 @@ from typing import Any, cast
 import pytest
 
 from imc_bench.errors import RunRefused
-from imc_bench.run import ray_cluster
 from imc_bench.run.crew import Crew
 from imc_bench.run.driver import drive
-from imc_bench.run.ray_cluster import LOCAL, RayCluster, Share, share_of
+from imc_bench.run.ray_cluster import RayCluster, Share, share_of
+from imc_core import ray_connection
+from imc_core.ray_connection import LOCAL, RayRefused
 from tests.imc_bench.run_fakes import WHOLE, FakeRecipe, open_store, rows_of
 
 
@@ -54,7 +55,7 @@ def test_a_cluster_without_cores_is_refused() -> None:
 
 @pytest.mark.parametrize("address", ["somewhere", "ray://head:10001", ":6379", "head:"])
 def test_what_is_no_address_is_refused_before_ray_is_imported(address: str) -> None:
-    with pytest.raises(RunRefused, match="give local, auto") as refused:
+    with pytest.raises(RayRefused, match="give local, auto") as refused:
         RayCluster(address)
     assert "\n" not in str(refused.value)
 
@@ -63,13 +64,13 @@ def test_an_address_where_nothing_answers_is_refused() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(RunRefused, match="no Ray cluster answers there.*ray start --head"):
+    with pytest.raises(RayRefused, match="no Ray cluster answers there.*ray start --head"):
         RayCluster(address)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_cluster, "find_spec", lambda name: None)
-    with pytest.raises(RunRefused, match=r"imc-agents\[ray\].*--jobs"):
+    monkeypatch.setattr(ray_connection, "find_spec", lambda name: None)
+    with pytest.raises(RayRefused, match=r"imc-agents\[ray\].*--jobs"):
         RayCluster(LOCAL)
 
 
@@ -82,7 +83,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_whatever_ray_raises_is_one_line(raised: Exception, said: str) -> None:
-    with pytest.raises(RunRefused, match=said) as refused, ray_cluster._refusing("auto"):
+    with pytest.raises(RayRefused, match=said) as refused, ray_connection._refusing("auto"):
         raise raised
     assert "\n" not in str(refused.value)
 
@@ -109,7 +110,7 @@ def test_two_actors_make_the_rows_of_one_process_and_a_killed_ones_are_made_agai
             assert drive(store, crew).complete
             assert rows_of(store) == WHOLE
     assert (tmp_path / "killed").exists()
-    assert not Path(cast("str", cluster._folder)).exists()
+    assert not Path(cast("str", cluster.connection.folder)).exists()
     assert capfd.readouterr().out == ""
 
 
@@ -117,7 +118,7 @@ def test_two_actors_make_the_rows_of_one_process_and_a_killed_ones_are_made_agai
 def test_a_local_cluster_listens_on_the_loopback_address_alone_and_sends_no_statistics(
     cluster: RayCluster,
 ) -> None:
-    assert cluster._gcs.startswith("127.0.0.1:")
+    assert cluster.connection.gcs.startswith("127.0.0.1:")
     started = descendants(os.getpid())
     names = {pid: Path(f"/proc/{pid}/cmdline").read_text("latin-1") for pid in started}
     of_ray = [pid for pid, name in names.items() if "/ray/" in name]
@@ -181,12 +182,12 @@ def listening() -> dict[str, str]:
 def test_a_cluster_that_goes_away_is_one_line_and_the_store_goes_on(
     cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_cluster, "_answers", lambda address: False)
-    monkeypatch.setattr(ray_cluster, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(ray_connection, "_answers", lambda address: False)
+    monkeypatch.setattr(ray_connection, "PROBE_SECONDS", 0.0)
     with (
         Crew(cluster, cast("Any", FakeRecipe())) as crew,
-        pytest.raises(RunRefused, match="is gone.*same command") as gone,
+        pytest.raises(RayRefused, match="is gone.*same command") as gone,
     ):
-        for _ in range(ray_cluster.MOST_SILENCES):
-            cluster._probe()
+        for _ in range(ray_connection.MOST_SILENCES):
+            cluster.connection.probe()
     assert "\n" not in str(gone.value) and not crew._workers

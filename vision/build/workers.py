@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -26,23 +26,37 @@ Shared = TypeVar("Shared")
 Task = TypeVar("Task")
 Found = TypeVar("Found")
 
-_AHEAD = 2
+AHEAD = 2
 """Tasks that are begun for each worker before their results are asked for."""
 
 
+class Workers(Protocol):
+    """Who does the work."""
+
+    @property
+    def jobs(self) -> int:
+        """How many tasks are done at a time."""
+
+    def results(
+        self, work: Callable[[Shared, Task], Found], shared: Shared, tasks: Iterable[Task]
+    ) -> Iterator[Found]:
+        """`work(shared, task)` of every task, in order, begun a few tasks ahead.
+
+        Args:
+            work: a function of a module.
+            shared: what every task needs.
+            tasks: taken one after another, as workers are free for them.
+        """
+
+
 @dataclass(frozen=True)
-class Workers:
-    """How many there are, and what they load."""
+class LocalWorkers:
+    """Processes of this machine: how many there are, and what they load."""
 
     jobs: int = 1
     """1: in this process."""
     plugins: Sequence[str] = ()
     """Files that register noises of one's own."""
-
-    @property
-    def here(self) -> bool:
-        """Whether the work is done in this process."""
-        return self.jobs == 1
 
     def pool(self, shared: object = None) -> ProcessPoolExecutor:
         """Worker processes that know `shared`; they end with this one, however it ends."""
@@ -52,19 +66,10 @@ class Workers:
         )
 
     def results(
-        self,
-        work: Callable[[Shared, Task], Found],
-        shared: Shared,
-        tasks: Iterable[Task],
+        self, work: Callable[[Shared, Task], Found], shared: Shared, tasks: Iterable[Task]
     ) -> Iterator[Found]:
-        """`work(shared, task)` of every task, in order, begun a few tasks ahead.
-
-        Args:
-            work: a function of a module.
-            shared: what every task needs.
-            tasks: taken one after another, as workers are free for them.
-        """
-        if self.here:
+        """As `Workers` has it."""
+        if self.jobs == 1:
             for task in tasks:
                 with _one_thread():
                     found = work(shared, task)
@@ -73,7 +78,7 @@ class Workers:
         with self.pool(shared) as pool:
             left, begun = iter(tasks), deque[Future[Found]]()
             try:
-                for _ in range(_AHEAD * self.jobs):
+                for _ in range(AHEAD * self.jobs):
                     _submit(pool, work, left, begun)
                 while begun:
                     found = begun.popleft().result()
@@ -96,7 +101,7 @@ def _submit(
         return
 
 
-IN_PROCESS = Workers()
+IN_PROCESS = LocalWorkers()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from vision.build import model_half_steps
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.model_half import build_model_half, witness_taps
-from vision.build.workers import Workers
+from vision.build.workers import LocalWorkers
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
@@ -196,7 +196,7 @@ def test_features_that_are_held_on_disk_give_the_same_half(
 def test_the_file_does_not_depend_on_how_many_workers_there_are(encoder: VisionEncoder) -> None:
     built = [
         build_model_half(
-            encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12, workers=Workers(jobs)
+            encoder, REFERENCES[:12], SmoothingAcquisition(), fewest=12, workers=LocalWorkers(jobs)
         )
         for jobs in (1, 2)
     ]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from imc_noise import get_noise
-from vision.build.workers import IN_PROCESS, Workers
+from vision.build.workers import IN_PROCESS, LocalWorkers
 
 PLUGIN = Path(__file__).parents[3] / "examples" / "dust.py"
 
@@ -38,7 +38,7 @@ def knows_noise(name: str, _: int) -> bool:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_results_come_in_order_each_made_on_one_thread(jobs: int) -> None:
     before = torch.get_num_threads()
-    found = list(Workers(jobs).results(squared, 5, tasks([])))
+    found = list(LocalWorkers(jobs).results(squared, 5, tasks([])))
     assert [value for value, _, _ in found] == [5 + number**2 for number in range(12)]
     assert {threads for _, threads, _ in found} == {1}
     assert torch.get_num_threads() == before
@@ -47,7 +47,7 @@ def test_results_come_in_order_each_made_on_one_thread(jobs: int) -> None:
 
 def test_tasks_are_taken_as_workers_are_free_for_them() -> None:
     asked: list[int] = []
-    results = Workers(2).results(squared, 0, tasks(asked))
+    results = LocalWorkers(2).results(squared, 0, tasks(asked))
     assert asked == []
     next(results)
     assert 2 <= len(asked) < 12
@@ -57,7 +57,7 @@ def test_tasks_are_taken_as_workers_are_free_for_them() -> None:
 
 
 def test_an_error_is_raised_where_the_result_is_asked_for() -> None:
-    for workers in (IN_PROCESS, Workers(2)):
+    for workers in (IN_PROCESS, LocalWorkers(2)):
         results = workers.results(refuses, None, range(8))
         assert [next(results) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(ValueError, match="the third"):
@@ -65,5 +65,5 @@ def test_an_error_is_raised_where_the_result_is_asked_for() -> None:
 
 
 def test_workers_know_noises_of_ones_own() -> None:
-    workers = Workers(2, (str(PLUGIN),))
+    workers = LocalWorkers(2, (str(PLUGIN),))
     assert list(workers.results(knows_noise, "dust", [0])) == [True]

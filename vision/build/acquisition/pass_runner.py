@@ -17,7 +17,7 @@ from vision.build.acquisition.passes import Arrays, Predictors
 from vision.build.acquisition.pixel_maps import MapMoments
 from vision.build.acquisition.references import Reference
 from vision.build.finished_steps import FinishedSteps
-from vision.build.workers import Workers
+from vision.build.workers import LocalWorkers
 
 Progress = Callable[[str, int, int], None]
 """(name of the step, steps done, steps in all)."""
@@ -63,7 +63,7 @@ class PassRunner:
         self.progress = progress
         self.steps = steps
         self.done = 0
-        self.pool = Workers(jobs, plugins).pool()
+        self.pool = LocalWorkers(jobs, plugins).pool()
 
     def __enter__(self) -> PassRunner:
         return self

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.vision.conftest import scan
 from vision.build.acquisition import pass_runner, passes
-from vision.build.workers import Workers
+from vision.build.workers import LocalWorkers
 from vision.perceive.fourier_ridge import FourierFeatures
 
 CLASSES = (("gaussian", 4), ("low_contrast", 4))
@@ -54,7 +54,7 @@ def small_fits() -> Iterator[pytest.MonkeyPatch]:
         for name, value in _SMALL.items():
             patch.setattr(passes, name, value)
         patch.setattr(pass_runner, "_CHUNK", 4)
-        patch.setattr(Workers, "pool", ThisProcess)
+        patch.setattr(LocalWorkers, "pool", ThisProcess)
         patch.setitem(vars(FourierFeatures)["draw"].__func__.__kwdefaults__, "cosines", 64)
         yield patch
 
