@@ -130,13 +130,13 @@ class AcquisitionHalf(HalfParts):
         rounds = max_rounds if restore else 0
         known = None if domain is None else domain.beside(self)
         usual = None if domain is None or domain.own is None else domain.own.usual
-        opinion = None if usual is None else Opinion(self, usual)
         at = ALPHA if alpha is None else alpha
         here = DOMAIN_ALPHA if alpha is None else alpha
         found = []
         for image, size in zip(images, self._sizes(images, sizes), strict=True):
             one = None
             if known and domain and min(size) >= MIN_SIDE and image in domain.content:
+                opinion = None if usual is None else Opinion(self, usual)
                 one = _restore(known, image, size, here, rounds, opinion)
             if one is None or (one.doubted and not one.restored):
                 by_every_origin = _restore(self, image, size, at, rounds)
@@ -184,7 +184,7 @@ def _restore(
     max_rounds: int,
     opinion: Opinion | None = None,
 ) -> Restoration:
-    """One picture, by these parts; `opinion` on every round where they are a domain's."""
+    """One picture, by these parts; `opinion` of what they do where they are a domain's."""
     if min(size) < MIN_SIDE:
         small = f"the picture has a side of {min(size)} pixels, under {MIN_SIDE}"
         return Restoration(image, None, declined=small)
@@ -262,7 +262,8 @@ class _State:
             )
             self.unfinished = False
             return
-        if self.opinion is not None and self.opinion.doubts(self.planes, trial):
+        again = bool(self.rounds)
+        if self.opinion is not None and self.opinion.doubts(self.planes, trial, again=again):
             self.declined = (
                 f"a correction for {trial.noise.replace('_', ' ')} by fits on the references was "
                 "doubted by fits on other origins"

@@ -30,29 +30,31 @@ Floats = NDArray[np.float64]
 OPINION = ("disagreement over change", "noise that seems left")
 """Entries of an opinion, both natural logarithms: of a ratio of energies, and of one over a
 p-value. Both grow with doubt."""
-DOUBTED = 0.08
+DOUBTED = 0.12
 """Share of a domain's own restorations, of those that came nearer to clean, that are doubted."""
 FEW = 20
 """A kind of noise with fewer of them is judged by those of every kind."""
+GRAIN = frozenset(("gaussian", "low_dose", "rician", "shot", "speckle", "impulse"))
+"""Kinds whose correction rests on a pixel's surroundings, not on what prototypes lost."""
 _LEAST_SPREAD = 1e-3
 _ARRAYS = ("centre", "scale", "most")
 
 
-def second_opinion(
-    half: HalfParts, planes: Tensor, posterior: NoisePosterior, after: Floats
-) -> Floats:
-    """(len(OPINION),) what an acquisition half holds of a restoration that is not its own.
+def disagreement(half: HalfParts, planes: Tensor, posterior: NoisePosterior) -> float:
+    """How far an acquisition half's members disagree on a restoration that is not their own.
 
     Args:
         half: the acquisition half's own parts.
         planes: (planes, H, W) in [0, 1], the picture before it.
         posterior: that it was restored under.
-        after: (p,) statistics of the restored picture.
     """
     weights = calibration_weights(torch.from_numpy(posterior.probabilities)[None])
-    changes = half.restorer(planes[None], weights).changes[0]
-    left = half.residual_classifier.predict(after[None])[0]
-    return np.array([math.log(relative_disagreement(changes)), -math.log(left.clean_p_value)])
+    return math.log(relative_disagreement(half.restorer(planes[None], weights).changes[0]))
+
+
+def seems_left(half: HalfParts, statistics: Floats) -> float:
+    """How noisy a restored picture seems to an acquisition half, from its statistics (p,)."""
+    return -math.log(half.residual_classifier.predict(statistics[None])[0].clean_p_value)
 
 
 def row_of(kind: str, kinds: Sequence[str]) -> int:
@@ -62,40 +64,54 @@ def row_of(kind: str, kinds: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class UsualOpinion:
-    """Opinions on the restorations of a domain's own references: mean, spread and range by kind."""
+    """Opinions on the restorations of a domain's own references: mean, spread and range by kind.
+
+    Of two rows for every kind, the first is of pictures as they came, with one noise, the second of
+    pictures that had been restored before, of which fits on other origins hold less.
+    """
 
     kinds: tuple[str, ...]
-    """Of noise, those that the domain restores; the last row of each array is of all others."""
+    """Of noise, those that the domain restores; the last place of each array is of all others."""
     centre: Floats
-    """(kinds + 1, len(OPINION))."""
+    """(2, kinds + 1, len(OPINION))."""
     scale: Floats
-    """(kinds + 1, len(OPINION)) standard deviations."""
+    """(2, kinds + 1, len(OPINION)) standard deviations."""
     most: Floats
-    """(kinds + 1,) sum of an opinion's standardised entries that all but `DOUBTED` stay below."""
+    """(2, kinds + 1) sum of an opinion's standardised entries that all but `DOUBTED` stay below."""
 
     @classmethod
-    def fit(cls, opinions: Floats, found: NDArray[np.int64], kinds: Sequence[str]) -> UsualOpinion:
+    def fit(
+        cls,
+        opinions: Floats,
+        found: NDArray[np.int64],
+        again: NDArray[np.bool_],
+        kinds: Sequence[str],
+    ) -> UsualOpinion:
         """From opinions on restorations that came nearer to clean.
 
         Args:
             opinions: (n, len(OPINION)).
             found: (n,) `row_of` the kind that each was restored for.
+            again: (n,) whether the picture had been restored before.
             kinds: those that the domain restores.
         """
         rows = []
-        for number in range(len(kinds) + 1):
-            own = opinions[found == number]
-            own = opinions if len(own) < FEW else own
-            centre, scale = own.mean(axis=0), np.maximum(own.std(axis=0), _LEAST_SPREAD)
-            sums = ((own - centre) / scale).sum(axis=1)
-            rows.append((centre, scale, np.quantile(sums, 1.0 - DOUBTED)))
+        for some in (~again, again):
+            every = opinions[some] if some.sum() >= FEW else opinions
+            for number in range(len(kinds) + 1):
+                own = opinions[some & (found == number)]
+                own = every if len(own) < FEW else own
+                centre, scale = own.mean(axis=0), np.maximum(own.std(axis=0), _LEAST_SPREAD)
+                sums = ((own - centre) / scale).sum(axis=1)
+                rows.append((centre, scale, np.quantile(sums, 1.0 - DOUBTED)))
         centres, scales, most = (np.array(column) for column in zip(*rows, strict=True))
-        return cls(tuple(kinds), centres, scales, most)
+        shape = (2, len(kinds) + 1, len(OPINION))
+        return cls(tuple(kinds), centres.reshape(shape), scales.reshape(shape), most.reshape(2, -1))
 
-    def doubts(self, opinion: Floats, kind: str) -> bool:
+    def doubts(self, opinion: Floats, kind: str, *, again: bool = False) -> bool:
         """Whether an opinion (len(OPINION),) is less favourable than those on the domain's own."""
-        row = row_of(kind, self.kinds)
-        return bool(((opinion - self.centre[row]) / self.scale[row]).sum() > self.most[row])
+        place = int(again), row_of(kind, self.kinds)
+        return bool(((opinion - self.centre[place]) / self.scale[place]).sum() > self.most[place])
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Every array by name."""
@@ -105,8 +121,8 @@ class UsualOpinion:
     def from_tensors(cls, kinds: Sequence[str], tensors: Mapping[str, Tensor]) -> UsualOpinion:
         """Rebuild; KeyError or ValueError where arrays are missing or do not fit."""
         centre, scale, most = (tensors[name].double().numpy() for name in _ARRAYS)
-        shape = (len(kinds) + 1, len(OPINION))
-        if centre.shape != shape or scale.shape != shape or most.shape != shape[:1]:
+        shape = (2, len(kinds) + 1, len(OPINION))
+        if centre.shape != shape or scale.shape != shape or most.shape != shape[:2]:
             raise ValueError("what is usual of second opinions does not fit together")
         if not (scale > 0.0).all():
             raise ValueError("what is usual of second opinions has no spread")
@@ -115,12 +131,20 @@ class UsualOpinion:
 
 @dataclass(frozen=True)
 class Opinion:
-    """Asks an acquisition half about restorations by a domain's own fits."""
+    """Of an acquisition half on what a domain's own fits do."""
 
     half: HalfParts
     usual: UsualOpinion
 
-    def doubts(self, planes: Tensor, trial: Trial) -> bool:
-        """Whether a trial restoration of (planes, H, W) is less credible than the domain's own."""
-        found = second_opinion(self.half, planes, trial.posterior, trial.statistics)
-        return self.usual.doubts(found, trial.noise.rpartition(" ")[0])
+    def doubts(self, planes: Tensor, trial: Trial, *, again: bool) -> bool:
+        """Whether a trial restoration of (planes, H, W) is less credible than the domain's own.
+
+        Not of grain, which is taken away pixel by pixel, whatever the picture shows. `again`: the
+        picture has been restored before.
+        """
+        kind = trial.noise.rpartition(" ")[0]
+        if kind in GRAIN:
+            return False
+        found = disagreement(self.half, planes, trial.posterior)
+        left = seems_left(self.half, trial.statistics)
+        return self.usual.doubts(np.array([found, left]), kind, again=again)

@@ -54,7 +54,7 @@ def changed(target: Path, change: Change) -> str:
         (lambda described, tensors: tensors.pop("content.farthest"), "farthest"),
         (lambda described, tensors: tensors.pop("opinion.most"), "most"),
         (
-            lambda described, tensors: tensors.update({"opinion.most": torch.zeros(3)}),
+            lambda described, tensors: tensors.update({"opinion.most": torch.zeros(2, 3)}),
             "second opinions does not fit together",
         ),
     ],

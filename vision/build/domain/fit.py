@@ -125,12 +125,17 @@ class DomainFit:
         ]
 
 
-def _usual_opinion(rows: dict[str, Tensor], kinds: Sequence[str]) -> UsualOpinion:
-    """Of trials that came nearer to clean; of all, where none did."""
+def _usual_opinion(rows: Tensors, kinds: Sequence[str]) -> UsualOpinion:
+    """Of trials that came nearer to clean, of one noise or of the last of two; of all, where none
+    did."""
     before, after = rows["errors"].T
-    nearer = after < before if (after < before).any() else torch.ones_like(after, dtype=torch.bool)
-    opinions, found = rows["opinions"][nearer].numpy(), rows["found"][nearer].numpy()
-    return UsualOpinion.fit(opinions, found.astype(np.int64), kinds)
+    again, nearer = rows["again"].bool(), after < before
+    chosen = nearer & (again | rows["alone"].bool())
+    chosen = chosen if bool(chosen.any()) else torch.ones_like(chosen)
+    opinions, found, restored = rows["opinions"][chosen], rows["found"][chosen], again[chosen]
+    return UsualOpinion.fit(
+        opinions.numpy(), found.numpy().astype(np.int64), restored.numpy(), kinds
+    )
 
 
 def acquisition_density(scores: dict[str, Tensor], classes: int) -> NoiseDensity:

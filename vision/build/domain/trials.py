@@ -16,7 +16,7 @@ from torch import Tensor
 from vision.acquisition.half import DOMAIN_ALPHA, RESIDUAL_ALPHA
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restorer import EnsembleRestorer
-from vision.acquisition.second_opinion import row_of, second_opinion
+from vision.acquisition.second_opinion import disagreement, row_of, seems_left
 from vision.acquisition.statistics import picture_statistics
 from vision.build.acquisition.members import without_two
 from vision.build.acquisition.passes import Arrays, restored_once, trial_row
@@ -50,7 +50,8 @@ def trial_restorations(
     Returns:
         `scores` (n, classes) after one restoration and `labels` (n,) of what is left, 0 for
         nothing; and of m restorations `evidence`, `errors` (m, 2), `folds` (m,), `opinions` of the
-        acquisition half, and `found` (m,), `row_of` the kind that each was restored for.
+        acquisition half, `found` (m,), `row_of` the kind that each was restored for, `again` (m,),
+        whether it had been restored before, and `alone` (m,), whether it had one noise.
     """
     apart = tuple(
         parts.restorer.with_kinds(restorer.of_members(without_two(PAIRS, fold)))
@@ -96,18 +97,22 @@ class _Trials:
     residual: PixelClassifier
     """Of restored pictures."""
 
-    def row(self, draw: Draw, planes: Tensor, classifier: PixelClassifier, number: int) -> Arrays:
+    def row(self, draw: Draw, planes: Tensor, number: int, *, again: bool) -> Arrays:
         """Restore one draw: evidence, errors, opinion, and the statistics `after`."""
-        fold = fold_of(number)
+        fold, classifier = fold_of(number), self.residual if again else self.parts.classifier
         row = trial_row(draw, planes, classifier, self.apart[fold], self.parts.novelty)
         posterior = classifier.predict(row["before"][None])[0]
         noise = classifier.most_likely_noise(posterior.probabilities)
         found = row_of(noise.rpartition(" ")[0], restored_kinds(classifier.classes))
         return {
             **{name: row[name] for name in ("evidence", "errors", "after")},
-            "opinions": second_opinion(self.parts, planes, posterior, row["after"]),
+            "opinions": np.array(
+                [disagreement(self.parts, planes, posterior), seems_left(self.parts, row["after"])]
+            ),
             "folds": np.array(float(fold)),
             "found": np.array(float(found)),
+            "again": np.array(float(again)),
+            "alone": np.array(float(len(draw.labels) == 1)),
         }
 
 
@@ -132,7 +137,7 @@ def _once(trials: _Trials, label: int) -> _Once:
         posterior = classifier.predict(now[None])[0]
         corrected = ""
         if posterior.clean_p_value <= DOMAIN_ALPHA:
-            row = trials.row(draw, draw.noisy, classifier, number)
+            row = trials.row(draw, draw.noisy, number, again=False)
             now = row.pop("after")
             found.rows.append(row)
             found.restored.append(((noises, number), now))
@@ -145,13 +150,14 @@ def _once(trials: _Trials, label: int) -> _Once:
 
 
 def _twice(trials: _Trials, restored: Sequence[tuple[Draws, Floats]]) -> list[Arrays]:
+    """The second restoration of each, where the first left noise."""
     rows = []
     for (noises, number), now in restored:
         if trials.residual.predict(now[None])[0].clean_p_value <= RESIDUAL_ALPHA:
             draw = trials.drawer.mixed(noises, number)
             apart = trials.apart[fold_of(number)]
             once = restored_once(draw.noisy, trials.parts.classifier, apart)
-            row = trials.row(draw, once, trials.residual, number)
+            row = trials.row(draw, once, number, again=True)
             del row["after"]
             rows.append(row)
     return rows

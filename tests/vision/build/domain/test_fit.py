@@ -170,7 +170,8 @@ def test_what_is_usual_of_second_opinions_is_learnt_from_trials_that_came_nearer
     rows = steps["trial restorations"]
     assert len(rows["opinions"]) == len(rows["found"]) == len(rows["errors"])
     before, after = rows["errors"].T
-    opinions = rows["opinions"][after < before].numpy()
+    alone = rows["alone"].bool() & ~rows["again"].bool()
+    opinions = rows["opinions"][(after < before) & alone].numpy()
     assert fitted.domain.own is not None
     usual = fitted.domain.own.usual
     assert usual.kinds == (KIND,)
