@@ -57,7 +57,7 @@ class RayConnection:
 
         Raises RayRefused: Ray is not installed, no cluster answers, or one of another version.
         """
-        _check_address(address)
+        check_address(address)
         self.address = address
         self.folder: str | None = None
         """Of a local cluster's files."""
@@ -157,7 +157,8 @@ def _say_nothing(*said: object, **more: object) -> None:
     """In place of Ray's printing."""
 
 
-def _check_address(address: str) -> None:
+def check_address(address: str) -> None:
+    """Refuse an address where no cluster can be. Raises RayRefused."""
     if find_spec("ray") is None:
         raise RayRefused(
             f"--ray {address}: Ray is not installed: pip install 'imc-agents[ray]', or --jobs N "

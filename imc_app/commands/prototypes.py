@@ -144,6 +144,10 @@ def build(
     from imc_core.plugins import load_plugins
 
     load_plugins(plugin or ())
+    if ray is not None:
+        from imc_core.ray_connection import check_address
+
+        check_address(ray)
     check_files(model, acquisition=acquisition)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:

@@ -101,6 +101,18 @@ def test_an_output_folder_that_does_not_exist_is_refused_before_the_work(
     assert_refused(ran, "--out")
 
 
+def test_a_cluster_that_there_is_not_is_refused_before_the_work(
+    imc: Imc, tmp_path: Path, tiny_llava: Path, clean_images: Path
+) -> None:
+    out = tmp_path / "half.safetensors"
+    ran = imc(
+        *("prototypes", "build", "--model", tiny_llava, "--images", clean_images, "--out", out),
+        *("--ray", "somewhere"),
+    )
+    assert_refused(ran, "--ray", "give local, auto")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_default_rank_is_that_of_the_build() -> None:
     assert RANK == DEFAULT_RANK
 
