@@ -36,7 +36,7 @@ FEW = 20
 """A kind of noise with fewer of them is judged by those of every kind."""
 GRAIN = frozenset(("gaussian", "low_dose", "rician", "shot", "speckle", "impulse"))
 """Kinds whose correction rests on a pixel's surroundings, not on what prototypes lost."""
-_LEAST_SPREAD = 1e-3
+_LEAST_SPREAD, _LEAST_P = 1e-3, 1e-12
 _ARRAYS = ("centre", "scale", "most")
 
 
@@ -54,7 +54,8 @@ def disagreement(half: HalfParts, planes: Tensor, posterior: NoisePosterior) -> 
 
 def seems_left(half: HalfParts, statistics: Floats) -> float:
     """How noisy a restored picture seems to an acquisition half, from its statistics (p,)."""
-    return -math.log(half.residual_classifier.predict(statistics[None])[0].clean_p_value)
+    found = half.residual_classifier.predict(statistics[None])[0]
+    return -math.log(max(found.clean_p_value, _LEAST_P))
 
 
 def row_of(kind: str, kinds: Sequence[str]) -> int:
