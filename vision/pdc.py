@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from vision.acquisition import AcquisitionHalf, Restoration
+from vision.acquisition.grey_levels import few_levels_declined
 from vision.acquisition.half import ALPHA, MAX_ROUNDS
 from vision.acquisition.scales import MIN_SIDE
 from vision.bank.model_half import RESTORED, UNRESTORED, ModelHalf
@@ -261,14 +263,19 @@ class Calibrator:
         every = [(image.height, image.width) for image in images]
         # too small to be examined also where the model enlarges it
         sizes = [own if min(own) < MIN_SIDE else self.encoder.working_size(*own) for own in every]
-        return self.acquisition.restore_batch(
-            seen,
-            sizes,
+        restore_batch = partial(
+            self.acquisition.restore_batch,
             alpha=self.alpha,
-            restore=restore,
             max_rounds=self.max_rounds,
             domain=None if self.model_half is None else self.model_half.domain,
         )
+        found = restore_batch(seen, sizes, restore=restore)
+        for i, one in enumerate(found):
+            # of few levels in the picture as it came, bringing it to a size has made many
+            if one.restored and (declined := few_levels_declined(images[i])):
+                (perceived,) = restore_batch([seen[i]], [sizes[i]], restore=False)
+                found[i] = replace(perceived, declined=declined)
+        return found
 
     def _by_pixels(
         self,

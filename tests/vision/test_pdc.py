@@ -71,6 +71,25 @@ def test_without_a_model_half_the_restored_picture_is_encoded_in_one_pass(
     assert not torch.equal(projected(result.features), plain)
 
 
+def test_few_grey_levels_are_counted_in_the_picture_as_it_came(
+    pixels: Calibrator, encoder: VisionEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[MedicalImage] = []
+
+    def few(image: MedicalImage) -> str:
+        asked.append(image)
+        return "the picture holds 8 grey levels"
+
+    assert pixels(NOISY).restored is not None
+    monkeypatch.setattr("vision.pdc.few_levels_declined", few)
+    result = pixels(NOISY)
+    assert len(asked) == 1 and asked[0] is NOISY
+    assert result.restored is None and not result.report.applied
+    assert result.report.declined == "the picture holds 8 grey levels"
+    assert result.perception is not None and result.perception.kind == "gaussian"
+    assert torch.equal(projected(result.features), projected(encoder.encode(NOISY)))
+
+
 def test_with_a_model_half_a_noisy_image_takes_two_passes_and_has_two_witnesses(
     both: Calibrator, count_forwards: Callable[[], int]
 ) -> None:

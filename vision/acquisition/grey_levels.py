@@ -9,12 +9,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vision.reading.medical_image import MedicalImage
+
+MOST_LEVELS = 32
+"""More levels than these are not few."""
+HELD = 0.9
+"""Share of the pixels that the few hold: resizing and compression leave some in between."""
 COARSE = 3
-"""Levels are few where half of the pixels have no other level nearer than this. A contrast that is
-stretched twice leaves gaps of 2."""
+"""Levels are few where half of these pixels have no other of them nearer than this. A contrast that
+is stretched twice leaves gaps of 2."""
 FLAT = 0.2
 """Share of neighbouring pixels that are equal, from which gaps are not those of grain: of pictures
 of few photons at most .14 are."""
+
+
+def few_levels_declined(image: MedicalImage) -> str:
+    """Why a picture is not restored, where its grey levels are few; empty otherwise."""
+    levels = few_levels(image.rgb)
+    what = f"the picture holds {levels} grey levels"
+    return f"{what}: what lay between them cannot be told" if levels else ""
 
 
 def few_levels(rgb: NDArray[np.uint8]) -> int:
@@ -24,14 +37,22 @@ def few_levels(rgb: NDArray[np.uint8]) -> int:
     flat areas of its own.
     """
     grey = np.rint(rgb.mean(axis=2)).astype(np.int64)
-    levels = np.unique(grey)
-    if len(levels) < 2:
+    darkest, brightest = int(grey.min()), int(grey.max())
+    if darkest == brightest:
         return 0
-    gaps = np.diff(levels)
-    nearest = np.minimum(np.append(gaps[0], gaps), np.append(gaps, gaps[-1]))
-    inner = (grey > levels[0]) & (grey < levels[-1])
+    inner = (grey > darkest) & (grey < brightest)
     counted = inner if inner.any() else np.ones_like(inner)
-    if np.median(nearest[np.searchsorted(levels, grey[counted])]) < COARSE:
+    counts = np.bincount(grey[counted], minlength=256)
+    order = np.argsort(-counts, kind="stable")
+    held = np.cumsum(counts[order]) / counts.sum()
+    levels = np.sort(order[: 1 + int(np.searchsorted(held, HELD))])
+    every = np.unique([darkest, *levels.tolist(), brightest])
+    if len(every) > MOST_LEVELS:
+        return 0
+    gaps = np.diff(every)
+    nearest = np.minimum(np.append(gaps[0], gaps), np.append(gaps, gaps[-1]))
+    common = np.repeat(nearest[np.searchsorted(every, levels)], counts[levels])
+    if np.median(common) < COARSE:
         return 0
     equal = (grey[:, 1:] == grey[:, :-1])[counted[:, 1:] | counted[:, :-1]]
-    return len(levels) if equal.size and equal.mean() >= FLAT else 0
+    return len(every) if equal.size and equal.mean() >= FLAT else 0

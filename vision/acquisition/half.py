@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision.acquisition.domain import Domain
-from vision.acquisition.grey_levels import few_levels
+from vision.acquisition.grey_levels import few_levels_declined
 from vision.acquisition.half_file import load_parts, save_parts
 from vision.acquisition.parts import HalfParts
 from vision.acquisition.restoration import Restoration
@@ -198,9 +198,8 @@ def _restore(
         return start
     if _contrast(planes) < LEAST_CONTRAST:
         return replace(start, declined="the picture holds one grey level: nothing to restore")
-    if levels := few_levels(image.rgb):
-        few = f"the picture holds {levels} grey levels: what lay between them cannot be told"
-        return replace(start, declined=few)
+    if too_few := few_levels_declined(image):
+        return replace(start, declined=too_few)
     state = _State(parts, opinion, planes, statistics, posterior)
     state.remove_stripes()
     while state.unfinished and len(state.rounds) < max_rounds:
