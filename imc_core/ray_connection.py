@@ -53,7 +53,7 @@ class RayConnection:
         Args:
             address: `local`; `auto`, the cluster that this machine is part of; or `HOST:PORT`.
             cores: of this machine, for a local cluster.
-            object_bytes: its shared memory.
+            object_bytes: its shared memory; what does not fit is refused, not written to disk.
 
         Raises RayRefused: Ray is not installed, no cluster answers, or one of another version.
         """
@@ -80,7 +80,8 @@ class RayConnection:
                     "include_dashboard": False,
                     "object_store_memory": object_bytes,
                     "_node_ip_address": "127.0.0.1",
-                    "_temp_dir": self.folder,
+                    "_temp_dir": os.path.join(self.folder or "", "r"),  # Ray opens it to all
+                    "_system_config": {"automatic_object_spilling_enabled": False},
                 }
             try:
                 ray.init(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from transformers import AutoModelForImageTextToText
 
-from imc_core.workers import usable_cores
 from imc_reference.architecture import load_processor
 from imc_reference.card import write_card
 from imc_reference.corpus import as_rgb
@@ -72,7 +71,7 @@ def build_reference_bank(
     weights."""
     from vision.acquisition import AcquisitionHalf
     from vision.build.model_half import build_model_half
-    from vision.build.workers import LocalWorkers
+    from vision.build.workers import LocalWorkers, default_jobs
     from vision.encoder.vision_encoder import VisionEncoder, model_fingerprint
 
     model = AutoModelForImageTextToText.from_pretrained(
@@ -83,7 +82,7 @@ def build_reference_bank(
     )
     references = bank_references(data, seed)
     say(f"model half from {len(references)} clean images")
-    workers, began = LocalWorkers(usable_cores()), time.monotonic()
+    workers, began = LocalWorkers(default_jobs()), time.monotonic()
     half = build_model_half(
         encoder,
         references,

@@ -115,8 +115,8 @@ def build(
             "--jobs",
             "-j",
             min=1,
-            help="Worker processes for what needs no model; all usable cores by default. The file "
-            "does not depend on it.",
+            help="Worker processes for what needs no model; a usable core each, up to 4, by "
+            "default. The file does not depend on it.",
         ),
     ] = None,
     ray: Annotated[
@@ -145,9 +145,11 @@ def build(
 
     load_plugins(plugin or ())
     if ray is not None:
-        from imc_core.ray_connection import check_address
+        from imc_core.ray_connection import LOCAL, check_address
 
         check_address(ray)
+        if jobs is not None and ray != LOCAL:
+            raise InputRefused("--jobs is of this machine: a Ray cluster has a task on each core")
     check_files(model, acquisition=acquisition)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:
@@ -267,10 +269,9 @@ def acquisition_half(
 @contextmanager
 def _workers(jobs: int | None, ray: str | None, plugins: Sequence[Path]) -> Iterator[Workers]:
     """Of this machine, or of a Ray cluster."""
-    from imc_core.workers import usable_cores
-    from vision.build.workers import LocalWorkers
+    from vision.build.workers import LocalWorkers, default_jobs
 
-    files, here = [str(file) for file in plugins], jobs or usable_cores()
+    files, here = [str(file.absolute()) for file in plugins], jobs or default_jobs()
     if ray is None:
         yield LocalWorkers(here, files)
         return

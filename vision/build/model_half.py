@@ -171,7 +171,7 @@ def _identity(
     own = own_noise_digests(dict.fromkeys(kind for kind, _ in classes))
     return {
         **({"own_noises": own} if own else {}),
-        "format": "imc-unfinished-model-half-1",
+        "format": "imc-unfinished-model-half-2",
         "fingerprint": encoder.fingerprint,
         "acquisition": acquisition,
         "images": digest.hexdigest(),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -157,22 +158,22 @@ class ModelHalfSteps:
         known = next((i for i, name in enumerate(names) if not self.finished.has(name)), len(names))
         for stage, fit in self.fits.items():
             fit.load_pooled(_below(f"{stage}.", self.finished.load(f"pooled {known}") or {}))
-        pictures = self._pictures(range(known + 1, len(names) + 1))
-        for label, name in enumerate(names, start=1):
-            self.next(name)
-            found = self.finished.load(name) if label <= known else None
-            if found is None:
-                found = self._class(label, *next(pictures))
-                # pooled moments first, so that they always include every finished step
-                self.finished.save(f"pooled {label}", self._pooled())
-                self.finished.save(name, found)
-                self.finished.remove(f"pooled {label - 1}")
-            self.rows.extend(_below("rows.", found))
-            for stage, fit in self.fits.items():
-                fit.load(self.classes[label][0], _below(f"{stage}.", found))
-            for tap in self.passes.taps:
-                if f"calibrated.{tap}" in found:
-                    self.calibrated[tap].append(found[f"calibrated.{tap}"])
+        with closing(self._pictures(range(known + 1, len(names) + 1))) as pictures:
+            for label, name in enumerate(names, start=1):
+                self.next(name)
+                found = self.finished.load(name) if label <= known else None
+                if found is None:
+                    found = self._class(label, *next(pictures))
+                    # pooled moments first, so that they always include every finished step
+                    self.finished.save(f"pooled {label}", self._pooled())
+                    self.finished.save(name, found)
+                    self.finished.remove(f"pooled {label - 1}")
+                self.rows.extend(_below("rows.", found))
+                for stage, fit in self.fits.items():
+                    fit.load(self.classes[label][0], _below(f"{stage}.", found))
+                for tap in self.passes.taps:
+                    if f"calibrated.{tap}" in found:
+                        self.calibrated[tap].append(found[f"calibrated.{tap}"])
 
     def distances(self) -> dict[str, CleanDistance]:
         """By tap: distance of an image's statistics to those of clean references."""
@@ -209,8 +210,8 @@ class ModelHalfSteps:
     ) -> dict[str, Tensors]:
         """Several steps by name: `work(shared, task)` of those that are not finished."""
         left = [task for name, task in tasks.items() if not self.finished.has(name)]
-        made = self.workers.results(work, shared, left)
-        return {name: self.step(name, partial(next, made)) for name in tasks}
+        with closing(self.workers.results(work, shared, left)) as made:
+            return {name: self.step(name, partial(next, made)) for name in tasks}
 
     # -- details --------------------------------------------------------------------------------
 
@@ -295,7 +296,7 @@ class ModelHalfSteps:
 
     def _pictures(
         self, labels: Sequence[int]
-    ) -> Iterator[tuple[list[MedicalImage], list[MedicalImage | None] | None]]:
+    ) -> Generator[tuple[list[MedicalImage], list[MedicalImage | None] | None], None, None]:
         """Of every class the draws for the witness, and the restored ones of those for the maps."""
         waiting: deque[list[MedicalImage]] = deque()
 

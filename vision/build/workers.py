@@ -7,9 +7,11 @@ task runs on one thread, so that what is fitted does not depend on how many work
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +22,8 @@ from typing import Protocol, TypeVar
 import torch
 
 from imc_core.plugins import load_plugins
-from imc_core.workers import follow
+from imc_core.workers import follow, usable_cores
+from vision.errors import BankRefused
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
@@ -28,6 +31,13 @@ Found = TypeVar("Found")
 
 AHEAD = 2
 """Tasks that are begun for each worker before their results are asked for."""
+MOST_JOBS = 4
+"""Workers by default: each holds the references, and what it makes waits to be used."""
+
+
+def default_jobs() -> int:
+    """A worker for each usable core, up to `MOST_JOBS`."""
+    return min(usable_cores(), MOST_JOBS)
 
 
 class Workers(Protocol):
@@ -39,7 +49,7 @@ class Workers(Protocol):
 
     def results(
         self, work: Callable[[Shared, Task], Found], shared: Shared, tasks: Iterable[Task]
-    ) -> Iterator[Found]:
+    ) -> Generator[Found, None, None]:
         """`work(shared, task)` of every task, in order, begun a few tasks ahead.
 
         Args:
@@ -67,7 +77,7 @@ class LocalWorkers:
 
     def results(
         self, work: Callable[[Shared, Task], Found], shared: Shared, tasks: Iterable[Task]
-    ) -> Iterator[Found]:
+    ) -> Generator[Found, None, None]:
         """As `Workers` has it."""
         if self.jobs == 1:
             for task in tasks:
@@ -81,7 +91,7 @@ class LocalWorkers:
                 for _ in range(AHEAD * self.jobs):
                     _submit(pool, work, left, begun)
                 while begun:
-                    found = begun.popleft().result()
+                    found = _result(begun.popleft())
                     _submit(pool, work, left, begun)
                     if not begun:  # whoever asks for no more than there is leaves no worker idle
                         pool.shutdown()
@@ -104,6 +114,16 @@ def _submit(
 IN_PROCESS = LocalWorkers()
 
 
+def _result(begun: Future[Found]) -> Found:
+    try:
+        return begun.result()
+    except BrokenProcessPool as error:
+        raise BankRefused(
+            "a worker process of the build has ended, as where memory is short: run the same "
+            "command again with fewer --jobs; what was finished is kept"
+        ) from error
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -124,6 +144,7 @@ def _begin(parent: int, plugins: Sequence[str], shared: object) -> None:
     """It ends with its parent, has one thread, and knows noises of one's own."""
     global _shared
     follow(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is interrupted is the build: it ends these
     torch.set_num_threads(1)
     load_plugins([Path(file) for file in plugins])
     _shared = shared
