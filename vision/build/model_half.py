@@ -86,8 +86,8 @@ def build_model_half(
         fewest: least number of different images; below 64 for experiments only.
         unfinished: folder for the results of finished steps, from which a stopped build resumes to
             the same result; remove it with `vision.build.finished_steps.remove_steps`.
-        workers: for what needs no model: draws, restorations and fits. The file does not depend on
-            how many there are.
+        workers: for what needs no model: fits and restorations. The file does not depend on how
+            many there are.
         progress: called before every step.
 
     Raises BankRefused for too few different images, near-duplicates of a few, an encoder that has
