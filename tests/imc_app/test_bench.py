@@ -268,7 +268,7 @@ def test_each_job_has_a_gpu_and_its_share_of_the_cores(monkeypatch: pytest.Monke
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(bench_jobs, "_cores", lambda: 8)
+    monkeypatch.setattr(bench_jobs, "usable_cores", lambda: 8)
     given = bench_jobs._processes(4, "auto").environments
     assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["4", "6", "4", "6"]
     assert {one["OMP_NUM_THREADS"] for one in given} == {"2"}
