@@ -26,12 +26,12 @@ of few photons at most .14 are."""
 def few_levels_declined(image: MedicalImage) -> str:
     """Why a picture is not restored, where its grey levels are few; empty otherwise."""
     levels = few_levels(image.rgb)
-    what = f"the picture holds {levels} grey levels"
+    what = f"nearly all pixels hold one of {levels} grey levels"
     return f"{what}: what lay between them cannot be told" if levels else ""
 
 
 def few_levels(rgb: NDArray[np.uint8]) -> int:
-    """The number of grey levels of an (H, W, 3) picture, where they are few; 0 otherwise.
+    """How many grey levels hold nearly all of an (H, W, 3) picture, where they are few; else 0.
 
     Pixels at the darkest and the brightest level are not counted: there, clipping makes gaps and
     flat areas of its own.
