@@ -48,8 +48,7 @@ def build_estimate(
     # a draw for the domain's restorer is corrupted and described: about a quarter of a restoration
     fitted = own * (min(MAPS_OF, len(images)) + 1.5 * min(PROTOTYPES_OF, len(images))) * restored
     # what is restored on a GPU is not shared; a kind is fitted by one worker
-    on_gpu = acquisition.restorer.maps.is_cuda
-    seconds = encoded_in_all + restored_in_all / (1 if on_gpu else jobs)
+    seconds = encoded_in_all + restored_in_all / (1 if acquisition.on_gpu else jobs)
     seconds += fitted / 4.0 / max(1, min(jobs, len(restored_by_it)))
     return (
         f"{len(images)} images, noise of {classes - 1} kinds and severities: about "

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ import typer
 from imc_app.notices import waiting
 from imc_app.refusals import InputRefused
 from imc_app.session import check_context, model_name, open_context
-from imc_core.workers import usable_cores
+from imc_core.workers import termination_as_interrupt, usable_cores
 
 if TYPE_CHECKING:
     from graphs.context import IMCContext
@@ -114,7 +112,7 @@ def open_workers(
 
     recipe, left = RunRecipe(checked.request, model), _units_left(out, len(checked.plan))
     with ExitStack() as stack:
-        stack.enter_context(_termination_as_interrupt())
+        stack.enter_context(termination_as_interrupt())
         with waiting(f"loading model {model_name(model.path)} in every worker"):
             place = _place(jobs, ray, device)
             crew = stack.enter_context(Crew(place, recipe, most=left))
@@ -170,19 +168,6 @@ def _processes(jobs: int, device: str) -> Processes:
             for number in range(jobs)
         ]
     )
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Within the block SIGTERM interrupts, so that the workers are stopped too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _threads(jobs: int) -> int:

@@ -149,7 +149,9 @@ def build(
 
         check_address(ray)
         if jobs is not None and ray != LOCAL:
-            raise InputRefused("--jobs is of this machine: a Ray cluster has a task on each core")
+            raise InputRefused(
+                "--jobs is of this machine, and a Ray cluster has a task on each core: leave it out"
+            )
     check_files(model, acquisition=acquisition)
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:
@@ -276,9 +278,11 @@ def _workers(jobs: int | None, ray: str | None, plugins: Sequence[Path]) -> Iter
         yield LocalWorkers(here, files)
         return
     from imc_core.ray_connection import RayConnection
+    from imc_core.workers import termination_as_interrupt
     from vision.build.ray_workers import OBJECT_BYTES, RayWorkers
 
-    with closing(RayConnection(ray, cores=here, object_bytes=OBJECT_BYTES)) as connection:
+    connection = RayConnection(ray, cores=here, object_bytes=OBJECT_BYTES)
+    with termination_as_interrupt(), closing(connection):
         yield RayWorkers(connection, files)
 
 

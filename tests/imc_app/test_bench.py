@@ -19,6 +19,7 @@ from imc_app.commands import bench_jobs
 from imc_bench.errors import StoreRefused
 from imc_bench.run.worker import Reply, WorkerDied
 from imc_bench.store.result_store import Store
+from imc_core.workers import termination_as_interrupt
 from tests.conftest import REPOSITORY, Imc
 
 PHANTOMS = ("bench", "run", "--dataset", "phantom", "--limit", "3", "--noises", "none")
@@ -322,7 +323,7 @@ def is_gone(pid: int) -> bool:
 
 def test_termination_stops_a_run_as_an_interrupt_does() -> None:
     own = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), bench_jobs._termination_as_interrupt():
+    with pytest.raises(KeyboardInterrupt), termination_as_interrupt():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
     assert signal.getsignal(signal.SIGTERM) is own

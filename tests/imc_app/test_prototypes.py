@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from imc_app.build_estimate import build_estimate
@@ -167,7 +166,7 @@ def test_time_is_estimated_from_one_pass_and_one_restoration(
     class TwoSecondRestorer:
         """Restores an image in two seconds, and knows four noises, three of them of one kind."""
 
-        restorer = SimpleNamespace(maps=torch.zeros(1))
+        on_gpu = False
         classes = (("clean", 0), ("gaussian", 2), ("gaussian", 3), ("gaussian", 4), ("zoom", 2))
 
         def restore_batch(self, images: object, sizes: object, **settings: object) -> None:

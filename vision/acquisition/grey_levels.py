@@ -20,7 +20,7 @@ COARSE = 3
 is stretched twice leaves gaps of 2."""
 FLAT = 0.2
 """Share of neighbouring pixels that are equal, from which gaps are not those of grain: of pictures
-of few photons at most .14 are."""
+of few photons fewer are."""
 
 
 def few_levels_declined(image: MedicalImage) -> str:

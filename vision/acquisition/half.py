@@ -251,8 +251,9 @@ class _State:
 
     def round(self) -> None:
         """One restoration under the posterior of the present state."""
+        again = bool(self.rounds)
         trial = make_trial(
-            self.parts, self.planes, self.statistics, self.posterior, residual=bool(self.rounds)
+            self.parts, self.planes, self.statistics, self.posterior, residual=again
         )
         if not trial.kept:
             self.declined = (
@@ -261,7 +262,6 @@ class _State:
             )
             self.unfinished = False
             return
-        again = bool(self.rounds)
         if self.opinion is not None and self.opinion.doubts(self.planes, trial, again=again):
             self.declined = (
                 f"a correction for {trial.noise.replace('_', ' ')} by fits on the references was "

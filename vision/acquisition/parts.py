@@ -39,6 +39,11 @@ class HalfParts:
         return replace(self, restorer=self.restorer.to(device))
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether its restorer lies on a GPU."""
+        return self.restorer.maps.is_cuda
+
+    @property
     def classes(self) -> tuple[tuple[str, int], ...]:
         """Every class as (kind, severity), clean first."""
         return self.classifier.classes

@@ -3,9 +3,8 @@
 A picture may show what a domain's references show and still be of another origin: what is natural
 of it is then taken for noise, and the domain's own fits, all of one mind, remove it. Fits on other
 origins are asked two things. Do they agree among themselves on what the noise that was found would
-take away? And does the restored picture look to them as one without noise? Measured on pictures of
-origins that are taken for a domain's, both rank harm better than anything that the domain's own
-fits say.
+take away? And does the restored picture look to them as one without noise? What comes of it is
+measured by `benchmarks/pdc_origins.py --beside`.
 """
 
 from __future__ import annotations

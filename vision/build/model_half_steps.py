@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,13 +17,14 @@ from vision.bank.model_half import RESTORED, UNRESTORED
 from vision.build.acquisition_source import AcquisitionSource, Size, working_sizes
 from vision.build.domain.draws import DomainDrawer
 from vision.build.domain.fit import DomainFit, acquisition_density, content_of
+from vision.build.domain.restorer_fit import Tensors
 from vision.build.draws import NATIVE_SIDES, clean_view, resized
 from vision.build.encoder_passes import EncoderPasses
 from vision.build.feature_store import FeatureStore
 from vision.build.finished_steps import FinishedSteps
 from vision.build.map_fit import MapFit
 from vision.build.witness_rows import WitnessRows
-from vision.build.workers import IN_PROCESS, Workers
+from vision.build.workers import IN_PROCESS, Shared, Task, Workers
 from vision.calibrate.clean_distance import CleanDistance, fit_distance
 from vision.calibrate.moments import MIN_GAIN
 from vision.calibrate.token_context import fit_scaler
@@ -32,10 +32,6 @@ from vision.encoder.token_spectrum import TokenSpectrum
 from vision.encoder.vision_encoder import VisionEncoder
 from vision.errors import BankRefused
 from vision.reading.medical_image import MedicalImage
-
-Tensors = dict[str, Tensor]
-Shared = TypeVar("Shared")
-Task = TypeVar("Task")
 
 CLEAN_VIEWS = 4
 """Views of each reference: itself, resized, and two turned and cropped ones."""
@@ -315,8 +311,7 @@ class ModelHalfSteps:
             return
         parts = self.acquisition.parts
         # what lies on a GPU is not sent to other processes
-        on_gpu = parts is not None and parts.restorer.maps.is_cuda
-        workers = IN_PROCESS if on_gpu else self.workers
+        workers = IN_PROCESS if parts is not None and parts.on_gpu else self.workers
         for restored in workers.results(_restored, (self.acquisition, self.domain), draws()):
             yield waiting.popleft(), restored
 

@@ -1,12 +1,11 @@
 """Work on references that needs no model, on the cores of a Ray cluster.
 
-What tasks share lies in the cluster's memory, once for each machine.
-A task whose machine has died is done again elsewhere.
+What tasks share lies in the cluster's memory, once for each machine. A task whose machine has died
+is done again elsewhere.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from imc_core.plugins import load_plugins
 from imc_core.ray_connection import PROBE_SECONDS, RayConnection, RayRefused
 from imc_core.sources import program_digest
-from vision.build.workers import AHEAD, Found, Shared, Task
+from vision.build.workers import Found, Shared, Task, ahead
 
 OBJECT_BYTES = 2 * 1024**3
 """Shared memory of a local cluster: references, reduced, and their draws pass through it."""
@@ -48,19 +47,11 @@ class RayWorkers:
         ray = self.connection.ray
         given = ray.put(shared)
         remote = ray.remote(_in_a_worker).options(num_cpus=1)
-        left, begun = iter(tasks), deque[Any]()
 
-        def submit() -> None:
-            for task in left:
-                begun.append(remote.remote(program_digest(), self.plugins, work, given, task))
-                return
+        def begin(task: Task) -> Any:
+            return remote.remote(program_digest(), self.plugins, work, given, task)
 
-        for _ in range(AHEAD * self.jobs):
-            submit()
-        while begun:
-            found = self._result(begun.popleft())
-            submit()
-            yield found
+        yield from ahead(begin, self._result, tasks, self.jobs)
 
     def _result(self, asked: Any) -> Any:
         ray, errors = self.connection.ray, self.connection.errors

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -28,6 +29,7 @@ from vision.errors import BankRefused
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
 Found = TypeVar("Found")
+Begun = TypeVar("Begun")
 
 AHEAD = 2
 """Tasks that are begun for each worker before their results are asked for."""
@@ -86,32 +88,32 @@ class LocalWorkers:
                 yield found
             return
         with self.pool(shared) as pool:
-            left, begun = iter(tasks), deque[Future[Found]]()
+
+            def begin(task: Task) -> Future[Found]:
+                return pool.submit(_with_shared, work, task)
+
             try:
-                for _ in range(AHEAD * self.jobs):
-                    _submit(pool, work, left, begun)
-                while begun:
-                    found = _result(begun.popleft())
-                    _submit(pool, work, left, begun)
-                    if not begun:  # whoever asks for no more than there is leaves no worker idle
-                        pool.shutdown()
-                    yield found
+                yield from ahead(begin, _result, tasks, self.jobs)
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _submit(
-    pool: ProcessPoolExecutor,
-    work: Callable[[Shared, Task], Found],
-    left: Iterator[Task],
-    begun: deque[Future[Found]],
-) -> None:
-    for task in left:
-        begun.append(pool.submit(_with_shared, work, task))
-        return
+                pool.shutdown(cancel_futures=True)
 
 
 IN_PROCESS = LocalWorkers()
+
+
+def ahead(
+    begin: Callable[[Task], Begun],
+    finish: Callable[[Begun], Found],
+    tasks: Iterable[Task],
+    jobs: int,
+) -> Generator[Found, None, None]:
+    """What becomes of every task, in order; `AHEAD` are begun for each job before they are due."""
+    left = iter(tasks)
+    begun = deque(map(begin, islice(left, AHEAD * jobs)))
+    while begun:
+        found = finish(begun.popleft())
+        begun.extend(map(begin, islice(left, 1)))
+        yield found
 
 
 def _result(begun: Future[Found]) -> Found:

@@ -9,8 +9,16 @@ import pytest
 from numpy.typing import NDArray
 
 from imc_noise import CORE_IMAGE, UnknownNoise, UnknownSeverity
+from vision.acquisition.second_opinion import GRAIN
 from vision.build.acquisition.references import MORE_KINDS
-from vision.build.wider_draws import SATURATING, VARIANTS, own_draw, variant_draw, wider_draw
+from vision.build.wider_draws import (
+    GRAINS,
+    SATURATING,
+    VARIANTS,
+    own_draw,
+    variant_draw,
+    wider_draw,
+)
 
 Pixels = NDArray[np.uint8]
 SIDE = 64
@@ -27,6 +35,10 @@ def slice_like() -> Pixels:
 
 def _error(noisy: Pixels, clean: Pixels) -> float:
     return float(np.mean((noisy.astype(float) - clean) ** 2))
+
+
+def test_grain_is_the_same_where_it_is_drawn_and_where_it_is_restored() -> None:
+    assert set(GRAINS) == GRAIN
 
 
 def test_every_kind_that_is_fitted_has_variants() -> None:

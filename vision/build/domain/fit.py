@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,23 +20,20 @@ from vision.build.domain.draws import DomainDrawer
 from vision.build.domain.restorer_fit import (
     FOLDS,
     PAIRS,
+    Tensors,
     assembled,
     fit_kind,
     fold_of,
     restored_kinds,
 )
 from vision.build.domain.trials import trial_restorations
-from vision.build.workers import IN_PROCESS, Workers
+from vision.build.workers import IN_PROCESS, Shared, Task, Workers
 from vision.perceive.content import KnownContent
 from vision.perceive.noise_density import NoiseDensity
 from vision.reading.medical_image import MedicalImage
 
 CONTENT_IMAGES = 512
 """Most references whose content is described: Gaussians of 22 statistics."""
-
-Tensors = dict[str, Tensor]
-Shared = TypeVar("Shared")
-Task = TypeVar("Task")
 
 
 class Steps(Protocol):
@@ -88,7 +85,7 @@ class DomainFit:
             return cls(known)
         restorer = assembled(drawer, by_kind)
         # what lies on a GPU is not sent to other processes
-        workers = IN_PROCESS if parts.restorer.maps.is_cuda else steps.workers
+        workers = IN_PROCESS if parts.on_gpu else steps.workers
         rows = steps.step(
             "trial restorations",
             partial(trial_restorations, known.beside(parts), restorer, drawer, workers),
