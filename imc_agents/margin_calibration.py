@@ -79,12 +79,14 @@ def calibrate_margins(
     Raises:
         QuestionRefused: one of the questions cannot be asked, or there is none.
     """
-    asked = list(dict.fromkeys(check_question(question) for question in questions))
-    if not asked:
+    places: dict[str, int] = {}
+    for place, question in enumerate(questions):
+        places.setdefault(check_question(question), place)
+    if not places:
         raise QuestionRefused("no clean question to calibrate on: give one on each line")
     policy = policy if policy is not None else Policy()
-    shown = _log_odds_of(chat, prompts, lexicon, asked, policy, faults, progress)
-    return choose_margins(
+    shown = _log_odds_of(chat, prompts, lexicon, list(places), policy, faults, progress)
+    found = choose_margins(
         shown,
         policy.margins,
         fingerprint=fingerprint,
@@ -92,6 +94,8 @@ def calibrate_margins(
         share=share,
         confidence=confidence,
     )
+    edited = zip(places.values(), _which_edited(shown, policy.margins), strict=True)
+    return found.model_copy(update={"over_floors": tuple(place for place, yes in edited if yes)})
 
 
 def choose_margins(
@@ -179,8 +183,12 @@ def _scaled(floors: Margins, scale: float) -> Margins:
 
 
 def _edited(shown: Sequence[BestLogOdds], margins: Margins) -> int:
+    return sum(_which_edited(shown, margins))
+
+
+def _which_edited(shown: Sequence[BestLogOdds], margins: Margins) -> list[bool]:
     least = dict(margins)
-    return sum(any(worth > least[name] for name, worth in one.items()) for one in shown)
+    return [any(worth > least[name] for name, worth in one.items()) for one in shown]
 
 
 def _log_odds_of(

@@ -84,6 +84,9 @@ class QuestionThresholds(BaseModel):
     """Questions in which an edit of each class was to be weighed at all."""
     judgements: AskedJudgements | None = None
     """Whether the model's replies say anything where it is asked; None: not measured."""
+    over_floors: tuple[int, ...] = Field(default=(), exclude=True)
+    """Places, from 0, of the questions in which an edit clears the least margins: misspelt ones, or
+    words that the lexicon lacks. They raise the margins; for who measures, and not saved."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,7 +127,7 @@ class QuestionThresholds(BaseModel):
         Raises:
             MarginsRefused: unreadable, not of this form, or another model's.
         """
-        remedy = "build them again with `imc prototypes build --questions`"
+        remedy = "measure them again with `imc prototypes questions`"
         try:
             found = cls.model_validate_json(path.read_bytes())
         except OSError:

@@ -64,14 +64,14 @@ def warn_if_coloured(images: list[MedicalImage]) -> None:
         )
 
 
-def read_clean_questions(file: Path) -> list[str]:
-    """The different clean questions of a file, one a line; as many as margins need."""
+def read_clean_questions(file: Path) -> dict[str, int]:
+    """The different clean questions of a file, one a line, as many as margins need; with the number
+    of the line, from 1, that each stands on first."""
     from imc_agents.margin_calibration import (
         CONFIDENCE,
         FEWEST,
         SHARE,
         fewest_questions,
-        read_questions,
     )
     from imc_agents.safeguards.question_checks import check_question
 
@@ -81,7 +81,10 @@ def read_clean_questions(file: Path) -> list[str]:
         raise InputRefused(
             f"--questions {file}: cannot be read as UTF-8 text; give a file with one on each line"
         ) from None
-    found = read_questions(lines)
+    found: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            found.setdefault(line.strip(), number)
     if not found:
         raise InputRefused(f"--questions {file}: holds no question; write one on each line")
     for question in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -21,7 +22,14 @@ from imc_agents.corrections.edit_log_odds import places_after
 from imc_agents.language.english import FUNCTION_WORDS
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences, stating_spans
-from imc_agents.language.words import Word, is_abbreviation, like_case, may_be_judged, words_of
+from imc_agents.language.words import (
+    Word,
+    is_abbreviation,
+    is_shorthand,
+    like_case,
+    may_be_judged,
+    words_of,
+)
 from imc_agents.policy import Policy
 from imc_agents.safeguards.protected import ProtectedTable, find_protected
 from imc_agents.state import Candidate, Edit
@@ -74,7 +82,8 @@ def proposed(
     sounds like.
 
     A protected word may not change, so nothing is proposed for it. Nor for a known word of a
-    sentence that does not ask, where another does: the model knows questions, not notes.
+    sentence that does not ask, where another does: the model knows questions, not notes. An unknown
+    word that is written twice is meant.
     """
     stated = stating_spans(split_sentences(question))
     unknown: list[list[Edit]] = []
@@ -91,9 +100,12 @@ def proposed(
         and not (word.text.endswith("o") and question[word.end : word.end + 1] == "-")  # "aorto-"
         and not any(start < word.end and word.start < end for start, end in kept)
     ]
+    times = Counter(word.text.lower() for word in words)
     for word in words:
         kind = word_class(word.text, lexicon)
         if kind != "out_of_lexicon" and (is_abbreviation(word.text) or word.begins_within(stated)):
+            continue
+        if kind == "out_of_lexicon" and times[word.text.lower()] > 1:
             continue
         candidates = correction_candidates(word.text, kind, lexicon, policy)
         scored = _edits(word, _readable(candidates, question, word), lexicon)
@@ -103,7 +115,9 @@ def proposed(
             known += scored
     for first, second in pairwise(words):
         gap = question[first.end : second.start]
-        if gap == " " and not first.begins_within(stated):
+        alike = is_abbreviation(first.text) == is_abbreviation(second.text)  # not "the SEM"
+        short = is_shorthand(first.text) or is_shorthand(second.text)
+        if gap == " " and alike and not short and not first.begins_within(stated):
             phrase = Word(first.start, second.end, f"{first.text} {second.text}", first.begins)
             joint = joint_candidates(first.text, second.text, lexicon, policy)
             unknown.append([edit for _, edit in _edits(phrase, joint, lexicon)])
@@ -111,8 +125,10 @@ def proposed(
     return (*_in_turn(unknown), *(edit for _, edit in known))
 
 
-_DETERMINED = re.compile(r"\b(?:there|an?|any|the|this|that|these|those|no|every)\s+$", re.I)
-"""What neither "the" nor "there" follows."""
+_DETERMINED = re.compile(r"\b(?:an?|any|the|this|that|these|those|no|every)\s+$", re.I)
+"""What neither an article nor "there" follows."""
+_THERE = re.compile(r"\bthere\s+$", re.I)
+"""What "the" does not follow, nor another "there"; "a" does."""
 _BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
 _WHICH = re.compile(r"\b(?:what|where|which|who|whose|how|when|why)\s+(?:\w+\s+)?$", re.I)
 _ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
@@ -120,8 +136,9 @@ _NUMBER = re.compile(r"\s+\d")
 _NOT_OWNED = re.compile(r"\s+(?:there|this|that|these|those|the|an?|it|any)\b", re.I)
 """What does not follow "his"."""
 _NEXT_WORD = re.compile(r"\s+([a-z]+)", re.I)
+_ARTICLES = ("the", "a", "an")
 _NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own same very".split())
-"""What never follows "the"."""
+"""What never follows an article."""
 UNREACHABLE = 1000.0
 """Nats that no edit gains: a candidate that may not be chosen, but competes with the others."""
 
@@ -134,28 +151,27 @@ def _readable(
     "His there" is a slip of "is there"; "his lung" is not one of "is lung".
 
     "Is the LVH?" asks nothing, "is there LVH?" does, and so does "where is the LVH?"; "is the on
-    insulin?" is no English. Of "are
-    the 7 lesions" and "are there 7 lesions" either is, and they ask different things: "the" is
-    never put in there.
+    insulin?" is no English, nor is "is there a on this image?". Of "are the 7 lesions" and "are
+    there 7 lesions" either is, and they ask different things: "the" is never put in there.
     """
-    after = question[word.end :]
+    before, after = question[: word.start], question[word.end :]
+    never: set[str] = set()
     if word.text.lower() == "his" and not _NOT_OWNED.match(after):
-        return [one for one in candidates if one.word not in ("is", "as", "has")]
-    following = _NEXT_WORD.match(after)
-    before = question[: word.start]
+        never.update(("is", "as", "has"))
     if _DETERMINED.search(before):
-        return [one for one in candidates if one.word not in ("the", "there")]
+        never.update((*_ARTICLES, "there"))
+    elif _THERE.search(before):
+        never.update(("the", "there"))
+    following = _NEXT_WORD.match(after)
+    if following and following[1].lower() in _NO_NOUN:
+        never.update(_ARTICLES)
     be = _BE.search(before)
-    asks_which = be and _WHICH.search(before[: be.start()])
-    if (be and not asks_which and _ONE_NOUN.match(after)) or (
-        following and following[1].lower() in _NO_NOUN
-    ):
-        return [one for one in candidates if one.word != "the"]
+    if be and _ONE_NOUN.match(after) and not _WHICH.search(before[: be.start()]):
+        never.add("the")
+    found = [one for one in candidates if one.word not in never]
     if be and _NUMBER.match(after):
-        return [
-            replace(one, margin=UNREACHABLE) if one.word == "the" else one for one in candidates
-        ]
-    return candidates
+        return [replace(one, margin=UNREACHABLE) if one.word == "the" else one for one in found]
+    return found
 
 
 def _edits(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from difflib import SequenceMatcher
 
+from imc_agents.corrections.correction_candidates import (
+    another_form,
+    meant_as_written,
+    word_class,
+)
 from imc_agents.corrections.irrelevant_sentences import without
-from imc_agents.corrections.proposals import another_form, word_class
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import slip, sounds_alike_cost
 from imc_agents.language.sentences import split_sentences, stating_spans
@@ -70,7 +74,8 @@ def _repair(word: Word, meant: str, lexicon: LexiconLike, policy: Policy) -> Edi
         before=word.text,
         after=like_case(meant, word.text, begins=word.begins),
         kind="homophone" if homophone else explained.kind,
-        cost=sounds_alike_cost(meant, word.text) if homophone else explained.cost,
+        cost=(sounds_alike_cost(meant, word.text) if homophone else explained.cost)
+        + meant_as_written(word.text),
         margin=margin,
     )
 

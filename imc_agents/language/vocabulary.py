@@ -29,6 +29,14 @@ def medical_words() -> frozenset[str]:
     )
 
 
+@lru_cache(maxsize=1)
+def shorthand() -> frozenset[str]:
+    """Clinical shorthand that no dictionary holds ("sah", "ggo", "bilat"), lower case: what notes
+    abbreviate, but for what is likelier a slip of a word that questions are made of ("ls", "thr").
+    """
+    return frozenset(files("imc_agents").joinpath("data/shorthand.txt").read_text("utf-8").split())
+
+
 def own_counts(path: Path) -> Iterator[tuple[str, int]]:
     """Lines ``word<TAB>count`` of a hospital's file; without a count, 1.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from imc_agents.language.codes import ABBREVIATED, is_code
 from imc_agents.language.full_stops import ABBREVIATIONS, ends_sentence
+from imc_agents.language.vocabulary import shorthand
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Word:
     """It is the first of its sentence."""
     abbreviated: bool = False
     """A dot that ends no sentence follows it: "lt." is meant as it is written."""
+    named: bool = False
+    """It stands alone in brackets or quotation marks: "(IFs)" is meant as it is written."""
 
     def begins_within(self, spans: Iterable[tuple[int, int]]) -> bool:
         """Its first character lies in one of the spans."""
@@ -41,6 +44,10 @@ spelling. Neither can one in short notes: "i/s/o", "b.i.d.", "-ve". A word that 
 parted is no slip either."""
 
 
+SHORT = 2
+"""Letters of the shorthand that may be a slip of a word that questions are made of."""
+
+
 def words_of(question: str) -> list[Word]:
     """Words that may be judged, in order: runs of letters and digits outside addresses and code."""
     closed = [match.span() for match in _UNTOUCHABLE.finditer(question)]
@@ -51,6 +58,7 @@ def words_of(question: str) -> list[Word]:
             match.group(),
             begins_sentence(question, match.start()),
             _is_abbreviated(question, match),
+            _is_named(question, match),
         )
         for match in WORD.finditer(question)
         if not any(start < match.end() and match.start() < end for start, end in closed)
@@ -73,14 +81,30 @@ def _is_abbreviated(question: str, word: re.Match[str]) -> bool:
     return not ends_sentence(question, word.end())
 
 
+_BRACKETS = frozenset(("()", "[]", "''", '""', "‘’", "“”"))
+
+
+def _is_named(question: str, word: re.Match[str]) -> bool:
+    around = question[max(0, word.start() - 1) : word.start()] + question[word.end() :][:1]
+    return len(word.group()) <= ABBREVIATED and around in _BRACKETS
+
+
+def is_shorthand(word: str) -> bool:
+    """Clinical shorthand, in any case."""
+    return word.lower() in shorthand()
+
+
 def may_be_judged(word: Word) -> bool:
-    """Words that may be a corrupted English word: no numbers, short abbreviations, other scripts.
+    """Words that may be a corrupted English word: no numbers, abbreviations, other scripts.
 
     Where a sentence begins, a capital and a digit may be a word of which a letter was misread
-    ("I5 there").
+    ("I5 there"). Shorthand of two letters is judged, for it is near many of the words that
+    questions are made of ("what os the").
     """
     text = word.text
-    if word.abbreviated or is_code(text, begins=word.begins):
+    if word.abbreviated or word.named or is_code(text, begins=word.begins):
+        return False
+    if is_shorthand(text) and len(text) > SHORT:
         return False
     if not text.isascii() or not any(character.isalpha() for character in text):
         return False

@@ -18,6 +18,7 @@ from imc_app.build_inputs import (
     warn_if_coloured,
 )
 from imc_app.command import examples
+from imc_app.measured_questions import measure_questions
 from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import notice
 from imc_app.options import (
@@ -39,6 +40,15 @@ MOST_IMAGES = 384
 most, and the clean p-values of four views of 384 reach far below the gate's level."""
 RANK = 6
 """`vision.build.model_half.DEFAULT_RANK`, which cannot be imported before it is needed."""
+
+CLEAN_QUESTIONS = (
+    "Clean questions of the domain, one a line (598 or more; some thousands give lower margins): "
+    "how much more likely a correction must make a question (its margin) is measured on them"
+)
+BuiltModel = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."),
+]
 
 app = typer.Typer(
     help="Fit either half of PDC on clean images (the acquisition half: noise in pictures, for "
@@ -67,10 +77,7 @@ def prototypes() -> None:
 )
 @with_placement
 def build(
-    model: Annotated[
-        str,
-        typer.Option("--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."),
-    ],
+    model: BuiltModel,
     images: Annotated[
         Path,
         typer.Option(
@@ -95,9 +102,7 @@ def build(
         typer.Option(
             "--questions",
             metavar="FILE",
-            help="Clean questions of the domain, one a line (598 or more): how much more likely a "
-            "correction must make a question (its margin) is measured on them and written beside "
-            "the file.",
+            help=f"{CLEAN_QUESTIONS}, and written beside the file.",
         ),
     ] = None,
     blocks: Annotated[
@@ -156,7 +161,7 @@ def build(
     check_output("--out", out, OutputKind.BANK, inputs=(model, images, questions, acquisition))
     if questions is not None:
         check_output("--questions", beside(out), OutputKind.TEXT, inputs=(images, questions))
-    asked = [] if questions is None else read_clean_questions(questions)
+    asked = {} if questions is None else read_clean_questions(questions)
     clean = read_references(images, limit, seed)
     encoder = open_encoder(model, placement=placement, blocks=blocks)
     _check_blocks(encoder, blocks)
@@ -190,7 +195,43 @@ def build(
     notice(f"built in {duration(time.monotonic() - began)}, by {workers.jobs} jobs")
     typer.echo(f"{out}: a model half from {len(clean)} images")
     if asked:
-        _measure_questions(model, out, asked, acquisition, placement)
+        measure_questions(model, out, asked, beside(out), placement)
+
+
+@app.command(
+    "questions",
+    epilog=examples(
+        "imc prototypes questions -m my-mllm/ --questions clean.txt -o my-half.questions.json",
+        "imc prototypes questions -m my-mllm/ --questions clean.txt -o my-mllm/questions.json",
+    ),
+)
+@with_placement
+def question_margins(
+    model: BuiltModel,
+    questions: Annotated[
+        Path, typer.Option("--questions", metavar="FILE", help=f"{CLEAN_QUESTIONS}.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Where they are read: HALF.questions.json beside a model half HALF.safetensors, "
+            "or questions.json in the model's folder.",
+        ),
+    ],
+    placement: Placement = ANYWHERE,
+) -> None:
+    """Measure the margins of a model's agents on clean questions; no image is needed.
+
+    `build --questions` does the same beside a new model half.
+    """
+    from imc_app.session import check_files
+
+    check_files(model)
+    check_output("--out", out, OutputKind.TEXT, inputs=(questions,))
+    measure_questions(model, None, read_clean_questions(questions), out, placement)
 
 
 @app.command(
@@ -306,36 +347,6 @@ def _check_blocks(encoder: VisionEncoder, blocks: str | None) -> None:
             f"--blocks: {missing_blocks(encoder.model)}; name one of them with --blocks NAME, or "
             "build without them with --blocks none"
         )
-
-
-def _measure_questions(
-    model: str, out: Path, asked: list[str], acquisition: Path | None, placement: Placement
-) -> None:
-    """Write the thresholds of the model's agents beside the model half."""
-    from graphs.context import load_context
-    from graphs.question_thresholds import measure_thresholds
-    from imc_agents.thresholds import beside
-    from imc_app.commands.prototypes_show import describe_judgements
-    from imc_app.progress import progress_bar
-
-    context = load_context(
-        model,
-        out,
-        acquisition=acquisition,
-        method="sms",
-        thresholds=False,
-        placement=placement,
-    )
-    with progress_bar() as advance:
-        found = measure_thresholds(context, asked, progress=advance)
-    found.save(beside(out))
-    held = (
-        f"at most {found.share:.1%} of clean questions edited, at {found.confidence:.0%} confidence"
-        if found.calibrated
-        else "too few questions, or too many edited even at the strictest: see `calibrated`"
-    )
-    typer.echo(f"{beside(out)}: margins from {found.questions} questions; {held}")
-    typer.echo(describe_judgements(found.model_dump(mode="json")))
 
 
 @app.command(

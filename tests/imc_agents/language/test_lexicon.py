@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from imc_agents.language.lexicon import Lexicon, known_words, like
 from imc_agents.language.phonetics import phonetic_key
+from imc_agents.language.vocabulary import shorthand
 from imc_agents.language.word_distance import edit_distance, shape_distance
 
 LEXICON = known_words()
@@ -154,12 +155,18 @@ def test_a_bad_vocabulary_is_refused_with_its_line(tmp_path: Path, text: str) ->
         Lexicon.load([tmp_path / "none.tsv"])
 
 
-@pytest.mark.parametrize("name", ["medical_terms.txt", "general_terms.txt", "dicom_terms.txt"])
+@pytest.mark.parametrize(
+    "name", ["medical_terms.txt", "general_terms.txt", "dicom_terms.txt", "shorthand.txt"]
+)
 def test_our_lists_are_in_order(name: str) -> None:
     words = files("imc_agents").joinpath("data", name).read_text("utf-8").splitlines()
     assert words == sorted(set(words))
     assert all(re.fullmatch("[a-z][a-z0-9]*", word) for word in words)
     assert len(words) > (1500 if name.startswith("medical") else 50)
+
+
+def test_shorthand_is_no_word_of_the_lexicon() -> None:
+    assert [word for word in sorted(shorthand()) if word in LEXICON] == []
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
