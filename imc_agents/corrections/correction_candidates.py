@@ -89,7 +89,7 @@ def correction_candidates(
             if meant in lexicon.clinical:
                 how = slip(meant, word)
                 found[meant] = CorrectionCandidate(meant, how.cost, how.kind, strange)
-    if not usual and not (plain in lexicon.clinical and len(plain) >= JUDGED_LENGTH):
+    if not usual and not (kind == "common" and len(plain) >= JUDGED_LENGTH):
         for meant in lexicon.mistaken(word):
             how = slip(meant, word)
             found[meant] = CorrectionCandidate(meant, how.cost, how.kind, strange)

@@ -255,7 +255,25 @@ def pretrained(
         run_recipe(config, weights=weights, say=notice)
     else:
         build(out, weights=weights, parts=parts, say=notice)
+        if parts is None:
+            _add_margins(out)
     typer.echo(f"{out}: the second model; its card is {out / 'README.md'}")
+
+
+def _add_margins(out: Path) -> None:
+    """The margins that were measured on the shipped parts, for the folder just made of them: its
+    weights are those up to the rounding of a sum, which differs between machines."""
+    from imc_agents.chat.loading import load_local_mllm
+    from imc_agents.thresholds import QuestionThresholds, beside, language_fingerprint
+    from imc_reference import BANK_PATH
+    from imc_reference.pretrained.parts import SHIPPED
+
+    shipped = SHIPPED.with_name(beside(SHIPPED).name)
+    with waiting("writing its margins"):
+        model = load_local_mllm(out).model
+        measured = QuestionThresholds.load(shipped, fingerprint=None)
+        own = measured.model_copy(update={"fingerprint": language_fingerprint(model)})
+        own.save(out / beside(BANK_PATH).name)
 
 
 def _check_second(out: Path) -> None:
