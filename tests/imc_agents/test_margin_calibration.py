@@ -100,10 +100,12 @@ def test_a_model_is_measured_on_its_own_evidence() -> None:
         small_chat(),
         load_prompts("instruct"),
         small_lexicon(),
-        ["Is the lung normal?", "Is the lugn normal?"],
+        ["Is the lung normal?", "Is the lung normal?", "Is the lugn normal?"],
         fingerprint="f" * 8,
     )
     assert found.questions == 2
+    assert found.over_floors == (2,)  # its place among those given
+    assert "over_floors" not in found.model_dump()
     assert found.shown["out_of_lexicon"] == 1
     assert found.edited == 1
     assert not found.calibrated

@@ -1,4 +1,4 @@
-"""`imc prototypes build --questions`: the file is checked before the work, the margins written."""
+"""Margins from clean questions, beside a half or alone: the file is checked before the work."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import pytest
 
 from graphs.context import load_context
 from graphs.question_thresholds import measure_thresholds
+from imc_agents import margin_calibration
+from imc_agents.chat.placement import Placement
 from imc_agents.errors import MarginsRefused
 from imc_agents.policy import Margins, Policy
 from imc_agents.thresholds import QuestionThresholds, language_fingerprint
+from imc_app.measured_questions import measure_questions
 from tests.conftest import Imc
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import build_tiny, save_tiny
@@ -38,6 +41,39 @@ def test_a_file_without_questions_is_refused_before_the_work(
     )  # fmt: skip
     assert_refused(ran, says)
     assert not out.exists()
+
+
+def test_margins_are_measured_without_images(
+    imc: Imc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(margin_calibration, "FEWEST", 4)
+    monkeypatch.setattr(margin_calibration, "SHARE", 0.6)
+    folder, file = save_tiny("llava", tmp_path / "model"), tmp_path / "clean.txt"
+    file.write_text("Is it normal?\n\nIs it a CT?\nIs it normal?\nIs it an MRI?\nWhy?\n")
+    out = folder / "questions.json"
+    ran = imc("prototypes", "questions", "--model", folder, "--questions", file, "--out", out)
+    assert ran.code == 0
+    assert "margins from 4 questions" in ran.out
+    assert QuestionThresholds.load(out, fingerprint=None).questions == 4
+    assert load_context(folder).policy.margins == Margins()
+    again = imc("prototypes", "questions", "--model", folder, "--questions", file, "--out", file)
+    assert_refused(again, "--out")
+
+
+def test_the_lines_that_raise_margins_are_named_and_not_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = QuestionThresholds(
+        fingerprint="f", margins=Margins(homophone=15.0), new_word=18.0, calibrated=True,
+        questions=600, edited=0, share=0.005, confidence=0.95, upper=0.005, over_floors=(2, 0),
+    )  # fmt: skip
+    monkeypatch.setattr("graphs.question_thresholds.measure_thresholds", lambda *_, **__: found)
+    folder = save_tiny("llava", tmp_path / "model")
+    asked = {"Has Mrs Doe a lesoin?": 7, "Is it?": 9, "Has she a mas?": 12}
+    measure_questions(str(folder), None, asked, tmp_path / "own.questions.json", Placement())
+    said = "".join(capsys.readouterr())
+    assert "2 times the least ones" in said and "lines 7, 12" in said
+    assert "Doe" not in said and "mas" not in said
 
 
 def test_what_was_measured_is_read_where_it_lies_beside_the_model(tmp_path: Path) -> None:
