@@ -4,18 +4,22 @@ Every clean question shows the log-odds of its best edit of each class, although
 margins are the least for which a stated share of clean questions holds with a stated confidence:
 they are tried from four times their floors downwards, and the first that cannot be distinguished
 from a worse share ends it (fixed-sequence testing, as in Angelopoulos et al., "Learn then Test",
-2021; each trial a one-sided binomial test). Nothing of a question is kept but numbers.
+2021; each trial a one-sided binomial test). With `MANY` questions there is a last trial after the
+floors: that the model knows the words that people write (`imc_agents.policy.Policy.knows_words`).
+Nothing of a question is kept but numbers.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
 
 from imc_agents.chat.run_requests import MODEL_FAULTS, Faults, run_requests_together
 from imc_agents.coordinator import Coordinator
+from imc_agents.corrections.edit_log_odds import people_write
 from imc_agents.errors import QuestionRefused
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.policy import Margins, Policy
@@ -31,6 +35,9 @@ CONFIDENCE = 0.95
 """With which that share holds for the margins found."""
 FEWEST = 500
 """Questions from which a margin may be set by data: 150 gave .7 % where new ones showed 2.9 %."""
+MANY = 2000
+"""Questions from which it is tried whether a model knows the words that people write: few questions
+hold few that a small model has not met."""
 STRICTEST = 4.0
 """Times their floors that the first margins tried are."""
 STEPS = 60
@@ -43,6 +50,16 @@ Progress = Callable[[str, int, int], None]
 
 BestLogOdds = Mapping[str, float]
 """Largest log-odds of an edit of each class in one question, nats; `sentence` per character."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What speaks for edits of one clean question."""
+
+    worth: BestLogOdds
+    """Any word may be new to the model."""
+    known: BestLogOdds
+    """It knows the words that people write."""
 
 
 def calibrate_margins(
@@ -94,12 +111,13 @@ def calibrate_margins(
         share=share,
         confidence=confidence,
     )
-    edited = zip(places.values(), _which_edited(shown, policy.margins), strict=True)
+    worth = [one.worth for one in shown]
+    edited = zip(places.values(), _which_edited(worth, policy.margins), strict=True)
     return found.model_copy(update={"over_floors": tuple(place for place, yes in edited if yes)})
 
 
 def choose_margins(
-    shown: Sequence[BestLogOdds],
+    shown: Sequence[Shown],
     floors: Margins,
     *,
     fingerprint: str,
@@ -109,22 +127,26 @@ def choose_margins(
 ) -> QuestionThresholds:
     """The margins for what clean questions showed; see `calibrate_margins`."""
     enough = len(shown) >= max(FEWEST, fewest_questions(share, confidence))
-    scale, reached = 1.0, False
+    worth, known = [one.worth for one in shown], [one.known for one in shown]
+    scale, reached, knows_words = 1.0, False, False
     if enough:
-        scale, reached = _least_scale(shown, floors, share, 1.0 - confidence)
+        scale, reached = _least_scale(worth, floors, share, 1.0 - confidence)
+        holds = at_most(_edited(known, floors), len(known), share) <= 1.0 - confidence
+        knows_words = reached and scale <= 1.0 and holds and len(shown) >= MANY
     margins = _scaled(floors, scale)
-    edited = _edited(shown, margins)
+    edited = _edited(known if knows_words else worth, margins)
     return QuestionThresholds(
         fingerprint=fingerprint,
         margins=margins,
         new_word=new_word,
+        knows_words=knows_words,
         calibrated=reached,
         questions=len(shown),
         edited=edited,
         share=share,
         confidence=confidence,
         upper=upper_bound(edited, len(shown), confidence),
-        shown={name: sum(name in one for one in shown) for name in type(floors).model_fields},
+        shown={name: sum(name in one for one in worth) for name in type(floors).model_fields},
     )
 
 
@@ -199,12 +221,16 @@ def _log_odds_of(
     policy: Policy,
     faults: Faults,
     progress: Progress | None,
-) -> list[BestLogOdds]:
+) -> list[Shown]:
     probing = policy.model_copy(
-        update={"method": "sms", "margins": _class_markers(type(policy.margins))}
+        update={
+            "method": "sms",
+            "margins": _class_markers(type(policy.margins)),
+            "knows_words": False,
+        }
     )
     coordinator = Coordinator(chat, prompts, lexicon, probing)
-    shown: list[BestLogOdds] = []
+    shown: list[Shown] = []
     for start in range(0, len(questions), TOGETHER):
         group = questions[start : start + TOGETHER]
         walks = [_shown(coordinator, question, faults) for question in group]
@@ -219,22 +245,24 @@ def _class_markers(form: type[Margins]) -> Margins:
     return form(**{name: 1e-6 * (place + 1) for place, name in enumerate(form.model_fields)})
 
 
-def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSteps[BestLogOdds]:
+def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSteps[Shown]:
     try:
         weighed = yield from coordinator.score_edits(question)
     except faults:
-        return {}
-    if weighed is None:
-        return {}
+        weighed = None
+    worth: dict[str, float] = {}
+    known: dict[str, float] = {}
     classes = {margin: name for name, margin in coordinator.policy.margins}
-    most: dict[str, float] = {}
-    for candidate, worth in weighed.found:
+    for candidate, odds in [] if weighed is None else weighed.found:
         edit = candidate.edits[0]
         near = min(classes, key=lambda margin: abs(margin - edit.margin))
         name = classes[near] if edit.after else "sentence"
-        nats = worth if edit.after else worth / _written(edit)
-        most[name] = max(most.get(name, -math.inf), nats)
-    return most
+        nats = odds if edit.after else odds / _written(edit)
+        worth[name] = max(worth.get(name, -math.inf), nats)
+        if edit.gain is not None and edit.after and people_write(edit.before, coordinator.lexicon):
+            nats = edit.gain
+        known[name] = max(known.get(name, -math.inf), nats)
+    return Shown(worth, known)
 
 
 def _written(edit: Edit) -> int:

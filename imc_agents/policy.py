@@ -78,6 +78,11 @@ class Policy(BaseModel):
     """Surprisal, in nats, at which a written word is taken to be new rather than misspelt: no gain
     counts for more than it would over a word of this surprisal; see
     `imc_agents.corrections.edit_log_odds`."""
+    knows_words: bool = False
+    """The model knows the words that people write, as a pretrained one does: where such a word was
+    written, nothing speaks against an edit but what the model gives that word. A small model knows
+    its own field's alone, and any other may be new to it. Found by
+    `imc_agents.margin_calibration`."""
     near_miss: float = Field(default=3.0, ge=0)
     """Nats that speak besides for a slip that made an unknown word of one of the clinic's, and for
     a word that dictation is known to write for another."""

@@ -69,6 +69,8 @@ class QuestionThresholds(BaseModel):
     """Evidence, in nats, that an edit of each class must reach."""
     new_word: float = Field(ge=0)
     """Surprisal of a new word, in nats, that the margins were measured with."""
+    knows_words: bool = False
+    """The share holds as well where the model is taken to know the words that people write."""
     calibrated: bool
     """The share holds with the confidence; false: too few questions, or it was out of reach."""
     questions: int = Field(ge=0)
@@ -106,7 +108,11 @@ class QuestionThresholds(BaseModel):
         given = policy.model_fields_set
         changes = {
             name: value
-            for name, value in (("margins", self.margins), ("new_word", self.new_word))
+            for name, value in (
+                ("margins", self.margins),
+                ("new_word", self.new_word),
+                ("knows_words", self.knows_words),
+            )
             if name not in given
         }
         changed = policy.model_copy(update=changes)

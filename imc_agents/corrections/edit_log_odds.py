@@ -8,6 +8,9 @@ over a new word:
 
     log odds = min(gain, new word + log p(put in | the words before it) - cost of the slip)
 
+Where the model knows the words that people write (`Policy.knows_words`), such a word is not new to
+it and its gain counts in full.
+
 An unknown word of four letters or more that is one slip away from a word of the clinic is less
 likely to be a new one, whatever the model: it counts for `near_miss` more. So does a word that
 dictation is known to write for the one put in ("legion" for "lesion"), unless it is everyday
@@ -22,7 +25,7 @@ from typing import Protocol, runtime_checkable
 
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import LETTER
-from imc_agents.language.vocabulary import EVERYDAY
+from imc_agents.language.vocabulary import EVERYDAY, OBSCURE
 from imc_agents.policy import Policy
 from imc_agents.state import Edit
 
@@ -99,10 +102,17 @@ def edit_log_odds(
         return -math.inf
     if not edit.after or edit.guess or not isinstance(score, TokenScoresLike):
         return edit.gain  # no word was written there that might be a new one
+    if policy.knows_words and people_write(edit.before, lexicon):
+        return edit.gain
     over_new = policy.new_word + hurried - surprisal(score, *place) - edit.cost
     if is_near_miss(edit, lexicon):
         over_new += policy.near_miss
     return min(edit.gain, over_new)
+
+
+def people_write(word: str, lexicon: LexiconLike) -> bool:
+    """Not only readers of dictionaries know it: it is new to no pretrained model."""
+    return lexicon.frequency(word) >= OBSCURE
 
 
 def is_near_miss(edit: Edit, lexicon: LexiconLike) -> bool:

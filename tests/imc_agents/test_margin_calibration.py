@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from imc_agents.errors import MarginsRefused, QuestionRefused
 from imc_agents.margin_calibration import (
     FEWEST,
+    MANY,
+    Shown,
     at_most,
     calibrate_margins,
     choose_margins,
@@ -26,7 +28,11 @@ from tests.fakes import small_chat, small_lexicon
 FLOORS = Margins()
 
 
-def chosen(shown: list[dict[str, float]], **settings: float) -> QuestionThresholds:
+def chosen(
+    worth: list[dict[str, float]], known: list[dict[str, float]] | None = None, **settings: float
+) -> QuestionThresholds:
+    pairs = zip(worth, worth if known is None else known, strict=True)
+    shown = [Shown(*pair) for pair in pairs]
     return choose_margins(shown, FLOORS, fingerprint="f" * 8, new_word=18.0, **settings)
 
 
@@ -47,6 +53,18 @@ def test_loud_questions_raise_the_margins_until_they_are_left_alone() -> None:
     assert found.calibrated
     assert found.margins.homophone >= 11.0
     assert found.edited == 0
+
+
+def test_a_model_knows_words_where_clean_questions_are_left_alone_with_it() -> None:
+    loud = [{"homophone": 20.0} for _ in range(20)]
+    assert chosen(quiet(2000)).knows_words
+    found = chosen(quiet(2000), quiet(1980) + loud)
+    assert not found.knows_words and found.margins == FLOORS and found.edited == 0
+    raised = chosen(quiet(1980) + loud, quiet(2000))  # the floors do not hold: it is not tried
+    assert not raised.knows_words
+    assert not chosen(quiet(MANY - 1)).knows_words
+    assert chosen(quiet(2000)).applied(Policy()).knows_words
+    assert not chosen(quiet(2000)).applied(Policy(knows_words=False)).knows_words
 
 
 def test_margins_rise_together_and_keep_their_order() -> None:

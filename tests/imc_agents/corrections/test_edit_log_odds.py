@@ -62,6 +62,16 @@ def test_a_slip_of_a_clinical_word_counts_for_more_than_a_new_word() -> None:
     assert edit_log_odds(near, unlikely, (0, 6), POLICY, LEXICON) == 18.0 - 14.0 - 3.0 + 3.0
 
 
+def test_a_model_that_knows_words_has_met_those_that_people_write() -> None:
+    unlikely, knowing = Shown(((0, 3),), (-17.0,)), POLICY.model_copy(update={"knows_words": True})
+    written, unheard = edit("our", "are", gain=12.0), edit("zqx", "are", gain=12.0)
+    assert LEXICON_SHIPPED.frequency("our") > 0 == LEXICON_SHIPPED.frequency("zqx")
+    for policy, odds in ((POLICY, 18.0 - 17.0 - 3.0), (knowing, 12.0)):
+        assert edit_log_odds(written, unlikely, (0, 3), policy, LEXICON_SHIPPED) == odds
+        worth = edit_log_odds(unheard, unlikely, (0, 3), policy, LEXICON_SHIPPED)
+        assert worth == 18.0 - 17.0 - 3.0
+
+
 def test_three_letters_are_near_something_by_chance() -> None:
     assert not is_near_miss(edit("lng", "lung"), LEXICON)
     assert not is_near_miss(edit("rna", "ran"), LEXICON)
