@@ -43,9 +43,10 @@ def describe_thresholds(found: Document | None) -> str:
     if found is None:
         return "shipped margins; build with --questions to measure this model's own"
     margins = ", ".join(f"{name} {value:g}" for name, value in found["margins"].items())
+    knows = "it knows the words that people write; " if found["knows_words"] else ""
     return (
-        f"margins in nats: {margins}; {found['edited']} of {found['questions']} clean questions "
-        f"edited, at most {found['upper']:.2%} with {found['confidence']:.0%} confidence"
+        f"margins in nats: {margins}; {knows}{found['edited']} of {found['questions']} clean "
+        f"questions edited, at most {found['upper']:.2%} with {found['confidence']:.0%} confidence"
     )
 
 
