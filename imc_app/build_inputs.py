@@ -67,6 +67,7 @@ def warn_if_coloured(images: list[MedicalImage]) -> None:
 def read_clean_questions(file: Path) -> dict[str, int]:
     """The different clean questions of a file, one a line, as many as margins need; with the number
     of the line, from 1, that each stands on first."""
+    from imc_agents.errors import QuestionRefused
     from imc_agents.margin_calibration import (
         CONFIDENCE,
         FEWEST,
@@ -76,7 +77,7 @@ def read_clean_questions(file: Path) -> dict[str, int]:
     from imc_agents.safeguards.question_checks import check_question
 
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")  # as editors count them
     except (OSError, UnicodeDecodeError):
         raise InputRefused(
             f"--questions {file}: cannot be read as UTF-8 text; give a file with one on each line"
@@ -87,8 +88,11 @@ def read_clean_questions(file: Path) -> dict[str, int]:
             found.setdefault(line.strip(), number)
     if not found:
         raise InputRefused(f"--questions {file}: holds no question; write one on each line")
-    for question in found:
-        check_question(question)
+    for question, number in found.items():
+        try:
+            check_question(question)
+        except QuestionRefused as refusal:
+            raise InputRefused(f"--questions {file}, line {number}: {refusal}") from None
     fewest = max(FEWEST, fewest_questions(SHARE, CONFIDENCE))
     if len(found) < fewest:
         raise InputRefused(

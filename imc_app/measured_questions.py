@@ -16,7 +16,6 @@ NAMED = 20
 
 def measure_questions(
     model: str,
-    half: Path | None,
     asked: Mapping[str, int],
     out: Path,
     placement: Placement,
@@ -25,18 +24,28 @@ def measure_questions(
 
     Args:
         model: a local model.
-        half: its model half, that it is loaded with; None: without one.
         asked: clean questions with the numbers of their lines. Lines are named, never shown.
         out: the JSON file.
         placement: where the model runs.
     """
-    from graphs.context import load_context
+    from graphs.context import VOCABULARY_FILE, context_over, own_profile
     from graphs.question_thresholds import measure_thresholds
+    from imc_agents.chat.loading import load_local_mllm
     from imc_agents.policy import Policy
     from imc_app.commands.prototypes_show import describe_judgements, describe_thresholds
     from imc_app.progress import progress_bar
 
-    context = load_context(model, half, method="sms", thresholds=False, placement=placement)
+    local = load_local_mllm(model, placement=placement)
+    folder = Path(local.path)
+    words = folder / VOCABULARY_FILE
+    context = context_over(  # without any model half: no picture is asked about
+        local.model,
+        local.processor,
+        name=local.name,
+        profile=own_profile(folder),
+        vocabularies=[words] if words.is_file() else [],
+        policy=Policy(method="sms"),
+    )
     with progress_bar() as advance:
         found = measure_thresholds(context, list(asked), progress=advance)
     found.save(out)
@@ -53,7 +62,7 @@ def measure_questions(
     if raised > 1.0 and lines:
         named = ", ".join(map(str, lines[:NAMED])) + (", ..." if len(lines) > NAMED else "")
         notice(
-            f"the margins are {raised:.2g} times the least ones, at which {len(lines)} questions "
+            f"the margins are {raised:.3g} times the least ones, at which {len(lines)} questions "
             f"would be edited: lines {named}. Mend those that are misspelt, or give more questions,"
             " and measure again: lower margins restore more"
         )

@@ -71,9 +71,10 @@ def correction_candidates(
     """What one word may have been meant as, besides itself; in no order.
 
     An unknown word may be any near one. A word that questions are made of may only be another that
-    sounds like it. Any other known word, the clinic's apart, may be one of those that questions are
-    made of, one slip away or of the same sound; where hardly anybody writes it, one of the clinic's
-    as well. None is ever another form of itself, and a word that asks is never changed.
+    sounds like it. Any other known word, the clinic's and everyday ones apart, may be one of those
+    that questions are made of, one slip away or of the same sound; where hardly anybody writes it,
+    one of the clinic's as well. None is ever another form of itself, and a word that asks is never
+    changed.
     """
     if kind == "out_of_lexicon":
         return list(_of_unknown(word, lexicon, policy))

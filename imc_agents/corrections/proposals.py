@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -82,8 +81,7 @@ def proposed(
     sounds like.
 
     A protected word may not change, so nothing is proposed for it. Nor for a known word of a
-    sentence that does not ask, where another does: the model knows questions, not notes. An unknown
-    word that is written twice is meant.
+    sentence that does not ask, where another does: the model knows questions, not notes.
     """
     stated = stating_spans(split_sentences(question))
     unknown: list[list[Edit]] = []
@@ -100,12 +98,9 @@ def proposed(
         and not (word.text.endswith("o") and question[word.end : word.end + 1] == "-")  # "aorto-"
         and not any(start < word.end and word.start < end for start, end in kept)
     ]
-    times = Counter(word.text.lower() for word in words)
     for word in words:
         kind = word_class(word.text, lexicon)
         if kind != "out_of_lexicon" and (is_abbreviation(word.text) or word.begins_within(stated)):
-            continue
-        if kind == "out_of_lexicon" and times[word.text.lower()] > 1:
             continue
         candidates = correction_candidates(word.text, kind, lexicon, policy)
         scored = _edits(word, _readable(candidates, question, word), lexicon)
@@ -115,27 +110,34 @@ def proposed(
             known += scored
     for first, second in pairwise(words):
         gap = question[first.end : second.start]
-        alike = is_abbreviation(first.text) == is_abbreviation(second.text)  # not "the SEM"
-        short = is_shorthand(first.text) or is_shorthand(second.text)
-        if gap == " " and alike and not short and not first.begins_within(stated):
+        if gap == " " and not first.begins_within(stated):
             phrase = Word(first.start, second.end, f"{first.text} {second.text}", first.begins)
             joint = joint_candidates(first.text, second.text, lexicon, policy)
+            if _holds_a_note(first, second):  # "the SEM", "the rv": not "these", "there"
+                whole = (first.text + second.text).lower()
+                joint = [one for one in joint if one.word == whole]
             unknown.append([edit for _, edit in _edits(phrase, joint, lexicon)])
     known.sort(key=_prior, reverse=True)
     return (*_in_turn(unknown), *(edit for _, edit in known))
 
 
-_DETERMINED = re.compile(r"\b(?:an?|any|the|this|that|these|those|no|every)\s+$", re.I)
+def _holds_a_note(first: Word, second: Word) -> bool:
+    """One of two words is an abbreviation."""
+    alike = is_abbreviation(first.text) == is_abbreviation(second.text)
+    return not alike or is_shorthand(first.text) or is_shorthand(second.text)
+
+
+_DETERMINED = re.compile(r"\b(?:an?|any|the|no|every)\s+$", re.I)
 """What neither an article nor "there" follows."""
-_THERE = re.compile(r"\bthere\s+$", re.I)
-"""What "the" does not follow, nor another "there"; "a" does."""
+_POINTED = re.compile(r"\b(?:there|this|that|these|those)\s+$", re.I)
+"""What "the" does not follow, nor "there"; "a" does."""
 _BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
 _WHICH = re.compile(r"\b(?:what|where|which|who|whose|how|when|why)\s+(?:\w+\s+)?$", re.I)
 _ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
 _NUMBER = re.compile(r"\s+\d")
 _NOT_OWNED = re.compile(r"\s+(?:there|this|that|these|those|the|an?|it|any)\b", re.I)
 """What does not follow "his"."""
-_NEXT_WORD = re.compile(r"\s+([a-z]+)", re.I)
+_NEXT_WORD = re.compile(r"\s+([a-z]+)(?![\w-])", re.I)
 _ARTICLES = ("the", "a", "an")
 _NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own same very".split())
 """What never follows an article."""
@@ -160,7 +162,7 @@ def _readable(
         never.update(("is", "as", "has"))
     if _DETERMINED.search(before):
         never.update((*_ARTICLES, "there"))
-    elif _THERE.search(before):
+    elif _POINTED.search(before):
         never.update(("the", "there"))
     following = _NEXT_WORD.match(after)
     if following and following[1].lower() in _NO_NOUN:

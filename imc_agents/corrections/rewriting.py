@@ -46,7 +46,8 @@ def edits_between(
             repairs = [
                 _repair(word, meant.text, lexicon, policy)
                 for word, meant in pairs
-                if word.text not in lexicon or not word.begins_within(stated)
+                if word_class(word.text, lexicon) == "out_of_lexicon"
+                or not word.begins_within(stated)
             ]
             edits += [edit for edit in repairs if edit is not None]
         elif tag == "delete":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imc_agents.language.codes import ABBREVIATED, is_code
 from imc_agents.language.full_stops import ABBREVIATIONS, ends_sentence
+from imc_agents.language.lexicon import known_words
 from imc_agents.language.vocabulary import shorthand
 
 
@@ -24,6 +26,8 @@ class Word:
     """A dot that ends no sentence follows it: "lt." is meant as it is written."""
     named: bool = False
     """It stands alone in brackets or quotation marks: "(IFs)" is meant as it is written."""
+    repeated: bool = False
+    """It is written more than once."""
 
     def begins_within(self, spans: Iterable[tuple[int, int]]) -> bool:
         """Its first character lies in one of the spans."""
@@ -44,6 +48,9 @@ spelling. Neither can one in short notes: "i/s/o", "b.i.d.", "-ve". A word that 
 parted is no slip either."""
 
 
+NOTE = 3
+"""Letters up to which an unknown word that stands alone in brackets, or is written twice, is an
+abbreviation."""
 SHORT = 2
 """Letters of the shorthand that may be a slip of a word that questions are made of."""
 
@@ -51,6 +58,8 @@ SHORT = 2
 def words_of(question: str) -> list[Word]:
     """Words that may be judged, in order: runs of letters and digits outside addresses and code."""
     closed = [match.span() for match in _UNTOUCHABLE.finditer(question)]
+    matches = list(WORD.finditer(question))
+    times = Counter(match.group().lower() for match in matches)
     return [
         Word(
             match.start(),
@@ -59,8 +68,9 @@ def words_of(question: str) -> list[Word]:
             begins_sentence(question, match.start()),
             _is_abbreviated(question, match),
             _is_named(question, match),
+            times[match.group().lower()] > 1,
         )
-        for match in WORD.finditer(question)
+        for match in matches
         if not any(start < match.end() and match.start() < end for start, end in closed)
     ]
 
@@ -86,7 +96,9 @@ _BRACKETS = frozenset(("()", "[]", "''", '""', "‘’", "“”"))
 
 def _is_named(question: str, word: re.Match[str]) -> bool:
     around = question[max(0, word.start() - 1) : word.start()] + question[word.end() :][:1]
-    return len(word.group()) <= ABBREVIATED and around in _BRACKETS
+    text = word.group()
+    short = len(text) <= NOTE or (len(text) <= ABBREVIATED and text != text.lower())
+    return short and around in _BRACKETS
 
 
 def is_shorthand(word: str) -> bool:
@@ -106,6 +118,8 @@ def may_be_judged(word: Word) -> bool:
         return False
     if is_shorthand(text) and len(text) > SHORT:
         return False
+    if word.repeated and len(text) <= NOTE and text not in known_words():
+        return False  # nobody slips twice alike in a word so short: it is an abbreviation
     if not text.isascii() or not any(character.isalpha() for character in text):
         return False
     sure = text.replace("I", "").replace("l", "")  # two that are misread for each other

@@ -195,7 +195,7 @@ def build(
     notice(f"built in {duration(time.monotonic() - began)}, by {workers.jobs} jobs")
     typer.echo(f"{out}: a model half from {len(clean)} images")
     if asked:
-        measure_questions(model, out, asked, beside(out), placement)
+        measure_questions(model, asked, beside(out), placement)
 
 
 @app.command(
@@ -227,11 +227,17 @@ def question_margins(
 
     `build --questions` does the same beside a new model half.
     """
+    from imc_agents.thresholds import SUFFIX
     from imc_app.session import check_files
 
     check_files(model)
     check_output("--out", out, OutputKind.TEXT, inputs=(questions,))
-    measure_questions(model, None, read_clean_questions(questions), out, placement)
+    if not f".{out.name}".endswith(SUFFIX):
+        raise InputRefused(
+            f"--out {str(out)!r}: nothing would read it; name it HALF{SUFFIX}, beside a model half "
+            f"HALF.safetensors, or {SUFFIX[1:]} in the model's folder"
+        )
+    measure_questions(model, read_clean_questions(questions), out, placement)
 
 
 @app.command(

@@ -41,7 +41,7 @@ def part_sizes(file: Path) -> dict[str, int]:
 def describe_thresholds(found: Document | None) -> str:
     """A sentence about the agents' margins."""
     if found is None:
-        return "shipped margins; build with --questions to measure this model's own"
+        return "shipped margins; imc prototypes questions measures this model's own"
     margins = ", ".join(f"{name} {value:g}" for name, value in found["margins"].items())
     knows = "it knows the words that people write; " if found["knows_words"] else ""
     return (
@@ -61,7 +61,7 @@ def describe_judgements(found: Document | None) -> str:
         for name, what in asked.items()
         if (test := measured.get(name)) is not None
     ]
-    return "; ".join(said) or "not measured; build with --questions"
+    return "; ".join(said) or "not measured; imc prototypes questions does"
 
 
 def restored_table(document: Document) -> list[str]:

@@ -255,25 +255,34 @@ def pretrained(
         run_recipe(config, weights=weights, say=notice)
     else:
         build(out, weights=weights, parts=parts, say=notice)
-        if parts is None:
-            _add_margins(out)
+    _settle_margins(out, shipped=parts is None and not train)
     typer.echo(f"{out}: the second model; its card is {out / 'README.md'}")
 
 
-def _add_margins(out: Path) -> None:
-    """The margins that were measured on the shipped parts, for the folder just made of them: its
-    weights are those up to the rounding of a sum, which differs between machines."""
+def _settle_margins(out: Path, *, shipped: bool) -> None:
+    """Margins of the folder's own model: those that lie there where they are of it, the shipped
+    ones where its parts are the shipped ones, or none.
+
+    Weights made on another machine differ by the rounding of a sum, and so may their fingerprint:
+    shipped margins are given that of the model just made.
+    """
     from imc_agents.chat.loading import load_local_mllm
+    from imc_agents.errors import MarginsRefused
     from imc_agents.thresholds import QuestionThresholds, beside, language_fingerprint
     from imc_reference import BANK_PATH
     from imc_reference.pretrained.parts import SHIPPED
 
-    shipped = SHIPPED.with_name(beside(SHIPPED).name)
-    with waiting("writing its margins"):
-        model = load_local_mllm(out).model
-        measured = QuestionThresholds.load(shipped, fingerprint=None)
-        own = measured.model_copy(update={"fingerprint": language_fingerprint(model)})
-        own.save(out / beside(BANK_PATH).name)
+    path = out / beside(BANK_PATH).name
+    with waiting("settling its margins"):
+        own = language_fingerprint(load_local_mllm(out).model)
+        try:
+            QuestionThresholds.load(path, fingerprint=own)
+        except MarginsRefused:
+            path.unlink(missing_ok=True)
+            if shipped:
+                of_parts = SHIPPED.with_name(beside(SHIPPED).name)
+                known = QuestionThresholds.load(of_parts, fingerprint=None)
+                known.model_copy(update={"fingerprint": own}).save(path)
 
 
 def _check_second(out: Path) -> None:

@@ -25,7 +25,7 @@ from tests.tiny_models import build_tiny, save_tiny
         (None, "--questions"),
         (b"\n \n", "no question"),
         (b"\xff\xfe?", "UTF-8"),
-        (b"is\x00it?", "U+0000"),
+        (b"is it?\n\nis\x00it?", "clean.txt, line 3: "),
         (b"Is it?\nIs it?\nIs this a CT?\n", "2 different questions, and margins need 598"),
     ],
 )
@@ -58,6 +58,9 @@ def test_margins_are_measured_without_images(
     assert load_context(folder).policy.margins == Margins()
     again = imc("prototypes", "questions", "--model", folder, "--questions", file, "--out", file)
     assert_refused(again, "--out")
+    unread = tmp_path / "a.json"
+    other = imc("prototypes", "questions", "-m", folder, "--questions", file, "-o", unread)
+    assert_refused(other, "nothing would read it")
 
 
 def test_the_lines_that_raise_margins_are_named_and_not_shown(
@@ -70,7 +73,7 @@ def test_the_lines_that_raise_margins_are_named_and_not_shown(
     monkeypatch.setattr("graphs.question_thresholds.measure_thresholds", lambda *_, **__: found)
     folder = save_tiny("llava", tmp_path / "model")
     asked = {"Has Mrs Doe a lesoin?": 7, "Is it?": 9, "Has she a mas?": 12}
-    measure_questions(str(folder), None, asked, tmp_path / "own.questions.json", Placement())
+    measure_questions(str(folder), asked, tmp_path / "own.questions.json", Placement())
     said = "".join(capsys.readouterr())
     assert "2 times the least ones" in said and "lines 7, 12" in said
     assert "Doe" not in said and "mas" not in said

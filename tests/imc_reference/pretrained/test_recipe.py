@@ -12,7 +12,10 @@ import torch
 from langchain_core.messages import HumanMessage
 from safetensors import safe_open
 
+from graphs.context import load_context
 from imc_agents.chat.chat_model import ChatLocalMLLM
+from imc_agents.policy import Margins
+from imc_agents.thresholds import QuestionThresholds
 from imc_reference.evaluation import EvaluationReport, Share
 from imc_reference.pretrained import package, parts, recipe
 from imc_reference.pretrained.assembly import assembled, embedded_model, tower_digest
@@ -61,6 +64,33 @@ def test_the_folder_is_made_and_answers(
     chat = ChatLocalMLLM.from_pretrained(out, max_tokens=2)
     assert isinstance(chat.invoke([HumanMessage("hello")]).text, str)
     assert chat.choose([HumanMessage("yes or no?")], ["yes", "no"]).probabilities
+
+
+def test_margins_of_the_shipped_parts_are_the_folder_s_and_others_leave(
+    imc: Imc,
+    expected: Path,
+    parts_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured = QuestionThresholds(
+        fingerprint="elsewhere", margins=Margins(homophone=8.5), new_word=18.0, calibrated=True,
+        questions=600, edited=0, share=0.005, confidence=0.95, upper=0.005,
+    )  # fmt: skip
+    measured.save(tmp_path / "parts.questions.json")
+    monkeypatch.setattr(parts, "SHIPPED", parts_file)
+    monkeypatch.setattr(recipe, "SHIPPED", parts_file)
+    out = tmp_path / "second"
+    words = ("reference", "pretrained", "-o", out, "--weights", expected)
+    assert imc(*words).code == 0
+    assert load_context(out).policy.margins.homophone == 8.5
+    own = QuestionThresholds.load(out / "questions.json", fingerprint=None)
+    own.model_copy(update={"margins": Margins(homophone=9.5)}).save(out / "questions.json")
+    assert imc(*words).code == 0  # of the same weights: what was measured there stays
+    assert load_context(out).policy.margins.homophone == 9.5
+    own.model_copy(update={"fingerprint": "another"}).save(out / "questions.json")
+    assert imc(*words, "--parts", parts_file).code == 0
+    assert not (out / "questions.json").exists()
 
 
 def test_the_command_goes_on_in_its_own_folder_alone(
