@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from imc_agents.agent import CANNOT_ASSESS, RoleAgent
 from imc_agents.chat.run_requests import run_requests
+from imc_agents.corrections.correction_candidates import ASKING
 from imc_agents.corrections.edit_log_odds import (
     TokenScoresLike,
     edit_log_odds,
@@ -17,6 +18,7 @@ from imc_agents.corrections.edit_log_odds import (
     places_after,
 )
 from imc_agents.corrections.proposals import apply_edits
+from imc_agents.language.english import FUNCTION_WORDS
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import LETTER
 from imc_agents.language.sentences import split_sentences
@@ -33,6 +35,11 @@ among protected tokens."""
 
 FEWEST_EDITED_WORDS = 2
 """Words that may be changed however short the question is."""
+
+
+BEGINNING = 3
+"""Words among which one that asks stands where a sentence begins as a question ("in what plane").
+"""
 
 
 class SameReply(BaseModel):
@@ -69,6 +76,7 @@ class Verifier(RoleAgent):
         refusal = (
             self._text_refusal(original, candidate)
             or self._protected_refusal(original, candidate)
+            or self._note_refusal(original, candidate)
             or self._budget_refusal(original, candidate)
         )
         if refusal is not None:
@@ -110,6 +118,15 @@ class Verifier(RoleAgent):
             if self.violations(original, apply_edits(original, [edit]), _cuts([edit]))
         ]
         return _refuse(candidate, f"a protected word would change ({found[0]})", blamed)
+
+    def _note_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
+        """A note without any word that asks ("zn 3+ afb") is made a question, or stays a note: no
+        function word is put into it."""
+        if not (_is_note(original) and _is_note(candidate.text)):
+            return None
+        blamed = [edit for edit in candidate.edits if edit.after.lower() in FUNCTION_WORDS]
+        reason = "a function word would stand in a note that asks nothing"
+        return _refuse(candidate, reason, blamed) if blamed else None
 
     def _budget_refusal(self, original: str, candidate: Candidate) -> Verdict | None:
         """Too many words would change. Where every word is known afterwards, a non-word that one
@@ -216,6 +233,14 @@ class Verifier(RoleAgent):
             candidate=candidate.text,
             reason=f"accepted: {_counted(candidate.edits)}; asked, the model called both the same",
         )
+
+
+def _is_note(text: str) -> bool:
+    """None of its sentences begins as a question, nor points to anything ("there", "the")."""
+    words = [word.text.lower() for word in words_of(text)]
+    starts = (words_of(sentence.text)[:BEGINNING] for sentence in split_sentences(text))
+    asks = any(word.text.lower() in ASKING for some in starts for word in some)
+    return not asks and not {"the", "there"} & set(words)
 
 
 def _counted(edits: Sequence[Edit]) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
@@ -18,7 +16,7 @@ from imc_agents.corrections.correction_candidates import (
     word_class,
 )
 from imc_agents.corrections.edit_log_odds import places_after
-from imc_agents.language.english import FUNCTION_WORDS
+from imc_agents.corrections.readings import readable
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences, stating_spans
 from imc_agents.language.words import (
@@ -103,7 +101,7 @@ def proposed(
         if kind != "out_of_lexicon" and (is_abbreviation(word.text) or word.begins_within(stated)):
             continue
         candidates = correction_candidates(word.text, kind, lexicon, policy)
-        scored = _edits(word, _readable(candidates, question, word), lexicon)
+        scored = _edits(word, readable(candidates, question, word), lexicon)
         if kind == "out_of_lexicon":
             unknown.append([edit for _, edit in scored])
         else:
@@ -125,55 +123,6 @@ def _holds_a_note(first: Word, second: Word) -> bool:
     """One of two words is an abbreviation."""
     alike = is_abbreviation(first.text) == is_abbreviation(second.text)
     return not alike or is_shorthand(first.text) or is_shorthand(second.text)
-
-
-_DETERMINED = re.compile(r"\b(?:an?|any|the|no|every)\s+$", re.I)
-"""What neither an article nor "there" follows."""
-_POINTED = re.compile(r"\b(?:there|this|that|these|those)\s+$", re.I)
-"""What "the" does not follow, nor "there"; "a" does."""
-_BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
-_WHICH = re.compile(r"\b(?:what|where|which|who|whose|how|when|why)\s+(?:\w+\s+)?$", re.I)
-_ONE_NOUN = re.compile(r"\s+[\w-]+\s*\?")
-_NUMBER = re.compile(r"\s+\d")
-_NOT_OWNED = re.compile(r"\s+(?:there|this|that|these|those|the|an?|it|any)\b", re.I)
-"""What does not follow "his"."""
-_NEXT_WORD = re.compile(r"\s+([a-z]+)(?![\w-])", re.I)
-_ARTICLES = ("the", "a", "an")
-_NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own same very".split())
-"""What never follows an article."""
-UNREACHABLE = 1000.0
-"""Nats that no edit gains: a candidate that may not be chosen, but competes with the others."""
-
-
-def _readable(
-    candidates: list[CorrectionCandidate], question: str, word: Word
-) -> list[CorrectionCandidate]:
-    """The candidates without those that can be no reading among their neighbours.
-
-    "His there" is a slip of "is there"; "his lung" is not one of "is lung".
-
-    "Is the LVH?" asks nothing, "is there LVH?" does, and so does "where is the LVH?"; "is the on
-    insulin?" is no English, nor is "is there a on this image?". Of "are the 7 lesions" and "are
-    there 7 lesions" either is, and they ask different things: "the" is never put in there.
-    """
-    before, after = question[: word.start], question[word.end :]
-    never: set[str] = set()
-    if word.text.lower() == "his" and not _NOT_OWNED.match(after):
-        never.update(("is", "as", "has"))
-    if _DETERMINED.search(before):
-        never.update((*_ARTICLES, "there"))
-    elif _POINTED.search(before):
-        never.update(("the", "there"))
-    following = _NEXT_WORD.match(after)
-    if following and following[1].lower() in _NO_NOUN:
-        never.update(_ARTICLES)
-    be = _BE.search(before)
-    if be and _ONE_NOUN.match(after) and not _WHICH.search(before[: be.start()]):
-        never.add("the")
-    found = [one for one in candidates if one.word not in never]
-    if be and _NUMBER.match(after):
-        return [replace(one, margin=UNREACHABLE) if one.word == "the" else one for one in found]
-    return found
 
 
 def _edits(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from imc_agents.corrections.proposals import UNREACHABLE, proposed, word_edits
+from imc_agents.corrections.proposals import proposed, word_edits
+from imc_agents.corrections.readings import UNREACHABLE
 from imc_agents.language.lexicon import Lexicon, known_words
 from imc_agents.language.noisy_channel import FURTHER_SLIP, slip
 from imc_agents.policy import Policy
