@@ -59,7 +59,7 @@ def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> st
     Context are side, level, negation, number, size, sequence, plane, modality, contrast, age,
     history, findings and earlier studies, and so is every word of radiology and pathology ("The
     oropharynx appears normal."). A misspelt word counts for any word that is one edit away ("lfet
-    lung only").
+    lung only"). So are fragments: who writes notes ("Hit by a horse.") writes of the case.
 
     Args:
         sentence: the sentence alone.
@@ -80,7 +80,26 @@ def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> st
             found = table.context_in(one)
             if found is not None:
                 return found
-    return None
+    return FRAGMENT if _is_fragment(sentence) else None
+
+
+FRAGMENT = "a note"
+"""What makes a fragment context."""
+_SUBJECTS = frozenset(
+    "a an the this that these those some "
+    "i we you he she it they my our your his her its their".split()
+)
+"""What full sentences begin with."""
+_AUXILIARIES = frozenset(
+    "am is are was were be been has have had do does did "
+    "will would shall should can could may might must".split()
+)
+
+
+def _is_fragment(sentence: str) -> bool:
+    """It has no subject that begins it, nor an auxiliary: a note, as clinicians write them."""
+    words = [word.text.lower().partition("'")[0] for word in words_of(sentence)]
+    return bool(words) and words[0] not in _SUBJECTS and _AUXILIARIES.isdisjoint(words)
 
 
 def protected_tokens(text: str, table: ProtectedTable | None = None) -> Counter[tuple[str, str]]:

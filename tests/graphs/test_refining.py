@@ -27,7 +27,7 @@ QUESTIONS = [
     TYPO,
     "Is thcre a lesoin in the liver?",
     "Is there a plural effusion?",
-    "The patient fell of his bike. " + CLEAN,
+    "The patient came by train today. " + CLEAN,
     "¿Hay una lesión en el hígado?",
     "IS THERE A LESOIN IN THE LIVER?",
     TYPO,

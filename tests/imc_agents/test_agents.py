@@ -27,7 +27,7 @@ CLEAN = "Is there a lesion in the liver?"
 TYPO = "Is there a lesoin in the liver?"
 TWO = "Is thcre a lesoin in the liver?"
 DICTATED = "Is there a plural effusion?"
-DISTRACTED = "The patient fell of his bike. Is there a lesion in the liver?"
+DISTRACTED = "The patient came by train today. Is there a lesion in the liver?"
 
 
 def said(chat: ScriptedChat, question: str) -> Assessment:
@@ -142,7 +142,7 @@ def test_the_coordinator_settles_on_the_original_when_its_rounds_are_used_up() -
         (TYPO, "lesoin", "typo"),
         ("Is there a 1esion in the liver?", "1esion", "ocr"),
         (DICTATED, "plural", "homophone"),
-        (DISTRACTED, "The patient fell of his bike. ", "distractor"),
+        (DISTRACTED, "The patient came by train today. ", "distractor"),
     ],
 )
 def test_a_corrupted_place_is_found_with_the_noise_that_explains_it(
@@ -173,7 +173,7 @@ def test_two_sentences_that_both_ask_are_both_kept() -> None:
         (TYPO.upper(), CLEAN.upper()),
         (DICTATED, "Is there a pleural effusion?"),
         (DISTRACTED, CLEAN),
-        ("The patient fell of his bike. " + TYPO, CLEAN),
+        ("The patient came by train today. " + TYPO, CLEAN),
         (CLEAN, CLEAN),
     ],
 )
