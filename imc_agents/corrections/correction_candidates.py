@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.misspellings import misspells
@@ -128,7 +129,7 @@ def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[Cor
     near = [one.word.lower() for one in lexicon.suggest(stem, 2, limit=NEARBY)]
     seen = set()
     for one in near:
-        if _is_misspelling(one, near):
+        if _is_misspelling(one, near) or _declined(one, stem.lower()):
             continue
         meant = one + ending
         seen.add(meant)
@@ -140,6 +141,20 @@ def _of_unknown(word: str, lexicon: LexiconLike, policy: Policy) -> Iterator[Cor
             yield CorrectionCandidate(meant, sounds_alike_cost(meant, word), "homophone", margin)
     for two in lexicon.split(word, limit=2):
         yield CorrectionCandidate(two.word.lower(), LOST_SPACE, "typo", margin)
+
+
+_ENDINGS = tuple(map(frozenset, (("us", "is"), ("ae", "a"), ("um", "a"), ("us", "i"), ("a", "e"))))
+
+
+def _declined(word: str, written: str) -> bool:
+    """Two forms of a Latin word, or a Latin and an English one ("fibrosus" and "fibrosis", "acuta"
+    and "acute"): names are written in either."""
+    for pair in _ENDINGS:
+        for one, other in permutations(pair):
+            stem = word.removesuffix(one)
+            if len(stem) >= STEM and word == stem + one and written == stem + other:
+                return True
+    return False
 
 
 def _is_misspelling(word: str, others: Sequence[str]) -> bool:

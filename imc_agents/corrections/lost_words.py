@@ -46,7 +46,7 @@ _FINITE = frozenset("is are was were does do did has have had can could will wou
 _POINTING = frozenset("the this these those that a an".split())
 _NAMED = frozenset("this these those that it they he she you i we there".split())
 """What nobody asks "what" or "which" of."""
-_PARTS = re.compile(r"[^\w\s?!.'’/-]")
+_PARTS = re.compile(r"[^\w\s?!.'’/-]|\s-\s")
 """A question of several parts may begin to ask in a later one; one with an "or" names answers."""
 _LEADS = frozenset(
     "and or but if so then please based according compared given unlike like as since while "

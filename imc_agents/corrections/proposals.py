@@ -111,7 +111,7 @@ def proposed(
         if gap == " " and not first.begins_within(stated):
             phrase = Word(first.start, second.end, f"{first.text} {second.text}", first.begins)
             joint = joint_candidates(first.text, second.text, lexicon, policy)
-            if _holds_a_note(first, second):  # "the SEM", "the rv": not "these", "there"
+            if _are_apart(first, second):  # "the SEM", "the rv": not "these", "there"
                 whole = (first.text + second.text).lower()
                 joint = [one for one in joint if one.word == whole]
             unknown.append([edit for _, edit in _edits(phrase, joint, lexicon)])
@@ -119,10 +119,11 @@ def proposed(
     return (*_in_turn(unknown), *(edit for _, edit in known))
 
 
-def _holds_a_note(first: Word, second: Word) -> bool:
-    """One of two words is an abbreviation."""
+def _are_apart(first: Word, second: Word) -> bool:
+    """One of two words is an abbreviation, or the first is "the": they are no one word misheard."""
     alike = is_abbreviation(first.text) == is_abbreviation(second.text)
-    return not alike or is_shorthand(first.text) or is_shorthand(second.text)
+    short = is_shorthand(first.text) or is_shorthand(second.text)
+    return not alike or short or first.text.lower() == "the"
 
 
 def _edits(

@@ -23,6 +23,8 @@ _NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own 
 _MANY = frozenset("a an any no not too some such all both".split())
 _NOT_THERE = (_NO_NOUN | {"per", "re"}) - _MANY
 """What never follows "is there"."""
+_NEVER_LAST = frozenset("a an and at by for from its of or than the their to with your".split())
+"""What no question ends with."""
 _LETTERS = frozenset("bcdefghijklmnopqrstuvwxyz")
 """Single letters are names ("L", "T"), never what was meant by something longer."""
 
@@ -73,6 +75,8 @@ def _unreadable(word: Word, before: str, after: str) -> set[str]:
         never |= _NOT_THERE
     if following and following[1].lower() in _NO_NOUN:  # "the on insulin", "a on this image"
         never |= _ARTICLES
+    if not after.strip(" ?.!"):
+        never |= _NEVER_LAST
     be = _BE.search(before)
     if be and _ONE_NOUN.match(after) and not _WHICH.search(before[: be.start()]):
         never.add("the")  # "is the LVH?" asks nothing, "is there LVH?" and "where is the LVH?" do

@@ -199,7 +199,7 @@ class Lexicon:
     def homophones(self, word: str, limit: int = 8) -> list[str]:
         """Words that sound like this one: the table's first, then near ones of one phonetic key.
 
-        A familiar word has the table's alone.
+        A familiar word and one of the clinic's have the table's alone.
 
         Args:
             word: a word, or a phrase of the table ("a symmetric").
@@ -235,7 +235,8 @@ class Lexicon:
         """Lower-case words and phrases that sound like this one, best first."""
         found = list(self._sounds.get(asked, ()))
         # Keys leave out vowels ("case", "cause"): a word that questions use needs a true homophone.
-        if " " not in asked and len(asked) >= SHORT and asked not in self.familiar:
+        known = asked in self.familiar or asked in self.clinical
+        if " " not in asked and len(asked) >= SHORT and not known:
             key = phonetic_key(asked)
             close = self._near(asked, SOUND_EDITS if len(asked) > 5 else 2)
             sounding = [other for other in close if self._sounds_as(other) == key]

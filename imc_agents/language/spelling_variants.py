@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 _AMERICAN = (
-    (re.compile("^oe(?=[dst])|(?<=^f)oe(?=t)|(?<=rrh)oe(?=a)"), "e"),
+    (re.compile("^oe(?=[dst])|(?<=^f)oe(?=t)|(?<=rrh)oe(?=a)|(?<=^c)oe(?=l)"), "e"),
     (re.compile("(?<=[chilnrtx])ae(?=m)|(?<=[cfp])ae(?=[cds])|(?<=n)ae(?=[cs])|^ae(?=[st])"), "e"),
     (re.compile("our(?=$|s$|ed$|ing$|less$|al$|ful$|able$)"), "or"),
     (re.compile("(?<=[bht])re(?=$|s$|d$)"), "er"),
