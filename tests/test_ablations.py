@@ -27,7 +27,11 @@ from ablations.variants import (  # noqa: E402
     true_weights,
 )
 
+from imc_reference import BANK_PATH  # noqa: E402
+from vision.acquisition import AcquisitionHalf  # noqa: E402
+from vision.acquisition.parts import HalfParts  # noqa: E402
 from vision.acquisition.restorer import EnsembleRestorer, MemberChanges  # noqa: E402
+from vision.bank.model_half import ModelHalf  # noqa: E402
 from vision.perceive.noise_density import NoisePosterior  # noqa: E402
 from vision.perceive.pixel_classifier import PixelClassifier  # noqa: E402
 
@@ -43,8 +47,8 @@ def posterior() -> NoisePosterior:
 class FixedClassifier(PixelClassifier):
     """Gives one posterior for every picture."""
 
-    def predict(self, statistics: np.ndarray) -> list[NoisePosterior]:
-        return [posterior() for _ in statistics]
+    def from_scores(self, scores: np.ndarray) -> list[NoisePosterior]:
+        return [posterior() for _ in scores]
 
 
 def test_the_wrong_kind_is_never_the_right_one() -> None:
@@ -76,8 +80,8 @@ class Half:
 
 @pytest.fixture
 def halves(monkeypatch: pytest.MonkeyPatch) -> Halves:
-    monkeypatch.setattr(PixelClassifier, "predict", FixedClassifier.predict)
-    plain = PixelClassifier(CLASSES, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(PixelClassifier, "from_scores", FixedClassifier.from_scores)
+    plain = PixelClassifier(CLASSES, lambda rows: rows, None)  # type: ignore[arg-type]
     return Halves(Half(plain, plain), None)  # type: ignore[arg-type]
 
 
@@ -103,6 +107,29 @@ def test_later_rounds_classify_by_themselves_but_for_the_wrong_kind(halves: Halv
     assert later.probabilities[0] == own[0]
     assert sorted(later.probabilities) == sorted(own)
     assert (later.probabilities[1:-1] != own[1:-1]).all()
+
+
+def test_a_change_reaches_what_pictures_of_the_domain_are_restored_by() -> None:
+    half = AcquisitionHalf.shipped()
+    bank = ModelHalf.load(BANK_PATH, fingerprint=None, acquisition=half.digest)
+    assert bank.domain is not None and bank.domain.own is not None
+    plain = bank.domain.beside(half)
+    scores = np.zeros((1, len(half.classes)))
+
+    def beside(changed: Halves) -> HalfParts:
+        assert changed.model is not None and changed.model.domain is not None
+        return changed.model.domain.beside(changed.acquisition)
+
+    halves = Halves(half, bank)
+    true = beside(halves.true_classes(Cell((("motion", 5),)), gated=False))
+    (first,) = true.classifier.from_scores(scores)
+    assert first.clean_p_value == 0.0
+    assert first.probabilities[list(half.classes).index(("motion", 5))] == 1.0
+    (later,) = true.residual_classifier.from_scores(scores)
+    (as_before,) = plain.residual_classifier.from_scores(scores)
+    assert np.array_equal(later.probabilities, as_before.probabilities)
+    assert beside(halves.with_most_harm(0.5)).benefit.most_harm == plain.benefit.most_harm / 2
+    assert isinstance(beside(halves.with_member(0)).restorer, OneMember)
 
 
 @dataclass(frozen=True)
@@ -146,7 +173,7 @@ def test_a_change_is_computed_once_for_equal_pictures_and_weights(
 
 
 def test_the_decision_alone_is_changed_by_the_allowed_risk() -> None:
-    by_name = {variant.name: variant for variant in _variants(0.2)}
+    by_name = {variant.name: variant for variant in _variants()}
     assert by_name[SHIPPED].alpha is None and NONE not in by_name
     assert len(by_name) == 12
     assert {one.max_rounds for one in by_name.values()} == {1, 2, 3}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from ablations.cells import Cell
 from vision.acquisition import AcquisitionHalf
+from vision.acquisition.domain import Domain
+from vision.acquisition.parts import HalfParts
 from vision.acquisition.restorer import EnsembleRestorer, MemberChanges
 from vision.bank.model_half import ModelHalf
 from vision.perceive.encoder_witness import EncoderWitness
@@ -31,9 +34,21 @@ class ChangedClassifier(PixelClassifier):
 
     change: Change = field(kw_only=True)
 
-    def predict(self, statistics: Floats) -> list[NoisePosterior]:
+    def from_scores(self, scores: Floats) -> list[NoisePosterior]:
         """The classifier's posteriors, changed."""
-        return [self.change(one) for one in super().predict(statistics)]
+        return [self.change(one) for one in super().from_scores(scores)]
+
+
+@dataclass(frozen=True)
+class ChangedDomain(Domain):
+    """A domain whose parts beside the shipped acquisition half are changed in one thing."""
+
+    shipped: AcquisitionHalf = field(kw_only=True, repr=False)
+    change_parts: Callable[[HalfParts], HalfParts] = field(kw_only=True)
+
+    def beside(self, half: HalfParts) -> HalfParts:
+        """Changed parts, whatever was changed of the half."""
+        return self.change_parts(super().beside(self.shipped))
 
 
 @dataclass(frozen=True)
@@ -105,32 +120,53 @@ class Halves:
         restorer = RememberingRestorer(**vars(self.acquisition.restorer))
         return replace(self, acquisition=replace(self.acquisition, restorer=restorer))
 
+    def changed(self, change: Callable[[HalfParts], HalfParts]) -> Halves:
+        """With one thing changed in the acquisition half, and in what pictures of the model half's
+        domain are restored by."""
+        half, known = self.acquisition, self.model
+        changed = cast("AcquisitionHalf", change(half))
+        if known is None or known.domain is None:
+            return Halves(changed, known)
+        domain = ChangedDomain(**vars(known.domain), shipped=half, change_parts=change)
+        return Halves(changed, replace(known, domain=domain))
+
     def with_posteriors(self, change: Change, *, residual: bool) -> Halves:
         """With posteriors of both witnesses changed; `residual`: those of later rounds too."""
-        half = self.acquisition
-        again = half.residual_classifier
-        acquisition = replace(
-            half,
-            classifier=ChangedClassifier(**vars(half.classifier), change=change),
-            residual_classifier=(
-                ChangedClassifier(**vars(again), change=change) if residual else again
-            ),
-        )
-        if self.model is None:
-            return Halves(acquisition, None)
-        witness = ChangedWitness(**vars(self.model.witness), change=change)
-        return Halves(acquisition, replace(self.model, witness=witness))
 
-    def with_most_harm(self, most_harm: float) -> Halves:
-        """Restorations are kept up to another estimated risk of harm."""
-        benefit = replace(self.acquisition.benefit, most_harm=most_harm)
-        return replace(self, acquisition=replace(self.acquisition, benefit=benefit))
+        def classifier(plain: PixelClassifier) -> PixelClassifier:
+            return ChangedClassifier(**vars(plain), change=change)
+
+        def parts(half: HalfParts) -> HalfParts:
+            again = half.residual_classifier
+            return replace(
+                half,
+                classifier=classifier(half.classifier),
+                residual_classifier=classifier(again) if residual else again,
+            )
+
+        found = self.changed(parts)
+        if found.model is None:
+            return found
+        witness = ChangedWitness(**vars(found.model.witness), change=change)
+        return replace(found, model=replace(found.model, witness=witness))
+
+    def with_most_harm(self, times: float) -> Halves:
+        """Restorations are kept up to so many times the estimated risk of harm."""
+        return self.changed(
+            lambda half: replace(
+                half, benefit=replace(half.benefit, most_harm=times * half.benefit.most_harm)
+            )
+        )
 
     def with_member(self, member: int) -> Halves:
         """One member's restoration instead of the mean of all."""
-        whole = self.acquisition.restorer
-        one = OneMember(whole.classes, whole.maps, whole.prototypes, whole=whole, member=member)
-        return replace(self, acquisition=replace(self.acquisition, restorer=one))
+
+        def parts(half: HalfParts) -> HalfParts:
+            whole = half.restorer
+            one = OneMember(whole.classes, whole.maps, whole.prototypes, whole=whole, member=member)
+            return replace(half, restorer=one)
+
+        return self.changed(parts)
 
     def never_gated(self) -> Halves:
         """No image counts as clean."""
