@@ -18,7 +18,7 @@ from imc_app.build_inputs import (
     warn_if_coloured,
 )
 from imc_app.command import examples
-from imc_app.measured_questions import measure_questions
+from imc_app.commands.question_margins import measure_questions
 from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import notice
 from imc_app.options import (

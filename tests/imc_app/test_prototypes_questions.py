@@ -13,7 +13,7 @@ from imc_agents.chat.placement import Placement
 from imc_agents.errors import MarginsRefused
 from imc_agents.policy import Margins, Policy
 from imc_agents.thresholds import QuestionThresholds, language_fingerprint
-from imc_app.measured_questions import measure_questions
+from imc_app.commands.question_margins import measure_questions
 from tests.conftest import Imc
 from tests.imc_app.test_refusals import assert_refused
 from tests.tiny_models import build_tiny, save_tiny
