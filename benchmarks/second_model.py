@@ -1,8 +1,7 @@
 """The second model beside the embedded one: the same questions, the same draws of noise.
 
     imc reference pretrained --out second/
-    imc prototypes build --model second/ --images CLEAN --questions FILE \\
-        --out second/prototypes.safetensors
+    imc prototypes build --model second/ --images CLEAN --out second/prototypes.safetensors
     python benchmarks/second_model.py --data DATA --model second/ --out docs/results/pretrained.md
 
 DATA holds slake/ and vqa-rad/ as published. Both models answer the first LIMIT questions of each

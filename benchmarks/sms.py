@@ -100,7 +100,7 @@ def clean_page(kept: Kept, args: argparse.Namespace) -> list[str]:
     """Every edit, and a row for each origin."""
     origins = own_origins(args.data)
     for path in args.questions:
-        lines = read_questions(path.read_text("utf-8").splitlines())
+        lines = read_questions(path.read_text("utf-8"))
         origins[path.stem] = [text for text in lines if args.half in ("all", _half(text))]
     listed, counts = [], dict[str, list[int]]()
     for name, asked in origins.items():

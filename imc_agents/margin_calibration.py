@@ -12,7 +12,7 @@ Nothing of a question is kept but numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from langchain_core.language_models import BaseChatModel
@@ -53,7 +53,7 @@ BestLogOdds = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Shown:
+class EditEvidence:
     """What speaks for edits of one clean question."""
 
     worth: BestLogOdds
@@ -117,7 +117,7 @@ def calibrate_margins(
 
 
 def choose_margins(
-    shown: Sequence[Shown],
+    shown: Sequence[EditEvidence],
     floors: Margins,
     *,
     fingerprint: str,
@@ -221,7 +221,7 @@ def _log_odds_of(
     policy: Policy,
     faults: Faults,
     progress: Progress | None,
-) -> list[Shown]:
+) -> list[EditEvidence]:
     probing = policy.model_copy(
         update={
             "method": "sms",
@@ -230,7 +230,7 @@ def _log_odds_of(
         }
     )
     coordinator = Coordinator(chat, prompts, lexicon, probing)
-    shown: list[Shown] = []
+    shown: list[EditEvidence] = []
     for start in range(0, len(questions), TOGETHER):
         group = questions[start : start + TOGETHER]
         walks = [_shown(coordinator, question, faults) for question in group]
@@ -245,7 +245,7 @@ def _class_markers(form: type[Margins]) -> Margins:
     return form(**{name: 1e-6 * (place + 1) for place, name in enumerate(form.model_fields)})
 
 
-def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSteps[Shown]:
+def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSteps[EditEvidence]:
     try:
         weighed = yield from coordinator.score_edits(question)
     except faults:
@@ -262,7 +262,7 @@ def _shown(coordinator: Coordinator, question: str, faults: Faults) -> RequestSt
         if edit.gain is not None and edit.after and people_write(edit.before, coordinator.lexicon):
             nats = edit.gain
         known[name] = max(known.get(name, -math.inf), nats)
-    return Shown(worth, known)
+    return EditEvidence(worth, known)
 
 
 def _written(edit: Edit) -> int:
@@ -270,6 +270,11 @@ def _written(edit: Edit) -> int:
     return max(1, len(edit.before.strip()))
 
 
-def read_questions(lines: Iterable[str]) -> list[str]:
-    """One clean question a line; empty lines and repeats are left out."""
-    return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+def read_questions(text: str) -> dict[str, int]:
+    """The different clean questions of a text, one a line, with the number, from 1, of the first
+    line that each stands on; empty lines are left out."""
+    found: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):  # as editors count them
+        if line.strip():
+            found.setdefault(line.strip(), number)
+    return found

@@ -73,19 +73,16 @@ def read_clean_questions(file: Path) -> dict[str, int]:
         FEWEST,
         SHARE,
         fewest_questions,
+        read_questions,
     )
     from imc_agents.safeguards.question_checks import check_question
 
     try:
-        lines = file.read_text("utf-8").split("\n")  # as editors count them
+        found = read_questions(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
         raise InputRefused(
             f"--questions {file}: cannot be read as UTF-8 text; give a file with one on each line"
         ) from None
-    found: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            found.setdefault(line.strip(), number)
     if not found:
         raise InputRefused(f"--questions {file}: holds no question; write one on each line")
     for question, number in found.items():

@@ -41,11 +41,9 @@ JUDGED_LENGTH = 3
 """Shorter common words are function words ("is", "in"): too many others are as near."""
 JOINED_LENGTH = 5
 """Letters that two words must have together before they may be one that was dictated."""
-
-
 SHORTHAND = 3.0
-"""Nats that speak for shorthand as it is written, beside the margin of an obscure word: "is there
-od on this image?" would gain 9 nats by "of", most slips of such words gain more."""
+"""Nats that speak for shorthand as it is written, beside the margin of an obscure word: "of" gains
+much over "od", and a slip of "of" more."""
 
 ASKING = frozenset(
     "what where when who whom whose which why how is are was were do does did can could has have "

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from imc_agents.language.english import FINITE
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.noisy_channel import LETTER
 from imc_agents.language.sentences import ASKING_WORDS, split_sentences
@@ -42,7 +43,6 @@ _OF_WHAT: dict[str, tuple[str, ...]] = {"what": ("what", "which")}
 _SUBJECT: dict[str, tuple[str, ...]] = {"what": ("what", "which"), "how": ("how many",)}
 """What asks for the subject of a verb that is there already."""
 
-_FINITE = frozenset("is are was were does do did has have had can could will would should".split())
 _POINTING = frozenset("the this these those that a an".split())
 _NAMED = frozenset("this these those that it they he she you i we there".split())
 """What nobody asks "what" or "which" of."""
@@ -109,7 +109,7 @@ def _place(
         return None
     plain = [word.text.lower() for word in words]
     first, second = plain[0], plain[1]
-    has_verb = any(word in _FINITE for word in plain)
+    has_verb = any(word in FINITE for word in plain)
     if first in _WITH_A_VERB and second in _POINTING and not has_verb:
         return words, 1, _VERBS
     if first in ASKING_WORDS or first in _LEADS or not _ASKED.isdisjoint(plain):

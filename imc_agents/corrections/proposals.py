@@ -10,7 +10,6 @@ from typing import Literal
 
 from imc_agents.corrections.correction_candidates import (
     CorrectionCandidate,
-    another_form,
     correction_candidates,
     joint_candidates,
     word_class,
@@ -32,11 +31,9 @@ from imc_agents.safeguards.protected import ProtectedTable, find_protected
 from imc_agents.state import Candidate, Edit
 
 __all__ = [
-    "another_form",
     "apply_edits",
     "candidate_of",
     "proposed",
-    "word_class",
     "word_edits",
 ]
 

@@ -23,6 +23,7 @@ _NO_NOUN = FUNCTION_WORDS - frozenset("above below few more most only other own 
 _MANY = frozenset("a an any no not too some such all both".split())
 _NOT_THERE = (_NO_NOUN | {"per", "re"}) - _MANY
 """What never follows "is there"."""
+_PREPOSITIONS = frozenset("at for from in of on to with within".split())
 _NEVER_LAST = frozenset("a an and at by for from its of or than the their to with your".split())
 """What no question ends with."""
 _LETTERS = frozenset("bcdefghijklmnopqrstuvwxyz")
@@ -30,7 +31,8 @@ _LETTERS = frozenset("bcdefghijklmnopqrstuvwxyz")
 
 _LAST_WORD = re.compile(r"(?<![\w-])([a-z]+)\s+$", re.I)
 _NEXT_WORD = re.compile(r"\s+([a-z]+)(?![\w-])", re.I)
-_DETERMINED = re.compile(r"\b(?:an?|any|the|no|every)\s+$", re.I)
+_DETERMINED = re.compile(r"\b(?:an?|the|no|every)\s+$", re.I)
+_ANY = re.compile(r"\bany\s+$", re.I)
 _POINTED = re.compile(r"\b(?:there|this|that|these|those)\s+$", re.I)
 _IS_THERE = re.compile(r"\b(?:is|are|was|were)\s+there\s+$", re.I)
 _BE = re.compile(r"(?:is|are|was|were)\s+$", re.I)
@@ -69,6 +71,8 @@ def _unreadable(word: Word, before: str, after: str) -> set[str]:
         never.update(("is", "as", "has"))
     if _DETERMINED.search(before):  # "the is"
         never |= _NO_NOUN
+    elif _ANY.search(before):  # "any will", but "any of"
+        never |= _NO_NOUN - _PREPOSITIONS
     elif _POINTED.search(before):  # "this the", but "this a"
         never.update(("the", "there"))
     if _IS_THERE.search(before):  # "is there of"

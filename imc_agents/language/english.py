@@ -18,6 +18,10 @@ FUNCTION_WORDS = frozenset(
     "what when where which while who whom whose why will with within without would you your".split()
 )
 """Function words of English."""
+FINITE = frozenset("is are was were does do did has have had can could will would should".split())
+"""Verbs that questions are built with."""
+AUXILIARIES = FINITE | frozenset("am be been shall may might must".split())
+"""The same, and those that only statements have."""
 
 _OTHERS = {
     language: frozenset(words.split())

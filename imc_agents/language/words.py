@@ -48,10 +48,10 @@ spelling. Neither can one in short notes: "i/s/o", "b.i.d.", "-ve". A word that 
 parted is no slip either."""
 
 
-NOTE = 3
+BRIEF = 3
 """Letters up to which an unknown word that stands alone in brackets, or is written twice, is an
 abbreviation."""
-SHORT = 2
+SHORTHAND_JUDGED = 2
 """Letters of the shorthand that may be a slip of a word that questions are made of."""
 
 
@@ -97,7 +97,7 @@ _BRACKETS = frozenset(("()", "[]", "''", '""', "‘’", "“”"))
 def _is_named(question: str, word: re.Match[str]) -> bool:
     around = question[max(0, word.start() - 1) : word.start()] + question[word.end() :][:1]
     text = word.group()
-    short = len(text) <= NOTE or (len(text) <= ABBREVIATED and text != text.lower())
+    short = len(text) <= BRIEF or (len(text) <= ABBREVIATED and text != text.lower())
     return short and around in _BRACKETS
 
 
@@ -116,9 +116,9 @@ def may_be_judged(word: Word) -> bool:
     text = word.text
     if word.abbreviated or word.named or is_code(text, begins=word.begins):
         return False
-    if is_shorthand(text) and len(text) > SHORT:
+    if is_shorthand(text) and len(text) > SHORTHAND_JUDGED:
         return False
-    if word.repeated and len(text) <= NOTE and text not in known_words():
+    if word.repeated and len(text) <= BRIEF and text not in known_words():
         return False  # nobody slips twice alike in a word so short: it is an abbreviation
     if not text.isascii() or not any(character.isalpha() for character in text):
         return False

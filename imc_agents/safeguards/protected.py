@@ -11,6 +11,7 @@ from collections.abc import Container, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from imc_agents.language.english import AUXILIARIES
 from imc_agents.language.lexicon_like import LexiconLike
 from imc_agents.language.sentences import split_sentences
 from imc_agents.language.vocabulary import medical_words
@@ -83,23 +84,19 @@ def context_of(sentence: str, table: ProtectedTable, lexicon: LexiconLike) -> st
     return FRAGMENT if _is_fragment(sentence) else None
 
 
-FRAGMENT = "a note"
+FRAGMENT = "a fragment"
 """What makes a fragment context."""
 _SUBJECTS = frozenset(
     "a an the this that these those some "
     "i we you he she it they my our your his her its their".split()
 )
 """What full sentences begin with."""
-_AUXILIARIES = frozenset(
-    "am is are was were be been has have had do does did "
-    "will would shall should can could may might must".split()
-)
 
 
 def _is_fragment(sentence: str) -> bool:
-    """It has no subject that begins it, nor an auxiliary: a note, as clinicians write them."""
+    """No subject begins it and it has no auxiliary, as in clinicians' notes."""
     words = [word.text.lower().partition("'")[0] for word in words_of(sentence)]
-    return bool(words) and words[0] not in _SUBJECTS and _AUXILIARIES.isdisjoint(words)
+    return bool(words) and words[0] not in _SUBJECTS and AUXILIARIES.isdisjoint(words)
 
 
 def protected_tokens(text: str, table: ProtectedTable | None = None) -> Counter[tuple[str, str]]:

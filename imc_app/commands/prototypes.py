@@ -18,7 +18,8 @@ from imc_app.build_inputs import (
     warn_if_coloured,
 )
 from imc_app.command import examples
-from imc_app.commands.question_margins import measure_questions
+from imc_app.commands import question_margins
+from imc_app.commands.question_margins import CLEAN_QUESTIONS, BuiltModel, measure_questions
 from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import notice
 from imc_app.options import (
@@ -40,15 +41,6 @@ MOST_IMAGES = 384
 most, and the clean p-values of four views of 384 reach far below the gate's level."""
 RANK = 6
 """`vision.build.model_half.DEFAULT_RANK`, which cannot be imported before it is needed."""
-
-CLEAN_QUESTIONS = (
-    "Clean questions of the domain, one a line (598 or more; some thousands give lower margins): "
-    "how much more likely a correction must make a question (its margin) is measured on them"
-)
-BuiltModel = Annotated[
-    str,
-    typer.Option("--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."),
-]
 
 app = typer.Typer(
     help="Fit either half of PDC on clean images (the acquisition half: noise in pictures, for "
@@ -198,46 +190,7 @@ def build(
         measure_questions(model, asked, beside(out), placement)
 
 
-@app.command(
-    "questions",
-    epilog=examples(
-        "imc prototypes questions -m my-mllm/ --questions clean.txt -o my-half.questions.json",
-        "imc prototypes questions -m my-mllm/ --questions clean.txt -o my-mllm/questions.json",
-    ),
-)
-@with_placement
-def question_margins(
-    model: BuiltModel,
-    questions: Annotated[
-        Path, typer.Option("--questions", metavar="FILE", help=f"{CLEAN_QUESTIONS}.")
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Where they are read: HALF.questions.json beside a model half HALF.safetensors, "
-            "or questions.json in the model's folder.",
-        ),
-    ],
-    placement: Placement = ANYWHERE,
-) -> None:
-    """Measure the margins of a model's agents on clean questions; no image is needed.
-
-    `build --questions` does the same beside a new model half.
-    """
-    from imc_agents.thresholds import SUFFIX
-    from imc_app.session import check_files
-
-    check_files(model)
-    check_output("--out", out, OutputKind.TEXT, inputs=(questions,))
-    if not f".{out.name}".endswith(SUFFIX):
-        raise InputRefused(
-            f"--out {str(out)!r}: nothing would read it; name it HALF{SUFFIX}, beside a model half "
-            f"HALF.safetensors, or {SUFFIX[1:]} in the model's folder"
-        )
-    measure_questions(model, read_clean_questions(questions), out, placement)
+app.command("questions", epilog=question_margins.EXAMPLES)(question_margins.questions)
 
 
 @app.command(

@@ -1,17 +1,73 @@
-"""Margins of a model's agents, measured on clean questions and written where they are read."""
+"""`imc prototypes questions`: margins of a model's agents, measured on clean questions.
+
+Registered by `imc_app.commands.prototypes`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from imc_agents.chat.placement import Placement
+from imc_app.build_inputs import read_clean_questions
+from imc_app.command import examples
+from imc_app.model_options import ANYWHERE, Placement, with_placement
 from imc_app.notices import notice
+from imc_app.outputs import OutputKind, check_output
+from imc_app.refusals import InputRefused
 
+EXAMPLES = examples(
+    "imc prototypes questions -m my-mllm/ --questions clean.txt -o my-half.questions.json",
+    "imc prototypes questions -m my-mllm/ --questions clean.txt -o my-mllm/questions.json",
+)
+CLEAN_QUESTIONS = (
+    "Clean questions of the domain, one a line (598 or more; some thousands give lower margins): "
+    "how much more likely a correction must make a question (its margin) is measured on them"
+)
 NAMED = 20
 """Most lines that are named."""
+
+BuiltModel = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="PATH_OR_ID", help="A HuggingFace image-text model."),
+]
+
+
+@with_placement
+def questions(
+    model: BuiltModel,
+    questions: Annotated[
+        Path, typer.Option("--questions", metavar="FILE", help=f"{CLEAN_QUESTIONS}.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Where they are read: HALF.questions.json beside a model half HALF.safetensors, "
+            "or questions.json in the model's folder.",
+        ),
+    ],
+    placement: Placement = ANYWHERE,
+) -> None:
+    """Measure the margins of a model's agents on clean questions; no image is needed.
+
+    `build --questions` does the same beside a new model half.
+    """
+    from imc_agents.thresholds import SUFFIX
+    from imc_app.session import check_files
+
+    check_files(model)
+    check_output("--out", out, OutputKind.TEXT, inputs=(questions,))
+    if not f".{out.name}".endswith(SUFFIX):
+        raise InputRefused(
+            f"--out {str(out)!r}: nothing would read it; name it HALF{SUFFIX}, beside a model half "
+            f"HALF.safetensors, or {SUFFIX[1:]} in the model's folder"
+        )
+    measure_questions(model, read_clean_questions(questions), out, placement)
 
 
 def measure_questions(

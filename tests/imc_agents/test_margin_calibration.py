@@ -12,7 +12,7 @@ from imc_agents.errors import MarginsRefused, QuestionRefused
 from imc_agents.margin_calibration import (
     FEWEST,
     MANY,
-    Shown,
+    EditEvidence,
     at_most,
     calibrate_margins,
     choose_margins,
@@ -32,7 +32,7 @@ def chosen(
     worth: list[dict[str, float]], known: list[dict[str, float]] | None = None, **settings: float
 ) -> QuestionThresholds:
     pairs = zip(worth, worth if known is None else known, strict=True)
-    shown = [Shown(*pair) for pair in pairs]
+    shown = [EditEvidence(*pair) for pair in pairs]
     return choose_margins(shown, FLOORS, fingerprint="f" * 8, new_word=18.0, **settings)
 
 
@@ -137,7 +137,7 @@ def test_no_question_is_refused() -> None:
 
 
 def test_a_file_of_questions_is_read_without_empty_lines_and_repeats() -> None:
-    assert read_questions(["Is it?\n", "\n", " Is it? \n", "Was it?"]) == ["Is it?", "Was it?"]
+    assert read_questions("Is it?\n\n Is it? \r\nWas\x0cit?") == {"Is it?": 1, "Was\x0cit?": 4}
 
 
 def test_thresholds_survive_their_file_and_hold_no_question(tmp_path: Path) -> None:
